@@ -1,0 +1,51 @@
+"""What the engine knows at one tick: the immutable value that overlay, events, recordings and web pages are made from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from core.geometry import Box
+
+
+class State(StrEnum):
+    """Whether somebody speaks, and whether that somebody is in the picture."""
+
+    SILENCE = "silence"
+    OFFSCREEN = "offscreen"
+    SPEAKING = "speaking"
+
+
+@dataclass(frozen=True)
+class FaceScore:
+    """A face at one tick. ``score``: probability in [0, 1] that this person speaks; ``id``: stable, never reused, from 1."""
+
+    id: int
+    box: Box
+    score: float
+    speaking: bool
+
+
+@dataclass(frozen=True)
+class Lag:
+    """The room lag. ``milliseconds`` > 0: the sound comes later than the picture. ``confidence`` in [0, 1]."""
+
+    milliseconds: float
+    confidence: float
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """One scored tick.
+
+    ``time`` is the media time of the frame that was scored (seconds of the session), ``speech`` the probability in
+    [0, 1] that there is speech at that time, ``primary`` the id of the primary speaker when ``state`` is SPEAKING.
+    """
+
+    tick: int
+    time: float
+    speech: float
+    faces: tuple[FaceScore, ...]
+    state: State
+    primary: int | None
+    lag: Lag
