@@ -1,0 +1,119 @@
+"""The session clock, and how a device's own time is laid on it.
+
+The session clock is the monotonic clock minus the session's start; a file played in real time uses its own time from 0
+on the same clock. A device (a sound card counting samples, a sender stamping pictures) has a clock of its own that runs
+a little fast or slow and is seen only through deliveries that are sometimes late, never early.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+
+
+class SessionClock:
+    """Seconds since the session began, on a monotonic clock.
+
+    Make it right before the sources start: files played in real time have their time 0 here. ``monotonic`` gives
+    seconds that never go back; tests hand in their own.
+    """
+
+    def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self._monotonic = monotonic
+        self._start = monotonic()
+
+    def now(self) -> float:
+        """Seconds since the session began."""
+        return self._monotonic() - self._start
+
+    def wait_until(self, moment: float, stop: threading.Event) -> bool:
+        """Sleep until ``moment`` (seconds of the session); False when ``stop`` was set first."""
+        while (left := moment - self.now()) > 0:
+            if stop.wait(left):
+                return False
+        return not stop.is_set()
+
+
+WINDOW_SECONDS = 1.0
+"""The earliest delivery of a window counts; one second holds some tens of sound blocks or pictures, and no machine is
+late for all of them in normal running."""
+
+GAIN = 0.1
+"""Share of a window's error that is corrected. A clock 100 ppm off (a bad crystal; usual are 10 ppm, tens of
+milliseconds an hour) is then followed 1 ms behind."""
+
+SLEW_SECONDS = 0.005
+"""The most that one window's lateness may count. A machine that stands still for seconds moves the line by half a
+millisecond a second instead of by the stall."""
+
+STEP_SECONDS = 0.03
+"""A delivery this much earlier than the line says moves the line at once: nothing can arrive before it happened."""
+
+LOST_SECONDS = 0.1
+LOST_WINDOWS = 3
+"""Later than ``LOST_SECONDS`` for ``LOST_WINDOWS`` windows without a break is no lateness: the device has lost samples,
+so the line is laid anew."""
+
+
+class DeviceClock:
+    """A device's own time (sample count ÷ rate, a stream's timestamps) as session time.
+
+    The line is the lower envelope of delivery times: ``session = device + offset``, where the offset is corrected once
+    a window by a fraction of the earliest delivery's error, so lateness is ignored and drift is followed.
+    """
+
+    def __init__(self) -> None:
+        self._offset: float | None = None
+        self._settling = True
+        self._window_end = 0.0
+        self._earliest = 0.0
+        self._late_windows = 0
+
+    def observe(self, device_seconds: float, arrival: float) -> None:
+        """What the device had reached at ``device_seconds`` of its own time was delivered at ``arrival`` (session)."""
+        offset = arrival - device_seconds
+        if self._offset is None:
+            self._lay(offset, arrival)
+            return
+        error = offset - self._offset
+        if error < -STEP_SECONDS or (self._settling and error < 0):
+            self._offset, self._earliest, self._late_windows = offset, 0.0, 0
+            return
+        self._earliest = min(self._earliest, error)
+        if arrival >= self._window_end:
+            self._close_window(arrival)
+
+    def resync(self) -> None:
+        """Lay the line anew from the next delivery: the device has lost samples or jumped."""
+        self._offset = None
+
+    def session_time(self, device_seconds: float) -> float:
+        """Session time of a moment of the device. The clock must have observed at least one delivery."""
+        if self._offset is None:
+            raise RuntimeError("no delivery was observed since the clock was made or resynced")
+        return device_seconds + self._offset
+
+    @property
+    def running(self) -> bool:
+        """Whether ``session_time`` can be asked."""
+        return self._offset is not None
+
+    def _lay(self, offset: float, arrival: float) -> None:
+        self._offset, self._settling = offset, True
+        self._late_windows = 0
+        self._open_window(arrival)
+
+    def _open_window(self, arrival: float) -> None:
+        self._window_end = arrival + WINDOW_SECONDS
+        self._earliest = float("inf")
+
+    def _close_window(self, arrival: float) -> None:
+        assert self._offset is not None
+        self._settling = False
+        self._late_windows = self._late_windows + 1 if self._earliest > LOST_SECONDS else 0
+        if self._late_windows >= LOST_WINDOWS:
+            self._lay(self._offset + self._earliest, arrival)
+            return
+        self._offset += GAIN * min(self._earliest, SLEW_SECONDS)
+        self._open_window(arrival)

@@ -1,0 +1,151 @@
+"""What a source of pictures and sound is: a recording that is read, or something live that pushes into rings."""
+
+from __future__ import annotations
+
+import threading
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from enum import Enum
+from typing import Protocol
+
+from core.media import Frame, Sound
+from core.timebase import SAMPLE_RATE
+from stream.clock import SessionClock
+from stream.rings import FrameRing
+
+STOP_SECONDS = 0.9
+"""How long ``stop`` waits for a capture thread. One that hangs in a driver or a socket is left behind: it is a daemon
+and its own timeout ends it."""
+
+
+class MediaReader(Protocol):
+    """A recording: iterate once to get its pictures and sound in time order, on one timeline that starts at 0.
+
+    Pictures come at their time, sound when its last sample is due, so at any point all that is earlier has been given.
+    The sound has no gaps (missing stretches are silence) and lies on the 16 kHz grid: the time of each ``Sound`` is a
+    whole number of samples and is where the one before it ended.
+    """
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def duration_seconds(self) -> float | None: ...
+    @property
+    def has_video(self) -> bool: ...
+    @property
+    def has_audio(self) -> bool: ...
+    @property
+    def frame_size(self) -> tuple[int, int] | None:
+        """Width and height of every frame in pixels; None without pictures."""
+
+    @property
+    def frame_rate(self) -> float | None:
+        """Nominal frames a second; None where unknown."""
+
+    def __iter__(self) -> Iterator[Frame | Sound]: ...
+    def close(self) -> None:
+        """Let go of the file. May be called more than once."""
+
+
+def due(item: Frame | Sound) -> float:
+    """When all of an item has happened: a frame's time, a sound's end. Seconds."""
+    return item.time if isinstance(item, Frame) else item.time + len(item.samples) / SAMPLE_RATE
+
+
+class State(Enum):
+    """What a live source is doing."""
+
+    READY = "ready"
+    RUNNING = "running"
+    RECONNECTING = "reconnecting"
+    ENDED = "ended"
+
+
+class LiveSource(ABC):
+    """A source that delivers by itself. ``start`` once, poll ``state`` and ``trouble``, ``stop`` once.
+
+    Pictures lie in ``frames`` (None where there are none). Sound is fetched with ``take_sound`` by one thread, some ten
+    times a second or more: it comes as one stream without gaps on the 16 kHz grid of the session clock.
+    """
+
+    def __init__(self, name: str, frames: FrameRing | None, has_audio: bool) -> None:
+        self.name = name
+        self.frames = frames
+        self.has_audio = has_audio
+
+    @property
+    def has_video(self) -> bool:
+        return self.frames is not None
+
+    @property
+    def duration_seconds(self) -> float | None:
+        """How long a played recording is; None for what has no end."""
+        return None
+
+    @property
+    @abstractmethod
+    def state(self) -> State: ...
+
+    @property
+    @abstractmethod
+    def trouble(self) -> str | None:
+        """One clear line about what went wrong last; None while all is well."""
+
+    @property
+    def audio_overflows(self) -> int:
+        """How often sound was lost because the machine was too slow."""
+        return 0
+
+    @abstractmethod
+    def start(self, clock: SessionClock) -> None: ...
+
+    def take_sound(self) -> list[Sound]:
+        """The sound that came since the last call."""
+        return []
+
+    @abstractmethod
+    def stop(self) -> None:
+        """End within a second, whatever the device does. May be called more than once."""
+
+
+class ThreadedSource(LiveSource):
+    """A live source with one capture thread; subclasses say in ``_capture`` what it does until ``_stopping`` is set."""
+
+    def __init__(self, name: str, frames: FrameRing | None, has_audio: bool) -> None:
+        super().__init__(name, frames, has_audio)
+        self._stopping = threading.Event()
+        self._thread: threading.Thread | None = None
+        self._state = State.READY
+        self._trouble: str | None = None
+
+    @property
+    def state(self) -> State:
+        return self._state
+
+    @property
+    def trouble(self) -> str | None:
+        return self._trouble
+
+    def start(self, clock: SessionClock) -> None:
+        self._state = State.RUNNING
+        self._thread = threading.Thread(target=self._run, args=(clock,), name=f"capture {self.name}", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        self._stopping.set()
+        if self._thread is not None:
+            self._thread.join(STOP_SECONDS)
+
+    def _run(self, clock: SessionClock) -> None:
+        try:
+            self._capture(clock)
+        except Exception as error:
+            self._trouble = f"{self.name}: capture ended: {error}"
+        finally:
+            self._state = State.ENDED
+            if self.frames is not None:
+                self.frames.close()
+
+    @abstractmethod
+    def _capture(self, clock: SessionClock) -> None:
+        """Runs in the capture thread until the source's end or until ``_stopping`` is set."""
