@@ -49,7 +49,7 @@ class MediaReader(Protocol):
 
 def due(item: Frame | Sound) -> float:
     """When all of an item has happened: a frame's time, a sound's end. Seconds."""
-    return item.time if isinstance(item, Frame) else item.time + len(item.samples) / SAMPLE_RATE
+    return item.time if isinstance(item, Frame) else (round(item.time * SAMPLE_RATE) + len(item.samples)) / SAMPLE_RATE
 
 
 class State(Enum):

@@ -1,0 +1,84 @@
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from core.media import Frame, Sound
+from stream.clock import SessionClock
+from stream.sources.files import FileReader
+from stream.sources.pacing import PacedSource
+from stream.sources.source import State, due
+from tests.stream.sources.conftest import Clip
+
+
+def test_a_file_is_played_at_its_own_time_and_nothing_is_lost(tmp_path: Path) -> None:
+    path = Clip(times=np.arange(30) / 30, sound_seconds=1.0).write(tmp_path / "clip.mkv")
+    clock, source = SessionClock(), PacedSource(FileReader(path))
+    assert source.has_audio and source.frames is not None
+    source.start(clock)
+    late, sounds = [], []
+    while not source.frames.drained:
+        if frame := source.frames.take(0.01):
+            late.append(clock.now() - frame.time)
+        for sound in source.take_sound():
+            sounds.append(sound)
+            assert clock.now() >= due(sound)
+    assert 0.95 < clock.now() < 1.5
+    sounds += source.take_sound()
+    assert len(late) == 30 and min(late) >= 0 and np.median(late) < 0.02
+    assert sum(len(sound.samples) for sound in sounds) == 16_000
+    source.stop()
+    assert source.state is State.ENDED and source.trouble is None
+
+
+def test_it_stops_at_once_in_the_middle(tmp_path: Path) -> None:
+    source = PacedSource(FileReader(Clip(times=[0.0, 60.0]).write(tmp_path / "clip.mkv")))
+    assert source.frames is not None
+    source.start(SessionClock())
+    assert source.frames.take(2) is not None
+    begun = time.monotonic()
+    source.stop()
+    assert time.monotonic() - begun < 0.5 and source.state is State.ENDED
+
+
+class BrokenReader:
+    name, duration_seconds, has_video, has_audio, frame_size, frame_rate = "broken", None, True, False, (2, 2), 25.0
+
+    def __iter__(self):
+        yield Frame(0.0, np.zeros((2, 2, 3), np.uint8))
+        raise OSError("the disk is gone")
+
+    def close(self) -> None:
+        pass
+
+
+def test_a_reader_that_fails_ends_the_source_with_a_clear_line() -> None:
+    source = PacedSource(BrokenReader())
+    assert source.frames is not None
+    source.start(SessionClock())
+    assert isinstance(source.frames.take(1), Frame)
+    assert source.frames.take(1) is None and source.frames.drained
+    source.stop()
+    assert source.state is State.ENDED
+    assert source.trouble == "broken: capture ended: the disk is gone"
+
+
+@pytest.mark.parametrize("count", [10])
+def test_sound_nobody_takes_is_bounded_and_counted(count: int) -> None:
+    class LongSound(BrokenReader):
+        has_video, has_audio = False, True
+
+        def __iter__(self):
+            for number in range(600):
+                yield Sound(-100 + number / 25, np.zeros(640, np.float32))
+
+    source = PacedSource(LongSound())
+    source.start(SessionClock())
+    while source.state is not State.ENDED:
+        time.sleep(0.01)
+    assert sum(len(sound.samples) for sound in source.take_sound()) <= count * 16_000
+    assert source.audio_overflows == 1
+    source.stop()
