@@ -1,0 +1,87 @@
+"""The one place that a driver feeds: it hands frames, sound and snapshots on to every output.
+
+Both drivers feed it alike. It pairs each frame with its snapshot, makes the events, keeps the tally, and sees to it
+that an output which fails (a full disk) ends alone and that every output is closed.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable, Sequence
+
+from core.events import Event, EventStream, Percentiles, SummaryEvent
+from core.media import Frame, Sound
+from core.snapshot import Snapshot
+from stream.outputs.output import Output
+from stream.outputs.pairing import Pairing
+from stream.outputs.summary import Tally
+
+
+class OutputHub:
+    """Feeds ``outputs``; safe to call from several threads. ``warn`` takes one line about an output that failed."""
+
+    def __init__(self, outputs: Sequence[Output], warn: Callable[[str], None]) -> None:
+        self._outputs = list(outputs)
+        self._warn = warn
+        self._wants_frames = any(output.takes_frames for output in outputs)
+        self._events = EventStream()
+        self._pairing = Pairing()
+        self._tally = Tally()
+        self._lock = threading.RLock()
+        self._closed = False
+
+    def event(self, event: Event) -> None:
+        """An event that does not come from snapshots: session, load."""
+        with self._lock:
+            self._each(lambda output: output.event(event))
+
+    def frame(self, frame: Frame) -> None:
+        """A captured frame; its image must not change afterwards."""
+        with self._lock:
+            self._tally.frame(frame.time)
+            if self._wants_frames:
+                self._show(self._pairing.hold(frame))
+
+    def sound(self, sound: Sound) -> None:
+        """Captured sound; its samples must not change afterwards."""
+        with self._lock:
+            self._each(lambda output: output.sound(sound))
+
+    def snapshot(self, snapshot: Snapshot) -> None:
+        """A scored tick, in order of time."""
+        with self._lock:
+            self._tally.snapshot(snapshot)
+            self._each(lambda output: output.snapshot(snapshot))
+            for event in self._events.events(snapshot):
+                self.event(event)
+            self._show(self._pairing.pair(snapshot))
+
+    def close(self, latency: Percentiles) -> SummaryEvent:
+        """Tell the summary, close every output, whatever becomes of the others."""
+        with self._lock:
+            self._show(self._pairing.rest())
+            summary = self._tally.finish(latency)
+            self.event(summary)
+            self._each(lambda output: output.close())
+            self._outputs.clear()
+            return summary
+
+    def _show(self, pairs: Iterable[tuple[Frame, Snapshot | None]]) -> None:
+        for frame, snapshot in pairs:
+            self._each(lambda output, frame=frame, snapshot=snapshot: output.frame(frame, snapshot))  # type: ignore[misc]
+
+    def _each(self, call: Callable[[Output], None]) -> None:
+        for output in tuple(self._outputs):
+            try:
+                call(output)
+            except Exception as error:  # one output that fails must not end the run, nor the other outputs
+                self._outputs.remove(output)
+                self._end_failed(output, error)
+
+    def _end_failed(self, output: Output, error: Exception) -> None:
+        self._warn(f"{output.option} stopped: {error}")
+        try:
+            output.close()
+        except Exception as second:
+            if str(second) != str(error):
+                self._warn(f"{output.option} could not be closed: {second}")

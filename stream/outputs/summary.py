@@ -1,0 +1,55 @@
+"""What a run comes down to: the ``summary`` event, and the same as a few lines for people."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from core.events import Percentiles, SummaryEvent
+from core.snapshot import Snapshot
+from core.stretches import Stretch, Stretches
+from core.timebase import TICK_RATE
+
+
+class Tally:
+    """Counts a run as it goes. A frame counts when it was captured, whether or not anything was drawn on it."""
+
+    def __init__(self) -> None:
+        self._frames = self._ticks = 0
+        self._end = 0.0
+        self._stretches = Stretches()
+        self._seconds: dict[int, float] = {}
+
+    def frame(self, time: float) -> None:
+        self._frames += 1
+        self._end = max(self._end, time)
+
+    def snapshot(self, snapshot: Snapshot) -> None:
+        self._ticks += 1
+        self._end = max(self._end, snapshot.time + 1 / TICK_RATE)
+        self._add(self._stretches.see(snapshot))
+
+    def finish(self, latency: Percentiles) -> SummaryEvent:
+        """The summary of everything counted. Ends the tally."""
+        self._add(self._stretches.finish())
+        speakers = sorted(self._seconds.items(), key=lambda item: (-item[1], item[0]))
+        return SummaryEvent(self._end, self._frames, self._ticks, tuple(speakers), latency)
+
+    def _add(self, stretches: list[Stretch]) -> None:
+        for stretch in stretches:
+            self._seconds[stretch.id] = self._seconds.get(stretch.id, 0.0) + stretch.end - stretch.start
+
+
+def summary_text(summary: SummaryEvent, dropped_frames: int = 0, names: Mapping[int, str] | None = None) -> str:
+    """The summary for people: how long, who spoke for how long, how late the picture was, what was dropped."""
+    lines = [f"{summary.duration:.1f} s, {summary.frames} frames, {summary.ticks} ticks scored"]
+    for person, seconds in summary.speakers:
+        name = (names or {}).get(person, f"person {person}")
+        lines.append(f"  {name} spoke {seconds:.1f} s")
+    if not summary.speakers:
+        lines.append("  nobody in the picture spoke")
+    latency = summary.latency_ms
+    if latency.p50 is not None and latency.p95 is not None and latency.p99 is not None:
+        lines.append(f"capture to overlay: {latency.p50:.0f} ms (p95 {latency.p95:.0f}, p99 {latency.p99:.0f})")
+    if dropped_frames:
+        lines.append(f"{dropped_frames} frames dropped")
+    return "\n".join(lines)

@@ -1,0 +1,85 @@
+"""The hub: every output is fed alike, fails alone, and is closed."""
+
+from __future__ import annotations
+
+import pytest
+
+from core.events import Event, Percentiles, SessionEvent, SummaryEvent
+from core.media import Frame, Sound
+from core.snapshot import Snapshot
+from stream.outputs.hub import OutputHub
+from stream.outputs.output import Output
+from tests.stream.outputs.made import frame, silence, snapshot
+
+
+class Notes(Output):
+    option = "--notes"
+    takes_frames = True
+
+    def __init__(self) -> None:
+        self.notes: list[str] = []
+
+    def event(self, event: Event) -> None:
+        self.notes.append(event.type)
+
+    def snapshot(self, snapshot: Snapshot) -> None:
+        self.notes.append(f"snapshot {snapshot.time}")
+
+    def sound(self, sound: Sound) -> None:
+        self.notes.append(f"sound {sound.time}")
+
+    def frame(self, frame: Frame, snapshot: Snapshot | None) -> None:
+        self.notes.append(f"frame {frame.time} with {snapshot and snapshot.time}")
+
+    def close(self) -> None:
+        self.notes.append("closed")
+
+
+class Full(Output):
+    option = "--full"
+
+    def __init__(self) -> None:
+        self.closed = 0
+
+    def snapshot(self, snapshot: Snapshot) -> None:
+        raise OSError("No space left on device")
+
+    def close(self) -> None:
+        self.closed += 1
+
+
+def test_what_a_run_feeds_reaches_the_output_in_order() -> None:
+    notes = Notes()
+    hub = OutputHub([notes], pytest.fail)
+    hub.event(SessionEvent("demo", None, "compact", "cpu"))
+    hub.frame(frame(0.0))
+    hub.sound(silence(0.0, 0.2))
+    hub.snapshot(snapshot(0.0, [1]))
+    hub.frame(frame(0.04))
+    summary = hub.close(Percentiles())
+    assert notes.notes == [
+        "session",
+        "sound 0.0",
+        "snapshot 0.0",
+        "scores",
+        "speaker",
+        "lag",
+        "frame 0.0 with 0.0",
+        "frame 0.04 with 0.0",
+        "summary",
+        "closed",
+    ]
+    assert summary == SummaryEvent(0.04, 2, 1, ((1, 0.04),), Percentiles())
+
+
+def test_an_output_that_fails_ends_alone_and_is_said_once() -> None:
+    warnings: list[str] = []
+    full, notes = Full(), Notes()
+    hub = OutputHub([full, notes], warnings.append)
+    for k in range(3):
+        hub.snapshot(snapshot(k / 25))
+    hub.close(Percentiles())
+    assert warnings == ["--full stopped: No space left on device"]
+    assert full.closed == 1
+    assert notes.notes[-1] == "closed"
+    assert sum(note.startswith("snapshot") for note in notes.notes) == 3

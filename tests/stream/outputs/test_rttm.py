@@ -1,0 +1,41 @@
+"""RTTM: one SPEAKER line a stretch, whole at any moment."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from core.errors import InputError
+from core.stretches import Stretch
+from stream.outputs.rttm import Rttm, rttm_line
+from tests.stream.outputs.made import snapshot
+
+
+def test_a_line_has_ten_fields_without_white_space() -> None:
+    line = rttm_line("my  meeting", Stretch(3, 1.2, 2.45), "Ada L")
+    assert line == "SPEAKER my_meeting 1 1.200 1.250 <NA> <NA> Ada_L <NA> <NA>\n"
+    assert len(line.split()) == 10
+
+
+def test_stretches_are_written_as_they_end(tmp_path: Path) -> None:
+    path = tmp_path / "r.rttm"
+    rttm = Rttm(path, "news", {1: "Ada"})
+    rttm.snapshot(snapshot(0.0, [1]))
+    assert path.read_text() == ""
+    rttm.snapshot(snapshot(0.4, [2]))
+    assert path.read_text() == "SPEAKER news 1 0.000 0.400 <NA> <NA> Ada <NA> <NA>\n"
+    rttm.close()
+    assert path.read_text().splitlines()[1] == "SPEAKER news 1 0.400 0.040 <NA> <NA> person2 <NA> <NA>"
+
+
+def test_a_silent_run_leaves_an_empty_file(tmp_path: Path) -> None:
+    rttm = Rttm(tmp_path / "r.rttm", "news")
+    rttm.snapshot(snapshot(0.0))
+    rttm.close()
+    assert (tmp_path / "r.rttm").read_text() == ""
+
+
+def test_an_unwritable_place_is_said_at_once(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="--rttm"):
+        Rttm(tmp_path / "missing" / "r.rttm", "news")

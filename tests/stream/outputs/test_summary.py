@@ -1,0 +1,40 @@
+"""The summary: what was counted, as an event and as text."""
+
+from __future__ import annotations
+
+import pytest
+
+from core.events import Percentiles, SummaryEvent
+from stream.outputs.summary import Tally, summary_text
+from tests.stream.outputs.made import snapshot
+
+
+def test_the_tally_counts_frames_ticks_and_seconds_of_speech() -> None:
+    tally = Tally()
+    for k in range(60):
+        tally.frame(k / 30)
+    for k in range(50):
+        tally.snapshot(snapshot(k / 25, [2] if k < 25 else [1, 2] if k < 30 else []))
+    summary = tally.finish(Percentiles(1.0, 2.0, 3.0))
+    assert (summary.frames, summary.ticks, summary.duration) == (60, 50, pytest.approx(2.0))
+    assert summary.speakers == ((2, pytest.approx(1.2)), (1, pytest.approx(0.2)))
+    assert summary.latency_ms == Percentiles(1.0, 2.0, 3.0)
+
+
+def test_a_run_of_nothing() -> None:
+    assert Tally().finish(Percentiles()) == SummaryEvent(0.0, 0, 0, (), Percentiles())
+
+
+def test_the_text_says_who_spoke_how_late_it_was_and_what_was_dropped() -> None:
+    summary = SummaryEvent(12.5, 300, 250, ((2, 4.56), (1, 1.0)), Percentiles(81.0, 120.4, 130.0))
+    assert summary_text(summary, dropped_frames=3, names={2: "Ada"}).splitlines() == [
+        "12.5 s, 300 frames, 250 ticks scored",
+        "  Ada spoke 4.6 s",
+        "  person 1 spoke 1.0 s",
+        "capture to overlay: 81 ms (p95 120, p99 130)",
+        "3 frames dropped",
+    ]
+
+
+def test_the_text_of_a_silent_run() -> None:
+    assert summary_text(SummaryEvent(1.0, 25, 25, ())).splitlines()[1:] == ["  nobody in the picture spoke"]
