@@ -1,0 +1,133 @@
+"""An MP4 file with sound, pictures at their own times, whole whatever happens.
+
+The file is written in fragments (a crash loses the last second or two) and becomes a plain MP4 when it is closed
+(FFmpeg's ``hybrid_fragmented``). Picture and sound share one time base, the sound's sample count.
+"""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from pathlib import Path
+from typing import cast
+
+import av
+import cv2
+import numpy as np
+from av.video.stream import VideoStream
+
+from core.media import Image
+from core.timebase import SAMPLE_RATE, TICK_RATE
+from stream.outputs.soundtape import SoundTape
+
+TIME_BASE = Fraction(1, SAMPLE_RATE)
+"""1/16000 s. The fallback encoder allows no finer than 1/65535."""
+
+CONTAINER_OPTIONS = {"movflags": "+hybrid_fragmented+delay_moov", "flush_packets": "1"}
+"""delay_moov: the header waits for the first packets, so that the delay of AAC (64 ms) is known and undone."""
+
+KEYFRAME_PICTURES = 50
+"""A key picture, and with it a fragment, every 50 pictures: 2 s at 25 a second."""
+
+H264_OPTIONS = {"preset": "veryfast", "crf": "21", "tune": "zerolatency"}
+"""zerolatency: no picture waits in the encoder, so closing is quick and a fragment is complete."""
+
+MPEG4_OPTIONS = {"flags": "+qscale", "global_quality": str(3 * 118)}
+"""Quantiser 3 of 31 (in FFmpeg's units of 1/118): about as good to look at, in a larger file."""
+
+SOUND_WAIT = SAMPLE_RATE
+"""Sound that is not there 1 s after its picture is taken for missing."""
+
+PICTURE_WAIT = 10 * SAMPLE_RATE
+"""Sound that has waited 10 s for a picture (a stalled camera) goes out without."""
+
+
+class Mp4Writer:
+    """Pictures of one size with the sound of ``tape`` beside them; the file's time 0 is the session's ``start``.
+
+    The first picture also stands for the time from 0 to its own. An odd width or height is made even by repeating the
+    last column or row (yuv420p halves the colour). Pictures of another size are fitted in, with black bars.
+    """
+
+    def __init__(
+        self, path: Path, size: tuple[int, int], tape: SoundTape | None, start: float = 0.0, threads: int = 0
+    ) -> None:
+        """``size``: width and height in pixels. ``threads`` of the picture's encoder, 0: as many as there are cores."""
+        self._size = (size[0] + size[0] % 2, size[1] + size[1] % 2)
+        self._tape = tape
+        self._start = round(start * SAMPLE_RATE)
+        self._last_pts = -1
+        self._container = av.open(str(path), "w", format="mp4", options=CONTAINER_OPTIONS)
+        self._video = self._add_video(threads)
+        self._heard = self._start
+        self._audio = self._container.add_stream("aac", rate=SAMPLE_RATE, layout="mono") if tape else None
+
+    def _add_video(self, threads: int) -> VideoStream:
+        encoder, options = _encoder()
+        stream = cast(VideoStream, self._container.add_stream(encoder, rate=TICK_RATE, options=options))
+        stream.width, stream.height = self._size
+        stream.pix_fmt = "yuv420p"
+        stream.codec_context.time_base = TIME_BASE
+        stream.codec_context.gop_size = KEYFRAME_PICTURES
+        stream.codec_context.thread_count = threads
+        return stream
+
+    def picture(self, time: float, image: Image) -> None:
+        """Add a picture: uint8, height × width × 3, BGR. One that is not later than the last is left out."""
+        pts = round(time * SAMPLE_RATE) - self._start if self._last_pts >= 0 else 0
+        if pts <= self._last_pts:
+            return
+        frame = av.VideoFrame.from_ndarray(_fitted(image, self._size), format="bgr24")
+        frame.pts, frame.time_base = pts, TIME_BASE
+        self._container.mux(self._video.encode(frame))
+        self._last_pts = pts
+        if self._tape is not None:
+            now = self._start + pts
+            self._write_sound(max(min(now, self._tape.end), now - SOUND_WAIT))
+
+    def sound_waits(self) -> None:
+        """Call after sound was put on the tape: writes what has waited too long for a picture."""
+        if self._tape is not None:
+            self._write_sound(self._tape.end - PICTURE_WAIT)
+
+    def close(self, until: float | None = None) -> None:
+        """Write the sound up to ``until`` (session seconds; None: all there is) and finish the file."""
+        try:
+            if self._tape is not None:
+                self._write_sound(self._tape.end if until is None else round(until * SAMPLE_RATE))
+            self._container.mux(self._video.encode(None))
+            if self._audio is not None:
+                self._container.mux(self._audio.encode(None))
+        finally:
+            self._container.close()
+
+    def _write_sound(self, stop: int) -> None:
+        if self._audio is None or self._tape is None or stop <= self._heard:
+            return
+        samples = self._tape.take(self._heard, stop)
+        frame = av.AudioFrame.from_ndarray(samples[None], format="fltp", layout="mono")
+        frame.sample_rate, frame.pts, frame.time_base = SAMPLE_RATE, self._heard - self._start, TIME_BASE
+        self._container.mux(self._audio.encode(frame))
+        self._heard = stop
+
+
+def _encoder() -> tuple[str, dict[str, str]]:
+    try:
+        av.codec.Codec("libx264", "w")
+        return "libx264", H264_OPTIONS
+    except ValueError:  # an FFmpeg without x264: MPEG-4 part 2 is part of every one
+        return "mpeg4", MPEG4_OPTIONS
+
+
+def _fitted(image: Image, size: tuple[int, int]) -> Image:
+    width, height = size
+    if image.shape[:2] == (height, width):
+        return image
+    bottom, right = height - image.shape[0], width - image.shape[1]
+    if 0 <= bottom <= 1 and 0 <= right <= 1:
+        return np.asarray(cv2.copyMakeBorder(image, 0, bottom, 0, right, cv2.BORDER_REPLICATE), np.uint8)
+    scale = min(width / image.shape[1], height / image.shape[0])
+    inner = max(round(image.shape[1] * scale), 1), max(round(image.shape[0] * scale), 1)
+    top, left = (height - inner[1]) // 2, (width - inner[0]) // 2
+    fitted = np.zeros((height, width, 3), np.uint8)
+    fitted[top : top + inner[1], left : left + inner[0]] = cv2.resize(image, inner, interpolation=cv2.INTER_AREA)
+    return fitted

@@ -1,0 +1,52 @@
+"""The annotated video: what the window shows, with the sound, as an MP4 file."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from core.errors import InputError
+from core.media import Frame, Image, Sound
+from core.snapshot import Snapshot
+from stream.outputs.mp4 import Mp4Writer
+from stream.outputs.output import Output, check_writable
+from stream.outputs.soundtape import SoundTape
+
+Draw = Callable[[Frame, Snapshot | None], Image]
+"""Makes the picture to record from a frame and its snapshot; must leave the frame as it is."""
+
+
+class Recorder(Output):
+    """Records ``draw(frame, snapshot)`` at the frame's time: the file's clock is that of the events.
+
+    It encodes in the caller's thread: lock-step in ``--fast``; wrap it in ``Background`` for a live run.
+    """
+
+    option = "--output"
+    takes_frames = True
+
+    def __init__(self, path: Path, draw: Draw, has_sound: bool = True, sources: Sequence[str] = ()) -> None:
+        if path.suffix.lower() != ".mp4":
+            raise InputError(f"{self.option} {path}: the recording is an MP4 file; give it a name that ends in .mp4")
+        check_writable(path, self.option, sources)
+        self._path = path
+        self._draw = draw
+        self._tape = SoundTape() if has_sound else None
+        self._writer: Mp4Writer | None = None
+
+    def sound(self, sound: Sound) -> None:
+        if self._tape is not None:
+            self._tape.put(sound)
+            if self._writer is not None:
+                self._writer.sound_waits()
+
+    def frame(self, frame: Frame, snapshot: Snapshot | None) -> None:
+        image = self._draw(frame, snapshot)
+        if self._writer is None:
+            self._writer = Mp4Writer(self._path, (image.shape[1], image.shape[0]), self._tape)
+        self._writer.picture(frame.time, image)
+
+    def close(self) -> None:
+        if self._writer is not None:
+            self._writer.close()
+            self._writer = None

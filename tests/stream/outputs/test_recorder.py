@@ -1,0 +1,218 @@
+"""The recording: every picture at its time, the sound in step, whole whatever happens."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+
+from core.errors import InputError
+from core.media import Frame, Image, Sound
+from core.snapshot import Snapshot
+from core.timebase import SAMPLE_RATE
+from stream.outputs.recorder import Recorder
+from tests.stream.outputs.made import frame, silence, snapshot
+
+
+def plain(frame: Frame, snapshot: Snapshot | None) -> Image:
+    return frame.image
+
+
+@dataclass
+class Movie:
+    times: list[float]
+    pictures: list[Image]
+    sound: np.ndarray
+    sound_start: float
+
+
+def read(path: Path) -> Movie:
+    with av.open(str(path)) as container:
+        frames = list(container.decode(video=0))
+        has_sound = bool(container.streams.audio)
+    heard = []
+    if has_sound:
+        with av.open(str(path)) as container:
+            heard = list(container.decode(audio=0))
+    return Movie(
+        [float(each.time or 0) for each in frames],
+        [each.to_ndarray(format="bgr24") for each in frames],
+        np.concatenate([each.to_ndarray()[0] for each in heard]) if heard else np.zeros(0),
+        float(heard[0].time or 0) if heard else 0.0,
+    )
+
+
+def click(time: float, at: float, seconds: float) -> Sound:
+    samples = np.zeros(round(seconds * SAMPLE_RATE), np.float32)
+    first = round((at - time) * SAMPLE_RATE)
+    if 0 <= first < len(samples):
+        samples[first : first + 80] = 0.9 * np.sign(np.sin(np.arange(80)))
+    return Sound(time, samples)
+
+
+def heard_at(movie: Movie) -> float:
+    return movie.sound_start + int(np.argmax(np.abs(movie.sound) > 0.3)) / SAMPLE_RATE
+
+
+def seen_at(movie: Movie) -> float:
+    return next(time for time, picture in zip(movie.times, movie.pictures, strict=True) if picture.mean() > 150)
+
+
+def test_flash_and_click_of_one_moment_are_recorded_at_that_moment(tmp_path: Path) -> None:
+    recorder = Recorder(tmp_path / "o.mp4", plain)
+    times = [k / 25 + 0.012 * (k % 3) for k in range(150)]
+    for k, time in enumerate(times):
+        recorder.sound(click(k / 25, times[100], 1 / 25))
+        recorder.frame(frame(time, 255 if k >= 100 else 0), snapshot(time))
+    recorder.close()
+    movie = read(tmp_path / "o.mp4")
+    np.testing.assert_allclose(movie.times, times, atol=1e-4)
+    assert seen_at(movie) == pytest.approx(times[100], abs=1e-4)
+    assert heard_at(movie) == pytest.approx(times[100], abs=0.003)
+
+
+def test_a_drifting_microphone_stays_in_step_over_a_long_run(tmp_path: Path) -> None:
+    recorder = Recorder(tmp_path / "o.mp4", plain)
+    for k in range(1500):
+        time = k / 5
+        recorder.sound(click(time, 290.0, 0.2 * 1.0003))
+        recorder.frame(frame(time, 255 if time >= 290 else 0, 64, 48), None)
+    recorder.close()
+    movie = read(tmp_path / "o.mp4")
+    assert seen_at(movie) == pytest.approx(290.0, abs=1e-3)
+    assert heard_at(movie) == pytest.approx(290.0, abs=0.02)
+    assert len(movie.sound) / SAMPLE_RATE == pytest.approx(300.0, abs=0.25)
+
+
+def test_missing_sound_is_silence(tmp_path: Path) -> None:
+    recorder = Recorder(tmp_path / "o.mp4", plain)
+    for k in range(100):
+        if not 25 <= k < 75:
+            recorder.sound(click(k / 25, 3.4, 1 / 25))
+        recorder.frame(frame(k / 25), None)
+    recorder.close()
+    movie = read(tmp_path / "o.mp4")
+    assert heard_at(movie) == pytest.approx(3.4, abs=0.003)
+    assert len(movie.sound) / SAMPLE_RATE == pytest.approx(4.0, abs=0.13)
+
+
+def test_sound_that_comes_ahead_of_the_picture_waits_for_it(tmp_path: Path) -> None:
+    recorder = Recorder(tmp_path / "o.mp4", plain)
+    for k in range(50):
+        recorder.sound(click(k / 25, 1.0, 1 / 25))
+    for k in range(50):
+        recorder.frame(frame(k / 25), None)
+    recorder.close()
+    assert heard_at(read(tmp_path / "o.mp4")) == pytest.approx(1.0, abs=0.003)
+
+
+def test_the_first_picture_stands_from_the_beginning_so_that_file_time_is_event_time(tmp_path: Path) -> None:
+    recorder = Recorder(tmp_path / "o.mp4", plain)
+    for k in range(10):
+        recorder.frame(frame(0.7 + k / 25, 255 if k >= 5 else 0), None)
+    recorder.close()
+    movie = read(tmp_path / "o.mp4")
+    assert movie.times[0] == 0.0
+    assert seen_at(movie) == pytest.approx(0.9, abs=1e-3)
+
+
+@pytest.mark.parametrize(("width", "height"), [(321, 181), (10, 10), (3, 5)])
+def test_any_size_can_be_recorded(tmp_path: Path, width: int, height: int) -> None:
+    recorder = Recorder(tmp_path / "o.mp4", plain, has_sound=False)
+    for k in range(5):
+        recorder.frame(frame(k / 25, 200, width, height), None)
+    recorder.close()
+    movie = read(tmp_path / "o.mp4")
+    assert movie.pictures[0].shape == (height + height % 2, width + width % 2, 3)
+    assert abs(movie.pictures[0].astype(int) - 200).max() < 8, "no black edge"
+    assert len(movie.sound) == 0
+
+
+def test_a_source_that_changes_its_size_is_fitted_in(tmp_path: Path) -> None:
+    recorder = Recorder(tmp_path / "o.mp4", plain)
+    recorder.frame(frame(0.0, 200, 320, 180), None)
+    recorder.frame(frame(0.04, 200, 180, 320), None)
+    recorder.close()
+    upright = read(tmp_path / "o.mp4").pictures[1]
+    assert upright.shape == (180, 320, 3)
+    assert upright[90, 160].mean() > 180
+    assert upright[90, 20].mean() < 20
+
+
+def test_a_picture_that_is_not_later_is_left_out(tmp_path: Path) -> None:
+    recorder = Recorder(tmp_path / "o.mp4", plain)
+    for time in (0.0, 0.04, 0.04, 0.03, 0.08):
+        recorder.frame(frame(time), None)
+    recorder.close()
+    assert len(read(tmp_path / "o.mp4").times) == 3
+
+
+def test_without_x264_the_older_mpeg4_is_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing(name: str, mode: str) -> None:
+        raise ValueError(name)
+
+    monkeypatch.setattr(av.codec, "Codec", missing)
+    recorder = Recorder(tmp_path / "o.mp4", plain)
+    for k in range(30):
+        recorder.sound(click(k / 25, 0.8, 1 / 25))
+        recorder.frame(frame(k / 25, 255 if k >= 20 else 0), None)
+    recorder.close()
+    with av.open(str(tmp_path / "o.mp4")) as container:
+        assert container.streams.video[0].codec_context.name == "mpeg4"
+    movie = read(tmp_path / "o.mp4")
+    assert seen_at(movie) == pytest.approx(0.8, abs=1e-3)
+    assert heard_at(movie) == pytest.approx(0.8, abs=0.003)
+
+
+def test_a_run_without_a_picture_leaves_nothing(tmp_path: Path) -> None:
+    recorder = Recorder(tmp_path / "o.mp4", plain)
+    recorder.sound(silence(0.0, 0.5))
+    recorder.close()
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["missing/o.mp4", "o.avi", "in.mp4"])
+def test_a_bad_place_is_said_before_the_run(tmp_path: Path, name: str) -> None:
+    (tmp_path / "in.mp4").touch()
+    with pytest.raises(InputError, match="--output"):
+        Recorder(tmp_path / name, plain, sources=[str(tmp_path / "in.mp4")])
+
+
+ENDLESS = """
+import sys
+from pathlib import Path
+from stream.outputs.recorder import Recorder
+from tests.stream.outputs.made import frame, silence
+recorder = Recorder(Path(sys.argv[1]), lambda frame, snapshot: frame.image)
+try:
+    for k in range(10**9):
+        recorder.sound(silence(k / 25, 1 / 25))
+        recorder.frame(frame(k / 25, k % 256), None)
+        if k == 300:
+            print("running", flush=True)
+except KeyboardInterrupt:
+    pass
+finally:
+    recorder.close()
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no SIGINT to another process")
+@pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM])
+def test_the_file_plays_after_ctrl_c_and_after_a_crash(tmp_path: Path, ending: signal.Signals) -> None:
+    path = tmp_path / "o.mp4"
+    with subprocess.Popen([sys.executable, "-c", ENDLESS, str(path)], stdout=subprocess.PIPE) as run:
+        assert run.stdout
+        assert run.stdout.readline() == b"running\n"
+        run.send_signal(ending)
+        assert run.wait(timeout=20) == (0 if ending is signal.SIGINT else -ending)
+    movie = read(path)
+    assert len(movie.times) >= 200
+    np.testing.assert_allclose(np.diff(movie.times), 0.04, atol=1e-4)
+    assert len(movie.sound) / SAMPLE_RATE == pytest.approx(movie.times[-1], abs=0.2)
