@@ -1,0 +1,104 @@
+"""Where pictures and sound come from: ``--video`` and ``--audio`` opened as one recording or one live source."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from core.errors import InputError
+from stream.sources.camera import CameraSource
+from stream.sources.demo import open_demo
+from stream.sources.files import FileReader
+from stream.sources.joined import JoinedSource
+from stream.sources.merged import MergedReader, PictureReader
+from stream.sources.microphone import MicrophoneSource
+from stream.sources.network import NetworkSource
+from stream.sources.pacing import PacedSource
+from stream.sources.screen import ScreenSource, parse_screen
+from stream.sources.source import LiveSource, MediaReader, State, due
+
+__all__ = ["LiveSource", "MediaReader", "State", "due", "open_live", "open_reader"]
+
+NO_SOUND = "none"
+
+
+def open_reader(video: str, audio: str | None) -> MediaReader:
+    """``--video`` and ``--audio`` as one recording, for ``--fast``. Raises InputError when one of them is live."""
+    if not _is_recorded(video):
+        raise InputError(f"{video}: --fast is for files and demo; leave it out for what is live")
+    if audio is None:
+        return open_demo(video) if _is_demo(video) else FileReader(Path(video))
+    pictures = _pictures(video)
+    if audio == NO_SOUND:
+        return pictures
+    try:
+        if not Path(audio).exists():
+            raise InputError(
+                f"{audio}: no such file, and --fast hears no microphone or stream; leave --fast out for those"
+            )
+        return MergedReader(pictures, FileReader(Path(audio), video=False))
+    except InputError:
+        pictures.close()
+        raise
+
+
+def open_live(video: str, audio: str | None) -> LiveSource:
+    """``--video`` and ``--audio`` as one live source; recordings are played in real time. Raises InputError.
+
+    Without ``audio`` the video's own sound is used if it has any, else the default microphone; a recording without sound
+    stays without.
+    """
+    if _is_recorded(video) and (audio is None or audio == NO_SOUND or Path(audio).exists()):
+        return PacedSource(open_reader(video, audio))
+    pictures = _live_pictures(video, with_sound=audio is None)
+    if pictures.has_audio or audio == NO_SOUND:
+        return pictures
+    try:
+        return JoinedSource(pictures, _live_sound(audio))
+    except InputError:
+        pictures.stop()
+        raise
+
+
+def _live_pictures(spec: str, *, with_sound: bool) -> LiveSource:
+    if spec.isdecimal():
+        return CameraSource(int(spec))
+    if _is_screen(spec):
+        return ScreenSource(parse_screen(spec))
+    if _is_url(spec):
+        source = NetworkSource(spec, audio=with_sound)
+        if source.has_video:
+            return source
+        source.stop()
+        raise InputError(f"{spec}: the stream has no picture; give it as --audio")
+    return PacedSource(_pictures(spec))
+
+
+def _live_sound(spec: str | None) -> LiveSource:
+    if spec is None:
+        return MicrophoneSource()
+    if _is_url(spec):
+        return NetworkSource(spec, video=False)
+    if Path(spec).exists():
+        return PacedSource(FileReader(Path(spec), video=False))
+    return MicrophoneSource(int(spec) if spec.isdecimal() else spec)
+
+
+def _pictures(spec: str) -> MediaReader:
+    return PictureReader(open_demo(spec)) if _is_demo(spec) else FileReader(Path(spec), audio=False)
+
+
+def _is_recorded(spec: str) -> bool:
+    return not (spec.isdecimal() or _is_screen(spec) or _is_url(spec))
+
+
+def _is_demo(spec: str) -> bool:
+    return spec == "demo" or spec.startswith("demo:")
+
+
+def _is_screen(spec: str) -> bool:
+    return spec == "screen" or spec.startswith("screen:")
+
+
+def _is_url(spec: str) -> bool:
+    return re.match(r"[a-z][a-z0-9+.-]*://", spec, re.IGNORECASE) is not None

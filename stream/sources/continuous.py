@@ -7,7 +7,7 @@ sample by sample.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 
@@ -65,6 +65,30 @@ class ContinuousSound:
             time = self._end / SAMPLE_RATE
             self._end += len(piece)
             yield Sound(time, piece)
+
+
+STARVED_SECONDS = 1.0
+"""When a live source has been mute for this long its sound is filled with silence up to this long ago, so that whoever
+waits for sound goes on. More than any sender's usual distance between picture and sound (MPEG-TS: up to 0.7 s)."""
+
+
+class LiveSound:
+    """The reading side of live sound: continuous from session time 0, with silence while the device is gone."""
+
+    def __init__(self) -> None:
+        self._line = ContinuousSound(start=0.0)
+        self._heard = 0.0
+
+    def place(self, chunks: Iterable[tuple[float, Samples]], now: float) -> list[Sound]:
+        """``chunks``: session time of the first sample, and samples; what came since the last call. ``now``:
+        seconds."""
+        sounds: list[Sound] = []
+        for time, samples in chunks:
+            self._heard = now
+            sounds += self._line.place(time, samples)
+        if now - self._heard > STARVED_SECONDS:
+            sounds += self._line.fill(now - STARVED_SECONDS)
+        return sounds
 
 
 def _slipped(samples: Samples, by: int) -> Samples:

@@ -22,14 +22,17 @@ JUMP_SECONDS = 0.02
 """Sound timestamps this far from the sample count are a hole or a jump, not rounding."""
 
 
-def picture_stream(container: InputContainer) -> VideoStream | None:
-    """The moving picture; cover art of a music file is none. Decodes with as many threads as the codec likes."""
+def picture_stream(container: InputContainer, *, live: bool = False) -> VideoStream | None:
+    """The moving picture; cover art of a music file is none.
+
+    Decodes in as many threads as the codec likes; ``live`` only in such as delay no picture.
+    """
     moving = [stream for stream in container.streams.video if not stream.disposition & Disposition.attached_pic]
     if not moving:
         return None
     best = container.streams.best("video")
     stream = best if isinstance(best, VideoStream) and best in moving else moving[0]
-    stream.thread_type = "AUTO"
+    stream.thread_type = "SLICE" if live else "AUTO"
     return stream
 
 

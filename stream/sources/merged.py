@@ -60,3 +60,32 @@ class MergedReader:
     def close(self) -> None:
         self._video.close()
         self._audio.close()
+
+
+class PictureReader:
+    """The pictures of a recording alone (see ``MediaReader``)."""
+
+    has_video = True
+    has_audio = False
+
+    def __init__(self, video: MediaReader) -> None:
+        self._video = video
+        self.name = video.name
+
+    @property
+    def duration_seconds(self) -> float | None:
+        return self._video.duration_seconds
+
+    @property
+    def frame_size(self) -> tuple[int, int] | None:
+        return self._video.frame_size
+
+    @property
+    def frame_rate(self) -> float | None:
+        return self._video.frame_rate
+
+    def __iter__(self) -> Iterator[Frame | Sound]:
+        return (item for item in self._video if isinstance(item, Frame))
+
+    def close(self) -> None:
+        self._video.close()

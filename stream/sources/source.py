@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from enum import Enum
-from typing import Protocol
+from typing import Protocol, TypeVar
 
+from core.errors import InputError
 from core.media import Frame, Sound
 from core.timebase import SAMPLE_RATE
 from stream.clock import SessionClock
@@ -16,6 +17,12 @@ from stream.rings import FrameRing
 STOP_SECONDS = 0.9
 """How long ``stop`` waits for a capture thread. One that hangs in a driver or a socket is left behind: it is a daemon
 and its own timeout ends it."""
+
+
+BACKOFF_SECONDS = (0.5, 1.0, 2.0, 4.0, 8.0)
+"""Pauses between attempts to get a lost device or connection back; the last one repeats."""
+
+Device = TypeVar("Device")
 
 
 class MediaReader(Protocol):
@@ -145,6 +152,24 @@ class ThreadedSource(LiveSource):
             self._state = State.ENDED
             if self.frames is not None:
                 self.frames.close()
+
+    def _reopened(self, attempt: Callable[[], Device], lost: str) -> Device | None:
+        """Try ``attempt`` (which raises InputError) with growing pauses until it succeeds; None when stopped first.
+
+        ``lost`` is the line that says what happened; it stands in ``trouble`` meanwhile.
+        """
+        self._state, self._trouble = State.RECONNECTING, f"{lost}; trying again"
+        tries = 0
+        while not self._stopping.wait(BACKOFF_SECONDS[min(tries, len(BACKOFF_SECONDS) - 1)]):
+            tries += 1
+            try:
+                device = attempt()
+            except InputError as error:
+                self._trouble = f"{error}; trying again"
+                continue
+            self._state, self._trouble = State.RUNNING, None
+            return device
+        return None
 
     @abstractmethod
     def _capture(self, clock: SessionClock) -> None:

@@ -1,0 +1,43 @@
+"""A live picture from here and a live sound from there, as one live source."""
+
+from __future__ import annotations
+
+from core.media import Sound
+from stream.clock import SessionClock
+from stream.sources.source import LiveSource, State
+
+
+class JoinedSource(LiveSource):
+    """``video``'s pictures with ``sound``'s sound. It has ended when the pictures have."""
+
+    def __init__(self, video: LiveSource, sound: LiveSource) -> None:
+        super().__init__(f"{video.name} + {sound.name}", video.frames, has_audio=True)
+        self._video, self._sound = video, sound
+
+    @property
+    def duration_seconds(self) -> float | None:
+        return self._video.duration_seconds
+
+    @property
+    def state(self) -> State:
+        states = self._video.state, self._sound.state
+        return State.RECONNECTING if states == (State.RUNNING, State.RECONNECTING) else states[0]
+
+    @property
+    def trouble(self) -> str | None:
+        return self._video.trouble or self._sound.trouble
+
+    @property
+    def audio_overflows(self) -> int:
+        return self._sound.audio_overflows
+
+    def start(self, clock: SessionClock) -> None:
+        self._sound.start(clock)
+        self._video.start(clock)
+
+    def take_sound(self) -> list[Sound]:
+        return self._sound.take_sound()
+
+    def stop(self) -> None:
+        self._video.stop()
+        self._sound.stop()
