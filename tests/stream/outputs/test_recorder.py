@@ -52,7 +52,8 @@ def click(time: float, at: float, seconds: float) -> Sound:
     samples = np.zeros(round(seconds * SAMPLE_RATE), np.float32)
     first = round((at - time) * SAMPLE_RATE)
     if 0 <= first < len(samples):
-        samples[first : first + 80] = 0.9 * np.sign(np.sin(np.arange(80)))
+        rest = samples[first : first + 80]
+        rest[:] = 0.9 * (-1.0) ** (np.arange(len(rest)) // 4)
     return Sound(time, samples)
 
 
