@@ -1,0 +1,33 @@
+"""A colour for each person: the same on the video and in the plot."""
+
+from __future__ import annotations
+
+Rgb = tuple[int, int, int]
+
+PALETTE: tuple[Rgb, ...] = (
+    (230, 159, 0),  # orange
+    (86, 180, 233),  # sky blue
+    (0, 170, 120),  # green
+    (204, 121, 167),  # pink
+    (240, 228, 66),  # yellow
+    (213, 94, 0),  # vermilion
+    (70, 130, 220),  # blue
+    (153, 153, 51),  # olive
+    (190, 55, 100),  # wine
+    (68, 170, 153),  # teal
+    (221, 204, 119),  # sand
+    (180, 100, 210),  # purple
+)
+"""After Okabe and Ito, then Paul Tol's "muted": told apart with every common colour blindness. The dark ones are
+lightened, to be seen on dark plates and on white paper alike."""
+
+
+def colour(person: int) -> Rgb:
+    """The colour of a person, as red, green, blue. After twelve people they come round again."""
+    return PALETTE[(person - 1) % len(PALETTE)]
+
+
+def is_light(rgb: Rgb) -> bool:
+    """Whether black text reads better on it than white (relative luminance above that of mid grey)."""
+    red, green, blue = rgb
+    return 0.299 * red + 0.587 * green + 0.114 * blue > 128
