@@ -45,8 +45,8 @@ def open_reader(video: str, audio: str | None) -> MediaReader:
 def open_live(video: str, audio: str | None) -> LiveSource:
     """``--video`` and ``--audio`` as one live source; recordings are played in real time. Raises InputError.
 
-    Without ``audio`` the video's own sound is used if it has any, else the default microphone; a recording without sound
-    stays without.
+    Without ``audio`` the video's own sound is used if it has any, else the default microphone; a recording without
+    sound stays without.
     """
     if _is_recorded(video) and (audio is None or audio == NO_SOUND or Path(audio).exists()):
         return PacedSource(open_reader(video, audio))

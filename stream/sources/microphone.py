@@ -34,6 +34,11 @@ MUTE_SECONDS = 2.0
 
 POLL_SECONDS = 0.1
 
+BLOCK_SECONDS = 0.01
+LATENCY_SECONDS = 0.05
+"""A hundred callbacks a second cost little; left to itself PortAudio makes five hundred under PulseAudio (measured). The
+device's buffer holds what comes while Python is busy elsewhere."""
+
 
 class MicrophoneSource(ThreadedSource):
     """The microphone ``wanted``: its index, a part of its name, or None for the default one.
@@ -127,7 +132,8 @@ class _Tap:
                     device=device["index"],
                     channels=channels,
                     dtype="float32",
-                    latency="low",
+                    blocksize=round(BLOCK_SECONDS * self._rate),
+                    latency=LATENCY_SECONDS,
                     callback=self._hear,
                 )
         except library.PortAudioError as error:
@@ -193,27 +199,26 @@ def portaudio() -> ModuleType:
             "no PortAudio library, which microphones need: install it (Debian, Ubuntu: apt install libportaudio2; "
             "Fedora: dnf install portaudio), or use --audio none"
         ) from None
-    return sounddevice
+    library: ModuleType = sounddevice
+    return library
 
 
 def find_device(library: ModuleType, wanted: int | str | None) -> dict[str, Any]:
     """sounddevice's description of the microphone. Raises InputError with one clear line."""
-    inputs = [device for device in library.query_devices() if device["max_input_channels"] > 0]
-    if not inputs:
-        raise InputError("no microphone: plug one in, or use --audio none or --audio FILE")
+    inputs: list[dict[str, Any]] = [device for device in library.query_devices() if device["max_input_channels"] > 0]
     if wanted is None:
-        index = library.default.device[0]
-        return next((device for device in inputs if device["index"] == index), inputs[0])
-    if isinstance(wanted, int):
+        named = [device for device in inputs if device["index"] == library.default.device[0]] or inputs
+    elif isinstance(wanted, int):
         named = [device for device in inputs if device["index"] == wanted]
     else:
-        named = [device for device in inputs if wanted.lower() in device["name"].lower()]
-        named = (
-            [device for device in named if device["name"].lower() == wanted.lower()] or named or _pulse(inputs, wanted)
-        )
-    if not named:
-        raise InputError(f"no microphone {wanted!r}, and no such file: --list-devices names those there are")
-    return named[0]
+        exact = [device for device in inputs if device["name"].lower() == wanted.lower()]
+        parts = [device for device in inputs if wanted.lower() in device["name"].lower()]
+        named = exact or parts or _pulse(inputs, wanted)
+    if named:
+        return named[0]
+    if wanted is None:
+        raise InputError("no microphone: plug one in, or use --audio none or --audio FILE")
+    raise InputError(f"no microphone {wanted!r}, and no such file: --list-devices names the microphones")
 
 
 def _pulse(inputs: list[dict[str, Any]], wanted: str) -> list[dict[str, Any]]:

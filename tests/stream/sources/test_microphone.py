@@ -1,0 +1,241 @@
+"""The microphone path. With PulseAudio it is the real one: null sink → PortAudio → ring → 16 kHz on the session clock."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import wave
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from core.errors import InputError
+from stream.clock import SessionClock
+from stream.sources import microphone
+from stream.sources.microphone import MicrophoneSource
+from stream.sources.source import State
+from tests.stream.sources.conftest import click_times
+
+ROOT = Path(__file__).parents[3]
+
+
+class FakePortAudio:
+    """As much of sounddevice as is used: devices, and streams whose callback the test calls."""
+
+    PortAudioError = type("PortAudioError", (Exception,), {})
+
+    def __init__(self, *names: str, rate: float = 48_000.0) -> None:
+        self.names, self.rate = list(names), rate
+        self.default = SimpleNamespace(device=(1, 0))
+        self.streams: list[SimpleNamespace] = []
+        self._terminate = self._initialize = lambda: None
+
+    def query_devices(self) -> list[dict[str, object]]:
+        return [
+            {"name": name, "index": index, "max_input_channels": 2, "default_samplerate": self.rate}
+            for index, name in enumerate(self.names)
+        ]
+
+    def InputStream(self, **given: object) -> SimpleNamespace:  # noqa: N802 (sounddevice's name)
+        stream = SimpleNamespace(**given, start=lambda: None, close=lambda ignore_errors: None)
+        self.streams.append(stream)
+        return stream
+
+
+@pytest.fixture
+def portaudio(monkeypatch: pytest.MonkeyPatch) -> FakePortAudio:
+    library = FakePortAudio("Room", "Desk microphone", "Desk")
+    monkeypatch.setattr(microphone, "portaudio", lambda: library)
+    return library
+
+
+@pytest.mark.parametrize(
+    ("wanted", "name"),
+    [(None, "Desk microphone"), (0, "Room"), ("room", "Room"), ("desk m", "Desk microphone"), ("desk", "Desk")],
+)
+def test_a_microphone_is_chosen_by_index_or_name_or_by_default(
+    portaudio: FakePortAudio, wanted: int | str | None, name: str
+) -> None:
+    assert MicrophoneSource(wanted).name == name
+
+
+@pytest.mark.parametrize("wanted", [7, "Kitchen"])
+def test_a_microphone_that_is_not_there_is_one_clear_line(portaudio: FakePortAudio, wanted: int | str) -> None:
+    with pytest.raises(InputError, match=f"{wanted}.*--list-devices"):
+        MicrophoneSource(wanted)
+    portaudio.names.clear()
+    with pytest.raises(InputError, match="no microphone.*--audio none"):
+        MicrophoneSource()
+
+
+def test_without_the_portaudio_library_the_line_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Missing:
+        def find_spec(self, name: str, path: object = None, target: object = None) -> None:
+            if name == "sounddevice":
+                raise OSError("PortAudio library not found")
+
+    monkeypatch.delitem(sys.modules, "sounddevice", raising=False)
+    monkeypatch.setattr(sys, "meta_path", [Missing(), *sys.meta_path])
+    with pytest.raises(InputError, match=r"libportaudio2.*--audio none"):
+        MicrophoneSource()
+
+
+class Ticker:
+    """A monotonic clock that the test sets."""
+
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def started(portaudio: FakePortAudio) -> tuple[MicrophoneSource, Ticker, SimpleNamespace]:
+    ticker, source = Ticker(), MicrophoneSource()
+    source.start(SessionClock(ticker))
+    time.sleep(0.05)
+    return source, ticker, portaudio.streams[0]
+
+
+def test_sound_is_mixed_resampled_and_dated_by_the_sample_count(portaudio: FakePortAudio) -> None:
+    source, ticker, stream = started(portaudio)
+    quiet = SimpleNamespace(input_overflow=False)
+    sounds = []
+    for block in range(300):
+        samples = np.zeros((480, 2), np.float32)
+        if block == 150:
+            samples[:48] = (0.2, 0.8)
+        ticker.now = 0.01 * (block + 1) + (0.04 if block % 7 else 0.0)
+        stream.callback(samples, 480, None, quiet)
+        sounds += source.take_sound()
+    source.stop()
+    samples = np.concatenate([sound.samples for sound in sounds])
+    assert [sound.time for sound in sounds] == [first / 16_000 for first in positions(sounds)]
+    assert click_times(0.0, samples) == pytest.approx([1.5], abs=0.002)
+    assert np.abs(samples).max() == pytest.approx(0.5, abs=0.1)
+    assert source.audio_overflows == 0 and source.state is State.ENDED
+
+
+def positions(sounds: list) -> np.ndarray:
+    return np.cumsum([0, *(len(sound.samples) for sound in sounds[:-1])])
+
+
+def test_after_an_overflow_the_sound_is_where_it_belongs_and_it_is_counted(portaudio: FakePortAudio) -> None:
+    source, ticker, stream = started(portaudio)
+    sounds = []
+    for block in range(300):
+        ticker.now = 0.01 * (block + 1)
+        if 100 <= block < 130:
+            continue
+        samples = np.zeros((480, 2), np.float32)
+        samples[:48] = 0.5 if block == 200 else 0.0
+        stream.callback(samples, 480, None, SimpleNamespace(input_overflow=block == 130))
+        sounds += source.take_sound()
+    source.stop()
+    assert click_times(0.0, np.concatenate([sound.samples for sound in sounds])) == pytest.approx([2.0], abs=0.002)
+    assert source.audio_overflows == 1
+
+
+def test_a_mute_device_gives_silence_and_is_opened_again(
+    portaudio: FakePortAudio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(microphone, "MUTE_SECONDS", 0.2)
+    source = MicrophoneSource()
+    clock = SessionClock()
+    source.start(clock)
+    while source.state is not State.RECONNECTING:
+        time.sleep(0.01)
+    assert source.trouble == "microphone Desk microphone: gives no more sound; trying again"
+    while source.state is not State.RUNNING:
+        time.sleep(0.01)
+    assert len(portaudio.streams) == 2 and source.trouble is None
+    time.sleep(max(0.0, 1.2 - clock.now()))
+    silence = source.take_sound()
+    assert sum(len(sound.samples) for sound in silence) == pytest.approx(16_000 * (clock.now() - 1), abs=800)
+    source.stop()
+
+
+LISTENER = """
+import json, sys, time
+import numpy as np
+from stream.clock import SessionClock
+from stream.sources.microphone import MicrophoneSource
+name = sys.argv[1] or None
+source, clock, sounds = MicrophoneSource(name), SessionClock(), []
+source.start(clock)
+print(json.dumps({"zero": time.monotonic() - clock.now()}), flush=True)
+while clock.now() < 4.0:
+    sounds += source.take_sound()
+    time.sleep(0.02)
+source.stop()
+np.save(sys.argv[2], np.concatenate([sound.samples for sound in sounds]))
+gaps = [round((b.time - a.time) * 16000) - len(a.samples) for a, b in zip(sounds, sounds[1:])]
+print(json.dumps({"gaps": sum(map(abs, gaps)), "overflows": source.audio_overflows, "trouble": source.trouble}))
+"""
+
+
+@pytest.fixture(scope="module")
+def null_sink() -> Iterator[dict[str, str]]:
+    """A private PulseAudio whose sink ``mic`` is heard through its monitor; gives the environment to reach it."""
+    for program in ("pulseaudio", "paplay"):
+        if shutil.which(program) is None:
+            pytest.skip(f"{program} is not installed (Debian: pulseaudio, pulseaudio-utils)")
+    if not list(Path("/usr/lib").glob("*/alsa-lib/libasound_module_pcm_pulse.so")):
+        pytest.skip("ALSA's PulseAudio plugin is not installed (Debian: libasound2-plugins)")
+    with tempfile.TemporaryDirectory(prefix="pulse") as home:
+        env = {**os.environ, "HOME": home, "XDG_RUNTIME_DIR": home, "XDG_CONFIG_HOME": home, "PULSE_RUNTIME_PATH": home}
+        env |= {"PULSE_SERVER": f"unix:{home}/socket", "PYTHONPATH": str(ROOT)}
+        (Path(home) / ".asoundrc").write_text("pcm.!default { type pulse }\nctl.!default { type pulse }\n")
+        modules = [
+            f"module-native-protocol-unix socket={home}/socket auth-anonymous=1",
+            "module-null-sink sink_name=mic",
+        ]
+        command = ["pulseaudio", "-n", "--daemonize=no", "--exit-idle-time=-1", "--disallow-exit"]
+        loads = [part for module in modules for part in ("-L", module)]
+        with subprocess.Popen([*command, *loads], env=env, stderr=subprocess.DEVNULL) as daemon:
+            try:
+                until = time.monotonic() + 5
+                while not (Path(home) / "socket").exists() and time.monotonic() < until:
+                    time.sleep(0.05)
+                yield env
+            finally:
+                daemon.send_signal(signal.SIGTERM)
+
+
+@pytest.mark.parametrize("name", ["", "mic.monitor"])
+def test_what_is_played_into_the_null_sink_is_heard_at_the_right_time(
+    null_sink: dict[str, str], tmp_path: Path, name: str
+) -> None:
+    pytest.importorskip("sounddevice", reason="PortAudio is not installed", exc_type=OSError)
+    played = tmp_path / "clicks.wav"
+    with wave.open(str(played), "wb") as file:
+        file.setparams((1, 2, 44_100, 0, "NONE", ""))
+        clicks = np.zeros(44_100 * 2, np.int16)
+        for second in (0.3, 0.7, 1.4, 1.5):
+            clicks[round(second * 44_100) : round(second * 44_100) + 88] = 16_000
+        file.writeframes(clicks.tobytes())
+    heard_file = tmp_path / "heard.npy"
+    command = [sys.executable, "-c", LISTENER, name, str(heard_file)]
+    with subprocess.Popen(command, env=null_sink, stdout=subprocess.PIPE, text=True) as listener:
+        assert listener.stdout is not None
+        zero = json.loads(listener.stdout.readline())["zero"]
+        time.sleep(0.5)
+        command = ["paplay", "--latency-msec=20", "-d", "mic", str(played)]
+        subprocess.run(command, env=null_sink, check=True, timeout=20)
+        over = time.monotonic() - zero
+        report = json.loads(listener.stdout.readline())
+    heard = np.array(click_times(0.0, np.load(heard_file)))
+    assert report == {"gaps": 0, "overflows": 0, "trouble": None}
+    np.testing.assert_allclose(np.diff(heard), np.diff([0.3, 0.7, 1.4, 1.5]), atol=0.003)
+    # Starting a player takes PulseAudio up to a second; paplay returns when the last sample has been played.
+    late = heard - (over - 2.0 + np.array([0.3, 0.7, 1.4, 1.5]))
+    print(f"microphone path: heard {late[0] * 1000:+.0f} ms from when it was played")
+    assert np.abs(late).max() < 0.1
