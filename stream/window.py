@@ -84,6 +84,8 @@ class Window:
         if not self._can_open:
             return []
         if not self._is_open:
+            # OpenCV's wheel ships Qt without fonts, of which Qt complains at length; no text is drawn with them.
+            os.environ.setdefault("QT_LOGGING_RULES", "default.warning=false")
             cv2.namedWindow(self._title, cv2.WINDOW_NORMAL | cv2.WINDOW_KEEPRATIO)
             cv2.resizeWindow(self._title, image.shape[1], image.shape[0])
             self._is_open = True

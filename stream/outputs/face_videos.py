@@ -1,0 +1,107 @@
+"""A video with sound for each face, for the time that the face is in view."""
+
+from __future__ import annotations
+
+import math
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+from core.errors import InputError
+from core.geometry import Box
+from core.media import Frame, Sound
+from core.snapshot import Snapshot
+from core.timebase import TICK_RATE
+from stream.crop import crop
+from stream.outputs.mp4 import Mp4Writer
+from stream.outputs.output import Output, check_writable
+from stream.outputs.soundtape import SoundTape
+
+SIZE = 224
+"""Width and height in pixels: what most models of faces and lips take."""
+
+EXPANSION = 1.6
+"""Of the face's box (brows to chin): the whole head with some air."""
+
+SMOOTHING_SECONDS = 0.15
+"""Time constant of the crop's place and size: detector noise goes, a moving head stays in the middle."""
+
+GONE_SECONDS = 2.0
+"""A face out of view for this long has its video closed; should its id come back, a further part begins."""
+
+
+@dataclass
+class _Track:
+    writer: Mp4Writer
+    box: Box
+    seen: float
+
+
+class FaceVideos(Output):
+    """Writes ``face-ID.mp4`` into a folder, made with the first face. Only faces in view have an encoder open."""
+
+    option = "--save-faces"
+    takes_frames = True
+
+    def __init__(self, folder: Path, has_sound: bool = True) -> None:
+        if folder.exists() and not folder.is_dir():
+            raise InputError(f"{self.option} {folder}: this is a file; give the name of a folder")
+        existing = next(each for each in (folder, *folder.absolute().parents) if each.exists())
+        check_writable(existing / "face-1.mp4" if existing == folder else existing / folder.name, self.option)
+        self._folder = folder
+        self._tape = SoundTape() if has_sound else None
+        self._tracks: dict[int, _Track] = {}
+        self._parts: dict[int, int] = {}
+
+    def sound(self, sound: Sound) -> None:
+        if self._tape is not None:
+            self._tape.put(sound)
+
+    def frame(self, frame: Frame, snapshot: Snapshot | None) -> None:
+        for face in snapshot.faces if snapshot else ():
+            self._show(face.id, face.box.expanded(EXPANSION), frame)
+        for person in [person for person, track in self._tracks.items() if frame.time > track.seen + GONE_SECONDS]:
+            self._end(person)
+
+    def close(self) -> None:
+        with ExitStack() as closing:  # closes them all even if one fails
+            for person in self._tracks:
+                closing.callback(self._end, person)
+
+    def _show(self, person: int, box: Box, frame: Frame) -> None:
+        track = self._tracks.get(person)
+        if track is None:
+            writer = Mp4Writer(self._next_path(person), (SIZE, SIZE), self._tape, frame.time, threads=1)
+            track = self._tracks[person] = _Track(writer, _square(box), frame.time)
+        track.box = _between(track.box, _square(box), 1 - math.exp(-(frame.time - track.seen) / SMOOTHING_SECONDS))
+        track.seen = frame.time
+        track.writer.picture(frame.time, crop(frame.image, track.box, (SIZE, SIZE)))
+
+    def _next_path(self, person: int) -> Path:
+        self._folder.mkdir(parents=True, exist_ok=True)
+        part = self._parts[person] = self._parts.get(person, 0) + 1
+        return self._folder / (f"face-{person}.mp4" if part == 1 else f"face-{person}-part-{part}.mp4")
+
+    def _end(self, person: int) -> None:
+        track = self._tracks.pop(person)
+        track.writer.close(until=track.seen + 1 / TICK_RATE)
+
+
+def _square(box: Box) -> Box:
+    side = max(box.width, box.height, 1.0)
+    x, y = box.centre
+    return Box(x - side / 2, y - side / 2, side, side)
+
+
+def _between(first: Box, second: Box, share: float) -> Box:
+    """The box that lies ``share`` of the way from the first to the second."""
+
+    def mixed(a: float, b: float) -> float:
+        return a + share * (b - a)
+
+    return Box(
+        mixed(first.x, second.x),
+        mixed(first.y, second.y),
+        mixed(first.width, second.width),
+        mixed(first.height, second.height),
+    )

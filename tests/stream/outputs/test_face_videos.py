@@ -1,0 +1,89 @@
+"""The video of each face: its time in view, its sound, always in the middle."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from core.errors import InputError
+from core.geometry import Box
+from core.media import Frame
+from core.snapshot import FaceScore, Lag, Snapshot, State
+from core.timebase import SAMPLE_RATE
+from stream.outputs.face_videos import GONE_SECONDS, SIZE, FaceVideos
+from tests.stream.outputs.made import frame, silence, snapshot
+from tests.stream.outputs.test_recorder import click, heard_at, read
+
+
+def test_each_face_has_the_time_it_was_in_view_with_its_sound(tmp_path: Path) -> None:
+    faces = FaceVideos(tmp_path / "new" / "folder")
+    for k in range(125):
+        faces.sound(click(k / 25, 3.0, 1 / 25))
+    for k in range(125):
+        faces.frame(frame(k / 25), snapshot(k / 25, people=(1, 2) if k >= 50 else (1,)))
+    faces.close()
+    assert sorted(path.name for path in (tmp_path / "new" / "folder").iterdir()) == ["face-1.mp4", "face-2.mp4"]
+    for person, start in ((1, 0.0), (2, 2.0)):
+        movie = read(tmp_path / "new" / "folder" / f"face-{person}.mp4")
+        assert movie.pictures[0].shape == (SIZE, SIZE, 3)
+        assert movie.times[0] == 0.0
+        assert movie.times[-1] == pytest.approx(5.0 - start - 0.04, abs=1e-3)
+        assert heard_at(movie) == pytest.approx(3.0 - start, abs=0.003)
+        assert len(movie.sound) / SAMPLE_RATE == pytest.approx(5.0 - start, abs=0.13)
+
+
+def test_a_moving_face_stays_in_the_middle_and_noise_is_smoothed(tmp_path: Path) -> None:
+    faces = FaceVideos(tmp_path, has_sound=False)
+    noise = np.random.default_rng(3).normal(0, 3, (100, 2))
+    for k in range(100):
+        image = np.zeros((360, 640, 3), np.uint8)
+        x, y = 100 + 2 * k, 150
+        image[y - 20 : y + 20, x - 20 : x + 20] = 255
+        box = Box(x - 40 + noise[k, 0], y - 40 + noise[k, 1], 80, 80)
+        shown = Snapshot(k, k / 25, 0.5, (FaceScore(1, box, 0.5, False),), State.SILENCE, None, Lag(0, 0))
+        faces.frame(Frame(k / 25, image), shown)
+    faces.close()
+    centres = np.array(
+        [np.argwhere(each[..., 1] > 128).mean(axis=0) for each in read(tmp_path / "face-1.mp4").pictures]
+    )
+    assert np.abs(centres - SIZE / 2).max() < 0.15 * SIZE
+    shown_noise, scale = np.diff(centres[10:], axis=0).std(), SIZE / (1.6 * 80)
+    assert shown_noise < 0.5 * np.diff(noise, axis=0).std() * scale
+
+
+def test_a_face_that_left_has_its_video_closed_and_may_come_back(tmp_path: Path) -> None:
+    faces = FaceVideos(tmp_path, has_sound=False)
+    away = round((GONE_SECONDS + 1) * 25)
+    for k in range(away + 50):
+        in_view = k < 25 or k >= 25 + away
+        faces.frame(frame(k / 25), snapshot(k / 25, people=(1,) if in_view else ()))
+        if k == 25 + away - 1:
+            assert len(read(tmp_path / "face-1.mp4").times) == 25, "whole while the run goes on"
+    faces.close()
+    assert len(read(tmp_path / "face-1-part-2.mp4").times) == 25
+
+
+def test_twenty_five_faces_at_once(tmp_path: Path) -> None:
+    faces = FaceVideos(tmp_path)
+    faces.sound(silence(0.0, 0.5))
+    for k in range(10):
+        faces.frame(frame(k / 25, width=640), snapshot(k / 25, people=range(1, 26), width=25))
+    faces.close()
+    assert len(list(tmp_path.iterdir())) == 25
+
+
+def test_a_run_without_a_face_leaves_nothing(tmp_path: Path) -> None:
+    faces = FaceVideos(tmp_path / "d")
+    faces.frame(frame(0.0), None)
+    faces.close()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_bad_place_is_said_before_the_run(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(InputError, match="--save-faces"):
+        FaceVideos(tmp_path / "file")
+    with pytest.raises(InputError, match="--save-faces"):
+        FaceVideos(tmp_path / "file" / "below")

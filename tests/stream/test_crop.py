@@ -1,0 +1,42 @@
+"""Crops: the right part, at the right place to a part of a pixel, at every scale."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from core.geometry import Box
+from core.media import Image
+from stream.crop import crop
+
+
+def ramp(width: int = 400, height: int = 200) -> Image:
+    """Each pixel's blue is half its column, its green its row."""
+    image = np.zeros((height, width, 3), np.uint8)
+    image[..., 0] = np.arange(width) // 2
+    image[..., 1] = np.arange(height)[:, None]
+    return image
+
+
+def test_a_crop_at_its_own_size_is_the_part_itself() -> None:
+    np.testing.assert_array_equal(crop(ramp(), Box(40, 30, 60, 50), (60, 50)), ramp()[30:80, 40:100])
+
+
+@pytest.mark.parametrize("size", [(25, 25), (80, 80), (200, 200)])
+def test_the_middle_stays_the_middle_at_every_scale(size: tuple[int, int]) -> None:
+    part = crop(ramp(), Box(100, 50, 100, 100), size)
+    assert part.shape == (size[1], size[0], 3)
+    assert part[..., 0].mean() == pytest.approx(74.5, abs=1.0)
+    assert part[..., 1].mean() == pytest.approx(99.5, abs=1.0)
+
+
+def test_a_move_of_half_a_pixel_is_seen() -> None:
+    means = [crop(ramp(), Box(40, 30 + step, 60, 50), (60, 50))[..., 1].astype(int).sum() for step in (0, 0.5, 1)]
+    assert means[0] < means[1] < means[2]
+
+
+@pytest.mark.parametrize("size", [(50, 50), (10, 10)])
+@pytest.mark.parametrize("corner", [(-30, -30), (370, 170), (500, 500), (-500, -500)])
+def test_outside_the_picture_its_edge_is_repeated(size: tuple[int, int], corner: tuple[float, float]) -> None:
+    image = np.full((200, 400, 3), 77, np.uint8)
+    assert (crop(image, Box(*corner, 60, 60), size) == 77).all()
