@@ -112,6 +112,20 @@ def draw_label(image: Image, face: FaceScore, text: str, is_primary: bool) -> No
     _draw_text(image, text, (x + 2 * pad + mark, y + height - pad), size, ink)
 
 
+def draw_tile_mark(image: Image, place: Box, person: int, name: str, is_primary: bool) -> None:
+    """The name on a person's tile (a part of the picture), and a frame around it for the primary speaker."""
+    size, pad = _text_size(image), max(_text_size(image) // 3, 3)
+    x, y, width, height = _pixels(place)
+    bgr = _bgr(colour(person))
+    if is_primary:
+        inset = 2 * _stroke(image)
+        cv2.rectangle(image, (x + inset, y + inset), (x + width - inset, y + height - inset), bgr, 4 * _stroke(image))
+    plate_width = min(_measure(name, size) + 2 * pad + size, width)
+    _shade(image, (x, y + height - size - 2 * pad), (x + plate_width, y + height), INK, 0.75)
+    cv2.circle(image, (x + pad + size // 3, y + height - pad - size // 2), size // 3, bgr, -1, cv2.LINE_AA)
+    _draw_text(image, name, (x + pad + size, y + height - pad - size // 8), size, WHITE)
+
+
 def draw_status(image: Image, snapshot: Snapshot, info: OverlayInfo) -> None:
     """A line at the bottom: speech level, who speaks, load, latency, room lag; as much of it as has room."""
     size = _text_size(image)
