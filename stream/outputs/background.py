@@ -12,8 +12,8 @@ from core.media import Frame, Sound
 from core.snapshot import Snapshot
 from stream.outputs.output import Output
 
-FRAME_LIMIT = 24
-"""About a second of video: what an encoder may fall behind, and what ``close`` may still have to encode."""
+FRAME_LIMIT = 16
+"""About half a second of video: what an encoder may fall behind, and what ``close`` may still have to encode."""
 
 OTHER_LIMIT = 4096
 """Sounds, snapshots and events that may wait: minutes of them, and small."""

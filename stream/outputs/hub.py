@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 from core.events import Event, EventStream, Percentiles, SummaryEvent
 from core.media import Frame, Sound
@@ -28,7 +29,6 @@ class OutputHub:
         self._pairing = Pairing()
         self._tally = Tally()
         self._lock = threading.RLock()
-        self._closed = False
 
     def event(self, event: Event) -> None:
         """An event that does not come from snapshots: session, load."""
@@ -57,14 +57,18 @@ class OutputHub:
             self._show(self._pairing.pair(snapshot))
 
     def close(self, latency: Percentiles) -> SummaryEvent:
-        """Tell the summary, close every output, whatever becomes of the others."""
+        """Tell the summary, close every output, whatever becomes of the others. What comes later is ignored."""
         with self._lock:
             self._show(self._pairing.rest())
             summary = self._tally.finish(latency)
             self.event(summary)
-            self._each(lambda output: output.close())
-            self._outputs.clear()
-            return summary
+            closing, self._outputs = self._outputs, []
+        # Side by side: an encoder's backlog and the plot each take a good part of the second that a run has to end.
+        with ThreadPoolExecutor(max(len(closing), 1)) as pool:
+            for warning in pool.map(_close, closing):
+                if warning:
+                    self._warn(warning)
+        return summary
 
     def _show(self, pairs: Iterable[tuple[Frame, Snapshot | None]]) -> None:
         for frame, snapshot in pairs:
@@ -80,8 +84,15 @@ class OutputHub:
 
     def _end_failed(self, output: Output, error: Exception) -> None:
         self._warn(f"{output.option} stopped: {error}")
-        try:
-            output.close()
-        except Exception as second:
-            if str(second) != str(error):
-                self._warn(f"{output.option} could not be closed: {second}")
+        warning = _close(output)
+        if warning and str(error) not in warning:
+            self._warn(warning)
+
+
+def _close(output: Output) -> str | None:
+    """Close an output; gives a line about it when that fails."""
+    try:
+        output.close()
+    except Exception as error:  # as above: the others must still be closed
+        return f"{output.option} could not be finished: {error}"
+    return None

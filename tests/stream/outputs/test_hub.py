@@ -72,6 +72,24 @@ def test_what_a_run_feeds_reaches_the_output_in_order() -> None:
     assert summary == SummaryEvent(0.04, 2, 1, ((1, 0.04),), Percentiles())
 
 
+class Stuck(Output):
+    option = "--stuck"
+
+    def close(self) -> None:
+        raise OSError("gone")
+
+
+def test_every_output_is_closed_even_if_one_cannot_be() -> None:
+    warnings: list[str] = []
+    before, after = Notes(), Notes()
+    hub = OutputHub([before, Stuck(), after], warnings.append)
+    hub.close(Percentiles())
+    assert warnings == ["--stuck could not be finished: gone"]
+    assert before.notes[-1] == after.notes[-1] == "closed"
+    hub.snapshot(snapshot(0.0))
+    assert before.notes[-1] == "closed", "what comes later is ignored"
+
+
 def test_an_output_that_fails_ends_alone_and_is_said_once() -> None:
     warnings: list[str] = []
     full, notes = Full(), Notes()
