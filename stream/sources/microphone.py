@@ -36,8 +36,8 @@ POLL_SECONDS = 0.1
 
 BLOCK_SECONDS = 0.01
 LATENCY_SECONDS = 0.05
-"""A hundred callbacks a second cost little; left to itself PortAudio makes five hundred under PulseAudio (measured). The
-device's buffer holds what comes while Python is busy elsewhere."""
+"""A hundred callbacks a second cost little; left to itself PortAudio makes five hundred under PulseAudio (measured).
+The device's buffer holds what comes while Python is busy elsewhere."""
 
 
 class MicrophoneSource(ThreadedSource):

@@ -50,7 +50,7 @@ STALE_SECONDS = 5.0
 STALL_SECONDS = 1.0
 """A pulled stream (http) that comes this late has stalled; it goes on from now."""
 
-OPTIONS = {"fflags": "nobuffer", "analyzeduration": "2000000", "rtsp_flags": "prefer_tcp", "overrun_nonfatal": "1"}
+OPTIONS = {"analyzeduration": "2000000", "rtsp_flags": "prefer_tcp", "overrun_nonfatal": "1"}
 
 PULLED = ("http:", "https:")
 UNTIMED_FORMATS = ("mjpeg", "mpjpeg")

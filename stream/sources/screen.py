@@ -1,23 +1,31 @@
-"""A region of the desktop as a camera: X11 on Linux, AVFoundation on macOS, GDI on Windows, all through FFmpeg."""
+"""A region of the desktop as a camera: X11 on Linux, macOS, Windows, through mss.
+
+Not through FFmpeg's x11grab, though PyAV carries it: the libxcb of PyAV's wheel and that of OpenCV's cannot live in one
+process (the one that is loaded second crashes or hangs), and OpenCV's window needs its own.
+"""
 
 from __future__ import annotations
 
 import os
 import re
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-import av
-import av.error
-from av.container import InputContainer
+import cv2
+import numpy as np
 
 from core.errors import InputError
 from core.media import Frame, Image
 from core.timebase import TICK_RATE
 from stream.clock import SessionClock
 from stream.rings import FrameRing
-from stream.sources.decode import PictureMaker, reason
 from stream.sources.source import ThreadedSource
+
+if TYPE_CHECKING:
+    import mss
 
 FRAMES_WAITING = 4
 
@@ -43,74 +51,84 @@ def parse_screen(spec: str) -> Region | None:
 
 
 class ScreenSource(ThreadedSource):
-    """The desktop at the tick rate. A frame's time is when it was grabbed. Raises InputError where there is no
-    screen."""
+    """The desktop at the tick rate; a frame's time is when it was grabbed. InputError where there is no screen."""
 
     def __init__(self, region: Region | None) -> None:
+        with _opened() as grabber:
+            _grabbed(grabber, region)
         super().__init__("screen", FrameRing(FRAMES_WAITING), has_audio=False)
         self._region = region
-        self._container: InputContainer | None = _opened(region)
-
-    def stop(self) -> None:
-        super().stop()
-        if self._thread is None and self._container is not None:
-            self._container.close()
 
     def _capture(self, clock: SessionClock) -> None:
-        pictures = PictureMaker()
-        while self._container is not None:
+        found: bool | None = True
+        while found and not self._stopping.is_set():
             try:
-                lost = self._grab(self._container, pictures, clock)
-            finally:
-                self._container.close()
-            if self._stopping.is_set():
-                return
-            self._container = self._reopened(lambda: _opened(self._region), f"screen: {lost}")
+                self._grab(clock)
+            except InputError as error:
+                found = self._reopened(self._found_again, str(error))
 
-    def _grab(self, container: InputContainer, pictures: PictureMaker, clock: SessionClock) -> str:
+    def _grab(self, clock: SessionClock) -> None:
+        """Until stopped. Raises InputError when the screen is lost."""
         assert self.frames is not None
-        try:
-            for packet in container.demux(video=0):
+        with _opened() as grabber:
+            moment = clock.now()
+            while clock.wait_until(moment, self._stopping):
                 grabbed = clock.now()
-                if self._stopping.is_set():
-                    break
-                for frame in packet.decode():
-                    image = pictures.make(frame)
-                    self.frames.push(
-                        Frame(grabbed, _cropped(image, self._region) if sys.platform == "darwin" else image)
-                    )
-        except av.error.FFmpegError as error:
-            return f"the picture is lost ({reason(error)})"
-        return "the picture ended"
+                self.frames.push(Frame(grabbed, _grabbed(grabber, self._region)))
+                # A grab that was late is not made up for.
+                moment = max(moment + 1 / TICK_RATE, grabbed)
+
+    def _found_again(self) -> bool:
+        with _opened() as grabber:
+            _grabbed(grabber, self._region)
+        return True
 
 
-def _opened(region: Region | None) -> InputContainer:
-    name, grabber, options = _grabber(region)
+@contextmanager
+def _opened() -> Iterator[mss.MSS]:
+    """The system's screen, for use in one thread. Raises InputError."""
+    if sys.platform.startswith("linux"):
+        _check_display()
+    import mss
+    from mss.exception import ScreenShotError
+
     try:
-        return av.open(name, format=grabber, options={"framerate": str(TICK_RATE), **options})
-    except (av.error.FFmpegError, OSError, ValueError) as error:
-        what = "the screen" if region is None else "that region; it must lie inside the screen"
-        raise InputError(f"screen: cannot capture {what} ({reason(error)})") from None
+        grabber = mss.MSS()
+    except (ScreenShotError, OSError) as error:
+        raise InputError(f"screen: cannot be captured ({_first_line(error)})") from None
+    with grabber:
+        yield grabber
 
 
-def _grabber(region: Region | None) -> tuple[str, str, dict[str, str]]:
-    """Name, FFmpeg device and options for this system."""
-    size = {} if region is None else {"video_size": f"{region.width}x{region.height}"}
-    if sys.platform == "darwin":
-        return "Capture screen 0:none", "avfoundation", {"pixel_format": "bgr0", "capture_cursor": "1"}
-    if sys.platform == "win32":
-        corner = {} if region is None else {"offset_x": str(region.x), "offset_y": str(region.y)}
-        return "desktop", "gdigrab", size | corner
+def _grabbed(grabber: mss.MSS, region: Region | None) -> Image:
+    """Height × width × 3, BGR; pixels of the device, which on a Retina screen are twice the region's. InputError."""
+    from mss.exception import ScreenShotError
+
+    desktop = grabber.monitors[0]
+    area = desktop if region is None else _area(region, desktop)
+    try:
+        shot = grabber.grab(area)
+    except (ScreenShotError, OSError) as error:
+        raise InputError(f"screen: cannot be captured ({_first_line(error)})") from None
+    pixels = np.frombuffer(shot.bgra, np.uint8).reshape(shot.height, shot.width, 4)
+    return np.asarray(cv2.cvtColor(pixels, cv2.COLOR_BGRA2BGR), np.uint8)
+
+
+def _area(region: Region, desktop: dict[str, int]) -> dict[str, int]:
+    width, height = desktop["width"], desktop["height"]
+    if region.x + region.width > width or region.y + region.height > height:
+        raise InputError(f"screen: the region must lie inside the screen, which is {width} × {height} pixels")
+    corner = {"left": desktop["left"] + region.x, "top": desktop["top"] + region.y}
+    return corner | {"width": region.width, "height": region.height}
+
+
+def _check_display() -> None:
     display = os.environ.get("DISPLAY")
     if os.environ.get("XDG_SESSION_TYPE") == "wayland" or (not display and os.environ.get("WAYLAND_DISPLAY")):
         raise InputError("screen: Wayland lets no program capture the screen this way; log in to an X11 session")
     if not display:
         raise InputError("screen: there is no display here (DISPLAY is not set); try --video demo")
-    return display if region is None else f"{display}+{region.x},{region.y}", "x11grab", size
 
 
-def _cropped(image: Image, region: Region | None) -> Image:
-    """AVFoundation gives the whole screen only."""
-    if region is None:
-        return image
-    return image[region.y : region.y + region.height, region.x : region.x + region.width].copy()
+def _first_line(error: Exception) -> str:
+    return str(error).splitlines()[0] if str(error) else type(error).__name__

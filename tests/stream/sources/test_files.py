@@ -165,11 +165,8 @@ def test_a_damaged_file_gives_what_can_be_read_before_and_after(tmp_path: Path, 
     clip = Clip(times=times, sound_seconds=10.0, sound_codec="mp2")
     path = clip.write(tmp_path / f"clip.{container}")
     data = bytearray(path.read_bytes())
-    if container == "mp4":
-        # The index of an MP4 lies at the end; without it nothing can be read at all.
-        media = data.index(b"mdat"), data.index(b"moov")
-    else:
-        media = 2000, len(data)
+    # The index of an MP4 lies at the end; without it nothing can be read at all.
+    media = (data.index(b"mdat"), data.index(b"moov")) if container == "mp4" else (2000, len(data))
     first, last = (round(media[0] + share * (media[1] - media[0])) for share in (0.4, 0.5))
     if damage == "noise":
         data[first:last] = np.random.default_rng(1).bytes(last - first)

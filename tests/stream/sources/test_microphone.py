@@ -1,4 +1,4 @@
-"""The microphone path. With PulseAudio it is the real one: null sink → PortAudio → ring → 16 kHz on the session clock."""
+"""The microphone path. With PulseAudio it is the real one: null sink → PortAudio → ring → 16 kHz, dated."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def test_a_microphone_that_is_not_there_is_one_clear_line(portaudio: FakePortAud
     with pytest.raises(InputError, match=f"{wanted}.*--list-devices"):
         MicrophoneSource(wanted)
     portaudio.names.clear()
-    with pytest.raises(InputError, match="no microphone.*--audio none"):
+    with pytest.raises(InputError, match=r"no microphone.*--audio none"):
         MicrophoneSource()
 
 

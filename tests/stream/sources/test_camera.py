@@ -1,0 +1,115 @@
+from __future__ import annotations
+
+import time
+
+import cv2
+import numpy as np
+import pytest
+
+from core.errors import InputError
+from stream.clock import SessionClock
+from stream.sources import camera
+from stream.sources.camera import CameraSource
+from stream.sources.source import State
+
+
+class FakeCamera:
+    """A camera at 100 pictures a second that shows the number of the picture; ``plugged`` is its cable."""
+
+    plugged = True
+    asked: list[int]
+    opened = 0
+
+    def __init__(self, index: int, backend: int) -> None:
+        self.number = 0
+        type(self).opened += self.plugged
+
+    def isOpened(self) -> bool:  # noqa: N802 (OpenCV's name)
+        return self.plugged
+
+    def set(self, name: int, value: float) -> bool:
+        self.asked.append(name)
+        return True
+
+    def grab(self) -> bool:
+        time.sleep(0.01)
+        self.number += 1
+        return self.plugged
+
+    def retrieve(self) -> tuple[bool, np.ndarray | None]:
+        if self.number % 5 == 0:
+            return False, None
+        return True, np.full((4, 6, 3), self.number % 256, np.uint8)
+
+    def release(self) -> None:
+        pass
+
+
+@pytest.fixture(autouse=True)
+def plugged(monkeypatch: pytest.MonkeyPatch) -> type[FakeCamera]:
+    FakeCamera.plugged, FakeCamera.asked, FakeCamera.opened = True, [], 0
+    monkeypatch.setattr(cv2, "VideoCapture", FakeCamera)
+    return FakeCamera
+
+
+def test_pictures_are_stamped_when_grabbed_and_a_broken_one_is_left_out() -> None:
+    source, clock = CameraSource(0), SessionClock()
+    assert source.frames is not None and not source.has_audio
+    source.start(clock)
+    last = -1.0
+    for _ in range(20):
+        frame = source.frames.take(1)
+        assert frame is not None and last < frame.time <= clock.now()
+        assert frame.image[0, 0, 0] % 5
+        last = frame.time
+    source.stop()
+    assert source.state is State.ENDED
+
+
+def test_only_the_newest_pictures_wait_for_a_slow_reader() -> None:
+    source, clock = CameraSource(0), SessionClock()
+    assert source.frames is not None
+    source.start(clock)
+    time.sleep(0.4)
+    frame = source.frames.take(0)
+    source.stop()
+    assert frame is not None and clock.now() - frame.time < 0.2
+    assert source.frames.dropped > 10
+
+
+def test_the_pixel_format_is_asked_for_before_size_and_rate(plugged: type[FakeCamera]) -> None:
+    CameraSource(0).stop()
+    assert plugged.asked[0] == cv2.CAP_PROP_FOURCC
+
+
+def test_a_camera_that_is_pulled_out_is_opened_again(
+    plugged: type[FakeCamera], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = CameraSource(0)
+    assert source.frames is not None
+    source.start(SessionClock())
+    assert source.frames.take(1) is not None
+    plugged.plugged = False
+    while source.state is not State.RECONNECTING:
+        time.sleep(0.01)
+    assert source.trouble is not None and source.trouble.startswith("camera 0 gives no more pictures")
+    plugged.plugged = True
+    while source.state is not State.RUNNING:
+        time.sleep(0.01)
+    assert source.trouble is None and plugged.opened == 2
+    source.stop()
+
+
+def test_no_camera_is_one_clear_line(plugged: type[FakeCamera]) -> None:
+    plugged.plugged = False
+    with pytest.raises(InputError, match=r"no camera 3: .*--video demo"):
+        CameraSource(3)
+
+
+def test_opencv_is_quiet_about_a_camera_that_is_not_there(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.undo()
+    with pytest.raises(InputError):
+        camera.CameraSource(97)
+    assert capfd.readouterr() == ("", "")

@@ -1,0 +1,199 @@
+from __future__ import annotations
+
+import functools
+import http.server
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from core.errors import InputError
+from stream.clock import SessionClock
+from stream.sources import network
+from stream.sources.network import NetworkSource, Pulled, Pushed
+from stream.sources.source import State
+from tests.stream.sources import sender
+from tests.stream.sources.conftest import Clip, click_times
+
+
+def free_port(kind: socket.SocketKind) -> int:
+    with socket.socket(socket.AF_INET, kind) as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@contextmanager
+def sending(url: str, seconds: float) -> Iterator[subprocess.Popen]:
+    command = [sys.executable, str(Path(sender.__file__)), url, str(seconds)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+@pytest.mark.parametrize("protocol", ["udp", "tcp"])
+def test_a_live_stream_is_on_one_timeline_and_little_late(protocol: str) -> None:
+    port = free_port(socket.SOCK_DGRAM if protocol == "udp" else socket.SOCK_STREAM)
+    target = f"udp://127.0.0.1:{port}?pkt_size=1316" if protocol == "udp" else f"tcp://127.0.0.1:{port}?listen=1"
+    with sending(target, 6.0) as process:
+        if protocol == "tcp":
+            wait_for_listener(port)
+        source = NetworkSource(f"{protocol}://127.0.0.1:{port}")
+        assert process.stdout is not None and source.frames is not None and source.has_audio
+        clock, begun = SessionClock(), time.monotonic()
+        origin = float(process.stdout.readline()) - begun
+        source.start(clock)
+        late, off, sounds = [], [], []
+        while clock.now() < 2.5:
+            if frame := source.frames.take(0.02):
+                true = origin + sender.number_of(frame.image) / sender.RATE
+                late.append(clock.now() - true)
+                off.append(frame.time - true)
+            sounds += source.take_sound()
+        source.stop()
+    assert source.state is State.ENDED and source.trouble is None
+    print(f"{protocol}: capture latency median {np.median(late) * 1000:.0f} ms, worst {max(late) * 1000:.0f} ms")
+    assert len(late) > 45 and np.median(late) < 0.25
+    assert np.ptp(off[10:]) < 0.05, "pictures keep their distances whatever the jitter of their arrival"
+    clicks = np.array(click_times(0.0, np.concatenate([sound.samples for sound in sounds]))) - origin
+    assert len(clicks) >= 1
+    lag = np.mod(clicks - np.median(off) + 0.5, 1.0) - 0.5
+    assert np.abs(lag).max() < 0.06, "sound and picture of one stream stay together"
+    ends = [round(sound.time * 16_000) + len(sound.samples) for sound in sounds]
+    assert [round(sound.time * 16_000) for sound in sounds[1:]] == ends[:-1] and sounds[0].time == 0
+
+
+def wait_for_listener(port: int) -> None:
+    """Until something listens on the TCP port, without connecting: a listening FFmpeg takes one connection."""
+    table, wanted = Path("/proc/net/tcp"), f"0100007F:{port:04X} 00000000:0000 0A"
+    until = time.monotonic() + 10
+    while table.exists() and wanted not in table.read_text() and time.monotonic() < until:
+        time.sleep(0.02)
+
+
+def test_a_stream_that_dies_is_connected_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(network, "READ_SECONDS", 0.5)
+    port = free_port(socket.SOCK_DGRAM)
+    url, clock = f"udp://127.0.0.1:{port}", SessionClock()
+    with sending(f"{url}?pkt_size=1316", 10):
+        source = NetworkSource(url)
+        assert source.frames is not None
+        source.start(clock)
+        assert source.frames.take(3) is not None
+    wait_until(lambda: source.state is State.RECONNECTING)
+    assert source.trouble is not None and source.trouble.startswith(f"{url}: the connection is lost")
+    with sending(f"{url}?pkt_size=1316", 10):
+        wait_until(lambda: source.state is State.RUNNING)
+        while source.frames.take(0):
+            pass
+        frame = source.frames.take(3)
+        assert frame is not None and abs(clock.now() - frame.time) < 0.5
+        source.stop()
+    assert source.state is State.ENDED
+
+
+def wait_until(condition) -> None:
+    until = time.monotonic() + 8
+    while not condition():
+        assert time.monotonic() < until
+        time.sleep(0.01)
+
+
+@contextmanager
+def serving(data: bytes) -> Iterator[int]:
+    """A TCP server that sends ``data`` to whoever connects and then nothing, for ever."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        kept = []
+
+        def serve() -> None:
+            while True:
+                try:
+                    connection, _ = server.accept()
+                except OSError:
+                    return
+                kept.append(connection)
+                connection.sendall(data)
+
+        threading.Thread(target=serve, daemon=True).start()
+        yield int(server.getsockname()[1])
+        for connection in kept:
+            connection.close()
+        server.shutdown(socket.SHUT_RDWR)
+
+
+def test_stopping_a_stalled_stream_takes_less_than_a_second(tmp_path: Path) -> None:
+    with serving(Clip(sound_codec="mp2").write(tmp_path / "clip.ts").read_bytes()) as port:
+        source = NetworkSource(f"tcp://127.0.0.1:{port}")
+        source.start(SessionClock())
+        time.sleep(0.3)
+        begun = time.monotonic()
+        source.stop()
+        assert time.monotonic() - begun < 1.0
+
+
+def test_a_stream_that_cannot_be_opened_is_one_clear_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(network, "OPEN_SECONDS", 0.3)
+    closed = free_port(socket.SOCK_STREAM)
+    with serving(b"") as mute, serving(b"this is no stream " * 10_000) as noise:
+        for url, why in (
+            (f"rtsp://127.0.0.1:{closed}/live", "connection refused"),
+            (f"http://127.0.0.1:{closed}/live.mp4", "connection refused"),
+            (f"tcp://127.0.0.1:{mute}", "nothing came"),
+            (f"tcp://127.0.0.1:{noise}", "nothing came|cannot be opened"),
+            ("gopher-tls://127.0.0.1/", "speaks no gopher-tls"),
+        ):
+            with pytest.raises(InputError, match=why) as caught:
+                NetworkSource(url)
+            assert url in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_a_file_behind_http_is_played_at_its_own_pace_and_ends(tmp_path: Path) -> None:
+    Clip(times=np.arange(25) / 25, sound_seconds=1.0, sound_codec="aac").write(tmp_path / "clip.mp4")
+    with serving_directory(tmp_path) as port:
+        source = NetworkSource(f"http://127.0.0.1:{port}/clip.mp4")
+        assert source.frames is not None
+        clock, times = SessionClock(), []
+        source.start(clock)
+        while not source.frames.drained:
+            if frame := source.frames.take(0.05):
+                assert abs(clock.now() - frame.time) < 0.3
+                times.append(frame.time)
+        source.stop()
+    np.testing.assert_allclose(np.diff(times), 0.04, atol=0.005)
+    assert len(times) == 25 and source.state is State.ENDED and source.trouble is None
+
+
+@contextmanager
+def serving_directory(folder: Path) -> Iterator[int]:
+    class Handler(http.server.SimpleHTTPRequestHandler):
+        def log_message(self, *_: object) -> None:
+            pass
+
+    handler = functools.partial(Handler, directory=str(folder))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield server.server_address[1]
+        server.shutdown()
+
+
+def test_timestamps_that_begin_anew_go_on_from_now() -> None:
+    for timing in (Pushed(), Pulled()):
+        timing.arrived("picture", 100.0, 1.0)
+        assert timing.session_time(100.0) == 1.0
+        timing.arrived("picture", 7.0, 1.1)
+        assert timing.session_time(7.0) == pytest.approx(1.1)
+
+
+def test_a_pulled_stream_that_stalled_goes_on_from_now() -> None:
+    timing = Pulled()
+    timing.arrived("picture", 0.0, 0.0)
+    timing.arrived("picture", 0.5, 3.0)
+    assert timing.session_time(0.5) == pytest.approx(3.0)

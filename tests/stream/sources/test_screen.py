@@ -1,0 +1,104 @@
+"""The screen. With Xvfb it is a real live video source: X11 → ring, with its latency measured."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+
+from core.errors import InputError
+from stream.clock import SessionClock
+from stream.sources.screen import Region, ScreenSource, parse_screen
+from stream.sources.source import State
+
+
+def test_a_region_is_written_with_four_whole_numbers() -> None:
+    assert parse_screen("screen") is None
+    assert parse_screen("screen:10,20,640,480") == Region(10, 20, 640, 480)
+    for wrong in (
+        "screen:",
+        "screen:1,2,3",
+        "screen:1,2,3,4,5",
+        "screen:a,b,c,d",
+        "screen:0,0,0,10",
+        "screen:-1,0,9,9",
+    ):
+        with pytest.raises(InputError, match="screen:X,Y,W,H"):
+            parse_screen(wrong)
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="about X11 and Wayland")
+def test_where_there_is_no_screen_one_line_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("XDG_SESSION_TYPE", raising=False)
+    monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
+    monkeypatch.delenv("DISPLAY", raising=False)
+    with pytest.raises(InputError, match="no display"):
+        ScreenSource(None)
+    monkeypatch.setenv("WAYLAND_DISPLAY", "wayland-0")
+    with pytest.raises(InputError, match="Wayland"):
+        ScreenSource(None)
+
+
+@pytest.fixture
+def display(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    pytest.importorskip("mss")
+    if shutil.which("Xvfb") is None or shutil.which("xsetroot") is None:
+        pytest.skip("Xvfb or xsetroot is not installed (Debian: xvfb, x11-xserver-utils)")
+    command = ["Xvfb", "-displayfd", "1", "-screen", "0", "320x240x24", "-nolisten", "tcp"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as server:
+        assert server.stdout is not None
+        name = f":{server.stdout.readline().strip()}"
+        monkeypatch.setenv("DISPLAY", name)
+        monkeypatch.delenv("XDG_SESSION_TYPE", raising=False)
+        yield name
+        server.terminate()
+
+
+def test_a_change_of_the_screen_is_seen_within_two_frames(display: str) -> None:
+    source, clock = ScreenSource(Region(10, 20, 160, 120)), SessionClock()
+    assert source.frames is not None and not source.has_audio
+    source.start(clock)
+    paint("black")
+    delays = []
+    for colour, level in (("white", 255), ("black", 0), ("white", 255)):
+        time.sleep(0.11)
+        while source.frames.take(0):
+            pass
+        begun = clock.now()
+        paint(colour)
+        changed = clock.now()
+        while (frame := source.frames.take(1)) is not None and frame.image[60, 80, 0] != level:
+            pass
+        assert frame is not None and frame.image.shape == (120, 160, 3)
+        assert frame.time > begun
+        delays.append(clock.now() - changed)
+    print(f"screen: a change is in the ring after {max(delays) * 1000:.0f} ms")
+    assert max(delays) < 0.15
+    assert source.frames.rate == pytest.approx(25, rel=0.2)
+    source.stop()
+    assert source.state is State.ENDED and source.trouble is None
+
+
+def paint(colour: str) -> None:
+    subprocess.run(["xsetroot", "-solid", colour], check=True, timeout=5)
+
+
+def test_a_region_outside_the_screen_is_one_clear_line(display: str) -> None:
+    with pytest.raises(InputError, match="inside the screen"):
+        ScreenSource(Region(300, 0, 640, 480))
+
+
+def test_the_whole_screen_is_captured_and_it_stops_at_once(display: str) -> None:
+    source = ScreenSource(None)
+    assert source.frames is not None
+    source.start(SessionClock())
+    frame = source.frames.take(2)
+    assert frame is not None and frame.image.shape == (240, 320, 3) and frame.image.dtype == np.uint8
+    begun = time.monotonic()
+    source.stop()
+    assert time.monotonic() - begun < 1.0
