@@ -37,6 +37,11 @@ class PacedSource(ThreadedSource):
     def take_sound(self) -> list[Sound]:
         return [Sound(block.stamp, block.samples[:, 0]) for block in self._sound.take()]
 
+    def stop(self) -> None:
+        super().stop()
+        if self._thread is None:
+            self._reader.close()
+
     def _capture(self, clock: SessionClock) -> None:
         try:
             for item in self._reader:
