@@ -31,7 +31,9 @@ def deliveries(seconds: float, drift_ppm: float, late: float, seed: int = 1) -> 
 
 
 @pytest.mark.parametrize("drift_ppm", [-50.0, 0.0, 10.0, 50.0])
-def test_late_deliveries_and_an_hour_of_drift_move_session_time_by_less_than_three_milliseconds(drift_ppm: float) -> None:
+def test_late_deliveries_and_an_hour_of_drift_move_session_time_by_less_than_three_milliseconds(
+    drift_ppm: float,
+) -> None:
     clock = DeviceClock()
     device, arrivals = deliveries(3600, drift_ppm, late=0.1)
     errors = []
