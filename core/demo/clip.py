@@ -1,0 +1,39 @@
+"""One person who talks, alone: practice material with lips and sound that agree."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from core.demo.articulation import CONTROL_RATE, Curve, Lips, talk
+from core.demo.person import cast
+from core.demo.portrait import Portrait
+from core.demo.voice import speak
+from core.media import Image, Samples
+from core.timebase import TICK_RATE
+
+SIDE = 256
+
+
+def talking_clip(seed: int, seconds: float) -> tuple[list[Image], Samples]:
+    """A person of ``seed`` who talks for ``seconds``: 25 frames a second of 256 × 256 × 3, and sound of that length.
+
+    The first frame shows the moment of the first sample. The same seed gives the same person and the same words.
+    """
+    person, rng = cast(seed, 1)[0], np.random.default_rng([seed, 2])
+    count = int(seconds * TICK_RATE)
+    speech = talk(count / TICK_RATE, person.voice.syllable_rate, rng)
+    portrait, frames = Portrait(person.look, SIDE, SIDE), []
+    for index in range(count):
+        time = index / TICK_RATE
+        image = portrait.backdrop.copy()
+        portrait.draw(image, person.habits.pose(time), lips_at(speech.lips, time))
+        frames.append(image)
+    return frames, speak(speech, person.voice, rng)
+
+
+def lips_at(curve: Curve, time: float) -> Lips:
+    """The pose of the lips ``time`` seconds into a curve of points × 6."""
+    point = min(max(time * CONTROL_RATE, 0.0), len(curve) - 1.0)
+    before = min(int(point), len(curve) - 2)
+    row = curve[before] + (curve[before + 1] - curve[before]) * (point - before)
+    return Lips(*row.tolist())
