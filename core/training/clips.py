@@ -1,0 +1,114 @@
+"""Clips to training examples: a talking-face video becomes mouth crops on the tick grid and the sound of the same span.
+
+Everything goes through the product's own detector, tracker and crop code, so that training and live use see the same.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import av
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from core.crops import Crop, MouthCrop, mouth_crop
+from core.detection import FaceDetector
+from core.grid import TickGrid
+from core.media import Frame, Image, Samples
+from core.timebase import SAMPLE_RATE, SAMPLES_PER_TICK
+from core.tracking import TrackedFace
+from core.vision import Sighting, Vision
+
+STORED_CROP = MouthCrop(side_pixels=96, field=2.0)
+"""What is cached: larger than any model's crop, so that augmentation can shift, turn and zoom inside it."""
+
+_MIN_TICKS = 20
+_TIGHT_PIXELS = 300
+_MAX_SECONDS = 60.0
+
+
+@dataclass(frozen=True, eq=False)
+class TalkingFace:
+    """One person talking: ``crops`` uint8 [ticks, 96, 96] and ``samples`` float32 [ticks × 640], from the same moment."""
+
+    name: str
+    crops: npt.NDArray[np.uint8]
+    samples: Samples
+
+
+def _stored_crop(image: Image, face: TrackedFace) -> Crop:
+    return mouth_crop(image, face.keypoints, STORED_CROP)
+
+
+def read_frames(path: Path) -> Iterator[Frame]:
+    """The frames of a clip with their times; small pictures get a margin, because BlazeFace misses faces that fill all."""
+    with av.open(str(path)) as container:
+        for picture in container.decode(video=0):
+            if picture.time is None or picture.time > _MAX_SECONDS:
+                continue
+            image = picture.to_ndarray(format="bgr24")
+            if max(image.shape[:2]) < _TIGHT_PIXELS:
+                margin = max(image.shape[:2]) // 3
+                image = cv2.copyMakeBorder(image, margin, margin, margin, margin, cv2.BORDER_REPLICATE)
+            yield Frame(picture.time, image)
+
+
+def read_samples(path: Path) -> Samples:
+    """The clip's sound from time 0, mono, 16 kHz."""
+    resampler = av.AudioResampler(format="flt", layout="mono", rate=SAMPLE_RATE)
+    parts: list[Samples] = []
+    first: float | None = None
+    with av.open(str(path)) as container:
+        for packet in container.decode(audio=0):
+            first = packet.time if first is None else first
+            parts += [piece.to_ndarray()[0] for piece in resampler.resample(packet)]
+    parts += [piece.to_ndarray()[0] for piece in resampler.resample(None)]
+    samples = np.concatenate(parts).astype(np.float32)
+    start = round((first or 0.0) * SAMPLE_RATE)
+    return samples[-start:] if start < 0 else np.concatenate([np.zeros(start, np.float32), samples])
+
+
+def talking_face(path: Path, detector: FaceDetector) -> TalkingFace | None:
+    """The person seen longest in a clip, or None when no face is there for long enough."""
+    vision, grid = Vision(detector, _stored_crop), TickGrid()
+    sightings: list[Sighting] = []
+    for frame in read_frames(path):
+        sightings += [vision.process(tick, at.time, at.image) for tick, at in grid.push(frame)]
+    counts = Counter(face.id for s in sightings for face in s.faces)
+    if not counts:
+        return None
+    person = counts.most_common(1)[0][0]
+    seen = {s.tick: crop for s in sightings for face, crop in zip(s.faces, s.crops, strict=True) if face.id == person}
+    samples = read_samples(path)
+    first, last = min(seen), min(max(seen) + 1, len(samples) // SAMPLES_PER_TICK)
+    if last - first < _MIN_TICKS or len(seen) < 0.9 * (last - first):
+        return None
+    crops, latest = [], seen[first]
+    for tick in range(first, last):
+        latest = seen.get(tick, latest)
+        crops.append(latest)
+    return TalkingFace(path.stem, np.stack(crops), samples[first * SAMPLES_PER_TICK : last * SAMPLES_PER_TICK])
+
+
+def cached_face(path: Path, detector: FaceDetector, cache: Path) -> TalkingFace | None:
+    """``talking_face`` that keeps its result in ``cache`` (an empty entry says that there is no face)."""
+    entry = cache / f"{path.parent.name}-{hashlib.sha1(path.name.encode()).hexdigest()[:16]}.npz"
+    if not entry.exists():
+        try:
+            face = talking_face(path, detector)
+        except (av.error.FFmpegError, IndexError, ValueError):
+            # A clip without sound or with a broken stream is no training example.
+            face = None
+        crops, samples = (face.crops, face.samples) if face else (np.zeros(0, np.uint8), np.zeros(0, np.float32))
+        partial = entry.with_suffix(".partial.npz")
+        np.savez(partial, crops=crops, samples=np.asarray(np.clip(samples, -1, 1) * 32767, np.int16))
+        partial.rename(entry)
+    with np.load(entry) as stored:
+        if not len(stored["crops"]):
+            return None
+        return TalkingFace(path.stem, stored["crops"], stored["samples"].astype(np.float32) / 32767)

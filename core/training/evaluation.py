@@ -1,0 +1,128 @@
+"""Evaluation on whole clips: whose voice is it, when is it, and does a frozen face stay unnamed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch.nn import functional
+
+from core.compact import (
+    COLUMNS_PER_TICK,
+    FRAME_LOOKAHEAD,
+    FRAME_STACK,
+    FRAME_WINDOW,
+    MEL_AHEAD,
+    MEL_WINDOW,
+    CompactSyncNet,
+    standardised,
+)
+from core.timebase import TICK_RATE
+from core.training.augmentation import batch_log_mel, plain_crops
+from core.training.dataset import Example
+
+_LAGS = 10
+
+
+@dataclass(frozen=True, eq=False)
+class EmbeddedClip:
+    """Unit vectors [ticks, D] of a clip's face and sound, and the visual speech probability [ticks]."""
+
+    faces: npt.NDArray[np.float32]
+    sounds: npt.NDArray[np.float32]
+    activity: npt.NDArray[np.float32]
+
+
+def stacked(crops: torch.Tensor) -> torch.Tensor:
+    """[B, T, 48, 48] to [B, T, 3, 48, 48]: each frame with the two before it; the first frame stands before the start."""
+    before = crops[:, :1].expand(-1, FRAME_STACK - 1, -1, -1)
+    return torch.cat([before, crops], 1).unfold(1, FRAME_STACK, 1).permute(0, 1, 4, 2, 3)
+
+
+def padded_features(features: torch.Tensor) -> torch.Tensor:
+    """[B, T, F] to [B, F, T + 12]: zero features before the start and after the end."""
+    return functional.pad(features.transpose(1, 2), (FRAME_WINDOW - 1 - FRAME_LOOKAHEAD, FRAME_LOOKAHEAD))
+
+
+def clip_mel(samples: torch.Tensor, ticks: int) -> torch.Tensor:
+    """[B, N] sound to the log-mel [B, columns, mels] of ``ticks`` ticks."""
+    return batch_log_mel(samples, MEL_AHEAD - MEL_WINDOW, COLUMNS_PER_TICK * (ticks - 1) + MEL_WINDOW)
+
+
+@torch.inference_mode()
+def embed_clip(network: CompactSyncNet, crops: npt.NDArray[np.uint8], samples: npt.NDArray[np.float32]) -> EmbeddedClip:
+    """A whole clip at once. crops uint8 [T, 96, 96], samples [T × 640]."""
+    stacks = stacked(plain_crops(torch.from_numpy(crops)[None]))[0]
+    features = torch.cat([network.frames(standardised(part)) for part in stacks.split(256)])
+    vectors, logits = network.embed_windows(padded_features(features[None]))
+    sounds = network.sound(clip_mel(torch.from_numpy(samples)[None], len(crops)))
+    return EmbeddedClip(vectors[0].T.numpy(), sounds[0].T.numpy(), torch.sigmoid(logits[0]).numpy())
+
+
+def embed_all(network: CompactSyncNet, examples: Sequence[Example]) -> list[EmbeddedClip]:
+    network.eval()
+    return [embed_clip(network, e.face.crops, e.face.samples) for e in examples]
+
+
+def whose_voice(
+    clips: Sequence[EmbeddedClip], seconds: float, windows: int = 500, mouths: int = 4, seed: int = 0
+) -> tuple[float, int]:
+    """Share of windows in which the right one of ``mouths`` moving mouths fits the voice best, and how many windows."""
+    rng = np.random.default_rng(seed)
+    span = int(seconds * TICK_RATE)
+    usable = [i for i, c in enumerate(clips) if len(c.faces) >= span]
+    right = 0
+    for n in range(windows):
+        who = usable[n % len(usable)]
+        others = rng.choice([i for i in usable if i != who], mouths - 1, replace=False)
+        start = int(rng.integers(len(clips[who].faces) - span + 1))
+        sound = clips[who].sounds[start : start + span]
+        own = float((clips[who].faces[start : start + span] * sound).sum(1).mean())
+        rivals = []
+        for other in others:
+            place = int(rng.integers(len(clips[other].faces) - span + 1))
+            rivals.append(float((clips[other].faces[place : place + span] * sound).sum(1).mean()))
+        right += own > max(rivals)
+    return right / windows, windows
+
+
+def offset_found(clips: Sequence[EmbeddedClip], seconds: float, windows: int = 500, seed: int = 0) -> tuple[float, int]:
+    """Share of windows whose best lag among ±10 frames is within one frame of none."""
+    rng = np.random.default_rng(seed)
+    span = int(seconds * TICK_RATE)
+    usable = [c for c in clips if len(c.faces) >= span + 2 * _LAGS]
+    found = 0
+    for n in range(windows):
+        clip = usable[n % len(usable)]
+        start = int(rng.integers(_LAGS, len(clip.faces) - span - _LAGS + 1))
+        face = clip.faces[start : start + span]
+        fits = [
+            float((face * clip.sounds[start + lag : start + lag + span]).sum(1).mean()) for lag in range(-_LAGS, _LAGS + 1)
+        ]
+        found += abs(int(np.argmax(fits)) - _LAGS) <= 1
+    return found / windows, windows
+
+
+def frozen_similarity(network: CompactSyncNet, examples: Sequence[Example]) -> tuple[float, float]:
+    """Mean cosine of a face held still with its own running voice, and mean visual speech probability of it."""
+    clips = [embed_clip(network, np.repeat(e.face.crops[:1], e.ticks, 0), e.face.samples) for e in examples]
+    cosine = np.mean([(c.faces * c.sounds).sum(1).mean() for c in clips])
+    return float(cosine), float(np.mean([c.activity.mean() for c in clips]))
+
+
+def report(network: CompactSyncNet, examples: Sequence[Example]) -> dict[str, float]:
+    """The measures of a set of people, by name."""
+    clips = embed_all(network, examples)
+    frozen, frozen_activity = frozen_similarity(network, examples)
+    return {
+        "whose voice of 4, 1 s": whose_voice(clips, 1.0)[0],
+        "whose voice of 4, 2 s": whose_voice(clips, 2.0)[0],
+        "offset within a frame, 2 s": offset_found(clips, 2.0)[0],
+        "true cosine": float(np.mean([(c.faces * c.sounds).sum(1).mean() for c in clips])),
+        "frozen cosine": frozen,
+        "activity, talking": float(np.mean([c.activity.mean() for c in clips])),
+        "activity, frozen": frozen_activity,
+    }

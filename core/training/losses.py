@@ -1,0 +1,49 @@
+"""Losses: when (which moment of this clip's sound), whose (which voice of the batch), and whether (a speaking mouth)."""
+
+from __future__ import annotations
+
+import torch
+from torch.nn import functional
+
+WINDOW_TICKS = 11
+"""Length of the stretches that tell whose voice it is: about what the engine averages over."""
+
+
+def when_loss(faces: torch.Tensor, sounds: torch.Tensor, scale: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+    """InfoNCE inside each clip, both ways. faces, sounds [B, D, T] unit vectors; weight [B, T], 0 where nothing is said.
+
+    The moments next to the right one are no negatives: at 25 Hz they hold nearly the same sound.
+    """
+    ticks = faces.shape[2]
+    similarity = scale * torch.einsum("bdt,bds->bts", faces, sounds)
+    apart = (torch.arange(ticks)[:, None] - torch.arange(ticks)).abs()
+    similarity = similarity.masked_fill(apart == 1, -1e4)
+    right = torch.arange(ticks).expand(len(faces), -1)
+    both = functional.cross_entropy(similarity.transpose(1, 2), right, reduction="none")
+    both = both + functional.cross_entropy(similarity, right, reduction="none")
+    return (both * weight).sum() / weight.sum().clamp(min=1) / 2
+
+
+def whose_loss(
+    faces: torch.Tensor, sounds: torch.Tensor, still: torch.Tensor, scale: torch.Tensor, weight: torch.Tensor
+) -> torch.Tensor:
+    """InfoNCE across the batch on means over WINDOW_TICKS. ``still`` [S, D, T]: frozen faces, nobody's voice."""
+    starts = range(0, faces.shape[2] - WINDOW_TICKS + 1, WINDOW_TICKS // 2)
+    total, count = faces.new_zeros(()), faces.new_zeros(())
+    for start in starts:
+        part = slice(start, start + WINDOW_TICKS)
+        of_all = torch.einsum("bdt,cdt->cbt", torch.cat([faces, still])[..., part], sounds[..., part]).mean(2)
+        similarity = scale * of_all  # [sound, face]
+        spoken = weight[:, part].mean(1)
+        right = torch.arange(len(sounds))
+        which_face = functional.cross_entropy(similarity, right, reduction="none")
+        which_sound = functional.cross_entropy(similarity[:, : len(faces)].T, right, reduction="none")
+        total = total + ((which_face + which_sound) * spoken).sum() / 2
+        count = count + spoken.sum()
+    return total / count.clamp(min=1)
+
+
+def whether_loss(logits: torch.Tensor, speaking: torch.Tensor, known: torch.Tensor) -> torch.Tensor:
+    """Binary cross-entropy of the visual speech head. logits, speaking, known [B, T]."""
+    each = functional.binary_cross_entropy_with_logits(logits, speaking, reduction="none")
+    return (each * known).sum() / known.sum().clamp(min=1)
