@@ -51,6 +51,11 @@ class LipSyncModel(Protocol):
         ...
 
     @property
+    def frame_stack(self) -> int:
+        """S: how many successive crops, the newest being the frame's own, one frame's feature is made from."""
+        ...
+
+    @property
     def frame_window(self) -> int:
         """W: how many successive frames' features one face embedding is made from."""
         ...
@@ -73,8 +78,11 @@ class LipSyncModel(Protocol):
         """What the model looks at of one face: uint8, of one fixed shape whatever the face's size and place."""
         ...
 
-    def encode_frames(self, crops: npt.NDArray[np.uint8]) -> torch.Tensor:
-        """Features of B crops, [B, *feature], on the model's device: computed once a frame and kept with the track."""
+    def encode_frames(self, stacks: npt.NDArray[np.uint8]) -> torch.Tensor:
+        """Features [B, *feature], on the model's device, of crops [B, S, *crop], oldest first.
+
+        Computed once a frame, then kept with the track.
+        """
         ...
 
     def embed_faces(self, windows: torch.Tensor) -> FaceEmbeddings:

@@ -1,0 +1,83 @@
+"""Reading model checkpoints that strangers made: no code in them is run, and one line says what is wrong with them."""
+
+from __future__ import annotations
+
+import pickle
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from torch import nn
+
+from core.errors import InputError
+
+StateDict = dict[str, torch.Tensor]
+
+
+def load_pickled(path: Path) -> StateDict:
+    """The weights in a ``.pth`` file, by name, on the CPU.
+
+    Takes a training checkpoint (a dict with ``state_dict`` beside optimizer and step counts) or weights alone; the
+    ``module.`` that DataParallel puts before every name is dropped.
+    Raises InputError when the file is missing, broken, holds something else, or asks for code to be run.
+    """
+    _require_file(path)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of the pickle's age: the user can do nothing about it
+            content = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise InputError(f"{path} is not a plain checkpoint, or is unsafe to open: only tensors are read") from error
+    except Exception as error:  # damaged bytes end in nearly any exception, AssertionError among them
+        raise _unreadable(path) from error
+    state = content.get("state_dict", content) if isinstance(content, Mapping) else None
+    if not isinstance(state, Mapping) or not state or not all(isinstance(v, torch.Tensor) for v in state.values()):
+        raise InputError(f"{path} holds no model weights: give a checkpoint with a state_dict")
+    return {str(name).removeprefix("module."): tensor for name, tensor in state.items()}
+
+
+def load_safetensors(path: Path) -> tuple[StateDict, dict[str, str]]:
+    """The weights in a ``.safetensors`` file, by name, on the CPU, and its metadata header.
+
+    Raises InputError when the file is missing or broken.
+    """
+    _require_file(path)
+    try:
+        with safe_open(str(path), framework="pt") as file:
+            return {name: file.get_tensor(name) for name in file.keys()}, dict(file.metadata() or {})  # noqa: SIM118
+    except (OSError, SafetensorError, ValueError, RuntimeError) as error:
+        raise _unreadable(path) from error
+
+
+def fill(model: nn.Module, state: StateDict, path: Path) -> None:
+    """Copy ``state`` into ``model``; every weight must be there, in its shape, and no other.
+
+    Raises InputError, naming the first misfit, when ``path`` holds another model.
+    """
+    wanted = model.state_dict()
+    for name, tensor in wanted.items():
+        if name not in state:
+            raise InputError(f"{path} is not a checkpoint of this model: it has no {name}")
+        if state[name].shape != tensor.shape:
+            found, expected = list(state[name].shape), list(tensor.shape)
+            raise InputError(f"{path} is not a checkpoint of this model: {name} is {found}, not {expected}")
+    if unknown := next((name for name in state if name not in wanted), None):
+        raise InputError(f"{path} is not a checkpoint of this model: it has an unknown {unknown}")
+    if broken := next((n for n, t in state.items() if t.is_floating_point() and not torch.isfinite(t).all()), None):
+        raise InputError(f"{path} is damaged: {broken} holds values that are not numbers")
+    model.load_state_dict(state)
+
+
+def _require_file(path: Path) -> None:
+    if not path.exists():
+        raise InputError(f"no model file {path}: check the path")
+    if not path.is_file():
+        raise InputError(f"{path} is not a file: give the path of a checkpoint")
+    if path.stat().st_size == 0:
+        raise InputError(f"{path} is empty: get the file again")
+
+
+def _unreadable(path: Path) -> InputError:
+    return InputError(f"{path} is not a checkpoint, or only a part of one: get the file again")

@@ -1,0 +1,207 @@
+"""Wav2Lip's lip-sync expert (SyncNet_color) as it was trained: network, crop and windows.
+
+Prajwal et al., "A Lip Sync Expert Is All You Need" (2020). The checkpoint is the user's own: its terms are research and
+personal use, so it is never part of this project.
+"""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Iterable
+from pathlib import Path
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import nn
+from torch.nn import functional
+from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+from core.checkpoint import fill, load_pickled
+from core.detection import Keypoints
+from core.geometry import Box
+from core.lipsync import Crop, FaceEmbeddings
+from core.logmel import EXPERT_MEL, MelSettings
+from core.media import Image
+from core.timebase import TICK_RATE
+
+FRAMES = 5
+MEL_COLUMNS = 16
+FACE_SIDE = 96
+MOUTH_ROWS = slice(FACE_SIDE // 2, FACE_SIDE)
+
+_WIDER, _TALLER, _HIGHER = 1.06, 1.27, 0.11
+"""S3FD's box in BlazeFace's: width, height (together 1.35 of the area, 1.2 times as tall as wide) and how far up.
+
+FACTS: brow-line hair to chin, training faces of 110 × 92 pixels; BlazeFace's box already ends at the chin and cheeks.
+"""
+
+_MEL_COLUMNS_PER_SECOND = 80
+
+
+class _Block(nn.Module):
+    """Convolution, batch norm, the input again where residual, ReLU. Names are the checkpoint's."""
+
+    def __init__(
+        self,
+        inputs: int,
+        outputs: int,
+        kernel: int,
+        stride: int | tuple[int, int],
+        padding: int,
+        residual: bool = False,
+    ) -> None:
+        super().__init__()
+        convolution = nn.Conv2d(inputs, outputs, kernel, stride, padding)
+        self.conv_block = nn.Sequential(convolution, nn.BatchNorm2d(outputs))
+        self.residual = residual
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        out = self.conv_block(x)
+        return functional.relu(out + x if self.residual else out)
+
+
+def _residual(channels: int, count: int) -> Iterable[_Block]:
+    return (_Block(channels, channels, 3, 1, 1, residual=True) for _ in range(count))
+
+
+class SyncNetColor(nn.Module):
+    """The network in its trained form: faces [B, 15, 48, 96] in [0, 1] and mel [B, 1, 80, 16] to 512 numbers each."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.face_encoder = nn.Sequential(
+            _Block(3 * FRAMES, 32, 7, 1, 3),
+            _Block(32, 64, 5, (1, 2), 1),
+            *_residual(64, 2),
+            _Block(64, 128, 3, 2, 1),
+            *_residual(128, 3),
+            _Block(128, 256, 3, 2, 1),
+            *_residual(256, 2),
+            _Block(256, 512, 3, 2, 1),
+            *_residual(512, 2),
+            _Block(512, 512, 3, 2, 1),
+            _Block(512, 512, 3, 1, 0),
+            _Block(512, 512, 1, 1, 0),
+        )
+        self.audio_encoder = nn.Sequential(
+            _Block(1, 32, 3, 1, 1),
+            *_residual(32, 2),
+            _Block(32, 64, 3, (3, 1), 1),
+            *_residual(64, 2),
+            _Block(64, 128, 3, 3, 1),
+            *_residual(128, 2),
+            _Block(128, 256, 3, (3, 2), 1),
+            *_residual(256, 2),
+            _Block(256, 512, 3, 1, 0),
+            _Block(512, 512, 1, 1, 0),
+        )
+
+
+class Expert:
+    """The expert behind the engine's interface (``core.lipsync.LipSyncModel``).
+
+    Tick ``k`` is embedded from frames k−2 to k+2 and the 16 mel columns from where frame k−2 begins. A frame's feature
+    is its crop. Takes ``network`` over: its batch norms are folded away. ``dtype`` is what it computes in.
+    """
+
+    name = "expert"
+    mel: MelSettings = EXPERT_MEL
+    frame_stack = 1
+    frame_window = FRAMES
+    frame_lookahead = FRAMES // 2
+    mel_window = MEL_COLUMNS
+
+    def __init__(self, network: SyncNetColor, device: torch.device, dtype: torch.dtype) -> None:
+        self._device, self._dtype = device, dtype
+        # Channels-last convolutions are faster on CPU and CUDA; Apple's backend gains nothing from them.
+        layout = torch.contiguous_format if device.type == "mps" else torch.channels_last
+        self._layout = layout
+        _fold_batch_norms(network.eval())
+        _take_whole_numbers(network.face_encoder)
+        network.to(device=device, dtype=dtype, memory_format=layout)  # type: ignore[call-overload]
+        self._network = network
+
+    def mel_start(self, tick: int) -> int:
+        return _MEL_COLUMNS_PER_SECOND * (tick - self.frame_lookahead) // TICK_RATE
+
+    def crop(self, image: Image, box: Box, keypoints: Keypoints) -> Crop:
+        return expert_crop(image, box)
+
+    def encode_frames(self, stacks: npt.NDArray[np.uint8]) -> torch.Tensor:
+        return torch.from_numpy(stacks[:, 0]).to(self._device)
+
+    @torch.inference_mode()
+    def embed_faces(self, windows: torch.Tensor) -> FaceEmbeddings:
+        faces = windows.permute(0, 1, 4, 2, 3).flatten(1, 2)  # channel = t · 3 + c
+        return FaceEmbeddings(self._embed(self._network.face_encoder, faces), None)
+
+    @torch.inference_mode()
+    def embed_audio(self, mel: npt.NDArray[np.float32]) -> torch.Tensor:
+        return self._embed(self._network.audio_encoder, torch.from_numpy(mel).transpose(1, 2)[:, None])
+
+    def _embed(self, encoder: nn.Module, x: torch.Tensor) -> torch.Tensor:
+        out = encoder(x.to(self._device, self._dtype).contiguous(memory_format=self._layout))
+        return functional.normalize(out.float().flatten(1)).cpu()
+
+
+def load_expert(path: Path, device: torch.device) -> Expert:
+    """The expert from Wav2Lip's checkpoint, in the fastest number format that ``device`` computes well.
+
+    Raises InputError when ``path`` is not such a checkpoint.
+    """
+    network = SyncNetColor()
+    fill(network, load_pickled(path), path)
+    return Expert(network, device, fast_dtype(device))
+
+
+def fast_dtype(device: torch.device) -> torch.dtype:
+    """bfloat16 where the device has instructions for it, else float32."""
+    if device.type == "cuda":
+        fast = torch.cuda.get_device_capability(device) >= (8, 0)
+    elif device.type == "cpu" and platform.machine().lower() in ("x86_64", "amd64"):
+        found = torch.cpu.get_capabilities()
+        fast = bool(found.get("avx512_bf16") or found.get("amx_bf16"))
+    else:
+        fast = False
+    return torch.bfloat16 if fast else torch.float32
+
+
+def expert_crop(image: Image, box: Box) -> Crop:
+    """The lower half of a face as the expert sees it: uint8, 48 × 96 × 3, BGR.
+
+    ``box`` is BlazeFace's, in pixels of ``image``; S3FD's is derived from it, cut out (edge pixels repeated outside the
+    frame) and squashed to 96 × 96.
+    """
+    centre_x, centre_y = box.centre[0], box.centre[1] - _HIGHER * box.height
+    width, height = max(2, round(_WIDER * box.width)), max(2, round(_TALLER * box.height))
+    left, top = round(centre_x - width / 2), round(centre_y - height / 2)
+    face = _cut(image, left, top, width, height)
+    # The training faces were soft: averaging keeps a large face from being sharper and noisier than those.
+    shrinks = width >= FACE_SIDE and height >= FACE_SIDE
+    method = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
+    return np.asarray(cv2.resize(face, (FACE_SIDE, FACE_SIDE), interpolation=method)[MOUTH_ROWS], np.uint8)
+
+
+def _cut(image: Image, left: int, top: int, width: int, height: int) -> Image:
+    rows, columns = image.shape[:2]
+    if left >= 0 and top >= 0 and left + width <= columns and top + height <= rows:
+        return image[top : top + height, left : left + width]
+    y = np.clip(np.arange(top, top + height), 0, rows - 1)
+    x = np.clip(np.arange(left, left + width), 0, columns - 1)
+    return image[y[:, None], x]
+
+
+def _fold_batch_norms(network: SyncNetColor) -> None:
+    for block in network.modules():
+        if isinstance(block, _Block):
+            convolution, norm = block.conv_block
+            assert isinstance(convolution, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d)
+            block.conv_block = nn.Sequential(fuse_conv_bn_eval(convolution, norm))
+
+
+def _take_whole_numbers(encoder: nn.Module) -> None:
+    """Let the first layer take 0…255 for 0…1: whole numbers to 255 are exact in bfloat16, their 255ths are not."""
+    with torch.no_grad():
+        encoder.get_parameter("0.conv_block.0.weight").div_(255)
