@@ -174,7 +174,8 @@ class Compact:
     @torch.inference_mode()
     def encode_frames(self, stacks: npt.NDArray[np.uint8]) -> torch.Tensor:
         pixels = torch.from_numpy(stacks).to(self._device, torch.float32)
-        return self._network.frames(standardised(pixels))
+        features: torch.Tensor = self._network.frames(standardised(pixels))
+        return features
 
     @torch.inference_mode()
     def embed_faces(self, windows: torch.Tensor) -> FaceEmbeddings:
@@ -183,4 +184,5 @@ class Compact:
 
     @torch.inference_mode()
     def embed_audio(self, mel: npt.NDArray[np.float32]) -> torch.Tensor:
-        return self._network.sound(torch.from_numpy(mel).to(self._device))[..., 0].cpu()
+        vectors: torch.Tensor = self._network.sound(torch.from_numpy(mel).to(self._device))
+        return vectors[..., 0].cpu()

@@ -19,7 +19,8 @@ class MouthCrop:
     """Which mouth crop a model wants.
 
     ``side_pixels``: the crop is this many pixels square. ``field``: the crop's side on the face, in units of the larger
-    of eye distance and eye–mouth distance (FACTS: 1.25 gives lips and chin; these two keep their sum when a head turns).
+    of eye distance and eye–mouth distance: when a head turns aside the one shrinks and the other stays. 1.25 is lips and
+    chin (measured).
     """
 
     side_pixels: int

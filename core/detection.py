@@ -6,8 +6,11 @@ the frame into overlapping squares in which a face of any size is large enough s
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -80,7 +83,7 @@ class FaceDetector:
             raise InputError(
                 f"cannot use the face detector's model file {model_file}: delete it and run again"
             ) from error
-        self._wrap = lambda rgb: MediaPipeImage(image_format=ImageFormat.SRGB, data=rgb)
+        self._wrap: Callable[[Image], Any] = partial(MediaPipeImage, ImageFormat.SRGB)
 
     def detect(self, image: Image, region: Region | None = None) -> list[Detection]:
         """Faces in ``region`` of ``image`` (default: all of it), in pixels of ``image``."""
@@ -91,8 +94,8 @@ class FaceDetector:
         if longest > _DETECT_SIDE:
             shrink = _DETECT_SIDE / longest
             size = (max(1, round(region.width * shrink)), max(1, round(region.height * shrink)))
-            part = cv2.resize(part, size, interpolation=cv2.INTER_AREA)
-        found = self._detector.detect(self._wrap(cv2.cvtColor(part, cv2.COLOR_BGR2RGB)))
+            part = np.asarray(cv2.resize(part, size, interpolation=cv2.INTER_AREA), np.uint8)
+        found = self._detector.detect(self._wrap(np.asarray(cv2.cvtColor(part, cv2.COLOR_BGR2RGB), np.uint8)))
         scale_x, scale_y = region.width / part.shape[1], region.height / part.shape[0]
         detections = []
         for face in found.detections:

@@ -1,4 +1,4 @@
-"""What the engine knows at one tick: the immutable value that overlay, events, recordings and web pages are made from."""
+"""What the engine knows at one tick: the immutable value that overlay, events and recordings are made from."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class State(StrEnum):
 
 @dataclass(frozen=True)
 class FaceScore:
-    """A face at one tick. ``score``: probability in [0, 1] that this person speaks; ``id``: stable, never reused, from 1."""
+    """A face at one tick. ``score``: probability in [0, 1] that this person speaks; ``id``: from 1, never reused."""
 
     id: int
     box: Box

@@ -9,7 +9,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
-
 from core.crops import Crop
 from core.detection import Detection, FaceDetector, Region, region_around, search_tiles
 from core.geometry import Box, iou_matrix

@@ -106,7 +106,7 @@ def _occluded(pixels: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
 
 
 def augmented_sound(samples: np.ndarray, others: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """One clip's sound at another level, in another room, with noise and with ``others`` (same length) talking behind."""
+    """A clip's sound at another level, in another room, with noise and ``others`` (same length) talking behind."""
     level = np.sqrt(np.mean(samples**2)) + 1e-5
     out = samples / level
     if rng.random() < 0.3:
@@ -135,7 +135,7 @@ def _in_room(samples: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 
 def batch_log_mel(samples: torch.Tensor, first_column: int, columns: int) -> torch.Tensor:
-    """[B, N] sound to [B, columns, mels], as ``core.logmel`` does with COMPACT_MEL; silence stands outside the sound."""
+    """[B, N] sound to [B, columns, mels], as ``core.logmel`` does it with COMPACT_MEL; outside lies silence."""
     s = COMPACT_MEL
     left = max(0, s.window // 2 - first_column * s.hop)
     right = max(0, (first_column + columns - 1) * s.hop + s.window // 2 - samples.shape[1])

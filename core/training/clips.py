@@ -34,7 +34,7 @@ _MAX_SECONDS = 60.0
 
 @dataclass(frozen=True, eq=False)
 class TalkingFace:
-    """One person talking: ``crops`` uint8 [ticks, 96, 96] and ``samples`` float32 [ticks × 640], from the same moment."""
+    """One person talking: ``crops`` uint8 [ticks, 96, 96], ``samples`` float32 [ticks × 640], from the same moment."""
 
     name: str
     crops: npt.NDArray[np.uint8]
@@ -46,15 +46,16 @@ def _stored_crop(image: Image, face: TrackedFace) -> Crop:
 
 
 def read_frames(path: Path) -> Iterator[Frame]:
-    """The frames of a clip with their times; small pictures get a margin, because BlazeFace misses faces that fill all."""
+    """The frames of a clip with their times; small pictures get a margin: BlazeFace misses faces that fill all."""
     with av.open(str(path)) as container:
         for picture in container.decode(video=0):
             if picture.time is None or picture.time > _MAX_SECONDS:
                 continue
-            image = picture.to_ndarray(format="bgr24")
+            image: Image = np.asarray(picture.to_ndarray(format="bgr24"), np.uint8)
             if max(image.shape[:2]) < _TIGHT_PIXELS:
                 margin = max(image.shape[:2]) // 3
-                image = cv2.copyMakeBorder(image, margin, margin, margin, margin, cv2.BORDER_REPLICATE)
+                padded = cv2.copyMakeBorder(image, margin, margin, margin, margin, cv2.BORDER_REPLICATE)
+                image = np.asarray(padded, np.uint8)
             yield Frame(picture.time, image)
 
 

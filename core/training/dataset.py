@@ -70,12 +70,12 @@ def speech_of(samples: Samples) -> npt.NDArray[np.float32]:
 
 def load_examples(folders: list[Path], detector: FaceDetector, cache: Path) -> list[Example]:
     """Every clip of ``folders`` in which there is a face, in the order of their names. The folder names the source."""
-    examples = []
-    for folder in folders:
-        for path in sorted(folder.iterdir()):
-            if (face := cached_face(path, detector, cache)) is not None:
-                examples.append(Example(face, folder.name, speech_of(face.samples)))
-    return examples
+    return [
+        Example(face, folder.name, speech_of(face.samples))
+        for folder in folders
+        for path in sorted(folder.iterdir())
+        if (face := cached_face(path, detector, cache)) is not None
+    ]
 
 
 def split_by_person(examples: list[Example]) -> tuple[list[Example], list[Example]]:

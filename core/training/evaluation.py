@@ -37,7 +37,7 @@ class EmbeddedClip:
 
 
 def stacked(crops: torch.Tensor) -> torch.Tensor:
-    """[B, T, 48, 48] to [B, T, 3, 48, 48]: each frame with the two before it; the first frame stands before the start."""
+    """[B, T, 48, 48] to [B, T, 3, 48, 48]: each frame with the two before it; before the start stands the first."""
     before = crops[:, :1].expand(-1, FRAME_STACK - 1, -1, -1)
     return torch.cat([before, crops], 1).unfold(1, FRAME_STACK, 1).permute(0, 1, 4, 2, 3)
 
@@ -56,7 +56,7 @@ def clip_mel(samples: torch.Tensor, ticks: int) -> torch.Tensor:
 def embed_clip(network: CompactSyncNet, crops: npt.NDArray[np.uint8], samples: npt.NDArray[np.float32]) -> EmbeddedClip:
     """A whole clip at once. crops uint8 [T, 96, 96], samples [T × 640]."""
     stacks = stacked(plain_crops(torch.from_numpy(crops)[None]))[0]
-    features = torch.cat([network.frames(standardised(part)) for part in stacks.split(256)])
+    features = torch.cat([network.frames(standardised(part)) for part in torch.split(stacks, 256)])
     vectors, logits = network.embed_windows(padded_features(features[None]))
     sounds = network.sound(clip_mel(torch.from_numpy(samples)[None], len(crops)))
     return EmbeddedClip(vectors[0].T.numpy(), sounds[0].T.numpy(), torch.sigmoid(logits[0]).numpy())
@@ -100,7 +100,8 @@ def offset_found(clips: Sequence[EmbeddedClip], seconds: float, windows: int = 5
         start = int(rng.integers(_LAGS, len(clip.faces) - span - _LAGS + 1))
         face = clip.faces[start : start + span]
         fits = [
-            float((face * clip.sounds[start + lag : start + lag + span]).sum(1).mean()) for lag in range(-_LAGS, _LAGS + 1)
+            float((face * clip.sounds[start + lag : start + lag + span]).sum(1).mean())
+            for lag in range(-_LAGS, _LAGS + 1)
         ]
         found += abs(int(np.argmax(fits)) - _LAGS) <= 1
     return found / windows, windows

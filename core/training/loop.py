@@ -47,7 +47,7 @@ class Trainer:
         self.network.frames.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._scales = torch.nn.Parameter(torch.tensor([2.5, 2.5]))
         self._optimizer = torch.optim.AdamW(
-            [{"params": self.network.parameters()}, {"params": [self._scales], "weight_decay": 0.0}],
+            [{"params": list(self.network.parameters())}, {"params": [self._scales], "weight_decay": 0.0}],
             lr=settings.learning_rate,
             weight_decay=settings.weight_decay,
         )
@@ -95,7 +95,7 @@ class Trainer:
         whether = whether_loss(logits, batch.speech.nan_to_num(), known.float())
         loss = when + whose + 0.5 * whether
         self._optimizer.zero_grad(set_to_none=True)
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(self.network.parameters(), 5.0)
         self._optimizer.step()
         self._schedule.step()

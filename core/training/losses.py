@@ -1,4 +1,4 @@
-"""Losses: when (which moment of this clip's sound), whose (which voice of the batch), and whether (a speaking mouth)."""
+"""Losses: when (which moment of the clip's sound), whose (which voice of the batch), whether (a speaking mouth)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ WINDOW_TICKS = 11
 
 
 def when_loss(faces: torch.Tensor, sounds: torch.Tensor, scale: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
-    """InfoNCE inside each clip, both ways. faces, sounds [B, D, T] unit vectors; weight [B, T], 0 where nothing is said.
+    """InfoNCE inside each clip, both ways. faces, sounds [B, D, T] unit vectors; weight [B, T], 0 without speech.
 
     The moments next to the right one are no negatives: at 25 Hz they hold nearly the same sound.
     """

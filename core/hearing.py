@@ -1,0 +1,73 @@
+"""Hearing: sound in; for each tick a sound embedding and how much speech there was."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from core.lipsync import LipSyncModel
+from core.logmel import StreamingLogMel
+from core.media import Samples
+from core.voice import TickSound, VoiceActivity
+
+
+class Hearing:
+    """Embeds a stream of sound once a tick for all faces, and remembers the last ``memory_ticks`` ticks.
+
+    ``through`` is the newest tick of which both embedding and speech are known, −1 at first.
+    """
+
+    def __init__(self, model: LipSyncModel, memory_ticks: int) -> None:
+        self._model = model
+        self._log_mel = StreamingLogMel(model.mel)
+        self._voice = VoiceActivity()
+        self._columns = np.full((max(0, -model.mel_start(0)), model.mel.mels), model.mel.silence, np.float32)
+        self._first_column = min(0, model.mel_start(0))
+        self._embedded = -1
+        self._voiced = -1
+        self._memory = memory_ticks
+        self._vectors: npt.NDArray[np.float32] | None = None
+        self._sounds = [TickSound(0.0, -100.0)] * memory_ticks
+
+    @property
+    def through(self) -> int:
+        return min(self._embedded, self._voiced)
+
+    def hear(self, samples: Samples) -> None:
+        """Take the next samples of a stream without gaps that began at session time 0."""
+        for sound in self._voice.push(samples):
+            self._voiced += 1
+            self._sounds[self._voiced % self._memory] = sound
+        self._columns = np.concatenate([self._columns, self._log_mel.push(samples)])
+        known = self._first_column + len(self._columns)
+        ticks: list[int] = []
+        while self._model.mel_start(self._embedded + 1 + len(ticks)) + self._model.mel_window <= known:
+            ticks.append(self._embedded + 1 + len(ticks))
+        # In parts: a driver that was held up may bring seconds of sound at once.
+        for at in range(0, len(ticks), self._memory):
+            self._embed(ticks[at : at + self._memory])
+        needless = self._model.mel_start(self._embedded + 1) - self._first_column
+        self._columns, self._first_column = self._columns[needless:].copy(), self._first_column + needless
+
+    def _embed(self, ticks: list[int]) -> None:
+        starts = [self._model.mel_start(tick) - self._first_column for tick in ticks]
+        windows = np.stack([self._columns[start : start + self._model.mel_window] for start in starts])
+        vectors = self._model.embed_audio(windows).numpy()
+        if self._vectors is None:
+            self._vectors = np.full((self._memory, vectors.shape[1]), np.nan, np.float32)
+        self._vectors[np.array(ticks) % self._memory] = vectors
+        self._embedded = ticks[-1]
+
+    def vectors(self, ticks: npt.NDArray[np.int_]) -> npt.NDArray[np.float32]:
+        """Sound embeddings of ``ticks``, [len(ticks), D]; NaN where a tick is not known yet, before 0, or forgotten."""
+        if self._vectors is None:
+            return np.full((len(ticks), 1), np.nan, np.float32)
+        out = self._vectors[ticks % self._memory]
+        out[(ticks < 0) | (ticks > self._embedded) | (ticks <= self._embedded - self._memory)] = np.nan
+        return out
+
+    def sound(self, tick: int) -> TickSound:
+        """Speech probability and level of ``tick``; silence outside what is known."""
+        if not self._voiced - self._memory < tick <= self._voiced or tick < 0:
+            return TickSound(0.0, -100.0)
+        return self._sounds[tick % self._memory]
