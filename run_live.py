@@ -1,0 +1,106 @@
+"""The command line: turns arguments into settings and runs them."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import NoReturn
+
+import stream  # noqa: F401  # first: it settles the order in which OpenCV and PyAV are loaded
+from core.errors import InputError
+from core.views import View
+from stream.settings import DEVICES, RunSettings
+
+EPILOG = """\
+keys in the window: q quit, h hide the marks, 1-9 pick a person, p pin that person or let go
+"""
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise InputError(f"{message} (--help lists everything)")
+
+
+def parser() -> argparse.ArgumentParser:
+    """What can be asked for on the command line."""
+    made = _Parser(
+        prog="run_live.py",
+        description="Marks who is speaking, live, from lips and sound together.",
+        epilog=EPILOG,
+        allow_abbrev=False,
+    )
+    add = made.add_argument
+    add("--video", metavar="SRC", help="camera index (0), file, URL, screen[:X,Y,W,H] or demo[:people=N,seed=K]")
+    add("--audio", metavar="SRC", help="microphone's name or index, file, URL or none; default: the video's own sound")
+    add("--model", metavar="NAME|PATH", default="compact", help="compact, or the path of lipsync_expert.pth")
+    add("--device", choices=DEVICES, default="auto", help="where the model runs")
+    add("--fast", action="store_true", help="files and demo: as fast as possible instead of in real time")
+    add("--duration", metavar="S", type=float, help="end after so many seconds")
+    add("--no-window", action="store_true", help="show nothing")
+    add("--view", choices=list(View), type=View, default=View.BOXES, help="the whole picture, the speaker, or both")
+    add("--output", metavar="FILE.mp4", type=Path, help="record what the window shows, with sound")
+    add("--events", metavar="FILE|-", help="who speaks, as JSON lines; - is standard output")
+    add("--rttm", metavar="FILE", type=Path, help="who spoke when, for diarization scorers")
+    add("--plot", metavar="FILE.png", type=Path, help="everybody's score over time")
+    add("--save-faces", metavar="DIR", type=Path, help="a video with sound of each face")
+    add("--lag", metavar="auto|MS", type=_lag, help="milliseconds by which the sound is late; auto: found out")
+    add("--max-faces", metavar="N", type=int, default=RunSettings.max_faces, help="follow no more people than this")
+    add("--list-devices", action="store_true", help="list cameras and microphones")
+    return made
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command line; gives the exit status."""
+    try:
+        given = parser().parse_args(arguments)
+        if given.list_devices:
+            from stream.devices import list_devices
+
+            print(list_devices())
+        else:
+            settings = _settings(given)
+            from stream.session import run
+
+            run(settings, _say)
+    except InputError as error:
+        _say(f"run_live.py: {error}")
+        return 2
+    except KeyboardInterrupt:
+        return 0
+    except Exception as error:
+        _say(f"run_live.py: {str(error) or type(error).__name__}")
+        return 1
+    return 0
+
+
+def _settings(given: argparse.Namespace) -> RunSettings:
+    return RunSettings(
+        video=given.video,
+        audio=given.audio,
+        model=given.model,
+        device=given.device,
+        fast=given.fast,
+        duration_seconds=given.duration,
+        window=not given.no_window,
+        output=given.output,
+        events=given.events,
+        rttm=given.rttm,
+        plot=given.plot,
+        save_faces=given.save_faces,
+        lag_ms=given.lag,
+        max_faces=given.max_faces,
+        view=given.view,
+    )
+
+
+def _lag(text: str) -> float | None:
+    return None if text == "auto" else float(text)
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

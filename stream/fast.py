@@ -1,0 +1,133 @@
+"""The fast driver: a recording through the engine in lock-step, as fast as the machine can, dropping nothing."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Generator, Iterable
+from contextlib import closing
+from typing import TypeVar
+
+from tqdm import tqdm
+
+from core.media import Frame, Sound
+from core.snapshot import Snapshot
+from stream.engine import Blank, Engine, Watch, stage
+from stream.outputs.hub import OutputHub
+from stream.sources.source import MediaReader, due
+
+DECODED_AHEAD = 16
+"""Pictures and sounds: enough to keep a second core decoding, 200 MB of 4K pictures at the worst."""
+
+Item = TypeVar("Item")
+
+
+def run_fast(
+    reader: MediaReader, engine: Engine, hub: OutputHub, duration_seconds: float | None, stop: threading.Event
+) -> None:
+    """Run to the end of ``reader``, to ``duration_seconds`` of it, or until ``stop`` is set.
+
+    Raises StageError, with everything handed to ``hub`` that was decided until then.
+    """
+    length = min((end for end in (reader.duration_seconds, duration_seconds) if end is not None), default=None)
+    lockstep = _Lockstep(engine, hub, reader.has_video)
+    items = read_ahead(reader, DECODED_AHEAD)
+    with closing(items), _progress(length) as bar:
+        try:
+            with stage("reading"):
+                for item in items:
+                    moment = due(item)
+                    if stop.is_set() or (duration_seconds is not None and moment > duration_seconds):
+                        break
+                    lockstep.feed(item)
+                    _advance(bar, moment)
+        finally:
+            lockstep.finish()
+
+
+class _Lockstep:
+    def __init__(self, engine: Engine, hub: OutputHub, has_video: bool) -> None:
+        self._watch = Watch(engine.vision)
+        self._scorer = engine.scorer
+        self._hub = hub
+        self._blank = None if has_video else Blank()
+
+    def feed(self, item: Frame | Sound) -> None:
+        if isinstance(item, Frame):
+            self._see(item)
+        else:
+            self._hear(item)
+        with stage("scoring"):
+            self._tell(self._scorer.advance())
+
+    def finish(self) -> None:
+        with stage("scoring"):
+            self._tell(self._scorer.finish())
+
+    def _see(self, frame: Frame) -> None:
+        self._hub.frame(frame)
+        with stage("vision"):
+            for sighting in self._watch.see(frame):
+                self._scorer.see(sighting)
+
+    def _hear(self, sound: Sound) -> None:
+        self._hub.sound(sound)
+        with stage("scoring"):
+            self._scorer.hear(sound)
+            if self._blank is not None:
+                for sighting in self._blank.until(due(sound)):
+                    self._scorer.see(sighting)
+
+    def _tell(self, snapshots: Iterable[Snapshot]) -> None:
+        for snapshot in snapshots:
+            self._hub.snapshot(snapshot)
+
+
+def read_ahead(items: Iterable[Item], count: int) -> Generator[Item, None, None]:
+    """``items`` in their order, made by another thread up to ``count`` ahead. Close the iterator to end the thread."""
+    ready: queue.Queue[Item | _End] = queue.Queue(count)
+    closed = threading.Event()
+
+    def read() -> None:
+        error: Exception | None = None
+        try:
+            for item in items:
+                if closed.is_set():
+                    return
+                ready.put(item)
+        except Exception as caught:  # whatever it is, it belongs to the thread that reads
+            error = caught
+        ready.put(_End(error))
+
+    thread = threading.Thread(target=read, name="decode", daemon=True)
+    thread.start()
+    try:
+        while not isinstance(item := ready.get(), _End):
+            yield item
+        if item.error is not None:
+            raise item.error
+    finally:
+        closed.set()
+        while thread.is_alive():  # it may wait for room
+            _emptied(ready)
+            thread.join(0.01)
+
+
+class _End:
+    def __init__(self, error: Exception | None) -> None:
+        self.error = error
+
+
+def _emptied(ready: queue.Queue[Item]) -> None:
+    while not ready.empty():
+        ready.get_nowait()
+
+
+def _progress(length: float | None) -> tqdm[None]:
+    """On a terminal only: in a log it would be hundreds of lines."""
+    known = "{percentage:3.0f}% |{bar}| {n:.0f} of {total:.0f} s, {remaining} left"
+    return tqdm(total=length, disable=None, leave=False, bar_format=known if length else "{n:.0f} s")
+
+
+def _advance(bar: tqdm[None], moment: float) -> None:
+    bar.update(max(min(moment, bar.total or moment) - bar.n, 0.0))

@@ -1,0 +1,323 @@
+"""The live driver: the engine's stages in threads over rings, the newest picture on show, and never late.
+
+    capture thread ─► FrameRing ─► vision thread ─► sightings ─► scoring thread ─► the newest snapshot ─┐
+                      └──────────────── newest frame ────────────────────────► main thread: overlay ◄───┘
+
+Every hand-over is bounded and drops the oldest. The main thread draws, because OpenCV's window must be driven there.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+
+from core.events import LoadEvent, Percentiles
+from core.media import Frame
+from core.snapshot import FaceScore, Snapshot
+from core.timebase import TICK_RATE
+from core.vision import Sighting
+from stream.clock import SessionClock
+from stream.engine import Blank, Engine, Watch, stage
+from stream.latency import LatencyHistogram
+from stream.load import LoadGovernor, foremost
+from stream.outputs.hub import OutputHub
+from stream.overlay import OverlayInfo
+from stream.sources.source import LiveSource, State, due
+from stream.views import ViewComposer
+from stream.window import Action, Controls, Window
+
+SIGHTINGS_WAITING = TICK_RATE
+"""One second of ticks; more than that are of no use to anybody."""
+
+HEARING_SECONDS = 0.02
+"""How often sound is fetched at least: half a tick."""
+
+LOOKING_SECONDS = 0.05
+"""How long the vision thread waits for a picture before it looks whether the run is over."""
+
+SHOWING_SECONDS = 0.004
+"""How often the main thread looks for a newer picture: it adds 2 ms to the latency on average."""
+
+OVERDUE_SECONDS = 0.5
+"""A source that stands still is waited for this long after ``--duration``."""
+
+STALE_SECONDS = 0.5
+"""A picture this far behind the newest is skipped: better a gap than a picture of the past."""
+
+JOIN_SECONDS = 5.0
+"""A worker that has not ended by then hangs in a library; it is a daemon and is left behind."""
+
+LATEST_SPEAKERS = 3
+"""So many people who spoke last keep being scored when the machine is far too slow."""
+
+LATENCY_SMOOTHING = 0.1
+"""Weight of the newest picture in the latency on show: about the last ten count."""
+
+
+@dataclass(frozen=True)
+class LiveReport:
+    """How a live run went. ``worst_level``: of load shedding."""
+
+    latency: Percentiles
+    dropped_frames: int
+    worst_level: int
+
+
+class Board:
+    """What is on show beside the snapshots. One thread writes, any may read: the value is immutable."""
+
+    def __init__(self) -> None:
+        self.info = OverlayInfo()
+
+
+@dataclass(frozen=True, eq=False)
+class _Seen:
+    """A sighting on its way to the scorer; ``captured``: time of the frame that brought it about."""
+
+    sighting: Sighting
+    captured: float
+
+
+class LiveRun:
+    """One live run of ``engine`` over ``source`` into ``hub``. ``say`` takes one line about a source in trouble."""
+
+    def __init__(
+        self,
+        source: LiveSource,
+        engine: Engine,
+        hub: OutputHub,
+        *,
+        composer: ViewComposer,
+        board: Board,
+        window: Window | None,
+        duration_seconds: float | None,
+        say: Callable[[str], None],
+    ) -> None:
+        self._source, self._engine, self._hub = source, engine, hub
+        self._composer, self._board, self._window = composer, board, window
+        self._duration = math.inf if duration_seconds is None else duration_seconds
+        self._say = say
+        self._clock = SessionClock()
+        self._stop = threading.Event()
+        self._over = threading.Event()
+        self._sightings = _Sightings(SIGHTINGS_WAITING)
+        self._governor = LoadGovernor()
+        self._plan = self._governor.plan
+        self._worst_level = 0
+        self._latency = LatencyHistogram()
+        self._newest_sighting: Sighting | None = None
+        self._snapshot: Snapshot | None = None
+        self._speakers: deque[int] = deque(maxlen=LATEST_SPEAKERS)
+        self._controls = Controls()
+        self._trouble: str | None = None
+        self._failure: Exception | None = None
+
+    def run(self, stop: threading.Event) -> LiveReport:
+        """Run until the source ends, the duration is over, q is typed or ``stop`` is set; to be called once.
+
+        Must be called from the main thread when there is a window. Raises what a stage raised, one line, when all
+        threads have ended.
+        """
+        self._stop = stop
+        workers = [self._worker("scoring", self._score)]
+        if self._source.frames is not None:
+            workers.append(self._worker("vision", self._watch))
+        self._clock = SessionClock()
+        self._source.start(self._clock)
+        for worker in workers:
+            worker.start()
+        try:
+            with stage("display"):
+                self._show_until_over()
+        finally:
+            stop.set()
+            self._source.stop()
+            for worker in workers:
+                worker.join(JOIN_SECONDS)
+            self._tell_trouble()
+        if self._failure is not None:
+            raise self._failure
+        return self.report()
+
+    def report(self) -> LiveReport:
+        """How the run went so far."""
+        return LiveReport(self._latency.percentiles(), self._dropped_frames(), self._worst_level)
+
+    def _worker(self, name: str, work: Callable[[], None]) -> threading.Thread:
+        def guarded() -> None:
+            try:
+                with stage(name):
+                    work()
+            except Exception as error:  # carried to the main thread
+                self._failure = self._failure or error
+                self._stop.set()
+
+        return threading.Thread(target=guarded, name=name, daemon=True)
+
+    # Vision thread
+
+    def _watch(self) -> None:
+        frames, watch = self._source.frames, Watch(self._engine.vision)
+        assert frames is not None
+        try:
+            while not self._stop.is_set() and not frames.drained:
+                frame = frames.take(LOOKING_SECONDS)
+                if frame is None:
+                    continue
+                if self._behind(frame.time) > STALE_SECONDS:
+                    frame = frames.take_newest(0) or frame
+                if frame.time > self._duration:
+                    return
+                self._hub.frame(frame)
+                for sighting in watch.see(frame, self._plan.vision_stride):
+                    self._newest_sighting = sighting
+                    self._sightings.put(_Seen(sighting, frame.time))
+        finally:
+            self._sightings.close()
+
+    # Scoring thread
+
+    def _score(self) -> None:
+        scorer, source = self._engine.scorer, self._source
+        blank = Blank() if source.frames is None else None
+        try:
+            over = False
+            while not over:
+                seen = self._sightings.take(HEARING_SECONDS)
+                over = self._stop.is_set() or (source.state is State.ENDED if blank else self._sightings.closed)
+                # Nothing that came before `over` is left behind: sound is fetched after it was asked.
+                over = self._hear(blank) or over
+                for each in seen + (self._sightings.take(0) if over else []):
+                    scorer.see(foremost(each.sighting, self._plan.most_faces, self._speakers))
+                self._publish(scorer.advance(self._plan.score_stride))
+                if seen:
+                    self._govern(self._behind(seen[-1].captured))
+            self._publish(scorer.finish())
+        finally:
+            self._over.set()
+
+    def _hear(self, blank: Blank | None) -> bool:
+        """Hand on the sound that came; True when a run without pictures has reached its duration."""
+        if not self._source.has_audio:
+            return False
+        for sound in self._source.take_sound():
+            if due(sound) > self._duration:
+                return blank is not None
+            self._hub.sound(sound)
+            self._engine.scorer.hear(sound)
+            for sighting in blank.until(due(sound)) if blank else ():
+                self._engine.scorer.see(sighting)
+        return False
+
+    def _publish(self, snapshots: Iterable[Snapshot]) -> None:
+        for snapshot in snapshots:
+            self._snapshot = snapshot
+            self._hub.snapshot(snapshot)
+            if snapshot.primary is not None and snapshot.primary not in self._speakers:
+                self._speakers.append(snapshot.primary)
+
+    def _behind(self, moment: float) -> float:
+        """How far ``moment`` is behind the newest picture, in seconds: the work that waits, whatever a source's own
+        delay."""
+        newest = self._source.frames.newest() if self._source.frames is not None else None
+        return newest.time - moment if newest is not None else 0.0
+
+    def _govern(self, lateness_seconds: float) -> None:
+        now = self._clock.now()
+        level = self._governor.update(lateness_seconds, now)
+        if level != self._plan.level:
+            self._plan = self._governor.plan
+            self._worst_level = max(self._worst_level, level)
+            self._hub.event(LoadEvent(now, level, self._dropped_frames(), self._source.audio_overflows))
+
+    def _dropped_frames(self) -> int:
+        in_ring = self._source.frames.dropped if self._source.frames is not None else 0
+        return in_ring + self._sightings.dropped
+
+    # Main thread
+
+    def _show_until_over(self) -> None:
+        shown: Frame | None = None
+        while not (self._stop.is_set() or self._over.is_set()):
+            frame = self._source.frames.newest() if self._source.frames is not None else None
+            if frame is None or frame is shown:
+                self._tell_trouble()
+                if self._clock.now() > self._duration + OVERDUE_SECONDS:
+                    return
+                self._over.wait(SHOWING_SECONDS)
+                continue
+            shown = frame
+            self._show(frame)
+
+    def _show(self, frame: Frame) -> None:
+        snapshot = brought_up_to_date(self._snapshot, self._newest_sighting)
+        info = replace(self._board.info, pinned=self._controls.pinned, load_level=self._plan.level)
+        hidden = self._controls.is_hidden
+        image = frame.image if hidden else self._composer.compose(frame, snapshot, info)
+        latency_ms = 1000 * (self._clock.now() - frame.time)
+        self._latency.add(latency_ms)
+        last = info.latency_ms
+        smooth_ms = latency_ms if last is None else last + LATENCY_SMOOTHING * (latency_ms - last)
+        self._board.info = replace(info, latency_ms=smooth_ms)
+        for command in self._window.show(image) if self._window is not None else ():
+            if command.action is Action.QUIT:
+                self._stop.set()
+            self._controls = self._controls.after(command, snapshot)
+
+    def _tell_trouble(self) -> None:
+        trouble = self._source.trouble
+        if trouble is not None and trouble != self._trouble:
+            self._say(trouble)
+        self._trouble = trouble
+
+
+def brought_up_to_date(snapshot: Snapshot | None, sighting: Sighting | None) -> Snapshot | None:
+    """The newest scores at the newest places: a snapshot is some 0.2 s old, in which a head moves.
+
+    Faces that are not scored yet have score 0.
+    """
+    if snapshot is None or sighting is None or sighting.tick <= snapshot.tick:
+        return snapshot
+    scored = {face.id: face for face in snapshot.faces}
+    faces = tuple(
+        replace(scored[face.id], box=face.box) if face.id in scored else FaceScore(face.id, face.box, 0.0, False)
+        for face in sighting.faces
+    )
+    return replace(snapshot, faces=faces)
+
+
+class _Sightings:
+    """Bounded hand-over from the vision thread to the scoring thread; drops the oldest and counts it."""
+
+    def __init__(self, capacity: int) -> None:
+        self._waiting: deque[_Seen] = deque(maxlen=capacity)
+        self._changed = threading.Condition()
+        self._closed = False
+        self.dropped = 0
+
+    def put(self, seen: _Seen) -> None:
+        with self._changed:
+            self.dropped += len(self._waiting) == self._waiting.maxlen
+            self._waiting.append(seen)
+            self._changed.notify()
+
+    def take(self, timeout_seconds: float) -> list[_Seen]:
+        """All that wait, in order; empty when none came in time or no more will come."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._waiting or self._closed, timeout_seconds)
+            taken = list(self._waiting)
+            self._waiting.clear()
+            return taken
+
+    def close(self) -> None:
+        with self._changed:
+            self._closed = True
+            self._changed.notify()
+
+    @property
+    def closed(self) -> bool:
+        with self._changed:
+            return self._closed

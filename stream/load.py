@@ -1,0 +1,106 @@
+"""Load shedding: how much work is left out when the machine is too slow, in a stated order, with hysteresis."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Container
+from dataclasses import dataclass, replace
+
+from core.vision import Sighting
+
+
+@dataclass(frozen=True)
+class LoadPlan:
+    """What is done at a load level. Every ``score_stride``-th tick is scored, each face is looked for ``vision_stride``
+    times less often, and at most ``most_faces`` are scored (None: all)."""
+
+    level: int
+    score_stride: int
+    vision_stride: int
+    most_faces: int | None
+
+
+PLANS = (
+    LoadPlan(0, 1, 1, None),
+    LoadPlan(1, 2, 1, None),
+    LoadPlan(2, 4, 1, None),
+    LoadPlan(3, 4, 2, None),
+    LoadPlan(4, 4, 2, 6),
+)
+"""The order of DESIGN.md: scores first, because turns last longer than a tick; people last."""
+
+
+@dataclass(frozen=True)
+class GovernorSettings:
+    """When the level changes. Lateness is in seconds, smoothed over ``smoothing_seconds``."""
+
+    smoothing_seconds: float = 0.4
+    """A hiccup of a few ticks is caught up with, not shed."""
+    late_seconds: float = 0.16
+    """Four ticks behind: more than jitter, and less than the rings hold."""
+    easy_seconds: float = 0.05
+    """About one tick behind is keeping up."""
+    settle_seconds: float = 1.0
+    """A new level gets this long to show its effect."""
+    patience_seconds: float = 4.0
+    """All must have been easy for this long before work is taken on again …"""
+    longest_patience_seconds: float = 64.0
+    """… and for twice as long, up to this, each time that it turned out to be too much."""
+
+
+class LoadGovernor:
+    """Chooses the level from measured lateness. Pure: time comes in with each measurement and never goes back."""
+
+    def __init__(self, settings: GovernorSettings | None = None) -> None:
+        self._settings = settings or GovernorSettings()
+        self._level = 0
+        self._smooth = 0.0
+        self._last: float | None = None
+        self._changed = -math.inf
+        self._easy_since: float | None = None
+        self._patience = self._settings.patience_seconds
+        self._eased = -math.inf
+
+    @property
+    def plan(self) -> LoadPlan:
+        return PLANS[self._level]
+
+    def update(self, lateness_seconds: float, now: float) -> int:
+        """The level after a measurement: how far the scores are behind the newest picture, at ``now`` (seconds)."""
+        s = self._settings
+        elapsed = 0.0 if self._last is None else now - self._last
+        self._last = now
+        self._smooth += (lateness_seconds - self._smooth) * -math.expm1(-elapsed / s.smoothing_seconds)
+        if self._smooth > s.easy_seconds:
+            self._easy_since = None
+        elif self._easy_since is None:
+            self._easy_since = now
+        if now - self._changed < s.settle_seconds:
+            return self._level
+        if self._smooth > s.late_seconds and self._level < len(PLANS) - 1:
+            self._rise(now)
+        elif self._level and self._easy_since is not None and now - self._easy_since >= self._patience:
+            self._ease(now)
+        return self._level
+
+    def _rise(self, now: float) -> None:
+        s = self._settings
+        if now - self._eased < self._patience:
+            self._patience = min(2 * self._patience, s.longest_patience_seconds)
+        self._level, self._changed = self._level + 1, now
+
+    def _ease(self, now: float) -> None:
+        if now - self._eased > 2 * self._patience:
+            self._patience = self._settings.patience_seconds
+        self._level, self._changed, self._eased = self._level - 1, now, now
+        self._easy_since = now
+
+
+def foremost(sighting: Sighting, most: int | None, speakers: Container[int]) -> Sighting:
+    """``sighting`` with at most ``most`` faces: the latest ``speakers`` first, then the largest."""
+    if most is None or len(sighting.faces) <= most:
+        return sighting
+    ranked = sorted(sighting.faces, key=lambda face: (face.id not in speakers, -face.box.area))
+    kept = {face.id for face in ranked[:most]}
+    pairs = [(face, crop) for face, crop in zip(sighting.faces, sighting.crops, strict=True) if face.id in kept]
+    return replace(sighting, faces=tuple(face for face, _ in pairs), crops=tuple(crop for _, crop in pairs))

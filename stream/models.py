@@ -1,0 +1,65 @@
+"""What a run computes with: the lip-sync model and the face detector, loaded while the devices open."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from stream.settings import RunSettings
+
+if TYPE_CHECKING:
+    import torch
+
+    from core.lipsync import LipSyncModel
+
+COMPACT = "compact"
+
+
+@dataclass(frozen=True, eq=False)
+class Models:
+    """``model`` on ``device``, warmed up, and the face detector's file."""
+
+    model: LipSyncModel
+    device: torch.device
+    detector_file: Path
+
+
+def load_models(settings: RunSettings) -> Models:
+    """Takes some seconds: nothing of it is imported before. Raises InputError."""
+    import mediapipe  # noqa: F401  # a second of importing, done here so that making the detector takes none
+    import numpy as np
+
+    from core.lipsync import choose_device
+    from stream.model_files import BLAZEFACE_SHORT, fetch
+
+    device = choose_device(settings.device)
+    share_cores(device, small_model=settings.model == COMPACT)
+    model = _loaded(settings.model, device)
+    model.embed_audio(np.full((1, model.mel_window, model.mel.mels), model.mel.silence, np.float32))
+    return Models(model, device, fetch(BLAZEFACE_SHORT))
+
+
+def share_cores(device: torch.device, *, small_model: bool) -> None:
+    """How many threads each library may use.
+
+    The stages already run side by side, one thread each; a pool in each of them would fight over the same cores. The
+    compact model's layers are too small to be divided. The expert's are not: it gets all cores but the vision thread's.
+    """
+    import cv2
+    import torch
+
+    cores = os.cpu_count() or 1
+    cv2.setNumThreads(1)
+    torch.set_num_threads(1 if small_model or device.type != "cpu" else max(cores - 1, 1))
+
+
+def _loaded(name: str, device: torch.device) -> LipSyncModel:
+    if name == COMPACT:
+        from core.compact import load_compact
+
+        return load_compact(device)
+    from core.expert import load_expert
+
+    return load_expert(Path(name), device)

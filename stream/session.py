@@ -1,0 +1,286 @@
+"""One run from settings to summary: opens sources, loads models, makes outputs, drives, closes everything."""
+
+from __future__ import annotations
+
+import re
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Generic, TypeVar
+
+import numpy as np
+
+from core.crops import Crop
+from core.detection import FaceDetector
+from core.errors import InputError
+from core.events import Percentiles, SessionEvent
+from core.media import Image
+from core.snapshot import Snapshot
+from core.tracking import TrackedFace
+from core.vision import Vision, VisionSettings
+from stream.devices import cameras
+from stream.engine import Engine
+from stream.fast import run_fast
+from stream.live import Board, LiveReport, LiveRun
+from stream.models import Models, load_models
+from stream.outputs.background import Background
+from stream.outputs.eventlog import EventLog
+from stream.outputs.face_videos import FaceVideos
+from stream.outputs.hub import OutputHub
+from stream.outputs.output import Output
+from stream.outputs.plot import Plot
+from stream.outputs.recorder import Recorder
+from stream.outputs.rttm import Rttm
+from stream.outputs.summary import summary_text
+from stream.settings import RunSettings
+from stream.sources import LiveSource, MediaReader, open_live, open_reader
+from stream.sources.demo import parse_demo
+from stream.sources.joined import JoinedSource
+from stream.sources.quiet import quiet_libraries
+from stream.views import ViewComposer
+from stream.window import Window
+
+TITLE = "Speakerlight"
+
+CAMERA = "0"
+"""What ``--video`` is when it is not given …"""
+
+DEMO = "demo"
+"""… and what is shown instead where there is no camera at all."""
+
+LOADING_SECONDS = 5.0
+"""How long the end of a run waits for models that still load; a download is not waited for."""
+
+Say = Callable[[str], None]
+Source = MediaReader | LiveSource
+Result = TypeVar("Result")
+
+
+def run(settings: RunSettings, say: Say) -> None:
+    """Run to the end. ``say`` takes lines for people.
+
+    Raises InputError for what the user can mend, StageError when a stage failed; the outputs are whole all the same.
+    """
+    with ExitStack() as cleanup:
+        loading = Later(lambda: load_models(settings))
+        cleanup.callback(loading.wait)
+        # Devices take their time to open: the models load meanwhile. A recording says at once what is wrong with it.
+        if _opens_slowly(settings):
+            loading.begin()
+        settings, source = _opened(settings, say)
+        cleanup.callback(source.stop if isinstance(source, LiveSource) else source.close)
+        board = Board()
+        outputs = _outputs(settings, has_sound=source.has_audio, board=board)
+        models = loading.result()
+        engine = cleanup.enter_context(_engine(settings, models, has_sound=source.has_audio))
+        truth = _DemoTruth(video) if (video := settings.video) and _is_demo(settings) else None
+        outputs += [truth] if truth else []
+        with _interrupts() as stop:
+            begin = SessionEvent(*_names(settings, source), models.model.name, str(models.device))
+            if isinstance(source, LiveSource):
+                _live(settings, source, engine, outputs, begin, board, stop, say)
+            else:
+                _fast(settings, source, engine, outputs, begin, stop, say)
+        if truth:
+            say(str(truth))
+
+
+def redacted(text: str) -> str:
+    """``text`` without the user and password of any URL in it."""
+    return re.sub(r"(?<=://)[^/@\s]+@", "", text)
+
+
+def _live(
+    settings: RunSettings,
+    source: LiveSource,
+    engine: Engine,
+    outputs: list[Output],
+    begin: SessionEvent,
+    board: Board,
+    stop: threading.Event,
+    say: Say,
+) -> None:
+    hub = OutputHub([Background(output) for output in outputs], say)
+    hub.event(begin)
+    window = Window(TITLE, say) if settings.window and source.has_video else None
+    live = LiveRun(
+        source,
+        engine,
+        hub,
+        composer=ViewComposer(settings.view),
+        board=board,
+        window=window,
+        duration_seconds=settings.duration_seconds,
+        say=say,
+    )
+    try:
+        live.run(stop)
+    finally:
+        if window is not None:
+            window.close()
+        report = live.report()
+        say(_told(hub, report))
+
+
+def _fast(
+    settings: RunSettings,
+    reader: MediaReader,
+    engine: Engine,
+    outputs: list[Output],
+    begin: SessionEvent,
+    stop: threading.Event,
+    say: Say,
+) -> None:
+    hub = OutputHub(outputs, say)
+    hub.event(begin)
+    try:
+        run_fast(reader, engine, hub, settings.duration_seconds, stop)
+    finally:
+        say(_told(hub, LiveReport(Percentiles(), 0, 0)))
+
+
+def _told(hub: OutputHub, report: LiveReport) -> str:
+    text = summary_text(hub.close(report.latency), report.dropped_frames)
+    return f"{text}\nload was shed up to level {report.worst_level}" if report.worst_level else text
+
+
+def _opens_slowly(settings: RunSettings) -> bool:
+    return settings.video is None or settings.video.isdecimal() or "://" in settings.video
+
+
+def _is_demo(settings: RunSettings) -> bool:
+    return settings.audio is None and settings.video is not None and settings.video.partition(":")[0] == DEMO
+
+
+def _opened(settings: RunSettings, say: Say) -> tuple[RunSettings, Source]:
+    """The source, and the settings with the video that it turned out to be."""
+    video = CAMERA if settings.video is None else settings.video
+    settings_given, settings = settings, replace(settings, video=video)
+    if settings.fast:
+        return settings, open_reader(video, settings.audio)
+    try:
+        return settings, open_live(video, settings.audio)
+    except InputError:
+        if settings_given.video is not None or cameras():
+            raise
+    say("no camera found: showing the demo instead; --video names another source")
+    return replace(settings, video=DEMO), open_live(DEMO, settings.audio)
+
+
+def _outputs(settings: RunSettings, *, has_sound: bool, board: Board) -> list[Output]:
+    """What was asked for. Each is checked before anything runs; InputError."""
+    inputs = [name for name in (settings.video, settings.audio) if name is not None]
+    outputs: list[Output] = []
+    if settings.events is not None:
+        outputs.append(EventLog(settings.events, inputs))
+    if settings.rttm is not None:
+        outputs.append(Rttm(settings.rttm, Path(redacted(inputs[0])).stem, sources=inputs))
+    if settings.plot is not None:
+        outputs.append(Plot(settings.plot, sources=inputs))
+    if settings.output is not None:
+        composer = ViewComposer(settings.view)
+        outputs.append(
+            Recorder(
+                settings.output,
+                lambda frame, snapshot: composer.compose(frame, snapshot, board.info),
+                has_sound,
+                inputs,
+            )
+        )
+    if settings.save_faces is not None:
+        outputs.append(FaceVideos(settings.save_faces, has_sound))
+    return outputs
+
+
+@contextmanager
+def _engine(settings: RunSettings, models: Models, *, has_sound: bool) -> Iterator[Engine]:
+    from core.scorer import Scorer
+
+    model = models.model
+
+    def crop(image: Image, face: TrackedFace) -> Crop:
+        return model.crop(image, face.box, face.keypoints)
+
+    # MediaPipe tells the terminal how it was built, when it begins, when it first runs and when it ends.
+    with quiet_libraries():
+        detector = FaceDetector(models.detector_file)
+        detector.detect(np.zeros((128, 128, 3), np.uint8))
+    try:
+        vision = Vision(detector, crop, VisionSettings(max_faces=settings.max_faces))
+        yield Engine(vision, Scorer(model, settings.lag_ms, has_sound=has_sound))
+    finally:
+        with quiet_libraries():
+            detector.close()
+
+
+def _names(settings: RunSettings, source: Source) -> tuple[str, str | None]:
+    """Video and audio as the session event names them."""
+    video = redacted(settings.video or CAMERA)
+    if not source.has_audio:
+        return video, None
+    if settings.audio is not None:
+        return video, redacted(settings.audio)
+    return video, source.name.rpartition(" + ")[2] if isinstance(source, JoinedSource) else video
+
+
+@contextmanager
+def _interrupts() -> Iterator[threading.Event]:
+    """Ctrl-C and the system's request to end set the event instead of breaking off: a driver ends by itself, whole."""
+    stop = threading.Event()
+    signals = [signal.SIGINT, signal.SIGTERM]
+    kept = [signal.signal(number, lambda *_: stop.set()) for number in signals]
+    try:
+        yield stop
+    finally:
+        for number, handler in zip(signals, kept, strict=True):
+            signal.signal(number, handler)
+
+
+class Later(Generic[Result]):
+    """``work`` in a thread of its own, begun early by ``begin`` or else when its result is asked for."""
+
+    def __init__(self, work: Callable[[], Result]) -> None:
+        self._future: Future[Result] = Future()
+        self._thread = threading.Thread(target=self._run, args=(work,), name="loading", daemon=True)
+
+    def begin(self) -> None:
+        self._thread.start()
+
+    def result(self) -> Result:
+        """What ``work`` gave; raises what it raised."""
+        if self._thread.ident is None:
+            self.begin()
+        return self._future.result()
+
+    def wait(self) -> None:
+        """Let the thread end, if it was begun: Python had better not exit while a library is being imported."""
+        if self._thread.ident is not None:
+            self._thread.join(LOADING_SECONDS)
+
+    def _run(self, work: Callable[[], Result]) -> None:
+        try:
+            self._future.set_result(work())
+        except BaseException as error:
+            self._future.set_exception(error)
+
+
+class _DemoTruth(Output):
+    """How often the demo's right person was marked."""
+
+    option = "--video demo"
+
+    def __init__(self, spec: str) -> None:
+        from core.demo import Demo, Judge
+
+        demo = Demo(parse_demo(spec))
+        self._judge = Judge(demo.tiles, demo.turns)
+
+    def snapshot(self, snapshot: Snapshot) -> None:
+        self._judge.see(snapshot)
+
+    def __str__(self) -> str:
+        return str(self._judge.verdict())

@@ -1,0 +1,79 @@
+"""Load shedding: in order, when late, back when easy, and without swinging."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from core.geometry import Box
+from core.tracking import TrackedFace
+from core.vision import Sighting
+from stream.load import PLANS, GovernorSettings, LoadGovernor, foremost
+
+TICK = 0.04
+
+
+def levels(governor: LoadGovernor, lateness: float, start: float, seconds: float) -> list[int]:
+    return [governor.update(lateness, start + number * TICK) for number in range(round(seconds / TICK))]
+
+
+def test_the_order_is_scores_then_detection_then_people() -> None:
+    assert [(plan.score_stride, plan.vision_stride, plan.most_faces is None) for plan in PLANS] == [
+        (1, 1, True),
+        (2, 1, True),
+        (4, 1, True),
+        (4, 2, True),
+        (4, 2, False),
+    ]
+    assert [plan.level for plan in PLANS] == list(range(len(PLANS)))
+
+
+def test_in_time_nothing_is_shed() -> None:
+    governor = LoadGovernor()
+    assert set(levels(governor, 0.04, 0, 60)) == {0}
+    assert governor.plan == PLANS[0]
+
+
+def test_a_hiccup_is_not_shed() -> None:
+    governor = LoadGovernor()
+    assert set(levels(governor, 0.0, 0, 5) + levels(governor, 0.3, 5, 0.2) + levels(governor, 0.0, 5.2, 5)) == {0}
+
+
+def test_lateness_sheds_one_level_after_the_other_and_no_faster_than_it_can_show() -> None:
+    seen = levels(LoadGovernor(), 0.5, 0, 10)
+    rises = [number * TICK for number in range(1, len(seen)) if seen[number] != seen[number - 1]]
+    assert seen[-1] == 4 and sorted(seen) == seen
+    assert rises[0] < 1.0
+    assert all(b - a >= GovernorSettings.settle_seconds - TICK for a, b in zip(rises, rises[1:], strict=False))
+
+
+def test_work_is_taken_on_again_when_all_has_been_easy_for_a_while() -> None:
+    governor = LoadGovernor()
+    levels(governor, 0.5, 0, 2.5)
+    assert governor.plan.level == 2 or governor.plan.level == 3
+    eased = levels(governor, 0.0, 2.5, 30)
+    assert eased[-1] == 0
+    assert sorted(eased, reverse=True) == eased
+
+
+def test_a_machine_at_its_limit_does_not_swing() -> None:
+    """Level 1 is easy and level 0 is too much: it is tried again, more and more seldom."""
+    governor, changes, level = LoadGovernor(), [], 0
+    for number in range(round(600 / TICK)):
+        now = number * TICK
+        new = governor.update(0.0 if level else 0.4, now)
+        if new != level:
+            changes.append(now)
+        level = new
+    assert len([moment for moment in changes if moment < 60]) <= 9
+    assert len([moment for moment in changes if moment > 300]) <= 12
+
+
+def test_the_latest_speakers_and_the_largest_faces_stay() -> None:
+    faces = tuple(TrackedFace(number, Box(0, 0, 10 * number, 10), np.zeros((6, 2)), 1.0) for number in range(1, 6))
+    crops = tuple(np.full((2, 2), face.id, np.uint8) for face in faces)
+    sighting = Sighting(7, 0.28, faces, crops)
+    kept = foremost(sighting, 3, {1})
+    assert [face.id for face in kept.faces] == [1, 4, 5]
+    assert [int(crop[0, 0]) for crop in kept.crops] == [1, 4, 5]
+    assert foremost(sighting, None, ()) is sighting
+    assert foremost(sighting, 5, ()) is sighting
