@@ -114,7 +114,7 @@ class Sounded(NamedTuple):
     stress: float
 
 
-LEAD_SECONDS = 0.1
+LEAD_SECONDS = 0.08
 """A mouth begins to open before the first sound, and closes after the last one."""
 
 
@@ -124,18 +124,22 @@ def talk(seconds: float, syllable_rate: float, rng: np.random.Generator) -> Spee
 
 
 def _sentence(seconds: float, syllable_rate: float, rng: np.random.Generator) -> list[Sounded]:
-    """Phrases of 5–12 syllables with short pauses between them, until the time is up."""
+    """Phrases of 5–12 syllables with short pauses between them, paced so that the last one ends when the time is up."""
     sounded: list[Sounded] = []
     now, stop, left = LEAD_SECONDS, seconds - LEAD_SECONDS, int(rng.integers(5, 13))
     while now + 0.8 / syllable_rate < stop:
-        if left == 0:
+        if left == 0 and now + 1.0 < stop:
             now, left = now + rng.uniform(0.12, 0.3), int(rng.integers(5, 13))
             continue
         for phone, length, stress in _syllable(syllable_rate, rng, last=left == 1):
             sounded.append(Sounded(phone, now, min(now + length, stop), stress))
             now = min(now + length, stop)
-        left -= 1
-    return sounded
+        left = max(left - 1, 0)
+    pace = (stop - LEAD_SECONDS) / (now - LEAD_SECONDS) if sounded else 1.0
+    return [
+        Sounded(phone, LEAD_SECONDS + (start - LEAD_SECONDS) * pace, LEAD_SECONDS + (end - LEAD_SECONDS) * pace, stress)
+        for phone, start, end, stress in sounded
+    ]
 
 
 def _syllable(rate: float, rng: np.random.Generator, last: bool) -> list[tuple[Phone, float, float]]:
@@ -201,6 +205,14 @@ def _bump(count: int, centre: float, half: float) -> Curve:
     """1 within ``half`` points of ``centre``, falling to 0 in 45 ms, the time that lips take to close or part."""
     away = np.abs(np.arange(count, dtype=np.float32) - centre) - half * 0.7
     return np.asarray(0.5 + 0.5 * np.cos(np.pi * np.clip(away / (0.045 * CONTROL_RATE), 0, 1)), np.float32)
+
+
+def lips_at(curve: Curve, time: float) -> Lips:
+    """The pose of the lips ``time`` seconds into a curve of points × 6."""
+    point = min(max(time * CONTROL_RATE, 0.0), len(curve) - 1.0)
+    before = min(int(point), len(curve) - 2)
+    row = curve[before] + (curve[before + 1] - curve[before]) * (point - before)
+    return Lips(*row.tolist())
 
 
 def chew(seconds: float, rng: np.random.Generator) -> Curve:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from core.demo.articulation import CONTROL_RATE, Curve, Lips, talk
+from core.demo.articulation import lips_at, talk
 from core.demo.person import cast
 from core.demo.portrait import Portrait
 from core.demo.voice import speak
@@ -29,11 +29,3 @@ def talking_clip(seed: int, seconds: float) -> tuple[list[Image], Samples]:
         portrait.draw(image, person.habits.pose(time), lips_at(speech.lips, time))
         frames.append(image)
     return frames, speak(speech, person.voice, rng)
-
-
-def lips_at(curve: Curve, time: float) -> Lips:
-    """The pose of the lips ``time`` seconds into a curve of points × 6."""
-    point = min(max(time * CONTROL_RATE, 0.0), len(curve) - 1.0)
-    before = min(int(point), len(curve) - 2)
-    row = curve[before] + (curve[before + 1] - curve[before]) * (point - before)
-    return Lips(*row.tolist())

@@ -19,6 +19,9 @@ WIDEST_GAP = 0.115
 JAW_DROP = 0.075
 """How far the chin falls at ``opening`` 1; the rest of the gap is the lips' own doing."""
 
+CORNER_LIFT = -0.014
+"""Of the corners of a mouth at rest: without it people look cross."""
+
 ACROSS = np.linspace(-1, 1, 17)
 ARCH = np.sqrt(1 - ACROSS**2)
 BOW = ARCH**0.8 * (1 - 0.28 * np.exp(-((ACROSS / 0.16) ** 2)))
@@ -30,7 +33,7 @@ def draw_mouth(head: Image, origin: tuple[float, float], scale: float, look: Loo
     half = look.mouth_width * (1 + 0.16 * lips.spread + 0.22 * lips.smile - 0.36 * lips.rounding - 0.05 * lips.opening)
     full = 0.034 * look.lip_fullness * (1 + 0.3 * lips.rounding - 0.2 * lips.spread) * (1 - 0.45 * lips.press)
     rise, fall = 0.28 * gap + 0.01 * lips.tuck, 0.72 * gap
-    corner = -0.006 - 0.03 * lips.smile
+    corner = CORNER_LIFT - 0.03 * lips.smile
 
     def curve(height: float, profile: Outline, width: float = half) -> Outline:
         y = MOUTH_Y + corner * (np.abs(ACROSS) ** 1.5 - 0.4) + height * profile
@@ -61,7 +64,7 @@ def _draw_inside(head: Image, top: Outline, bottom: Outline, scale: float, lips:
     """Tongue below, upper teeth above, lower teeth when the lips are spread."""
     space = bottom[:, 1] - top[:, 1]
 
-    def between(first: np.ndarray, last: np.ndarray, cut: int) -> Outline:
+    def between(first: Outline, last: Outline, cut: int) -> Outline:
         inside = slice(cut, len(space) - cut)
         upper, lower = top.copy(), top.copy()
         upper[:, 1] += first
@@ -70,7 +73,7 @@ def _draw_inside(head: Image, top: Outline, bottom: Outline, scale: float, lips:
 
     tongue = np.minimum(space, 0.05 * scale * ARCH)
     fill_outline(head, between(space - tongue, space, 3), (92, 84, 168, 255))
-    shown = 0.018 + 0.012 * lips.spread + 0.016 * lips.tuck
+    shown = (0.018 + 0.012 * lips.spread + 0.016 * lips.tuck) * (1 - 0.7 * lips.rounding)
     teeth = np.minimum(space * (0.55 + 0.45 * lips.tuck), shown * scale * ARCH**0.5)
     fill_outline(head, between(np.zeros_like(space), teeth, 2), (214, 224, 228, 255))
     lower_teeth = np.minimum(space * 0.25, 0.014 * lips.spread * scale * ARCH)

@@ -15,6 +15,9 @@ Field = npt.NDArray[np.float32]
 Outline = npt.NDArray[np.float64]
 """Corners of a polygon: points × 2, x to the right and y down, in units."""
 
+Light = Callable[[Field, Field], Field]
+"""Brightness, about 1, at x (1 × columns) and y (rows × 1): rows × columns."""
+
 SUBPIXEL_BITS = 4
 
 
@@ -43,10 +46,10 @@ class Layer:
         colour: Colour,
         opacity: float = 1.0,
         softness: float = 0.0,
-        light: Callable[[Field, Field], Field] | None = None,
+        light: Light | None = None,
         within: Outline | None = None,
     ) -> None:
-        """Fill an outline. ``softness``: width of its edge in units. ``light``: brightness at (x, y) in units, about 1.
+        """Fill an outline. ``softness``: width of its edge in units. ``light``: how it is lit, in units.
 
         ``within``: only where this other outline is, too.
         """
@@ -60,9 +63,9 @@ class Layer:
             mask *= self._mask(within, rows, columns, 0.0)
         paint: Field = np.full((*mask.shape, 3), colour, np.float32)
         if light is not None:
-            x = (np.arange(columns.start, columns.stop, dtype=np.float32) - self.origin[0]) / self.scale
-            y = (np.arange(rows.start, rows.stop, dtype=np.float32) - self.origin[1]) / self.scale
-            paint *= light(x[None, :], y[:, None])[..., None]
+            x = (np.arange(columns.start, columns.stop) - self.origin[0]) / self.scale
+            y = (np.arange(rows.start, rows.stop) - self.origin[1]) / self.scale
+            paint *= light(x[None, :].astype(np.float32), y[:, None].astype(np.float32))[..., None]
         self.colour[rows, columns] *= (1 - mask)[..., None]
         self.colour[rows, columns] += np.clip(paint, 0, 255) * mask[..., None]
         self.alpha[rows, columns] += mask * (1 - self.alpha[rows, columns])
@@ -89,14 +92,14 @@ class Layer:
         corners = outline * self.scale + self.origin - (columns.start, rows.start)
         fill_outline(mask, corners, 255)
         if blur > 0.5:
-            mask = cv2.GaussianBlur(mask, (0, 0), blur, borderType=cv2.BORDER_REPLICATE)
-        return mask.astype(np.float32) / 255
+            mask = np.asarray(cv2.GaussianBlur(mask, (0, 0), blur, borderType=cv2.BORDER_REPLICATE), np.uint8)
+        return np.asarray(mask / np.float32(255), np.float32)
 
 
 def fill_outline(image: Image, corners: Outline, colour: float | tuple[float, ...]) -> None:
     """Fill a polygon given in pixels, in place, anti-aliased and placed to a sixteenth of a pixel."""
     fixed = np.rint(corners * (1 << SUBPIXEL_BITS)).astype(np.int32)
-    cv2.fillPoly(image, [fixed], colour, cv2.LINE_AA, SUBPIXEL_BITS)  # type: ignore[arg-type]
+    cv2.fillPoly(image, [fixed], colour, cv2.LINE_AA, SUBPIXEL_BITS)
 
 
 def ellipse(x: float, y: float, half_width: float, half_height: float, tilt: float = 0.0) -> Outline:
@@ -114,3 +117,8 @@ def box(left: float, top: float, right: float, bottom: float) -> Outline:
 def band(upper: Outline, lower: Outline) -> Outline:
     """The area between two curves that both run from left to right."""
     return np.concatenate([upper, lower[::-1]])
+
+
+def lowered(curve: Outline, by: float) -> Outline:
+    """The same curve, ``by`` units further down."""
+    return np.asarray(curve + np.array([0.0, by]))

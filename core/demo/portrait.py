@@ -10,10 +10,11 @@ from functools import lru_cache
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 
 from core.demo.articulation import Lips
 from core.demo.mouth import JAW_DROP, MOUTH_Y, draw_mouth
-from core.demo.paint import Field, Layer, Outline, band, box, ellipse
+from core.demo.paint import Field, Layer, Light, Outline, band, box, ellipse, lowered
 from core.demo.person import Colour, Hair, Look, Pose, Room
 from core.media import Image
 
@@ -22,13 +23,16 @@ LEFT, TOP, RIGHT, BOTTOM = -0.6, -0.9, 0.6, 0.64
 
 CHIN = 0.5
 BROW_ROWS, EYE_ROWS, JAW_ROW = (-0.28, -0.125), (-0.125, 0.06), 0.2
+Affine = npt.NDArray[np.float64]
+"""2 × 3, as OpenCV turns pictures."""
+
 STEPS = 7
 """How many positions brows and lids have."""
 
 NECK = (0.0, 0.5)
 """A head turns about this point."""
 
-FACE_SHARE = 0.5
+FACE_SHARE = 0.54
 """Height of a face against that of its tile."""
 
 OVERSAMPLING = 2
@@ -42,7 +46,7 @@ class Portrait:
     def __init__(self, look: Look, width: int, height: int) -> None:
         self._look = look
         self._scale = min(FACE_SHARE * height, 0.62 * width)
-        self._centre = (width / 2, 0.49 * height)
+        self._centre = (width / 2, 0.5 * height)
         self.backdrop = draw_backdrop(look, width, height, self._centre, self._scale)
         parts = _draw_parts(look, min(self._scale, LARGEST_SCALE))
         self._parts = parts
@@ -73,13 +77,13 @@ class Portrait:
         size = (head.shape[1], parts.jaw_room)
         cv2.warpAffine(parts.jaw, fall, size, head[row:], cv2.INTER_LINEAR, cv2.BORDER_REPLICATE)
 
-    def _placement(self, pose: Pose) -> np.ndarray:
+    def _placement(self, pose: Pose) -> Affine:
         """The affine map (2 × 3) from the head's pixels to the tile's."""
         size = pose.size * self._scale / self._parts.scale
         cosine, sine = size * np.cos(pose.roll), size * np.sin(pose.roll)
         turn = np.array([[cosine, -sine], [sine, cosine]])
         neck = np.array(NECK) * self._parts.scale + self._parts.origin
-        place = (np.array(NECK) + (pose.x, pose.y)) * self._scale + self._centre
+        place = np.array([NECK[0] + pose.x, NECK[1] + pose.y]) * self._scale + self._centre
         return np.column_stack([turn, place - turn @ neck])
 
 
@@ -87,7 +91,7 @@ def _step(amount: float) -> int:
     return min(int(amount * STEPS), STEPS - 1)
 
 
-def _bounds(turn: np.ndarray, head: tuple[int, ...], tile: tuple[int, ...]) -> tuple[int, int, int, int]:
+def _bounds(turn: Affine, head: tuple[int, ...], tile: tuple[int, ...]) -> tuple[int, int, int, int]:
     """The part of the tile that the head falls on: left, top, right, bottom."""
     corners = np.array([(0, 0, 1), (head[1], 0, 1), (0, head[0], 1), (head[1], head[0], 1)]) @ turn.T
     left, top = np.clip(np.floor(corners.min(axis=0)), 0, None).astype(int)
@@ -95,7 +99,7 @@ def _bounds(turn: np.ndarray, head: tuple[int, ...], tile: tuple[int, ...]) -> t
     return int(left), int(top), int(right), int(bottom)
 
 
-def _lay_over(under: Image, over: Image) -> None:
+def _lay_over(under: cv2.typing.MatLike, over: cv2.typing.MatLike) -> None:
     """Lay a premultiplied BGRA picture over a BGR one, in place."""
     alpha = cv2.extractChannel(over, 3)
     clear = cv2.bitwise_not(alpha)
@@ -142,14 +146,14 @@ def _draw_parts(look: Look, scale: float) -> _Parts:
     return _Parts(look, scale)
 
 
-def _soft_light(look: Look, strength: float = 0.34) -> object:
+def _soft_light(look: Look) -> Light:
     """Light from the upper left on an egg-shaped head."""
 
     def light(x: Field, y: Field) -> Field:
         across, down = x / (look.half_width * 1.08), (y + 0.05) / 0.64
         depth = np.sqrt(np.clip(1 - across**2 - down**2, 0.02, 1))
         facing = -0.34 * across - 0.38 * down + 0.86 * depth
-        return np.asarray(1 - strength + strength * 1.22 * np.clip(facing, 0, 1), np.float32)
+        return np.asarray(0.66 + 0.41 * np.clip(facing, 0, 1), np.float32)
 
     return light
 
@@ -246,7 +250,7 @@ def _paint_eyes(layer: Layer, look: Look, shut: float) -> None:
         bottom = -0.03 + 0.022 * look.eye_size * arch + tilt
         top = bottom - 0.058 * look.eye_size * (1 - shut) * arch
         upper, lower = np.column_stack([x, top]), np.column_stack([x, bottom])
-        lid = band(np.column_stack([x, top - 0.018 * arch]), upper + (0, 0.004))
+        lid = band(np.column_stack([x, top - 0.018 * arch]), lowered(upper, 0.004))
         layer.fill(lid, _mix(look.skin, _shadow(look.skin), 0.35), 0.9, 0.004)
         opening = band(upper, lower)
         if shut < 0.9:
@@ -257,11 +261,11 @@ def _paint_eyes(layer: Layer, look: Look, shut: float) -> None:
                     ellipse(middle, eye_y, radius * look.eye_size, radius * look.eye_size), colour, within=opening
                 )
             layer.fill(ellipse(middle - 0.011, eye_y - 0.012, 0.007, 0.007), (255, 255, 255), 0.95, within=opening)
-            shade = band(upper, upper + (0, 0.014))
+            shade = band(upper, lowered(upper, 0.014))
             layer.fill(shade, (90, 84, 84), 0.4, 0.004, within=opening)
-        lash = band(np.column_stack([x, top - 0.009 * arch**0.5]), upper + (0, 0.003))
+        lash = band(np.column_stack([x, top - 0.009 * arch**0.5]), lowered(upper, 0.003))
         layer.fill(lash, (26, 24, 30), 0.92, 0.002)
-        layer.fill(band(lower, lower + (0, 0.005)), _shadow(look.skin), 0.45, 0.003)
+        layer.fill(band(lower, lowered(lower, 0.005)), _shadow(look.skin), 0.45, 0.003)
 
 
 def _locks(look: Look, drop: float) -> Outline:
@@ -284,13 +288,13 @@ def _paint_front(layer: Layer, look: Look) -> None:
 
 def _paint_hair(layer: Layer, look: Look) -> None:
     def gloss(x: Field, y: Field) -> Field:
-        strands = 0.05 * np.sin(x * 90 + 14 * np.sin(y * 3))
+        strands = 0.035 * np.sin(x * 90 + 14 * np.sin(y * 3))
         return np.asarray(
-            0.86 + 0.5 * np.exp(-(((x + 0.12) / 0.24) ** 2) - ((y + 0.56) / 0.1) ** 2) + strands, np.float32
+            0.88 + 0.32 * np.exp(-(((x + 0.12) / 0.24) ** 2) - ((y + 0.56) / 0.1) ** 2) + strands, np.float32
         )
 
-    width = look.half_width + {Hair.SHAVED: 0.012, Hair.CURLY: 0.075}.get(look.style, 0.05)
-    crown = {Hair.SHAVED: 0.47, Hair.CURLY: 0.55}.get(look.style, 0.525)
+    width = look.half_width + {Hair.SHAVED: 0.002, Hair.CURLY: 0.075}.get(look.style, 0.05)
+    crown = {Hair.SHAVED: 0.452, Hair.CURLY: 0.55}.get(look.style, 0.525)
     side = {Hair.BOB: 0.3, Hair.LONG: 0.5, Hair.CURLY: -0.02, Hair.BUN: -0.06}.get(look.style, -0.1)
     part = {Hair.SHORT: 0.07, Hair.LONG: -0.05, Hair.BOB: -0.1}.get(look.style, 0.0)
     inner = look.half_width - {Hair.LONG: 0.035, Hair.BOB: 0.03, Hair.SHAVED: -0.005}.get(look.style, 0.015)
@@ -316,7 +320,7 @@ def _paint_hair(layer: Layer, look: Look) -> None:
             layer.fill(
                 ellipse(x, -0.42 + 0.5 * x * x, radius, radius), _shade(look.hair, rng.uniform(0.95, 1.2)), 1.0, 0.006
             )
-    layer.fill(band(inside[4:-4], inside[4:-4] + (0, 0.03)), _shadow(look.skin), 0.35, 0.012)
+    layer.fill(band(inside[4:-4], lowered(inside[4:-4], 0.03)), _shadow(look.skin), 0.35, 0.012)
 
 
 def _paint_glasses(layer: Layer, look: Look) -> None:
@@ -342,7 +346,7 @@ def draw_backdrop(look: Look, width: int, height: int, centre: tuple[float, floa
     layer = Layer.clear(width * OVERSAMPLING, height * OVERSAMPLING, (0, 0), height * OVERSAMPLING)
     _paint_room(layer, look, width / height)
     room = layer.pixels(width, height)[..., :3]
-    blurred = cv2.GaussianBlur(room, (0, 0), max(height * 0.012, 0.8))
+    backdrop = np.asarray(cv2.GaussianBlur(room, (0, 0), max(height * 0.012, 0.8)), np.uint8)
     body = Layer.clear(
         width * OVERSAMPLING,
         height * OVERSAMPLING,
@@ -350,12 +354,12 @@ def draw_backdrop(look: Look, width: int, height: int, centre: tuple[float, floa
         scale * OVERSAMPLING,
     )
     _paint_body(body, look)
-    _lay_over(blurred, body.pixels(width, height))
-    return blurred
+    _lay_over(backdrop, body.pixels(width, height))
+    return backdrop
 
 
 def _paint_room(layer: Layer, look: Look, aspect: float) -> None:
-    """Units: tile heights from the top left corner. Furniture stands on the side that the light comes from or opposite."""
+    """Units: tile heights from the top left corner."""
 
     def falloff(x: Field, y: Field) -> Field:
         return np.asarray(1.06 - 0.16 * x / aspect - 0.16 * y, np.float32)

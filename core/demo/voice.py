@@ -69,7 +69,7 @@ def speak(speech: Speech, voice: Voice, rng: np.random.Generator) -> Samples:
 
 
 def _per_sample(curve: Curve) -> Wave:
-    return np.interp(np.arange(len(curve) * POINT), np.arange(len(curve)) * POINT, curve)
+    return np.asarray(np.interp(np.arange(len(curve) * POINT), np.arange(len(curve)) * POINT, curve))
 
 
 def _glottal_source(speech: Speech, voice: Voice, noise: Wave, rng: np.random.Generator) -> Wave:
@@ -80,7 +80,7 @@ def _glottal_source(speech: Speech, voice: Voice, noise: Wave, rng: np.random.Ge
     number = cycles.astype(np.intp)
     phase, shimmer = cycles - number, (1 + 0.06 * rng.normal(0, 1, number[-1] + 1))[number]
     breath = voice.breathiness * voicing * (phase < 0.56) + 0.25 * _per_sample(speech.aspiration)
-    return _glottal_pulse(phase) * voicing * shimmer + 0.3 * noise * breath
+    return np.asarray(_glottal_pulse(phase) * voicing * shimmer + 0.3 * noise * breath)
 
 
 def _glottal_pulse(phase: Wave) -> Wave:
@@ -104,13 +104,13 @@ def _overlap_add(spectra: Spectra, count: int) -> Wave:
     out = np.zeros((len(frames) + hops, HOP))
     for k in range(hops):
         out[k : k + len(frames)] += frames[:, k * HOP : (k + 1) * HOP]
-    return out.reshape(-1)[HOP : HOP + count]
+    return np.asarray(out.reshape(-1)[HOP : HOP + count])
 
 
 def _at_windows(curve: Curve) -> Curve:
     """The value of a curve at every window's centre."""
     picks = np.minimum(np.arange(len(curve) // STRIDE + 1) * STRIDE, len(curve) - 1)
-    return curve[picks]
+    return np.asarray(curve[picks])
 
 
 def _tract(speech: Speech, scale: float) -> Spectra:
