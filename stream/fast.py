@@ -19,6 +19,8 @@ from stream.sources.source import MediaReader, due
 DECODED_AHEAD = 16
 """Pictures and sounds: enough to keep a second core decoding, 200 MB of 4K pictures at the worst."""
 
+tqdm.monitor_interval = 0  # without it the bar starts a thread of its own, which outlives it
+
 Item = TypeVar("Item")
 
 

@@ -47,6 +47,9 @@ OVERDUE_SECONDS = 0.5
 STALE_SECONDS = 0.5
 """A picture this far behind the newest is skipped: better a gap than a picture of the past."""
 
+DROPPED_SECONDS = 0.5
+"""What a dropped picture counts as, in lateness: a camera's ring is too short to show how late the vision thread is."""
+
 JOIN_SECONDS = 5.0
 """A worker that has not ended by then hangs in a library; it is a daemon and is left behind."""
 
@@ -107,6 +110,7 @@ class LiveRun:
         self._governor = LoadGovernor()
         self._plan = self._governor.plan
         self._worst_level = 0
+        self._dropped = 0
         self._latency = LatencyHistogram()
         self._newest_sighting: Sighting | None = None
         self._snapshot: Snapshot | None = None
@@ -226,12 +230,14 @@ class LiveRun:
         return newest.time - moment if newest is not None else 0.0
 
     def _govern(self, lateness_seconds: float) -> None:
-        now = self._clock.now()
+        now, dropped = self._clock.now(), self._dropped_frames()
+        if dropped > self._dropped:
+            self._dropped, lateness_seconds = dropped, max(lateness_seconds, DROPPED_SECONDS)
         level = self._governor.update(lateness_seconds, now)
         if level != self._plan.level:
             self._plan = self._governor.plan
             self._worst_level = max(self._worst_level, level)
-            self._hub.event(LoadEvent(now, level, self._dropped_frames(), self._source.audio_overflows))
+            self._hub.event(LoadEvent(now, level, dropped, self._source.audio_overflows))
 
     def _dropped_frames(self) -> int:
         in_ring = self._source.frames.dropped if self._source.frames is not None else 0

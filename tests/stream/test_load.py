@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 
 from core.geometry import Box
@@ -43,7 +45,7 @@ def test_lateness_sheds_one_level_after_the_other_and_no_faster_than_it_can_show
     rises = [number * TICK for number in range(1, len(seen)) if seen[number] != seen[number - 1]]
     assert seen[-1] == 4 and sorted(seen) == seen
     assert rises[0] < 1.0
-    assert all(b - a >= GovernorSettings.settle_seconds - TICK for a, b in zip(rises, rises[1:], strict=False))
+    assert all(b - a >= GovernorSettings.settle_seconds - TICK for a, b in pairwise(rises))
 
 
 def test_work_is_taken_on_again_when_all_has_been_easy_for_a_while() -> None:

@@ -1,0 +1,215 @@
+"""The live driver: the same results as fast, in real time, never late, and ended whole within a second."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from core.events import LoadEvent, Percentiles
+from core.geometry import Box
+from core.media import Frame, Sound
+from core.snapshot import FaceScore, Lag, Snapshot, State
+from core.tracking import TrackedFace
+from core.views import View
+from core.vision import Sighting
+from stream.clock import SessionClock
+from stream.engine import Engine, StageError
+from stream.live import Board, LiveReport, LiveRun, brought_up_to_date
+from stream.outputs.hub import OutputHub
+from stream.rings import FrameRing
+from stream.sources.files import FileReader
+from stream.sources.pacing import PacedSource
+from stream.sources.source import LiveSource, ThreadedSource
+from stream.views import ViewComposer
+from stream.window import Action, Command
+from tests.stream.sources.conftest import Clip
+from tests.stream.standin import StandInScorer, StandInVision, stand_in
+from tests.stream.test_fast import Kept, play
+
+
+class Camera(ThreadedSource):
+    """Endless grey pictures, without sound. ``trouble`` after the tenth, if any."""
+
+    def __init__(self, rate: float = 25.0, fails_with: str | None = None) -> None:
+        super().__init__("made-up camera", FrameRing(4), has_audio=False)
+        self._rate, self._fails_with = rate, fails_with
+
+    def _capture(self, clock: SessionClock) -> None:
+        assert self.frames is not None
+        number = 0
+        while clock.wait_until(number / self._rate, self._stopping):
+            self.frames.push(Frame(clock.now(), np.full((48, 64, 3), number % 200, np.uint8)))
+            number += 1
+            if self._fails_with and number == 10:
+                raise OSError(self._fails_with)
+
+
+def live(source: LiveSource, engine: Engine, kept: Kept, **given: object) -> LiveRun:
+    hub = OutputHub([kept], pytest.fail)
+    settings = {"window": None, "duration_seconds": None, "say": pytest.fail} | given
+    return LiveRun(source, engine, hub, composer=ViewComposer(View.BOXES), board=Board(), **settings)  # type: ignore[arg-type]
+
+
+def timed(run: LiveRun, stop: threading.Event | None = None) -> tuple[LiveReport, float]:
+    begun = time.monotonic()
+    return run.run(stop or threading.Event()), time.monotonic() - begun
+
+
+def after(seconds: float, call: Callable[[], None]) -> None:
+    timer = threading.Timer(seconds, call)
+    timer.daemon = True
+    timer.start()
+
+
+@pytest.fixture(autouse=True)
+def no_thread_is_left():
+    before = set(threading.enumerate())
+    yield
+    deadline = time.monotonic() + 1.0
+    while set(threading.enumerate()) - before and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert set(threading.enumerate()) <= before
+
+
+@pytest.mark.parametrize("rate", [25, 30])
+def test_a_file_in_real_time_gives_what_fast_gives_in_its_own_duration(tmp_path: Path, rate: int) -> None:
+    path = Clip(times=tuple(np.arange(2 * rate) / rate)).write(tmp_path / "clip.mkv")
+    kept, expected = Kept(), play(path)
+    report, seconds = timed(live(PacedSource(FileReader(path)), stand_in(), kept))
+    assert kept.snapshots == expected.snapshots
+    assert kept.frames == expected.frames and kept.sounds == expected.sounds
+    assert report.dropped_frames == 0
+    assert seconds == pytest.approx(2.0, abs=0.5)
+
+
+def test_the_same_without_sound_and_without_pictures(tmp_path: Path) -> None:
+    mute = Clip(times=tuple(np.arange(15) / 25), sound_seconds=None).write(tmp_path / "mute.mkv")
+    blind = Clip(times=None, sound_seconds=0.6).write(tmp_path / "blind.wav")
+    for path, has_sound in ((mute, False), (blind, True)):
+        kept = Kept()
+        live(PacedSource(FileReader(path)), stand_in(has_sound), kept).run(threading.Event())
+        assert kept.snapshots == play(path).snapshots
+        assert len(kept.snapshots) >= 15
+
+
+def test_it_ends_at_the_duration_as_fast_does(tmp_path: Path) -> None:
+    path = Clip().write(tmp_path / "clip.mkv")
+    kept = Kept()
+    _, seconds = timed(live(PacedSource(FileReader(path)), stand_in(), kept, duration_seconds=1.0))
+    assert kept.snapshots == play(path, duration=1.0).snapshots
+    assert seconds < 1.6
+
+
+def test_latency_is_measured_from_capture_to_overlay() -> None:
+    report, _ = timed(live(Camera(), stand_in(False), Kept(), duration_seconds=1.0))
+    assert report.latency.p50 is not None and report.latency.p95 is not None
+    assert 0 < report.latency.p50 <= report.latency.p95 < 200
+
+
+def test_it_ends_within_a_second_when_it_is_stopped() -> None:
+    stop, kept = threading.Event(), Kept()
+    after(0.5, stop.set)
+    _, seconds = timed(live(Camera(), stand_in(False), kept), stop)
+    assert seconds < 1.5
+    assert [snapshot.tick for snapshot in kept.snapshots] == list(range(len(kept.snapshots)))
+
+
+def test_q_ends_it() -> None:
+    class Window:
+        shown = 0
+
+        def show(self, image):
+            self.shown += 1
+            return [Command(Action.QUIT)] if self.shown == 5 else []
+
+    window = Window()
+    _, seconds = timed(live(Camera(), stand_in(False), Kept(), window=window))
+    assert window.shown == 5 and seconds < 1.2
+
+
+def test_a_source_that_stands_still_ends_at_the_duration() -> None:
+    class Still(Camera):
+        def _capture(self, clock: SessionClock) -> None:
+            self._stopping.wait()
+
+    _, seconds = timed(live(Still(), stand_in(False), Kept(), duration_seconds=0.2))
+    assert seconds < 1.2
+
+
+def test_a_stage_that_fails_ends_the_run_with_one_line() -> None:
+    class Failing(StandInScorer):
+        def see(self, sighting: Sighting) -> None:
+            raise RuntimeError("out of memory")
+
+    run = live(Camera(), Engine(StandInVision(), Failing(False)), Kept())
+    with pytest.raises(StageError, match=r"^scoring failed: RuntimeError: out of memory \(test_live.py:\d+\)$"):
+        run.run(threading.Event())
+
+
+def test_what_happened_to_the_source_is_said_once() -> None:
+    lines: list[str] = []
+    live(Camera(fails_with="pulled out"), stand_in(False), Kept(), say=lines.append).run(threading.Event())
+    assert lines == ["made-up camera: capture ended: pulled out"]
+
+
+def test_a_machine_that_is_too_slow_sheds_load_and_says_so() -> None:
+    """A look takes 70 ms where 40 are there: only at detector stride 2 can it keep up."""
+    kept = Kept()
+    report, _ = timed(live(Camera(), Engine(StandInVision(0.07), StandInScorer(False)), kept, duration_seconds=5.5))
+    told = [event.level for event in kept.events if isinstance(event, LoadEvent)]
+    assert told and told[:3] == [1, 2, 3]
+    assert report.worst_level >= 3
+    late = [snapshot.tick for snapshot in kept.snapshots if snapshot.time > 4.5]
+    assert late and all(tick % 4 == 0 for tick in late[:-5])
+    assert report.latency.p95 is not None and report.latency.p95 < 200, "the overlay must not wait for the scores"
+
+
+def test_boxes_are_drawn_where_the_faces_are_now() -> None:
+    old, new = Box(0, 0, 10, 10), Box(5, 0, 10, 10)
+    snapshot = Snapshot(10, 0.4, 0.9, (FaceScore(1, old, 0.8, True),), State.SPEAKING, 1, Lag(0.0, 0.0))
+    people = tuple(TrackedFace(number, new, np.zeros((6, 2)), 1.0) for number in (1, 2))
+    shown = brought_up_to_date(snapshot, Sighting(14, 0.56, people, ()))
+    assert shown is not None and shown.faces == (FaceScore(1, new, 0.8, True), FaceScore(2, new, 0.0, False))
+    assert brought_up_to_date(snapshot, Sighting(10, 0.4, people, ())) is snapshot
+    assert brought_up_to_date(None, Sighting(14, 0.56, people, ())) is None
+
+
+def test_sound_and_pictures_reach_the_outputs_in_order(tmp_path: Path) -> None:
+    path, kept = Clip().write(tmp_path / "clip.mkv"), Kept()
+    run = live(PacedSource(FileReader(path)), stand_in(), kept, duration_seconds=0.8)
+    run.run(threading.Event())
+    for times in (kept.frames, kept.sounds, [snapshot.time for snapshot in kept.snapshots]):
+        assert len(times) > 5 and all(a < b for a, b in pairwise(times))
+    assert run.report().latency != Percentiles()
+
+
+def test_a_source_without_a_clock_of_its_own_time_still_has_a_sound_stream() -> None:
+    """Sound that comes while no picture does keeps the scorer fed."""
+    heard: list[Sound] = []
+
+    class Talking(Camera):
+        def __init__(self) -> None:
+            super().__init__()
+            self.has_audio = True
+            self._given = 0
+
+        def _capture(self, clock: SessionClock) -> None:
+            self._clock = clock
+            self._stopping.wait()
+
+        def take_sound(self) -> list[Sound]:
+            first, self._given = self._given, int(self._clock.now() * 16_000)
+            return [Sound(first / 16_000, np.zeros(self._given - first, np.float32))]
+
+    class Hearing(StandInScorer):
+        def hear(self, sound: Sound) -> None:
+            heard.append(sound)
+
+    live(Talking(), Engine(StandInVision(), Hearing()), Kept(), duration_seconds=0.2).run(threading.Event())
+    assert sum(len(sound.samples) for sound in heard) > 0.1 * 16_000
