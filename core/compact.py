@@ -8,12 +8,16 @@ so streaming equals the whole clip.
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import nn
 from torch.nn import functional
+from torch.nn.utils.fusion import fuse_conv_bn_eval
 
+from core.checkpoint import fill, load_safetensors
 from core.crops import MouthCrop, mouth_crop
 from core.detection import Keypoints
 from core.geometry import Box
@@ -47,9 +51,9 @@ class _Residual(nn.Module):
     def __init__(self, channels: int) -> None:
         super().__init__()
         self.first = nn.Conv2d(channels, channels, 3, padding=1, bias=False)
-        self.first_norm = nn.BatchNorm2d(channels)
+        self.first_norm: nn.Module = nn.BatchNorm2d(channels)
         self.second = nn.Conv2d(channels, channels, 3, padding=1, bias=False)
-        self.second_norm = nn.BatchNorm2d(channels)
+        self.second_norm: nn.Module = nn.BatchNorm2d(channels)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         inner = functional.relu(self.first_norm(self.first(x)))
@@ -162,8 +166,12 @@ class Compact:
     mel_window = MEL_WINDOW
 
     def __init__(self, network: CompactSyncNet, device: torch.device) -> None:
-        self._network = network.eval().to(device)
-        self._device = device
+        """Takes ``network`` over: its batch norms are folded away."""
+        _fold_batch_norms(network.eval())
+        network.to(device)
+        # Measured on a CPU: the picture encoder is a tenth faster so; the others have too few channels to gain.
+        network.frames.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self._network, self._device = network, device
 
     def mel_start(self, tick: int) -> int:
         return COLUMNS_PER_TICK * tick + MEL_AHEAD - MEL_WINDOW
@@ -173,8 +181,8 @@ class Compact:
 
     @torch.inference_mode()
     def encode_frames(self, stacks: npt.NDArray[np.uint8]) -> torch.Tensor:
-        pixels = torch.from_numpy(stacks).to(self._device, torch.float32)
-        features: torch.Tensor = self._network.frames(standardised(pixels))
+        pixels = standardised(torch.from_numpy(stacks).to(self._device, torch.float32))
+        features: torch.Tensor = self._network.frames(pixels.contiguous(memory_format=torch.channels_last))
         return features
 
     @torch.inference_mode()
@@ -186,3 +194,32 @@ class Compact:
     def embed_audio(self, mel: npt.NDArray[np.float32]) -> torch.Tensor:
         vectors: torch.Tensor = self._network.sound(torch.from_numpy(mel).to(self._device))
         return vectors[..., 0].cpu()
+
+
+WEIGHTS_FILE = Path(__file__).parent / "weights" / "compact.safetensors"
+"""Trained by ``core.training``; what it was trained on and how well it does stand in its header and in its card."""
+
+
+def load_compact(device: torch.device, path: Path = WEIGHTS_FILE) -> Compact:
+    """The compact model on ``device``. Raises InputError when ``path`` does not hold it."""
+    weights, _ = load_safetensors(path)
+    network = CompactSyncNet()
+    fill(
+        network,
+        {name: tensor.float() if tensor.is_floating_point() else tensor for name, tensor in weights.items()},
+        path,
+    )
+    return Compact(network, device)
+
+
+def _fold_batch_norms(network: nn.Module) -> None:
+    for module in list(network.modules()):
+        if isinstance(module, _Residual):
+            module.first = fuse_conv_bn_eval(module.first, module.first_norm)
+            module.second = fuse_conv_bn_eval(module.second, module.second_norm)
+            module.first_norm = module.second_norm = nn.Identity()
+        elif isinstance(module, nn.Sequential):
+            for k, layer in enumerate(module[:-1]):
+                norm = module[k + 1]
+                if isinstance(layer, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
+                    module[k], module[k + 1] = fuse_conv_bn_eval(layer, norm), nn.Identity()

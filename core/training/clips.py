@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -74,18 +74,17 @@ def read_samples(path: Path) -> Samples:
     return samples[-start:] if start < 0 else np.concatenate([np.zeros(start, np.float32), samples])
 
 
-def talking_face(path: Path, detector: FaceDetector) -> TalkingFace | None:
-    """The person seen longest in a clip, or None when no face is there for long enough."""
+def face_in(name: str, frames: Iterable[Frame], samples: Samples, detector: FaceDetector) -> TalkingFace | None:
+    """The person seen longest, with the sound of that time; None when no face is there for long enough."""
     vision, grid = Vision(detector, _stored_crop), TickGrid()
     sightings: list[Sighting] = []
-    for frame in read_frames(path):
+    for frame in frames:
         sightings += [vision.process(tick, at.time, at.image) for tick, at in grid.push(frame)]
     counts = Counter(face.id for s in sightings for face in s.faces)
     if not counts:
         return None
     person = counts.most_common(1)[0][0]
     seen = {s.tick: crop for s in sightings for face, crop in zip(s.faces, s.crops, strict=True) if face.id == person}
-    samples = read_samples(path)
     first, last = min(seen), min(max(seen) + 1, len(samples) // SAMPLES_PER_TICK)
     if last - first < _MIN_TICKS or len(seen) < 0.9 * (last - first):
         return None
@@ -93,15 +92,15 @@ def talking_face(path: Path, detector: FaceDetector) -> TalkingFace | None:
     for tick in range(first, last):
         latest = seen.get(tick, latest)
         crops.append(latest)
-    return TalkingFace(path.stem, np.stack(crops), samples[first * SAMPLES_PER_TICK : last * SAMPLES_PER_TICK])
+    return TalkingFace(name, np.stack(crops), samples[first * SAMPLES_PER_TICK : last * SAMPLES_PER_TICK])
 
 
 def cached_face(path: Path, detector: FaceDetector, cache: Path) -> TalkingFace | None:
-    """``talking_face`` that keeps its result in ``cache`` (an empty entry says that there is no face)."""
+    """``face_in`` of a clip, kept in ``cache`` (an empty entry says that there is no face)."""
     entry = cache / f"{path.parent.name}-{hashlib.sha1(path.name.encode()).hexdigest()[:16]}.npz"
     if not entry.exists():
         try:
-            face = talking_face(path, detector)
+            face = face_in(path.stem, read_frames(path), read_samples(path), detector)
         except (av.error.FFmpegError, IndexError, ValueError):
             # A clip without sound or with a broken stream is no training example.
             face = None

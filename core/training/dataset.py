@@ -10,14 +10,15 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from core.demo.clip import talking_clip
 from core.detection import FaceDetector
-from core.media import Samples
-from core.timebase import SAMPLES_PER_TICK
+from core.media import Frame, Samples
+from core.timebase import SAMPLES_PER_TICK, TICK_RATE
 from core.training.augmentation import augmented_sound
-from core.training.clips import TalkingFace, cached_face
+from core.training.clips import TalkingFace, cached_face, face_in
 from core.voice import VoiceActivity
 
-SOURCE_WEIGHTS = {"single": 0.58, "generated": 0.18, "arabic": 0.18, "grid": 0.03, "demo": 0.03}
+SOURCE_WEIGHTS = {"single": 0.58, "generated": 0.18, "arabic": 0.18, "grid": 0.02, "demo": 0.04}
 """Share of each source in a batch. ``single`` holds the widest variety of people, ``grid`` one man."""
 
 HELD_OUT = "choijeongsoo__lip2speech-unit"
@@ -27,6 +28,8 @@ _SPOKEN, _SILENT = 0.5, 0.2
 """Speech probability above which a mouth is taken to speak, and under which it is taken not to."""
 
 _SWING_TICKS = 12
+
+_FIRST_DEMO_SEED, _DEMO_PEOPLE, _DEMO_SECONDS = 10_000, 40, 6.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,6 +79,17 @@ def load_examples(folders: list[Path], detector: FaceDetector, cache: Path) -> l
         for path in sorted(folder.iterdir())
         if (face := cached_face(path, detector, cache)) is not None
     ]
+
+
+def demo_examples(detector: FaceDetector) -> list[Example]:
+    """People whom the demo draws and voices, so that it shows the model truly; never the people of its default seed."""
+    examples = []
+    for seed in range(_FIRST_DEMO_SEED, _FIRST_DEMO_SEED + _DEMO_PEOPLE):
+        images, samples = talking_clip(seed, _DEMO_SECONDS)
+        frames = (Frame(tick / TICK_RATE, image) for tick, image in enumerate(images))
+        if (face := face_in(f"demo {seed}", frames, samples, detector)) is not None:
+            examples.append(Example(face, "demo", speech_of(samples)))
+    return examples
 
 
 def split_by_person(examples: list[Example]) -> tuple[list[Example], list[Example]]:

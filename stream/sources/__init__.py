@@ -7,7 +7,7 @@ from pathlib import Path
 
 from core.errors import InputError
 from stream.sources.camera import CameraSource
-from stream.sources.demo import open_demo
+from stream.sources.demo import DemoReader
 from stream.sources.files import FileReader
 from stream.sources.joined import JoinedSource
 from stream.sources.merged import MergedReader, PictureReader
@@ -27,7 +27,7 @@ def open_reader(video: str, audio: str | None) -> MediaReader:
     if not _is_recorded(video):
         raise InputError(f"{video}: --fast is for files and demo; leave it out for what is live")
     if audio is None:
-        return open_demo(video) if _is_demo(video) else FileReader(Path(video))
+        return DemoReader(video) if _is_demo(video) else FileReader(Path(video))
     pictures = _pictures(video)
     if audio == NO_SOUND:
         return pictures
@@ -85,7 +85,7 @@ def _live_sound(spec: str | None) -> LiveSource:
 
 
 def _pictures(spec: str) -> MediaReader:
-    return PictureReader(open_demo(spec)) if _is_demo(spec) else FileReader(Path(spec), audio=False)
+    return PictureReader(DemoReader(spec)) if _is_demo(spec) else FileReader(Path(spec), audio=False)
 
 
 def _is_recorded(spec: str) -> bool:

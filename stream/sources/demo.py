@@ -1,41 +1,50 @@
-"""``demo[:people=N,seed=K]``: the people that the program draws and voices itself, as a recording."""
+"""``demo[:people=N,seed=K]``: the people that the program draws and voices itself, as a recording without end."""
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from collections.abc import Iterator
 
+from core.demo import Demo, DemoSettings
 from core.errors import InputError
-from stream.sources.source import MediaReader
-
-MOST_PEOPLE = 25
-
-
-@dataclass(frozen=True)
-class DemoSettings:
-    """How many people (1 to MOST_PEOPLE), and the seed that decides all else."""
-
-    people: int = 3
-    seed: int = 0
+from core.media import Frame, Sound
 
 
 def parse_demo(spec: str) -> DemoSettings:
     """Raises InputError with one line that shows how to write it."""
-    if spec == "demo":
-        return DemoSettings()
     given: dict[str, int] = {}
-    for part in spec.removeprefix("demo:").split(","):
+    for part in spec.removeprefix("demo").removeprefix(":").split(",") if spec != "demo" else ():
         match = re.fullmatch(r"(people|seed)=(\d{1,9})", part)
         if not match or match[1] in given:
             raise InputError(f"{spec}: write demo, or demo:people=N,seed=K with whole numbers")
         given[match[1]] = int(match[2])
-    settings = DemoSettings(**given)
-    if not 1 <= settings.people <= MOST_PEOPLE:
-        raise InputError(f"{spec}: people must be 1 to {MOST_PEOPLE}")
-    return settings
+    try:
+        return DemoSettings(**given, seconds=None)
+    except InputError as error:
+        raise InputError(f"{spec}: {error}") from error
 
 
-def open_demo(spec: str) -> MediaReader:
-    """The demo as a recording. Raises InputError for a spec that cannot be read."""
-    settings = parse_demo(spec)
-    raise InputError(f"demo with {settings.people} people, seed {settings.seed}: core.demo has no reader yet")
+class DemoReader:
+    """The demo as a ``MediaReader``."""
+
+    has_video = has_audio = True
+    duration_seconds = None
+
+    def __init__(self, spec: str) -> None:
+        """Raises InputError for a spec that cannot be read."""
+        self._demo = Demo(parse_demo(spec))
+        self.name = spec
+
+    @property
+    def frame_size(self) -> tuple[int, int]:
+        return self._demo.settings.size
+
+    @property
+    def frame_rate(self) -> float:
+        return self._demo.settings.rate
+
+    def __iter__(self) -> Iterator[Frame | Sound]:
+        return self._demo.play()
+
+    def close(self) -> None:
+        """Nothing is held open."""

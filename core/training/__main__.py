@@ -1,0 +1,84 @@
+"""``python -m core.training``: train the compact model on a folder of clips, evaluate it, export its weights.
+
+    python -m core.training train --clips DIR --run DIR [--steps N] [--seed N]
+    python -m core.training evaluate --weights FILE --clips DIR
+    python -m core.training export --run DIR --output FILE --card KEY=VALUE ...
+
+``train`` resumes a run that was stopped. ``--clips`` of train holds one folder for each source (single, generated, …);
+of evaluate, the clips of people who were not trained on, one person a file.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+import torch
+
+from core.checkpoint import fill, load_safetensors
+from core.compact import WEIGHTS_FILE, CompactSyncNet
+from core.detection import FaceDetector
+from core.errors import InputError
+from core.training.dataset import SOURCE_WEIGHTS, demo_examples, load_examples, split_by_person
+from core.training.evaluation import report
+from core.training.export import export
+from core.training.loop import Trainer, TrainingSettings
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    commands = parser.add_subparsers(dest="command", required=True)
+    train = commands.add_parser("train")
+    train.add_argument("--clips", type=Path, required=True)
+    train.add_argument("--run", type=Path, required=True)
+    train.add_argument("--steps", type=int, default=TrainingSettings.steps)
+    train.add_argument("--seed", type=int, default=TrainingSettings.seed)
+    evaluate = commands.add_parser("evaluate")
+    evaluate.add_argument("--clips", type=Path, required=True)
+    evaluate.add_argument("--weights", type=Path, default=WEIGHTS_FILE)
+    for command in (train, evaluate):
+        command.add_argument("--detector", type=Path, required=True, help="BlazeFace's model file")
+        command.add_argument("--cache", type=Path, required=True, help="folder for the crops")
+    exporting = commands.add_parser("export")
+    exporting.add_argument("--run", type=Path, required=True)
+    exporting.add_argument("--output", type=Path, default=WEIGHTS_FILE)
+    exporting.add_argument("--card", nargs="*", default=[], metavar="KEY=VALUE")
+    arguments = parser.parse_args()
+    try:
+        {"train": _train, "evaluate": _evaluate, "export": _export}[arguments.command](arguments)
+    except InputError as error:
+        print(error, file=sys.stderr)
+        return 2
+    return 0
+
+
+def _train(arguments: argparse.Namespace) -> None:
+    folders = [folder for name in SOURCE_WEIGHTS if (folder := arguments.clips / name).is_dir()]
+    if not folders:
+        raise InputError(f"no clips: {arguments.clips} has none of the folders {', '.join(SOURCE_WEIGHTS)}")
+    arguments.cache.mkdir(parents=True, exist_ok=True)
+    detector = FaceDetector(arguments.detector)
+    examples = load_examples(folders, detector, arguments.cache) + demo_examples(detector)
+    train, held_out = split_by_person(examples)
+    Trainer(TrainingSettings(steps=arguments.steps, seed=arguments.seed), train, held_out, arguments.run).run()
+
+
+def _evaluate(arguments: argparse.Namespace) -> None:
+    arguments.cache.mkdir(parents=True, exist_ok=True)
+    examples = load_examples([arguments.clips], FaceDetector(arguments.detector), arguments.cache)
+    network = CompactSyncNet()
+    weights, card = load_safetensors(arguments.weights)
+    fill(network, {name: t.float() if t.is_floating_point() else t for name, t in weights.items()}, arguments.weights)
+    print(json.dumps({"card": card, "clips": len(examples), **report(network, examples)}, indent=1))
+
+
+def _export(arguments: argparse.Namespace) -> None:
+    network = CompactSyncNet()
+    network.load_state_dict(torch.load(arguments.run / "state.pt", weights_only=True)["average"])
+    export(network, arguments.output, dict(pair.split("=", 1) for pair in arguments.card))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
