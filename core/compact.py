@@ -8,6 +8,7 @@ so streaming equals the whole clip.
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -51,9 +52,9 @@ class _Residual(nn.Module):
     def __init__(self, channels: int) -> None:
         super().__init__()
         self.first = nn.Conv2d(channels, channels, 3, padding=1, bias=False)
-        self.first_norm: nn.Module = nn.BatchNorm2d(channels)
+        self.first_norm = nn.BatchNorm2d(channels)
         self.second = nn.Conv2d(channels, channels, 3, padding=1, bias=False)
-        self.second_norm: nn.Module = nn.BatchNorm2d(channels)
+        self.second_norm = nn.BatchNorm2d(channels)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         inner = functional.relu(self.first_norm(self.first(x)))
@@ -204,22 +205,14 @@ def load_compact(device: torch.device, path: Path = WEIGHTS_FILE) -> Compact:
     """The compact model on ``device``. Raises InputError when ``path`` does not hold it."""
     weights, _ = load_safetensors(path)
     network = CompactSyncNet()
-    fill(
-        network,
-        {name: tensor.float() if tensor.is_floating_point() else tensor for name, tensor in weights.items()},
-        path,
-    )
+    fill(network, {name: t.float() if t.is_floating_point() else t for name, t in weights.items()}, path)
     return Compact(network, device)
 
 
 def _fold_batch_norms(network: nn.Module) -> None:
     for module in list(network.modules()):
-        if isinstance(module, _Residual):
-            module.first = fuse_conv_bn_eval(module.first, module.first_norm)
-            module.second = fuse_conv_bn_eval(module.second, module.second_norm)
-            module.first_norm = module.second_norm = nn.Identity()
-        elif isinstance(module, nn.Sequential):
-            for k, layer in enumerate(module[:-1]):
-                norm = module[k + 1]
-                if isinstance(layer, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
-                    module[k], module[k + 1] = fuse_conv_bn_eval(layer, norm), nn.Identity()
+        children = list(module.named_children())
+        for (name, layer), (norm_name, norm) in pairwise(children):
+            if isinstance(layer, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
+                setattr(module, name, fuse_conv_bn_eval(layer, norm))
+                setattr(module, norm_name, nn.Identity())

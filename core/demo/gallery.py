@@ -128,7 +128,7 @@ class Demo:
     def _sounds(self) -> Iterator[Sound]:
         start, end = 0, (self.settings.seconds or math.inf) * SAMPLE_RATE
         while start < end:
-            count = int(min(SAMPLES_PER_TICK, math.ceil(end - start)))
+            count = math.ceil(min(SAMPLES_PER_TICK, end - start))
             yield Sound(start / SAMPLE_RATE, self.sound(start, count))
             start += count
 

@@ -7,6 +7,7 @@ import json
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -46,11 +47,11 @@ class Trainer:
         self.network = CompactSyncNet()
         self.network.frames.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._scales = torch.nn.Parameter(torch.tensor([2.5, 2.5]))
-        self._optimizer = torch.optim.AdamW(
-            [{"params": list(self.network.parameters())}, {"params": [self._scales], "weight_decay": 0.0}],
-            lr=settings.learning_rate,
-            weight_decay=settings.weight_decay,
-        )
+        groups: list[dict[str, Any]] = [
+            {"params": list(self.network.parameters())},
+            {"params": [self._scales], "weight_decay": 0.0},
+        ]
+        self._optimizer = torch.optim.AdamW(groups, lr=settings.learning_rate, weight_decay=settings.weight_decay)
         self._schedule = torch.optim.lr_scheduler.OneCycleLR(
             self._optimizer, settings.learning_rate, total_steps=settings.steps, pct_start=0.15
         )
