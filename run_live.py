@@ -38,7 +38,8 @@ def parser() -> argparse.ArgumentParser:
     add("--fast", action="store_true", help="files and demo: as fast as possible instead of in real time")
     add("--duration", metavar="S", type=float, help="end after so many seconds")
     add("--no-window", action="store_true", help="show nothing")
-    add("--view", choices=list(View), type=View, default=View.BOXES, help="the whole picture, the speaker, or both")
+    views = [view.value for view in View]
+    add("--view", choices=views, default=RunSettings.view.value, help="the whole picture, the speaker, or both")
     add("--output", metavar="FILE.mp4", type=Path, help="record what the window shows, with sound")
     add("--events", metavar="FILE|-", help="who speaks, as JSON lines; - is standard output")
     add("--rttm", metavar="FILE", type=Path, help="who spoke when, for diarization scorers")
@@ -90,12 +91,17 @@ def _settings(given: argparse.Namespace) -> RunSettings:
         save_faces=given.save_faces,
         lag_ms=given.lag,
         max_faces=given.max_faces,
-        view=given.view,
+        view=View(given.view),
     )
 
 
 def _lag(text: str) -> float | None:
-    return None if text == "auto" else float(text)
+    if text == "auto":
+        return None
+    try:
+        return float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"give auto or milliseconds, not {text}") from None
 
 
 def _say(line: str) -> None:

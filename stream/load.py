@@ -34,10 +34,10 @@ PLANS = (
 class GovernorSettings:
     """When the level changes. Lateness is in seconds, smoothed over ``smoothing_seconds``."""
 
-    smoothing_seconds: float = 0.4
+    smoothing_seconds: float = 0.5
     """A hiccup of a few ticks is caught up with, not shed."""
-    late_seconds: float = 0.16
-    """Four ticks behind: more than jitter, and less than the rings hold."""
+    late_seconds: float = 0.24
+    """Six ticks behind: more than a busy machine's jitter, less than a recording's ring holds."""
     easy_seconds: float = 0.05
     """About one tick behind is keeping up."""
     settle_seconds: float = 1.0

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
 COMPACT = "compact"
 
+FACE_KEYPOINTS = ((32, 40), (64, 40), (48, 52), (48, 66), (20, 48), (76, 48))
+"""Eyes, nose, mouth and ears of a face in 96 × 96 pixels, to warm up with."""
+
 
 @dataclass(frozen=True, eq=False)
 class Models:
@@ -29,7 +32,6 @@ class Models:
 def load_models(settings: RunSettings) -> Models:
     """Takes some seconds: nothing of it is imported before. Raises InputError."""
     import mediapipe  # noqa: F401  # a second of importing, done here so that making the detector takes none
-    import numpy as np
 
     from core.lipsync import choose_device
     from stream.model_files import BLAZEFACE_SHORT, fetch
@@ -37,8 +39,21 @@ def load_models(settings: RunSettings) -> Models:
     device = choose_device(settings.device)
     share_cores(device, small_model=settings.model == COMPACT)
     model = _loaded(settings.model, device)
-    model.embed_audio(np.full((1, model.mel_window, model.mel.mels), model.mel.silence, np.float32))
+    warm_up(model)
     return Models(model, device, fetch(BLAZEFACE_SHORT))
+
+
+def warm_up(model: LipSyncModel) -> None:
+    """Each encoder once: what a library puts off until it is first used is then not felt in the first ticks."""
+    import numpy as np
+
+    from core.geometry import Box
+
+    keypoints = np.array(FACE_KEYPOINTS, np.float64)
+    crop = model.crop(np.zeros((96, 96, 3), np.uint8), Box(16, 16, 64, 64), keypoints)
+    features = model.encode_frames(np.stack([crop] * model.frame_stack)[None])
+    model.embed_faces(features[:, None].repeat_interleave(model.frame_window, dim=1))
+    model.embed_audio(np.full((1, model.mel_window, model.mel.mels), model.mel.silence, np.float32))
 
 
 def share_cores(device: torch.device, *, small_model: bool) -> None:
