@@ -31,8 +31,6 @@ class Models:
 
 def load_models(settings: RunSettings) -> Models:
     """Takes some seconds: nothing of it is imported before. Raises InputError."""
-    import mediapipe  # noqa: F401  # a second of importing, done here so that making the detector takes none
-
     from core.lipsync import choose_device
     from stream.model_files import BLAZEFACE_SHORT, fetch
 
@@ -40,6 +38,11 @@ def load_models(settings: RunSettings) -> Models:
     share_cores(device, small_model=settings.model == COMPACT)
     model = _loaded(settings.model, device)
     warm_up(model)
+    # What is imported here takes no second of the detector's making, nor of the one that a run has to end in.
+    import mediapipe  # noqa: F401
+
+    if settings.plot is not None:
+        import matplotlib.backends.backend_agg  # noqa: F401
     return Models(model, device, fetch(BLAZEFACE_SHORT))
 
 

@@ -1,0 +1,298 @@
+"""The command line: one clear line and the right exit status for what is wrong, whole outputs for what is not."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+import wave
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+import pytest
+import torch
+
+import run_live
+from core.errors import InputError
+from tests.stream.sources.conftest import Clip
+
+ROOT = Path(__file__).parents[1]
+TENTH = tuple(np.arange(25) / 25)
+
+
+@pytest.fixture(scope="session")
+def models() -> None:
+    """BlazeFace and the compact model."""
+    from core.compact import load_compact
+    from stream.model_files import BLAZEFACE_SHORT, fetch
+
+    try:
+        fetch(BLAZEFACE_SHORT)
+        load_compact(torch.device("cpu"))
+    except InputError as error:
+        pytest.skip(str(error))
+
+
+@pytest.fixture(autouse=True)
+def no_thread_is_left() -> Iterator[None]:
+    before = set(threading.enumerate())
+    yield
+    left = set(threading.enumerate()) - before
+    for thread in left:
+        thread.join(2.0)
+    assert not any(thread.is_alive() for thread in left), left
+
+
+def lines(capfd: pytest.CaptureFixture[str]) -> list[str]:
+    return [line for line in capfd.readouterr().err.splitlines() if line]
+
+
+def refused(capfd: pytest.CaptureFixture[str], *arguments: str | Path) -> str:
+    """Runs, expects exit status 2 and one line on stderr; gives the line."""
+    capfd.readouterr()
+    assert run_live.main([*map(str, arguments)]) == 2
+    said = lines(capfd)
+    assert len(said) == 1, said
+    assert said[0].startswith("run_live.py: ")
+    return said[0]
+
+
+def events(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def test_wrong_arguments_are_one_line(capfd: pytest.CaptureFixture[str]) -> None:
+    assert "--device" in refused(capfd, "--device", "tpu")
+    assert "--view" in refused(capfd, "--view", "sideways")
+    assert "give auto or milliseconds, not soon" in refused(capfd, "--lag", "soon")
+    assert "--duration" in refused(capfd, "--duration", "long")
+    assert "--max-faces" in refused(capfd, "--max-faces", "many")
+    assert "--nonsense" in refused(capfd, "--nonsense")
+    assert "--video" in refused(capfd, "--video")
+    assert "--fast" in refused(capfd, "--fast")
+
+
+def test_help_and_devices_are_answers_not_errors(capfd: pytest.CaptureFixture[str]) -> None:
+    assert run_live.main(["--list-devices"]) == 0
+    assert "Cameras (--video):" in capfd.readouterr().out
+    with pytest.raises(SystemExit) as ended:
+        run_live.main(["--help"])
+    assert ended.value.code == 0
+    assert "--save-faces DIR" in capfd.readouterr().out
+
+
+@pytest.mark.parametrize("pace", [["--fast"], []])
+def test_sources_that_cannot_be_read_are_one_line(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], pace: list[str]
+) -> None:
+    text = tmp_path / "text.mp4"
+    text.write_text("this is no video\n" * 100)
+    nothing = tmp_path / "nothing.mp4"
+    nothing.touch()
+    assert "no such file" in refused(capfd, "--video", tmp_path / "missing.mp4", "--no-window", *pace)
+    assert "text.mp4: not a video" in refused(capfd, "--video", text, "--no-window", *pace)
+    assert "nothing.mp4: the file is empty" in refused(capfd, "--video", nothing, "--no-window", *pace)
+    assert "is a directory" in refused(capfd, "--video", tmp_path, "--no-window", *pace)
+    assert "demo" in refused(capfd, "--video", "demo:people=many", "--no-window", *pace)
+
+
+def test_a_video_without_frames_is_one_line(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "empty.mkv"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("mpeg4", rate=25)
+        stream.width, stream.height = 64, 48
+        container.start_encoding()
+    assert str(path) in refused(capfd, "--video", path, "--fast")
+
+
+@pytest.mark.skipif(Path("/dev/video7").exists(), reason="there is a camera 7")
+def test_a_camera_that_is_not_there_is_one_line(capfd: pytest.CaptureFixture[str]) -> None:
+    assert "no camera 7" in refused(capfd, "--video", "7", "--no-window")
+
+
+def test_outputs_that_cannot_be_written_are_one_line_and_leave_nothing(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    clip = Clip().write(tmp_path / "clip.mkv")
+    whole = clip.read_bytes()
+    run = ["--video", clip, "--fast"]
+    assert "no folder" in refused(capfd, *run, "--output", tmp_path / "nowhere" / "o.mp4")
+    assert ".mp4" in refused(capfd, *run, "--output", tmp_path / "o.avi")
+    assert ".png" in refused(capfd, *run, "--plot", tmp_path / "p.jpg")
+    assert "folder" in refused(capfd, *run, "--events", tmp_path)
+    assert "is the input" in refused(capfd, *run, "--rttm", clip)
+    assert "--save-faces" in refused(capfd, *run, "--save-faces", clip)
+    same = tmp_path / "same"
+    assert "is written there too" in refused(capfd, *run, "--events", same, "--rttm", same)
+    assert "no folder" in refused(capfd, *run, "--events", tmp_path / "e", "--output", tmp_path / "nowhere" / "o.mp4")
+    assert clip.read_bytes() == whole
+    assert [path.name for path in tmp_path.iterdir()] == ["clip.mkv"]
+
+
+def test_checkpoints_that_are_none_are_one_line_and_leave_nothing(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    clip = Clip(times=TENTH).write(tmp_path / "clip.mkv")
+    good = tmp_path / "good.pth"
+    torch.save({"state_dict": {"face_encoder.0.conv_block.0.weight": torch.zeros(32, 15, 7, 7)}}, good)
+    truncated = tmp_path / "truncated.pth"
+    truncated.write_bytes(good.read_bytes()[:200])
+    hostile = tmp_path / "hostile.pth"
+    torch.save({"state_dict": _Hostile(tmp_path / "harm")}, hostile)
+    for model in (good, truncated, hostile, tmp_path / "missing.pth"):
+        line = refused(capfd, "--video", clip, "--fast", "--model", model, "--events", tmp_path / "e.jsonl")
+        assert model.name in line
+    assert "lipsync_expert.pth" in refused(capfd, "--video", clip, "--model", "expert")
+    assert not (tmp_path / "harm").exists() and not (tmp_path / "e.jsonl").exists()
+
+
+class _Hostile:
+    """Makes a file when it is unpickled by somebody careless."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def __reduce__(self):
+        return Path.touch, (self._path,)
+
+
+def test_in_the_shell_there_is_one_line_and_no_traceback(tmp_path: Path) -> None:
+    command = [sys.executable, str(ROOT / "run_live.py"), "--video", str(tmp_path / "missing.mp4")]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=60, cwd=tmp_path)
+    assert ended.returncode == 2
+    assert ended.stderr == f"run_live.py: {tmp_path / 'missing.mp4'}: no such file\n"
+    assert ended.stdout == ""
+
+
+def play(tmp_path: Path, video: Path, *arguments: str | Path) -> list[dict[str, Any]]:
+    """Runs to the normal end, with every output; gives the events."""
+    log = tmp_path / "e.jsonl"
+    everything = ["--no-window", "--events", log, "--rttm", tmp_path / "r.rttm", "--output", tmp_path / "o.mp4"]
+    assert run_live.main([*map(str, ["--video", video, *everything, *arguments])]) == 0
+    return events(log)
+
+
+def test_a_file_in_fast_gives_every_output_whole(
+    tmp_path: Path, models: None, capfd: pytest.CaptureFixture[str]
+) -> None:
+    clip = Clip().write(tmp_path / "clip.mkv")
+    told = play(tmp_path, clip, "--fast", "--plot", tmp_path / "p.png", "--save-faces", tmp_path / "faces")
+    assert [event["type"] for event in told[:2]] == ["session", "scores"]
+    assert told[0]["video"] == str(clip) and told[0]["model"] == "compact" and told[0]["rate"] == 25
+    assert told[-1]["type"] == "summary" and told[-1]["frames"] == 50 and told[-1]["ticks"] == 50
+    assert told[-1]["latency_ms"] == {"p50": None, "p95": None, "p99": None}
+    with av.open(str(tmp_path / "o.mp4")) as recording:
+        assert len(recording.streams.audio) == 1
+        assert sum(1 for _ in recording.decode(video=0)) == 50
+    assert (tmp_path / "p.png").stat().st_size > 1000
+    assert lines(capfd)[0].startswith("2.0 s, 50 frames, 50 ticks scored")
+
+
+def test_in_real_time_the_events_are_those_of_fast(
+    tmp_path: Path, models: None, capfd: pytest.CaptureFixture[str]
+) -> None:
+    clip = Clip().write(tmp_path / "clip.mkv")
+    fast, live = play(tmp_path, clip, "--fast"), play(tmp_path, clip)
+    assert live[:-1] == fast[:-1]
+    assert live[-1]["latency_ms"]["p95"] is not None
+    assert "capture to overlay" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize("pace", [["--fast"], []])
+@pytest.mark.parametrize(
+    "clip",
+    [
+        Clip(times=TENTH, sound_seconds=None),
+        Clip(times=None, sound_seconds=1.0),
+        Clip(times=TENTH, size=(10, 10), sound_seconds=1.0),
+        Clip(times=TENTH[:1], sound_seconds=None),
+    ],
+    ids=["no sound", "no picture", "10x10", "one frame"],
+)
+def test_odd_recordings_are_survived(tmp_path: Path, models: None, clip: Clip, pace: list[str]) -> None:
+    told = play(tmp_path, clip.write(tmp_path / "clip.mkv"), *pace)
+    assert told[-1]["type"] == "summary"
+    assert told[-1]["frames"] == len(clip.times or ())
+    assert told[-1]["ticks"] >= 1
+    assert (told[0]["audio"] is None) == (clip.sound_seconds is None)
+    assert (tmp_path / "o.mp4").exists() == (clip.times is not None)
+
+
+def test_4k_is_survived(tmp_path: Path, models: None) -> None:
+    told = play(tmp_path, Clip(times=TENTH[:6], size=(3840, 2160)).write(tmp_path / "4k.mp4"), "--fast")
+    assert told[-1]["frames"] == 6
+
+
+def test_a_corrupt_middle_is_survived(tmp_path: Path, models: None) -> None:
+    clip = Clip(video_codec="mjpeg").write(tmp_path / "clip.mkv")
+    damaged = bytearray(clip.read_bytes())
+    middle = len(damaged) // 2
+    damaged[middle : middle + len(damaged) // 5] = os.urandom(len(damaged) // 5)
+    clip.write_bytes(damaged)
+    told = play(tmp_path, clip, "--fast")
+    assert told[-1]["type"] == "summary" and 10 <= told[-1]["frames"] <= 50
+
+
+@pytest.mark.parametrize("pace", [["--fast"], []])
+def test_ctrl_c_ends_within_a_second_with_whole_outputs(tmp_path: Path, pace: list[str]) -> None:
+    log, recording = tmp_path / "e.jsonl", tmp_path / "o.mp4"
+    arguments = ["--video", "demo:people=1", "--no-window", "--events", log, "--output", recording, *pace]
+    with subprocess.Popen([sys.executable, ROOT / "run_live.py", *arguments], stderr=subprocess.PIPE, text=True) as run:
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline and run.poll() is None and (not log.exists() or log.stat().st_size < 4000):
+            time.sleep(0.02)
+        asked = time.monotonic()
+        run.send_signal(signal.SIGINT)
+        _, said = run.communicate(timeout=20)
+        took = time.monotonic() - asked
+    if run.returncode == 2:
+        pytest.skip(said)
+    assert run.returncode == 0, said
+    assert "Traceback" not in said
+    told = events(log)
+    assert told[-1]["type"] == "summary"
+    with av.open(str(recording)) as whole:
+        frames = sum(1 for _ in whole.decode(video=0))
+    assert frames == pytest.approx(told[-1]["frames"], abs=16)
+    assert took < 2.5, f"took {took:.2f} s, leaving Python included"
+
+
+def test_a_stage_that_fails_is_one_line_and_outputs_are_whole(
+    tmp_path: Path, models: None, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def broken(self: object, *given: object) -> None:
+        raise MemoryError("nothing left")
+
+    monkeypatch.setattr("core.vision.Vision.process", broken)
+    clip, log = Clip().write(tmp_path / "clip.mkv"), tmp_path / "e.jsonl"
+    for pace in (["--fast"], []):
+        assert run_live.main(["--video", str(clip), "--no-window", "--events", str(log), *pace]) == 1
+        assert "run_live.py: vision failed: MemoryError: nothing left" in lines(capfd)[-1]
+        assert events(log)[-1]["type"] == "summary"
+
+
+def test_passwords_of_streams_are_told_to_nobody() -> None:
+    from stream.session import redacted
+
+    assert redacted("rtsp://user:secret@camera.local/1") == "rtsp://camera.local/1"
+    assert redacted("http://host/path?mail=a@b") == "http://host/path?mail=a@b"
+    assert redacted("clips/me@home.mp4") == "clips/me@home.mp4"
+
+
+def test_a_wave_file_beside_a_video_is_its_sound(tmp_path: Path, models: None) -> None:
+    clip = Clip(times=TENTH, sound_seconds=None).write(tmp_path / "clip.mkv")
+    sound = tmp_path / "sound.wav"
+    with wave.open(str(sound), "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(16_000)
+        file.writeframes(np.zeros(16_000, np.int16).tobytes())
+    told = play(tmp_path, clip, "--fast", "--audio", sound)
+    assert told[0]["audio"] == str(sound)
