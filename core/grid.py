@@ -15,8 +15,8 @@ class TickGrid:
     """Gives each tick the frame that is nearest to it in time.
 
     Tick ``k`` stands for the time ``k / 25``. A tick is decided as soon as a frame at or after it is known, so the grid
-    adds at most one source frame of delay and no drift: slow video repeats frames, fast video skips some, a gap repeats
-    the frame before it for at most ``max_repeat_seconds`` and then leaves ticks out.
+    adds at most one source frame of delay and no drift: slow video repeats frames, fast video skips some. No frame
+    stands for a tick more than ``max_repeat_seconds`` from it: a longer gap leaves ticks out.
     """
 
     def __init__(self, max_repeat_seconds: float = 1.0) -> None:
@@ -36,7 +36,6 @@ class TickGrid:
         while (time := self._next_tick / TICK_RATE) <= reach:
             tick = self._next_tick
             self._next_tick += 1
-            if last is None or frame.time - time <= time - last.time:
-                yield tick, frame
-            elif time - last.time <= self._max_repeat:
-                yield tick, last
+            nearest = frame if last is None or frame.time - time <= time - last.time else last
+            if abs(nearest.time - time) <= self._max_repeat:
+                yield tick, nearest

@@ -1,0 +1,112 @@
+from __future__ import annotations
+
+from collections.abc import Iterable
+from itertools import pairwise
+
+import numpy as np
+import pytest
+
+from core.grid import TickGrid
+from core.media import Frame
+from core.timebase import TICK_RATE
+
+IMAGE = np.zeros((1, 1, 3), np.uint8)
+HOUR = 3600.0
+
+
+def ticks(times: Iterable[float], **settings: float) -> list[tuple[int, float]]:
+    """Each tick with the time of the frame that it got."""
+    grid = TickGrid(**settings)
+    return [(tick, frame.time) for time in times for tick, frame in grid.push(Frame(time, IMAGE))]
+
+
+def variable_times(seed: int, seconds: float) -> np.ndarray:
+    """Frames as a phone takes them: 12 to 60 a second, never the same distance twice."""
+    return np.cumsum(np.random.default_rng(seed).uniform(1 / 60, 1 / 12, int(seconds * 30)))
+
+
+def assert_each_tick_has_the_nearest_frame(times: np.ndarray) -> None:
+    given = ticks(times)
+    assert [tick for tick, _ in given] == list(range(given[0][0], given[0][0] + len(given)))
+    nominal = np.array([tick for tick, _ in given]) / TICK_RATE
+    away = np.abs(nominal - np.array([time for _, time in given]))
+    after = np.searchsorted(times, nominal).clip(1, len(times) - 1)
+    nearest = np.minimum(np.abs(times[after] - nominal), np.abs(times[after - 1] - nominal))
+    # The first frame is not held back for one that may lie nearer.
+    np.testing.assert_allclose(away[1:], nearest[1:], atol=1e-9)
+
+
+@pytest.mark.parametrize("rate", [15, 24, 25, 30000 / 1001, 30, 50, 60])
+def test_each_tick_gets_the_nearest_frame_all_through_an_hour(rate: float) -> None:
+    times = np.arange(int(HOUR * rate)) / rate
+    assert_each_tick_has_the_nearest_frame(times)
+    last_tick = ticks(times)[-1][0]
+    assert abs(last_tick - HOUR * TICK_RATE) <= TICK_RATE / rate + 1
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_each_tick_gets_the_nearest_frame_of_variable_video(seed: int) -> None:
+    assert_each_tick_has_the_nearest_frame(variable_times(seed, 300))
+
+
+def test_at_25_frames_a_second_every_frame_is_a_tick() -> None:
+    assert [tick for tick, _ in ticks(np.arange(1000) / 25)] == list(range(1000))
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_timestamps_rounded_to_milliseconds_change_nothing(seed: int) -> None:
+    exact = np.arange(5000) / 25
+    jittered = exact + np.random.default_rng(seed).uniform(-0.9e-3, 0.9e-3, len(exact))
+    given = ticks(jittered)
+    assert [tick for tick, _ in given][:-1] == list(range(len(given) - 1))
+    assert [time for _, time in given] == jittered[: len(given)].tolist()
+    assert len(given) >= len(exact) - 1
+
+
+def test_camera_jitter_never_repeats_a_tick_nor_leaves_one_out() -> None:
+    rng = np.random.default_rng(0)
+    times = np.sort(np.arange(5000) / 30 + rng.uniform(-0.015, 0.015, 5000))
+    assert_each_tick_has_the_nearest_frame(times[times > 0])
+
+
+def test_a_tick_is_decided_as_soon_as_a_frame_at_or_after_it_is_known() -> None:
+    for times in (np.arange(200) / 60, np.arange(200) / 15, variable_times(1, 10)):
+        grid = TickGrid()
+        decided = -1
+        for time in times:
+            for tick, _ in grid.push(Frame(time, IMAGE)):
+                decided = tick
+            assert (decided + 1) / TICK_RATE > time
+
+
+@pytest.mark.parametrize("late", [0.10, 0.05, 0.0])
+def test_frames_that_come_late_are_ignored(late: float) -> None:
+    on_time = [0.0, 0.04, 0.10, 0.14, 0.18]
+    assert ticks([0.0, 0.04, 0.10, late, 0.14, 0.18]) == ticks(on_time)
+
+
+@pytest.mark.parametrize(("start", "tick"), [(0.0, 0), (0.013, 0), (0.03, 1), (7.0, 175), (100.01, 2500)])
+def test_the_first_frame_takes_the_tick_nearest_to_it(start: float, tick: int) -> None:
+    assert ticks([start]) == [(tick, start)]
+
+
+def test_frames_before_the_session_give_no_ticks() -> None:
+    assert ticks([-0.12, -0.08, -0.04, 0.0, 0.04]) == [(0, 0.0), (1, 0.04)]
+
+
+def test_a_gap_is_bridged_by_the_frames_on_both_sides_of_it() -> None:
+    given = dict(ticks([1.0, 1.8]))
+    assert list(given) == list(range(25, 46))
+    assert [given[tick] for tick in (25, 34, 36, 45)] == [1.0, 1.0, 1.8, 1.8]
+
+
+def test_a_long_gap_leaves_ticks_out_rather_than_show_pictures_from_another_time() -> None:
+    given = ticks([0.0, 0.04, 60.0, 60.04], max_repeat_seconds=1.0)
+    assert max(abs(tick / TICK_RATE - time) for tick, time in given) <= 1.0 + 1e-9
+    assert [tick for tick, _ in given] == [*range(27), *range(1475, 1502)]
+
+
+def test_ticks_only_ever_increase() -> None:
+    times = np.random.default_rng(3).uniform(0, 20, 500)
+    given = [tick for tick, _ in ticks(times)]
+    assert all(a < b for a, b in pairwise(given))

@@ -1,0 +1,25 @@
+from __future__ import annotations
+
+from dataclasses import FrozenInstanceError
+
+import numpy as np
+import pytest
+
+from core.media import Frame, Sound
+
+
+def test_media_carry_their_time_and_cannot_be_altered() -> None:
+    frame = Frame(1.5, np.zeros((4, 6, 3), np.uint8))
+    sound = Sound(2.5, np.zeros(10, np.float32))
+    assert frame.time == 1.5 and sound.time == 2.5
+    with pytest.raises(FrozenInstanceError):
+        frame.time = 0.0  # type: ignore[misc]
+    with pytest.raises(FrozenInstanceError):
+        sound.time = 0.0  # type: ignore[misc]
+
+
+def test_media_are_compared_by_identity_since_their_arrays_cannot_be() -> None:
+    image = np.zeros((4, 6, 3), np.uint8)
+    frame = Frame(1.5, image)
+    assert frame == frame and frame != Frame(1.5, image)
+    assert len({frame, Frame(1.5, image)}) == 2
