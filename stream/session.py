@@ -104,7 +104,8 @@ def _live(
     stop: threading.Event,
     say: Say,
 ) -> None:
-    hub = OutputHub([Background(output) for output in outputs], say)
+    queued = [Background(output) for output in outputs]
+    hub = OutputHub(queued, say)
     hub.event(begin)
     window = Window(TITLE, say) if settings.window and source.has_video else None
     live = LiveRun(
@@ -122,8 +123,10 @@ def _live(
     finally:
         if window is not None:
             window.close()
-        report = live.report()
-        say(_told(hub, report))
+        say(_told(hub, live.report()))
+        for output in queued:
+            if output.dropped_frames:
+                say(f"{output.option}: {output.dropped_frames} pictures were left out: the machine was too slow")
 
 
 def _fast(

@@ -1,0 +1,52 @@
+"""Loading models: warmed up in full, from a path or by name, without taking all cores."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from core.compact import Compact, CompactSyncNet
+from core.errors import InputError
+from stream.models import load_models, share_cores, warm_up
+from stream.settings import RunSettings
+
+
+@pytest.fixture(autouse=True)
+def threads_as_they_were():
+    before = torch.get_num_threads()
+    yield
+    torch.set_num_threads(before)
+
+
+def test_warming_up_runs_every_encoder_once() -> None:
+    class Counting(Compact):
+        calls: tuple[str, ...] = ()
+
+        def encode_frames(self, stacks: np.ndarray) -> torch.Tensor:
+            self.calls += ("frames",)
+            return super().encode_frames(stacks)
+
+        def embed_faces(self, windows: torch.Tensor):
+            self.calls += ("faces",)
+            return super().embed_faces(windows)
+
+        def embed_audio(self, mel: np.ndarray) -> torch.Tensor:
+            self.calls += ("audio",)
+            return super().embed_audio(mel)
+
+    model = Counting(CompactSyncNet(), torch.device("cpu"))
+    warm_up(model)
+    assert model.calls == ("frames", "faces", "audio")
+
+
+def test_a_small_model_takes_one_core() -> None:
+    share_cores(torch.device("cpu"), small_model=True)
+    assert torch.get_num_threads() == 1
+
+
+def test_a_path_that_holds_no_model_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"missing\.pth"):
+        load_models(RunSettings(video="demo", model=str(tmp_path / "missing.pth")))
