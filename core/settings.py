@@ -50,8 +50,8 @@ class TurnSettings:
     """A pause this short inside speech is no silence."""
     on: float = 0.5
     off: float = 0.3
-    margin: float = 0.15
-    """A challenger must be this much more probable than the primary …"""
+    challenger_odds: float = 1.5
+    """A challenger's odds must be this many times the primary's …"""
     switch_seconds: float = 0.2
     """… for this long."""
     begin_seconds: float = 0.08

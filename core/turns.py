@@ -67,7 +67,7 @@ class Turns:
         if primary is None:
             return best if best is not None and self._lasts(time, best, s.begin_seconds) else None
         own = probabilities.get(primary, 0.0)
-        if best is not None and best != primary and probabilities[best] >= own + s.margin:
+        if best is not None and best != primary and _odds(probabilities[best]) >= s.challenger_odds * _odds(own):
             return best if self._lasts(time, best, s.switch_seconds) else primary
         if primary in speaking:
             self._claim = primary
@@ -79,3 +79,7 @@ class Turns:
         if self._claim != claim:
             self._claim, self._claimed_since = claim, time
         return time - self._claimed_since >= seconds - 1e-6
+
+
+def _odds(probability: float) -> float:
+    return probability / max(1.0 - probability, 1e-9)

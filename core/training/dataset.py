@@ -151,12 +151,13 @@ class Sampler:
     def _idle_cut(
         self, example: Example, rng: np.random.Generator
     ) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.float32]]:
-        """Somebody who only listens: one frame held, or the quietest half second of a clip to and fro."""
-        if rng.random() < 0.5:
+        """Somebody who only listens: one frame held, or the quietest half second of a clip to and fro. Never speaks."""
+        silent = np.zeros(self._ticks, np.float32)
+        if rng.random() < 0.4:
             frame = int(rng.integers(example.ticks))
-            return np.repeat(example.face.crops[frame : frame + 1], self._ticks, 0), np.zeros(self._ticks, np.float32)
+            return np.repeat(example.face.crops[frame : frame + 1], self._ticks, 0), silent
         span = min(_SWING_TICKS, example.ticks)
-        quiet = int(np.argmin(np.convolve(example.speech, np.ones(span), "valid")))
+        sound = example.face.samples[: example.ticks * SAMPLES_PER_TICK].reshape(-1, SAMPLES_PER_TICK)
+        quiet = int(np.argmin(np.convolve(sound.std(axis=1), np.ones(span), "valid")))
         swing = np.concatenate([np.arange(span), np.arange(span - 2, 0, -1)]) + quiet
-        order = np.resize(swing, self._ticks)
-        return example.face.crops[order], example.speech[np.clip(order, 0, len(example.speech) - 1)]
+        return example.face.crops[np.resize(np.roll(swing, -int(rng.integers(len(swing)))), self._ticks)], silent
