@@ -75,10 +75,11 @@ def run(settings: RunSettings, say: Say) -> None:
         cleanup.callback(source.stop if isinstance(source, LiveSource) else source.close)
         board = Board()
         outputs = _outputs(settings, has_sound=source.has_audio, board=board)
-        models = loading.result()
-        engine = cleanup.enter_context(_engine(settings, models, has_sound=source.has_audio))
+        loading.begin()
         truth = _DemoTruth(video) if (video := settings.video) and _is_demo(settings) else None
         outputs += [truth] if truth else []
+        models = loading.result()
+        engine = cleanup.enter_context(_engine(settings, models, has_sound=source.has_audio))
         with _interrupts() as stop:
             begin = SessionEvent(*_names(settings, source), models.model.name, str(models.device))
             if isinstance(source, LiveSource):
@@ -251,12 +252,13 @@ class Later(Generic[Result]):
         self._thread = threading.Thread(target=self._run, args=(work,), name="loading", daemon=True)
 
     def begin(self) -> None:
-        self._thread.start()
+        """Unless it was begun already."""
+        if self._thread.ident is None:
+            self._thread.start()
 
     def result(self) -> Result:
         """What ``work`` gave; raises what it raised."""
-        if self._thread.ident is None:
-            self.begin()
+        self.begin()
         return self._future.result()
 
     def wait(self) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -24,7 +25,7 @@ from core.errors import InputError
 from tests.stream.sources.conftest import Clip
 
 ROOT = Path(__file__).parents[1]
-TENTH = tuple(np.arange(25) / 25)
+SECOND = tuple(np.arange(25) / 25)
 
 
 @pytest.fixture(scope="session")
@@ -139,7 +140,7 @@ def test_outputs_that_cannot_be_written_are_one_line_and_leave_nothing(
 def test_checkpoints_that_are_none_are_one_line_and_leave_nothing(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    clip = Clip(times=TENTH).write(tmp_path / "clip.mkv")
+    clip = Clip(times=SECOND).write(tmp_path / "clip.mkv")
     good = tmp_path / "good.pth"
     torch.save({"state_dict": {"face_encoder.0.conv_block.0.weight": torch.zeros(32, 15, 7, 7)}}, good)
     truncated = tmp_path / "truncated.pth"
@@ -209,10 +210,10 @@ def test_in_real_time_the_events_are_those_of_fast(
 @pytest.mark.parametrize(
     "clip",
     [
-        Clip(times=TENTH, sound_seconds=None),
+        Clip(times=SECOND, sound_seconds=None),
         Clip(times=None, sound_seconds=1.0),
-        Clip(times=TENTH, size=(10, 10), sound_seconds=1.0),
-        Clip(times=TENTH[:1], sound_seconds=None),
+        Clip(times=SECOND, size=(10, 10), sound_seconds=1.0),
+        Clip(times=SECOND[:1], sound_seconds=None),
     ],
     ids=["no sound", "no picture", "10x10", "one frame"],
 )
@@ -226,8 +227,8 @@ def test_odd_recordings_are_survived(tmp_path: Path, models: None, clip: Clip, p
 
 
 def test_4k_is_survived(tmp_path: Path, models: None) -> None:
-    told = play(tmp_path, Clip(times=TENTH[:6], size=(3840, 2160)).write(tmp_path / "4k.mp4"), "--fast")
-    assert told[-1]["frames"] == 6
+    told = play(tmp_path, Clip(times=SECOND[:3], size=(3840, 2160)).write(tmp_path / "4k.mp4"), "--fast")
+    assert told[-1]["frames"] == 3
 
 
 def test_a_corrupt_middle_is_survived(tmp_path: Path, models: None) -> None:
@@ -278,6 +279,32 @@ def test_a_stage_that_fails_is_one_line_and_outputs_are_whole(
         assert events(log)[-1]["type"] == "summary"
 
 
+@pytest.fixture
+def screen(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    if shutil.which("Xvfb") is None:
+        pytest.skip("Xvfb is not installed (Debian: xvfb)")
+    command = ["Xvfb", "-displayfd", "1", "-screen", "0", "640x360x24", "-nolisten", "tcp"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as server:
+        assert server.stdout is not None
+        monkeypatch.setenv("DISPLAY", f":{server.stdout.readline().strip()}")
+        monkeypatch.delenv("XDG_SESSION_TYPE", raising=False)
+        yield
+        server.terminate()
+
+
+def test_a_screen_is_watched_live_and_its_latency_is_told(
+    tmp_path: Path, models: None, screen: None, capfd: pytest.CaptureFixture[str]
+) -> None:
+    told = play(tmp_path, Path("screen"), "--audio", "none", "--duration", "2")
+    said = capfd.readouterr().err
+    latency = told[-1]["latency_ms"]
+    with capfd.disabled():
+        print(f"screen to overlay: p50 {latency['p50']} ms, p95 {latency['p95']} ms")
+    assert "capture to overlay" in said
+    assert 0 < latency["p50"] < 200
+    assert told[-1]["duration"] == pytest.approx(2.0, abs=0.3)
+
+
 def test_passwords_of_streams_are_told_to_nobody() -> None:
     from stream.session import redacted
 
@@ -287,7 +314,7 @@ def test_passwords_of_streams_are_told_to_nobody() -> None:
 
 
 def test_a_wave_file_beside_a_video_is_its_sound(tmp_path: Path, models: None) -> None:
-    clip = Clip(times=TENTH, sound_seconds=None).write(tmp_path / "clip.mkv")
+    clip = Clip(times=SECOND, sound_seconds=None).write(tmp_path / "clip.mkv")
     sound = tmp_path / "sound.wav"
     with wave.open(str(sound), "wb") as file:
         file.setnchannels(1)
