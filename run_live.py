@@ -10,6 +10,7 @@ from typing import NoReturn
 import stream  # noqa: F401  # first: it settles the order in which OpenCV and PyAV are loaded
 from core.errors import InputError
 from core.views import View
+from stream.redaction import redacted
 from stream.settings import DEVICES, RunSettings
 
 EPILOG = """\
@@ -105,7 +106,7 @@ def _lag(text: str) -> float | None:
 
 
 def _say(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)
+    print(redacted(line), file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

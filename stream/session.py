@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import re
 import signal
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Generic, TypeVar
 
@@ -36,6 +36,7 @@ from stream.outputs.plot import Plot
 from stream.outputs.recorder import Recorder
 from stream.outputs.rttm import Rttm
 from stream.outputs.summary import summary_text
+from stream.redaction import redacted
 from stream.settings import RunSettings
 from stream.sources import LiveSource, MediaReader, open_live, open_reader
 from stream.sources.demo import parse_demo
@@ -66,7 +67,7 @@ def run(settings: RunSettings, say: Say) -> None:
     Raises InputError for what the user can mend, StageError when a stage failed; the outputs are whole all the same.
     """
     with ExitStack() as cleanup:
-        loading = Later(lambda: load_models(settings))
+        loading = Later(partial(load_models, settings))
         cleanup.callback(loading.wait)
         # Devices take their time to open: the models load meanwhile. A recording says at once what is wrong with it.
         if _opens_slowly(settings):
@@ -88,11 +89,6 @@ def run(settings: RunSettings, say: Say) -> None:
                 _fast(settings, source, engine, outputs, begin, stop, say)
         if truth:
             say(str(truth))
-
-
-def redacted(text: str) -> str:
-    """``text`` without the user and password of any URL in it."""
-    return re.sub(r"(?<=://)[^/@\s]+@", "", text)
 
 
 def _live(
