@@ -1,6 +1,12 @@
-"""The room lag: how much later the sound comes than the picture, taken from the faces that peak and slowly followed."""
+"""The lag between sound and picture: one for the room, slowly followed, and what each face differs from it.
+
+A room's camera and microphone have one lag. The tiles of a video call or of a split screen each come with a delay of
+their own, so every face keeps a lag near the room's, learnt while it is the one that speaks.
+"""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -14,54 +20,58 @@ MAX_LAG_TICKS = 15
 
 LAGS = np.arange(-MAX_LAG_TICKS, MAX_LAG_TICKS + 1)
 
-Curve = npt.NDArray[np.float64]
-"""Similarity at each lag of LAGS: 31 values."""
+Curves = npt.NDArray[np.float64]
+"""How far the similarity at each lag of LAGS stands above the face's median over lags: faces × 31."""
 
 
 class RoomLag:
-    """Follows one lag for everybody in the picture; or holds one that was set by hand.
-
-    ``weights`` says how believable each lag is (31 values, sum 1): broad at first, a peak once people have spoken.
-    """
+    """Follows the lag of the room and of each face; the room's may be set by hand instead."""
 
     def __init__(self, settings: LagSettings, fixed_ms: float | None = None) -> None:
         self._settings = settings
         self._fixed_ms = fixed_ms
-        self._prior = -0.5 * (LAGS / settings.prior_ticks) ** 2
-        self._evidence = np.zeros(len(LAGS))
-        self.weights: Curve = np.zeros(len(LAGS))
-        self._weigh()
+        self._room = np.zeros(len(LAGS))
+        self._faces: dict[int, npt.NDArray[np.float64]] = {}
+        apart = LAGS[:, None] - LAGS
+        self._near = np.exp(-0.5 * (apart / settings.face_ticks) ** 2)
 
-    def update(self, curves: npt.NDArray[np.float64], speech: float) -> None:
-        """Take one tick's curves of all faces (faces × 31, similarity averaged over about a second)."""
+    def weights(self, ids: Sequence[int]) -> Curves:
+        """How believable each lag is for each face: faces × 31, rows sum to 1."""
+        prior = np.log(self._near @ self._room_weights() + 1e-9)
+        own = np.array([self._faces.get(i, np.zeros(len(LAGS))) for i in ids]).reshape(-1, len(LAGS))
+        return _believed(prior + self._settings.face_sharpness * own)
+
+    def update(self, ids: Sequence[int], curves: Curves, speaker: int, seconds: float) -> None:
+        """Take ``seconds`` of speech, of which ``curves[speaker]`` is the one that should peak."""
         s = self._settings
-        if self._fixed_ms is not None or not len(curves) or speech < s.min_speech:
-            return
-        rise = curves - np.median(curves, axis=1, keepdims=True)
-        # The face that peaks most is the one that speaks; the others only add noise.
-        peak = rise[int(np.argmax(rise.max(axis=1)))]
-        self._evidence += (peak - self._evidence) / (s.memory_seconds * TICK_RATE)
-        self._weigh()
+        rise = curves[speaker]
+        self._room += (rise - self._room) * min(1.0, seconds / s.room_seconds)
+        kept = {i: self._faces.get(i, np.zeros(len(LAGS))) for i in ids}
+        kept[ids[speaker]] = kept[ids[speaker]] + (rise - kept[ids[speaker]]) * min(1.0, seconds / s.face_seconds)
+        self._faces = kept
 
-    def _weigh(self) -> None:
+    def _room_weights(self) -> npt.NDArray[np.float64]:
+        s = self._settings
         if self._fixed_ms is not None:
-            score = -0.5 * ((LAGS - self._fixed_ms * TICK_RATE / 1000) / 0.7) ** 2
-        else:
-            score = self._prior + self._settings.sharpness * self._evidence
-        self.weights = np.exp(score - score.max())
-        self.weights /= self.weights.sum()
+            return _believed(-0.5 * ((LAGS - self._fixed_ms * TICK_RATE / 1000) / 0.7) ** 2)
+        return _believed(s.room_sharpness * self._room - 0.5 * (LAGS / s.prior_ticks) ** 2)
 
     @property
     def ticks(self) -> int:
-        """The most believable lag in whole ticks."""
-        return int(LAGS[int(np.argmax(self.weights))])
+        """The room's most believable lag in whole ticks."""
+        return int(LAGS[int(np.argmax(self._room_weights()))])
 
     def value(self) -> Lag:
-        """The lag between the ticks by a parabola through the peak; confidence: how much of the belief lies there."""
+        """The room's lag, between ticks by its nearest lags' weights; confidence: the belief within ±2 ticks of it."""
         if self._fixed_ms is not None:
             return Lag(self._fixed_ms, 1.0)
-        k = int(np.argmax(self.weights))
-        near = self.weights[max(0, k - 1) : k + 2]
-        offset = float((LAGS[max(0, k - 1) : k + 2] * near).sum() / near.sum())
-        spread = float(self.weights[max(0, k - 2) : k + 3].sum())
-        return Lag(offset * 1000 / TICK_RATE, spread)
+        weights = self._room_weights()
+        k = int(np.argmax(weights))
+        near = slice(max(0, k - 1), k + 2)
+        lag = float((LAGS[near] * weights[near]).sum() / weights[near].sum())
+        return Lag(lag * 1000 / TICK_RATE, float(weights[max(0, k - 2) : k + 3].sum()))
+
+
+def _believed(score: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
+    weights = np.exp(score - score.max(axis=-1, keepdims=True))
+    return np.asarray(weights / weights.sum(axis=-1, keepdims=True))

@@ -34,28 +34,27 @@ _SPAN = 2 * TICK_RATE
 class Evidence:
     """What speaks for each of F faces at one tick; every array has F entries.
 
-    ``sync_fast`` and ``sync_slow``: similarity at the room lag above the median over lags, averaged over a short and a
-    longer time (cosines, about −0.2 to 1). ``activity_fast`` and ``activity_slow``: the visual speech probability in
-    [0, 1], averaged likewise. ``speech``: the probability that anybody is heard.
+    ``sync_fast`` and ``sync_slow``: similarity at the face's lag above its median over lags, averaged over a short and
+    a longer time (cosines, about −0.2 to 0.8). ``level``: that median (a cosine: how much this mouth suits this voice
+    at any lag). ``activity``: log-odds that the mouth speaks, judged by sight.
     """
 
     sync_fast: npt.NDArray[np.float64]
     sync_slow: npt.NDArray[np.float64]
-    activity_fast: npt.NDArray[np.float64]
-    activity_slow: npt.NDArray[np.float64]
-    speech: float
+    level: npt.NDArray[np.float64]
+    activity: npt.NDArray[np.float64]
 
 
 def probability(evidence: Evidence, settings: EvidenceSettings) -> npt.NDArray[np.float64]:
     """The probability in [0, 1] that each face is heard speaking: logistic in the evidence."""
-    z = (
+    log_odds = (
         settings.bias
         + settings.sync_fast * evidence.sync_fast
         + settings.sync_slow * evidence.sync_slow
-        + settings.activity_fast * evidence.activity_fast
-        + settings.activity_slow * evidence.activity_slow
+        + settings.level * evidence.level
+        + settings.activity * evidence.activity
     )
-    return np.asarray(1 / (1 + np.exp(-z)))
+    return np.asarray(1 / (1 + np.exp(-log_odds)))
 
 
 class Scorer:
@@ -71,6 +70,7 @@ class Scorer:
         self._lag = RoomLag(self._settings.lag, lag_ms)
         self._turns = Turns(self._settings.turns)
         self._next_tick = 0
+        self._last_scored = -1
         self._fast = _weights(self._settings.evidence.fast_seconds)
         self._slow = _weights(self._settings.evidence.slow_seconds)
 
@@ -84,72 +84,92 @@ class Scorer:
 
     def advance(self, stride: int = 1) -> list[Snapshot]:
         """Decide all ticks whose pictures and sound are there. ``stride``: only every 2nd or 4th tick, to shed load."""
-        ready = self._faces.through
-        if self._has_sound:
-            ready = min(ready, self._hearing.through - max(0, self._lag.ticks))
-        return self._decide(ready, stride)
+        return self._decide(stride, self._hearing.through if self._has_sound else None)
 
     def finish(self) -> list[Snapshot]:
         """Decide what is left at the end, without the sound and pictures that would have come."""
         self._faces.finish()
-        return self._decide(self._faces.through, 1)
+        return self._decide(1, None)
 
-    def _decide(self, ready: int, stride: int) -> list[Snapshot]:
+    def _decide(self, stride: int, heard_through: int | None) -> list[Snapshot]:
         # After a hold-up, ticks that are no longer remembered are let go.
-        self._next_tick = max(self._next_tick, ready - (_MEMORY_TICKS - 3 * MAX_LAG_TICKS - _SPAN))
-        ticks = [t for t in range(self._next_tick, ready + 1) if t % stride == 0]
-        self._next_tick = max(self._next_tick, ready + 1)
-        return [self._score(tick) for tick in ticks]
+        self._next_tick = max(self._next_tick, self._faces.through - (_MEMORY_TICKS - 3 * MAX_LAG_TICKS - _SPAN))
+        snapshots = []
+        # The lag may move with every tick that is scored, and with it what is ready.
+        while self._next_tick <= self._faces.through and (
+            heard_through is None or self._next_tick + max(0, self._lag.ticks) <= heard_through
+        ):
+            if self._next_tick % stride == 0:
+                snapshots.append(self._score(self._next_tick))
+            self._next_tick += 1
+        return snapshots
 
     def _score(self, tick: int) -> Snapshot:
         present = self._faces.at(tick)
-        evidence = self.evidence(tick, list(present))
-        likely = dict(zip(present, probability(evidence, self._settings.evidence).tolist(), strict=True))
-        turn = self._turns.update(tick / TICK_RATE, evidence.speech, likely)
-        faces = tuple(FaceScore(i, box, likely[i], i in turn.speaking) for i, box in present.items())
-        return Snapshot(tick, tick / TICK_RATE, evidence.speech, faces, turn.state, turn.primary, self._lag.value())
-
-    def evidence(self, tick: int, ids: list[int]) -> Evidence:
-        """What speaks for each face at ``tick``; also lets the room lag follow."""
-        ticks = np.arange(tick - _SPAN + 1, tick + 1)
-        sound_ticks = np.arange(ticks[0] - MAX_LAG_TICKS, tick + MAX_LAG_TICKS + 1)
-        sounds = self._hearing.vectors(sound_ticks)
-        heard = ~np.isnan(sounds[:, 0])
-        lagged = np.arange(_SPAN)[:, None] + np.arange(len(LAGS))
         speech = self._hearing.sound(tick + self._lag.ticks).speech
+        likely: dict[int, float] = {}
+        if present:
+            evidence = self._evidence(tick, list(present), speech)
+            likely = dict(zip(present, probability(evidence, self._settings.evidence).tolist(), strict=True))
+        turn = self._turns.update(tick / TICK_RATE, speech, likely)
+        faces = tuple(FaceScore(i, box, likely[i], i in turn.speaking) for i, box in present.items())
+        return Snapshot(tick, tick / TICK_RATE, speech, faces, turn.state, turn.primary, self._lag.value())
+
+    def _evidence(self, tick: int, ids: list[int], speech: float) -> Evidence:
+        """What speaks for each face at ``tick``; also lets the lags follow."""
+        ticks = np.arange(tick - _SPAN + 1, tick + 1)
         faces = [self._faces.known[i] for i in ids]
+        seen = ticks >= np.maximum([[m.first_tick] for m in faces], 0)
         slots = ticks % _MEMORY_TICKS
-        if not faces:
-            empty = np.zeros(0)
-            return Evidence(empty, empty, empty, empty, speech)
-        first = np.array([m.first_tick for m in faces])[:, None]
-        seen = ticks >= np.maximum(first, 0)
-        activity = np.stack([m.activity[slots] for m in faces])
-        if heard.any() and sounds.shape[1] > 1:
-            vectors = np.stack([m.vectors[slots] for m in faces])
-            similarity = np.nan_to_num(vectors) @ np.nan_to_num(sounds).T  # [F, _SPAN, sound ticks]
-            similarity = np.take_along_axis(similarity, lagged[None], axis=2)
-        else:
-            similarity = np.zeros((len(faces), _SPAN, len(LAGS)))
-        known = (seen[:, :, None] & heard[lagged][None]).astype(float)
+        similarity, known = self._similarity(ticks, np.stack([m.vectors[slots] for m in faces]))
+        known = known & seen[:, :, None]
         slow = _mean(similarity, known * self._slow[:, None])
         fast = _mean(similarity, known * self._fast[:, None])
-        self._lag.update(slow, speech)
-        median = np.median(slow, axis=1, keepdims=True)
-        shown = (seen & ~np.isnan(activity)).astype(float)
-        activity = np.nan_to_num(activity)
+        level = np.median(slow, axis=1)
+        weights = self._lag.weights(ids)
+        sync_slow = self._at_lag(slow - level[:, None], weights)
+        if speech >= self._settings.lag.min_speech:
+            # Who speaks is where sound fits best, by the face's lag and at all.
+            speaker = int(np.argmax(sync_slow + self._settings.lag.level_share * level))
+            seconds = (tick - self._last_scored) / TICK_RATE
+            self._lag.update(ids, slow - level[:, None], speaker, seconds)
+        self._last_scored = tick
         return Evidence(
-            self._at_room_lag(fast - median),
-            self._at_room_lag(slow - median),
-            _mean(activity, shown * self._fast),
-            _mean(activity, shown * self._slow),
-            speech,
+            self._at_lag(fast - level[:, None], weights),
+            sync_slow,
+            level,
+            self._activity(np.stack([m.activity[slots] for m in faces]), seen),
         )
 
-    def _at_room_lag(self, rise: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-        """The value at the room lag; while that is not known well, the best value at the believable lags."""
+    def _similarity(
+        self, ticks: npt.NDArray[np.int_], faces: npt.NDArray[np.float32]
+    ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.bool_]]:
+        """Cosines of faces [F, T, D] with the sound at every lag: [F, T, 31], and where that sound is known: [T, 31].
+
+        Sound that came early is not used: a tick has the same answer however fast its sound arrives.
+        """
+        newest = ticks[-1] + max(0, self._lag.ticks) if self._has_sound else -1
+        sound_ticks = np.arange(ticks[0] - MAX_LAG_TICKS, ticks[-1] + MAX_LAG_TICKS + 1)
+        sounds = self._hearing.vectors(sound_ticks)
+        heard = ~np.isnan(sounds[:, 0]) & (sound_ticks <= newest)
+        lagged = np.arange(len(ticks))[:, None] + np.arange(len(LAGS))
+        if not heard.any() or sounds.shape[1] != faces.shape[2]:
+            return np.zeros((len(faces), *lagged.shape), np.float32), np.zeros(lagged.shape, np.bool_)
+        products = faces @ np.nan_to_num(sounds).T
+        return np.take_along_axis(products, lagged[None], axis=2), heard[lagged]
+
+    def _at_lag(self, rise: npt.NDArray[np.float64], weights: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        """The value at each face's lag; while that is not known well, the best value at the believable lags."""
         sharp = self._settings.evidence.lag_sharpness
-        return np.asarray(np.log(np.exp(sharp * rise) @ self._lag.weights) / sharp)
+        return np.asarray(np.log((np.exp(sharp * rise) * weights).sum(1)) / sharp)
+
+    def _activity(self, probabilities: npt.NDArray[np.float32], seen: npt.NDArray[np.bool_]) -> npt.NDArray[np.float64]:
+        """Log-odds of visual speech, averaged over the short time: F values from [F, T]."""
+        s = self._settings.evidence
+        given = seen & ~np.isnan(probabilities)
+        p = np.where(given, probabilities, 0.5).clip(1e-6, 1 - 1e-6)
+        log_odds = np.log(p / (1 - p)).clip(-s.most_activity, s.most_activity)
+        return np.where(given.any(axis=1), _mean(log_odds, given * self._fast), s.unknown_activity)
 
 
 def _weights(seconds: float) -> npt.NDArray[np.float64]:

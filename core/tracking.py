@@ -26,6 +26,8 @@ Signature = npt.NDArray[np.float32]
 class TrackingSettings:
     """How a track lives. Lengths are in face widths, so that they hold for any size of face."""
 
+    min_new_score: float = 0.65
+    """BlazeFace score that makes a new person. Followed faces may score less; pictures on walls mostly do (measured)."""
     min_overlap: float = 0.15
     """Intersection over union with the predicted box under which a detection is not this track's."""
     signature_weight: float = 0.5
@@ -153,6 +155,8 @@ class Tracker:
                 track.box, track.keypoints, track.velocity = detection.box, detection.keypoints, np.zeros(2)
                 track.score, track.seen_at, track.missing_since = detection.score, time, None
                 return
+        if detection.score < s.min_new_score:
+            return
         self._tracks.append(
             _Track(self._next_id, detection.box, detection.keypoints, detection.score, signature, seen_at=time)
         )

@@ -39,11 +39,12 @@ class Turns:
             return self._now
         s = self._settings
         before = self._now
-        speaking = {i for i, p in probabilities.items() if p >= (s.off if i in before.speaking else s.on)}
-        primary = self._primary(time, probabilities, speaking)
+        likely = {i for i, p in probabilities.items() if p >= (s.off if i == before.primary else s.on)}
+        primary = self._primary(time, probabilities, likely)
         if primary is not None:
-            self._now = Turn(State.SPEAKING, primary, frozenset(speaking | {primary}))
-        elif not speaking and self._lasts(time, None, s.offscreen_seconds):
+            also = {i for i, p in probabilities.items() if p >= (s.also_off if i in before.speaking else s.also_on)}
+            self._now = Turn(State.SPEAKING, primary, frozenset(also | {primary}))
+        elif not likely and self._lasts(time, None, s.offscreen_seconds):
             self._now = Turn(State.OFFSCREEN, None, frozenset())
         else:
             # Nobody yet: the state stands until it is known who it is.
@@ -59,17 +60,17 @@ class Turns:
         self._is_heard = time - self._heard_at <= s.hold_seconds
         return self._is_heard
 
-    def _primary(self, time: float, probabilities: Mapping[int, float], speaking: set[int]) -> int | None:
+    def _primary(self, time: float, probabilities: Mapping[int, float], likely: set[int]) -> int | None:
         """The primary speaker from now on: who it is now, until another (or nobody) has claimed it long enough."""
         s = self._settings
         primary = self._now.primary
-        best = max(speaking, key=lambda i: probabilities[i], default=None)
+        best = max(likely, key=lambda i: probabilities[i], default=None)
         if primary is None:
             return best if best is not None and self._lasts(time, best, s.begin_seconds) else None
         own = probabilities.get(primary, 0.0)
         if best is not None and best != primary and _odds(probabilities[best]) >= s.challenger_odds * _odds(own):
             return best if self._lasts(time, best, s.switch_seconds) else primary
-        if primary in speaking:
+        if primary in likely:
             self._claim = primary
             return primary
         return None if self._lasts(time, None, s.switch_seconds) else primary
