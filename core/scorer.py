@@ -53,6 +53,7 @@ def probability(evidence: Evidence, settings: EvidenceSettings) -> npt.NDArray[n
         + settings.sync_slow * evidence.sync_slow
         + settings.level * evidence.level
         + settings.activity * evidence.activity
+        + settings.stillness * np.minimum(0.0, evidence.activity - settings.still_below)
     )
     return np.asarray(1 / (1 + np.exp(-log_odds)))
 

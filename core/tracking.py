@@ -27,7 +27,7 @@ class TrackingSettings:
     """How a track lives. Lengths are in face widths, so that they hold for any size of face."""
 
     min_new_score: float = 0.65
-    """BlazeFace score that makes a new person. Followed faces may score less; pictures on walls mostly do (measured)."""
+    """BlazeFace score that makes a new person. Followed faces may score less; pictures on walls mostly do."""
     min_overlap: float = 0.15
     """Intersection over union with the predicted box under which a detection is not this track's."""
     signature_weight: float = 0.5

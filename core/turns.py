@@ -31,26 +31,35 @@ class Turns:
         self._is_heard = False
         self._claim: int | None = None
         self._claimed_since = 0.0
+        self._belief, self._believed_at = settings.first_belief, 0.0
 
     def update(self, time: float, speech: float, probabilities: Mapping[int, float]) -> Turn:
         """Advance to ``time`` (seconds) with the speech probability and each face's probability of speaking."""
         if not self._gate(time, speech):
             self._now, self._claim = _SILENCE, None
+            self._belief, self._believed_at = self._settings.first_belief, time
             return self._now
         s = self._settings
         before = self._now
+        if self._is_offscreen(time, max(probabilities.values(), default=0.0)):
+            self._now, self._claim = Turn(State.OFFSCREEN, None, frozenset()), None
+            return self._now
         likely = {i for i, p in probabilities.items() if p >= (s.off if i == before.primary else s.on)}
         primary = self._primary(time, probabilities, likely)
         if primary is not None:
             also = {i for i, p in probabilities.items() if p >= (s.also_off if i in before.speaking else s.also_on)}
             self._now = Turn(State.SPEAKING, primary, frozenset(also | {primary}))
-        elif not likely and self._lasts(time, None, s.offscreen_seconds):
-            self._now = Turn(State.OFFSCREEN, None, frozenset())
         else:
-            # Nobody yet: the state stands until it is known who it is.
-            state = before.state if before.state is not State.SPEAKING else State.SILENCE
-            self._now = Turn(state, None, frozenset())
+            # It is not known yet who it is, nor that it is nobody in view.
+            self._now = _SILENCE
         return self._now
+
+    def _is_offscreen(self, time: float, best: float) -> bool:
+        """Whether the likeliest face has been too unlikely for too long to be the one that is heard."""
+        s = self._settings
+        self._belief += (best - self._belief) * min(1.0, (time - self._believed_at) / s.belief_seconds)
+        self._believed_at = time
+        return self._belief < (s.onscreen_from if self._now.state is State.OFFSCREEN else s.offscreen_below)
 
     def _gate(self, time: float, speech: float) -> bool:
         """Whether there is speech, with a threshold to begin, a lower one to go on, and a short hold over pauses."""

@@ -86,7 +86,7 @@ class Window:
         if not self._is_open:
             # OpenCV's wheel ships Qt without fonts, of which Qt complains at length; no text is drawn with them.
             os.environ.setdefault("QT_LOGGING_RULES", "default.warning=false")
-            cv2.namedWindow(self._title, cv2.WINDOW_NORMAL | cv2.WINDOW_KEEPRATIO)
+            cv2.namedWindow(self._title, cv2.WINDOW_NORMAL | cv2.WINDOW_GUI_NORMAL | cv2.WINDOW_KEEPRATIO)
             cv2.resizeWindow(self._title, image.shape[1], image.shape[0])
             self._is_open = True
         elif cv2.getWindowProperty(self._title, cv2.WND_PROP_VISIBLE) < 1:
