@@ -128,7 +128,9 @@ class Scorer:
         fast = _mean(similarity, known * self._fast[:, None])
         level = np.median(slow, axis=1)
         weights = self._lag.weights(ids)
-        sync_slow = self._at_lag(slow - level[:, None], weights)
+        # Before there are some ticks to average, every curve is rough and its peak means little.
+        trust = np.minimum(1.0, seen.sum(axis=1) / (self._settings.evidence.trust_seconds * TICK_RATE))
+        sync_slow = trust * self._at_lag(slow - level[:, None], weights)
         if speech >= self._settings.lag.min_speech:
             # Who speaks is where sound fits best, by the face's lag and at all.
             speaker = int(np.argmax(sync_slow + self._settings.lag.level_share * level))
@@ -136,9 +138,9 @@ class Scorer:
             self._lag.update(ids, slow - level[:, None], speaker, seconds)
         self._last_scored = tick
         return Evidence(
-            self._at_lag(fast - level[:, None], weights),
+            trust * self._at_lag(fast - level[:, None], weights),
             sync_slow,
-            level,
+            trust * level,
             self._activity(np.stack([m.activity[slots] for m in faces]), seen),
         )
 

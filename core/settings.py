@@ -19,6 +19,8 @@ class EvidenceSettings:
     fast_seconds: float = 0.2
     slow_seconds: float = 0.6
     """Time constants of the two exponential averages (measured: longer ones are steadier but name short turns late)."""
+    trust_seconds: float = 0.5
+    """How long a face must have been in view until its similarity counts in full."""
     lag_sharpness: float = 20.0
     """Per unit of cosine: how strongly the best believable lag counts while a lag is not known well."""
     bias: float = -5.1
@@ -80,8 +82,8 @@ class TurnSettings:
     begin_seconds: float = 0.08
     first_belief: float = 0.5
     belief_seconds: float = 1.0
-    offscreen_below: float = 0.25
-    onscreen_from: float = 0.35
+    offscreen_below: float = 0.2
+    onscreen_from: float = 0.3
     """The likeliest face's probability is averaged over ``belief_seconds``, from ``first_belief`` at the start of speech.
     Below ``offscreen_below`` the voice comes from out of view, until the average is ``onscreen_from`` again.
     """

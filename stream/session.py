@@ -51,6 +51,8 @@ CAMERA = "0"
 """What ``--video`` is when it is not given …"""
 
 DEMO = "demo"
+DEMO_SECONDS = 30.0
+"""The demo has no end of its own."""
 """… and what is shown instead where there is no camera at all."""
 
 LOADING_SECONDS = 5.0
@@ -160,6 +162,8 @@ def _opened(settings: RunSettings, say: Say) -> tuple[RunSettings, Source]:
     """The source, and the settings with the video that it turned out to be."""
     video = CAMERA if settings.video is None else settings.video
     settings_given, settings = settings, replace(settings, video=video)
+    if video.partition(":")[0] == DEMO and settings.duration_seconds is None:
+        settings = replace(settings, duration_seconds=DEMO_SECONDS)
     if settings.fast:
         return settings, open_reader(video, settings.audio)
     try:
@@ -168,7 +172,7 @@ def _opened(settings: RunSettings, say: Say) -> tuple[RunSettings, Source]:
         if settings_given.video is not None or cameras():
             raise
     say("no camera found: showing the demo instead; --video names another source")
-    return replace(settings, video=DEMO), open_live(DEMO, settings.audio)
+    return _opened(replace(settings_given, video=DEMO), say)
 
 
 def _outputs(settings: RunSettings, *, has_sound: bool, board: Board) -> list[Output]:
