@@ -19,8 +19,8 @@ class MouthCrop:
     """Which mouth crop a model wants.
 
     ``side_pixels``: the crop is this many pixels square. ``field``: the crop's side on the face, in units of the larger
-    of eye distance and eye–mouth distance: when a head turns aside the one shrinks and the other stays. 1.25 is lips and
-    chin (measured).
+    of eye distance and eye–mouth distance: when a head turns aside the one shrinks and the other stays. 1.25 is lips
+    and chin (measured).
     """
 
     side_pixels: int
@@ -49,16 +49,19 @@ def _sample(image: Image, centre: npt.NDArray[np.float64], tilt: float, step: fl
     left, top = min(max(left, 0), width - 1), min(max(top, 0), height - 1)
     part = image[top : max(bottom, top + 1), left : max(right, left + 1)]
     grey = cv2.cvtColor(part, cv2.COLOR_BGR2GRAY)
-    x, y = centre[0] - left, centre[1] - top
+    x, y, step_x, step_y = centre[0] - left, centre[1] - top, step, step
     # Bilinear sampling with steps of two pixels and more skips pixels and shimmers: average whole pixels first.
     if (shrink := int(step)) >= 2:
         size = (max(1, grey.shape[1] // shrink), max(1, grey.shape[0] // shrink))
         scale_x, scale_y = size[0] / grey.shape[1], size[1] / grey.shape[0]
         grey = cv2.resize(grey, size, interpolation=cv2.INTER_AREA)
-        x, y, step = (x + 0.5) * scale_x - 0.5, (y + 0.5) * scale_y - 0.5, step * scale_x
-    cos, sin = step * np.cos(tilt), step * np.sin(tilt)
+        x, y = (x + 0.5) * scale_x - 0.5, (y + 0.5) * scale_y - 0.5
+        # Not quite the same both ways: the part's sides are whole numbers of pixels before and after.
+        step_x, step_y = step * scale_x, step * scale_y
+    turn = np.array([[np.cos(tilt), -np.sin(tilt)], [np.sin(tilt), np.cos(tilt)]])
+    turn *= np.array([[step_x], [step_y]])
     middle = (side - 1) / 2
-    to_source = np.array([[cos, -sin, x - middle * (cos - sin)], [sin, cos, y - middle * (sin + cos)]])
+    to_source = np.column_stack([turn, (x, y) - turn @ (middle, middle)])
     crop = cv2.warpAffine(
         grey, to_source, (side, side), flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP, borderMode=cv2.BORDER_REPLICATE
     )
