@@ -75,7 +75,7 @@ class TurnSettings:
     also_on: float = 0.6
     also_off: float = 0.4
     """Beside the primary speaker only who is likely in earnest speaks as well."""
-    challenger_odds: float = 2.2
+    challenger_odds: float = 4.0
     """A challenger's odds must be this many times the primary's …"""
     switch_seconds: float = 0.08
     """… for this long."""
