@@ -20,6 +20,7 @@ from core.compact import (
     CompactSyncNet,
     standardised,
 )
+from core.logmel import COMPACT_MEL
 from core.timebase import TICK_RATE
 from core.training.augmentation import batch_log_mel, plain_crops
 from core.training.dataset import Example
@@ -48,8 +49,10 @@ def padded_features(features: torch.Tensor) -> torch.Tensor:
 
 
 def clip_mel(samples: torch.Tensor, ticks: int) -> torch.Tensor:
-    """[B, N] sound to the log-mel [B, columns, mels] of ``ticks`` ticks."""
-    return batch_log_mel(samples, MEL_AHEAD - MEL_WINDOW, COLUMNS_PER_TICK * (ticks - 1) + MEL_WINDOW)
+    """[B, N] sound to the log-mel [B, columns, mels] of ``ticks`` ticks; columns before the start are silent."""
+    before = MEL_WINDOW - MEL_AHEAD
+    mel = batch_log_mel(samples, 0, COLUMNS_PER_TICK * (ticks - 1) + MEL_WINDOW - before)
+    return functional.pad(mel, (0, 0, before, 0), value=COMPACT_MEL.silence)
 
 
 @torch.inference_mode()

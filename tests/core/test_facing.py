@@ -1,0 +1,222 @@
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+import torch
+
+from core.compact import Compact, CompactSyncNet
+from core.facing import Faces
+from core.geometry import Box
+from core.lipsync import Crop, FaceEmbeddings
+from core.tracking import TrackedFace
+from core.training.augmentation import plain_crops
+from core.training.evaluation import embed_clip
+from core.vision import Sighting
+
+MEMORY = 128
+TICKS = 60
+
+
+@pytest.fixture(scope="module")
+def network() -> CompactSyncNet:
+    torch.manual_seed(0)
+    return CompactSyncNet().eval()
+
+
+@pytest.fixture(scope="module")
+def model(network: CompactSyncNet) -> Compact:
+    copy = CompactSyncNet()
+    copy.load_state_dict(network.state_dict())
+    return Compact(copy, torch.device("cpu"))
+
+
+def stored_crops(seed: int) -> np.ndarray:
+    """A blurred pattern that moves: uint8 [TICKS, 96, 96]."""
+    rng = np.random.default_rng(seed)
+    coarse = torch.from_numpy(rng.uniform(0, 255, (1, 1, TICKS // 5, 8, 8)))
+    fine = torch.nn.functional.interpolate(coarse, (TICKS, 96, 96), mode="trilinear")
+    return fine[0, 0].numpy().astype(np.uint8)
+
+
+def as_engine_crops(stored: np.ndarray) -> np.ndarray:
+    return plain_crops(torch.from_numpy(stored)[None])[0].round().to(torch.uint8).numpy()
+
+
+CROPS = as_engine_crops(stored_crops(1))
+
+
+class StandIn(Compact):
+    """Costs nothing."""
+
+    def __init__(self) -> None:
+        pass
+
+    def encode_frames(self, stacks: npt.NDArray[np.uint8]) -> torch.Tensor:
+        return torch.zeros(len(stacks), 4)
+
+    def embed_faces(self, windows: torch.Tensor) -> FaceEmbeddings:
+        return FaceEmbeddings(torch.ones(len(windows), 2), None)
+
+
+def sighting(tick: int, crops: dict[int, Crop]) -> Sighting:
+    faces = tuple(TrackedFace(i, Box(tick, i, 10, 10), np.zeros((6, 2)), 0.9) for i in crops)
+    return Sighting(tick, tick / 25, faces, tuple(crops.values()))
+
+
+def seen(model: Compact, ticks: Sequence[int], who: Sequence[int] = (1,)) -> Faces:
+    faces = Faces(model, MEMORY)
+    for tick in ticks:
+        faces.see(sighting(tick, dict.fromkeys(who, CROPS[tick])))
+    return faces
+
+
+def test_a_stream_gives_the_whole_clips_embeddings(network: CompactSyncNet, model: Compact) -> None:
+    stored = stored_crops(1)
+    # Crops are whole grey values in the engine: the whole-clip path gets the same ones.
+    whole = embed_clip(network, stored, np.zeros(TICKS * 640, np.float32))
+    rounding = np.abs(plain_crops(torch.from_numpy(stored)[None])[0].numpy() - CROPS).max()
+    assert rounding <= 0.5
+    faces = seen(model, range(TICKS))
+    faces.finish()
+    memory = faces.known[1]
+    assert faces.through == TICKS - 1
+    np.testing.assert_allclose(memory.vectors[:TICKS], whole.faces, atol=3e-3)
+    np.testing.assert_allclose(memory.activity[:TICKS], whole.activity, atol=3e-3)
+
+
+def test_on_the_same_grey_values_both_are_the_same(
+    network: CompactSyncNet, model: Compact, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("core.training.evaluation.plain_crops", lambda crops: crops.float())
+    whole = embed_clip(network, CROPS, np.zeros(TICKS * 640, np.float32))
+    faces = seen(model, range(TICKS))
+    faces.finish()
+    np.testing.assert_allclose(faces.known[1].vectors[:TICKS], whole.faces, atol=1e-4)
+    np.testing.assert_allclose(faces.known[1].activity[:TICKS], whole.activity, atol=1e-4)
+
+
+def test_a_face_is_embedded_four_ticks_after_it_was_seen(model: Compact) -> None:
+    faces = Faces(model, MEMORY)
+    assert faces.through < 0
+    for tick in range(10):
+        faces.see(sighting(tick, {1: CROPS[tick]}))
+        assert faces.through == tick - 4
+        assert bool(faces.known[1].vectors[: faces.through + 1].any(axis=1).all()) if tick >= 4 else True
+
+
+def test_other_faces_in_the_batch_change_nothing(model: Compact) -> None:
+    alone, together = seen(model, range(30)), seen(model, range(30), who=(7, 1, 3))
+    np.testing.assert_allclose(alone.known[1].vectors, together.known[1].vectors, atol=1e-5)
+
+
+def test_who_was_in_view_and_where_is_known_by_tick(model: Compact) -> None:
+    faces = Faces(model, MEMORY)
+    for tick in range(20):
+        faces.see(sighting(tick, {1: CROPS[tick]} | ({2: CROPS[tick]} if 5 <= tick < 12 else {})))
+    assert set(faces.at(4)) == {1}
+    assert set(faces.at(5)) == set(faces.at(11)) == {1, 2}
+    assert set(faces.at(12)) == {1}
+    assert faces.at(7)[2] == Box(7, 2, 10, 10)
+    assert faces.at(-1) == {} and faces.at(20) == {}
+
+
+def test_a_face_that_leaves_is_embedded_to_its_last_picture(network: CompactSyncNet, model: Compact) -> None:
+    faces = Faces(model, MEMORY)
+    for tick in range(MEMORY + 40):
+        there = tick < MEMORY + 20
+        faces.see(sighting(tick, {1: CROPS[tick % TICKS]} if there else {}))
+    ended = Faces(model, MEMORY)
+    for tick in range(MEMORY + 20):
+        ended.see(sighting(tick, {1: CROPS[tick % TICKS]}))
+    ended.finish()
+    last = np.arange(MEMORY, MEMORY + 20) % MEMORY
+    np.testing.assert_allclose(faces.known[1].vectors[last], ended.known[1].vectors[last], atol=1e-5)
+
+
+def test_nothing_old_shows_through_where_a_face_was_away_for_a_moment(model: Compact) -> None:
+    faces = Faces(model, 32)
+    away = range(50, 60)
+    for tick in range(75):
+        faces.see(sighting(tick, {} if tick in away else {1: CROPS[tick % TICKS]}))
+    slots = np.array(away) % 32
+    assert all(faces.at(tick) == {} for tick in away)
+    assert not faces.known[1].vectors[slots].any()
+    assert np.isnan(faces.known[1].activity[slots]).all()
+    assert faces.at(49) and faces.at(60)
+
+
+def test_a_face_that_is_back_after_a_moment_mixes_no_pictures_from_before(model: Compact) -> None:
+    back, new = Faces(model, MEMORY), Faces(model, MEMORY)
+    for tick in range(10):
+        back.see(sighting(tick, {1: CROPS[tick]}))
+    for tick in range(10, 22):
+        back.see(sighting(tick, {}))
+    for tick in range(22, 50):
+        back.see(sighting(tick, {1: CROPS[tick]}))
+        new.see(sighting(tick, {1: CROPS[tick]}))
+    np.testing.assert_allclose(back.known[1].vectors[22:46], new.known[1].vectors[22:46], atol=1e-5)
+
+
+def test_a_face_that_left_is_forgotten_after_a_second(model: Compact) -> None:
+    faces = seen(model, range(10))
+    for tick in range(10, 35):
+        faces.see(sighting(tick, {}))
+    assert 1 in faces.known
+    faces.see(sighting(35, {}))
+    assert faces.known == {}
+
+
+def test_a_face_that_is_back_after_more_than_a_second_begins_anew(model: Compact) -> None:
+    faces = seen(model, [*range(10), 50, 51])
+    assert faces.known[1].first_tick == 50
+    assert faces.at(30) == {} and set(faces.at(50)) == {1}
+
+
+def test_dropped_ticks_are_filled_with_the_picture_before(model: Compact) -> None:
+    dropped = seen(model, [tick for tick in range(40) if tick % 4 != 3])
+    held = Faces(model, MEMORY)
+    for tick in range(39):
+        held.see(sighting(tick, {1: CROPS[tick - (tick % 4 == 3)]}))
+    assert dropped.through == held.through
+    np.testing.assert_allclose(dropped.known[1].vectors, held.known[1].vectors, atol=1e-5)
+    assert set(dropped.at(3)) == {1}
+
+
+def test_a_newcomer_is_not_filled_in_before_it_came(model: Compact) -> None:
+    faces = seen(model, range(5))
+    faces.see(sighting(8, {1: CROPS[8], 2: CROPS[8]}))
+    assert set(faces.at(6)) == {1} and set(faces.at(8)) == {1, 2}
+
+
+def test_a_session_may_begin_late_and_be_empty(model: Compact) -> None:
+    faces = Faces(model, MEMORY)
+    faces.finish()
+    assert faces.at(0) == {}
+    late = Faces(model, MEMORY)
+    late.see(sighting(100_000, {}))
+    late.see(sighting(100_001, {1: CROPS[0]}))
+    late.finish()
+    assert set(late.at(100_001)) == {1} and late.known[1].vectors[100_001 % MEMORY].any()
+
+
+def test_memory_does_not_grow_with_time() -> None:
+    faces = Faces(StandIn(), MEMORY)
+
+    def size() -> int:
+        return sum(
+            sys.getsizeof(part)
+            for m in faces.known.values()
+            for part in (m.crops, m.features, m.vectors, m.activity, m.boxes)
+        )
+
+    for tick in range(200):
+        faces.see(sighting(tick, {1: CROPS[0], 2 + tick // 50: CROPS[0]}))
+    before, people = size(), len(faces.known)
+    for tick in range(200, 3000):
+        faces.see(sighting(tick, {1: CROPS[0], 2 + tick // 50: CROPS[0]}))
+        assert len(faces.known) <= 3
+    assert people <= 3 and size() <= 1.5 * before
