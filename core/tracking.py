@@ -145,22 +145,27 @@ class Tracker:
 
     def _revive_or_begin(self, time: float, detection: Detection, signature: Signature) -> None:
         s = self._settings
-        for track in self._tracks:
-            away = float(np.hypot(*np.subtract(detection.box.centre, track.box.centre))) / max(track.box.width, 1.0)
-            if (
-                track.missing_since is not None
-                and away <= s.revive_distance
-                and _likeness(track.signature, signature) >= s.revive_likeness
-            ):
-                track.box, track.keypoints, track.velocity = detection.box, detection.keypoints, np.zeros(2)
-                track.score, track.seen_at, track.missing_since = detection.score, time, None
-                return
+        # The nearest: neighbours before one wall look alike.
+        if lost := min(self._lost_like(detection, signature), key=lambda t: _widths_away(t, detection), default=None):
+            lost.box, lost.keypoints, lost.velocity = detection.box, detection.keypoints, np.zeros(2)
+            lost.score, lost.seen_at, lost.missing_since = detection.score, time, None
+            return
         if detection.score < s.min_new_score:
             return
         self._tracks.append(
             _Track(self._next_id, detection.box, detection.keypoints, detection.score, signature, seen_at=time)
         )
         self._next_id += 1
+
+    def _lost_like(self, detection: Detection, signature: Signature) -> list[_Track]:
+        s = self._settings
+        return [
+            t
+            for t in self._tracks
+            if t.missing_since is not None
+            and _widths_away(t, detection) <= s.revive_distance
+            and _likeness(t.signature, signature) >= s.revive_likeness
+        ]
 
     def _shown(self, time: float) -> list[_Track]:
         coast = self._settings.coast_seconds
@@ -174,6 +179,10 @@ class Tracker:
         seconds = min(time - track.seen_at, self._settings.prediction_seconds)
         x, y = track.velocity * seconds
         return Box(track.box.x + x, track.box.y + y, track.box.width, track.box.height)
+
+
+def _widths_away(track: _Track, detection: Detection) -> float:
+    return float(np.hypot(*np.subtract(detection.box.centre, track.box.centre))) / max(track.box.width, 1.0)
 
 
 def _corner(box: Box) -> tuple[float, float, float, float]:
