@@ -1,0 +1,80 @@
+"""``python -m tests.benchmarks``: what everything costs, as a table and as JSON. Sections by name, all by default."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import stream  # noqa: F401  # first: it settles the order in which OpenCV and PyAV are loaded
+from core.errors import InputError
+from core.lipsync import choose_device
+from stream.model_files import BLAZEFACE_SHORT, fetch
+from tests.benchmarks.engine import SECTIONS, RunFailedError, whole_engine
+from tests.benchmarks.gpu import gpu
+from tests.benchmarks.measure import Row, header, line, write_json
+from tests.benchmarks.scene import MODELS
+from tests.benchmarks.stages import model_stages, picture_stages, whole_tick
+
+FACES = (1, 2, 4, 8, 16, 25)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Measure, print, write; gives the exit status."""
+    given = _parser().parse_args(arguments)
+    rows = []
+    print(header())
+    try:
+        for row in _measured(given):
+            rows.append(row)
+            print(line(row), flush=True)
+    except (InputError, RunFailedError) as error:
+        print(error, file=sys.stderr)
+        return 2
+    finally:
+        if given.json:
+            write_json(given.json, rows)
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description=__doc__)
+    parser.add_argument("sections", nargs="*", metavar="SECTION", help=f"stages, gpu, {', '.join(SECTIONS)}")
+    parser.add_argument("--model", choices=MODELS, action="append", help="default: both for stages, else compact")
+    parser.add_argument("--faces", type=int, nargs="+", help="default: 1 to 25 for stages, else as each is judged")
+    parser.add_argument("--device", default="cpu", help="for stages and gpu: cpu, cuda or mps")
+    parser.add_argument("--rounds", type=int, default=30, help="of stages and gpu")
+    parser.add_argument("--seconds", type=float, default=30.0, help="of each whole run")
+    parser.add_argument("--json", type=Path, metavar="FILE")
+    return parser
+
+
+def _measured(given: argparse.Namespace) -> Iterator[Row]:
+    device = choose_device(given.device)
+    everything = ["stages", *(["gpu"] if device.type == "cuda" else []), *SECTIONS]
+    for section in given.sections or everything:
+        if section == "stages":
+            yield from _stages(given)
+        elif section == "gpu":
+            if device.type != "cuda":
+                raise InputError("gpu: measured with --device cuda only")
+            yield from gpu(device, given.rounds)
+        elif section in SECTIONS:
+            for name in given.model or MODELS[:1]:
+                yield from whole_engine(section, name, tuple(given.faces or ()), given.seconds)
+        else:
+            raise InputError(f"{section}: choose from {', '.join(['stages', 'gpu', *SECTIONS])}")
+
+
+def _stages(given: argparse.Namespace) -> Iterator[Row]:
+    device, detector_file = choose_device(given.device), fetch(BLAZEFACE_SHORT)
+    for people in given.faces or FACES:
+        yield from picture_stages(people, detector_file, given.rounds)
+        for name in given.model or MODELS:
+            yield from model_stages(name, people, device, given.rounds)
+            yield from whole_tick(name, people, device, detector_file, given.rounds)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

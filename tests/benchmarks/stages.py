@@ -1,0 +1,255 @@
+"""What each stage of one tick costs, for a model and a number of faces, beside the plain way where there is one."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import replace
+from itertools import count
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+
+from core.detection import FaceDetector, region_around, search_tiles
+from core.facing import Faces
+from core.lipsync import LipSyncModel
+from core.logmel import StreamingLogMel, log_mel
+from core.scorer import Scorer
+from core.settings import TurnSettings
+from core.snapshot import FaceScore, Lag, Snapshot, State
+from core.timebase import TICK_RATE
+from core.tracking import Tracker
+from core.turns import Turns
+from core.vision import Vision, VisionSettings
+from core.voice import VoiceActivity
+from stream.models import COMPACT, share_cores
+from stream.overlay import OverlayInfo, draw_overlay
+from stream.sources.files import FileReader
+from stream.sources.quiet import quiet_libraries
+from tests.benchmarks.baseline import PlainExpert, PlainTick
+from tests.benchmarks.measure import Case, Row, against, spread, take_turns
+from tests.benchmarks.scene import Scene, model, plain_expert, scene, write_clip
+
+SETTLED_TICKS = 60
+"""After so many ticks every memory is full and every face is known."""
+
+CLIP_SECONDS = 2.0
+
+PLAIN = " plain"
+"""Ends the name of a stage's baseline."""
+
+
+def picture_stages(people: int, detector_file: Path, rounds: int) -> list[Row]:
+    """Everything that no lip-sync model has a part in."""
+    share_cores(torch.device("cpu"), small_model=True)
+    shown = scene(people)
+    with tempfile.TemporaryDirectory() as folder, quiet_libraries():
+        clip = write_clip(Path(folder), people, CLIP_SECONDS, TICK_RATE)
+        with closing(FaceDetector(detector_file)) as detector:
+            cases = {
+                "decode": _decode(clip),
+                "decode" + PLAIN: _decode_with_opencv(clip),
+                "detect": _detect(shown, detector),
+                "detect" + PLAIN: _detect_everywhere(shown, detector),
+                "track": _track(shown),
+                "detect, track, crop": _vision(shown, detector),
+                "draw": _draw(shown),
+            }
+            timed = take_turns({name: Case(call) for name, call in cases.items()}, rounds)
+    return _rows("", people, timed)
+
+
+def model_stages(name: str, people: int, device: torch.device, rounds: int) -> list[Row]:
+    """What a model's side of a tick costs; the plain way is the expert's, whichever model stands against it."""
+    share_cores(device, small_model=name == COMPACT)
+    threads = torch.get_num_threads()
+    shown, used = scene(people), model(name, device)
+    plain = PlainTick(PlainExpert(plain_expert(), device), shown.sighting(0, model("expert", device)).crops)
+    cases = {
+        "crop": Case(_crop(shown, used)),
+        "mel": Case(_mel(shown, used)),
+        "mel" + PLAIN: Case(_mel_again(shown, used)),
+        "voice activity": Case(_voice(shown)),
+        "encode": Case(_encode(shown, used)),
+        "encode" + PLAIN: Case(plain),
+        "lag, evidence, turns": _advance(shown, used),
+        "turns": Case(_turns(shown)),
+        "scored tick": Case(_tick(shown, used)),
+    }
+    # The original leaves torch all cores.
+    plain_threads = os.cpu_count() or 1
+    for stage, case in cases.items():
+        cases[stage] = replace(case, threads=plain_threads if stage.endswith(PLAIN) else threads)
+    timed = take_turns(cases, rounds)
+    timed["scored tick" + PLAIN] = timed["encode" + PLAIN]
+    return _rows(name, people, timed)
+
+
+def whole_tick(name: str, people: int, device: torch.device, detector_file: Path, rounds: int) -> list[Row]:
+    """Vision and scoring of one tick in one thread: what is left of its 40 ms is for capture, drawing and outputs."""
+    share_cores(device, small_model=name == COMPACT)
+    threads, shown, used = torch.get_num_threads(), scene(people), model(name, device)
+    with quiet_libraries(), closing(FaceDetector(detector_file)) as detector:
+        vision = Vision(detector, lambda image, face: used.crop(image, face.box, face.keypoints))
+        scorer = Scorer(used)
+        found = 0
+
+        def tick(index: int) -> None:
+            nonlocal found
+            sighting = vision.process(index, index / TICK_RATE, shown.image(index))
+            found = len(sighting.faces)
+            scorer.see(sighting)
+            scorer.hear(shown.heard(index))
+            scorer.advance()
+
+        timed = take_turns({"whole tick": Case(_settled(tick), threads)}, rounds)["whole tick"]
+    times_real = [1000 / TICK_RATE / milliseconds for milliseconds in timed]
+    note = f"{spread(times_real).median:.1f} × real time, {found} faces found"
+    return [Row("stages", "whole tick", name, people, spread(timed), "ms", note=note)]
+
+
+def _rows(name: str, people: int, timed: dict[str, list[float]]) -> list[Row]:
+    rows = []
+    for stage, ours in timed.items():
+        if not stage.endswith(PLAIN):
+            plain = timed.get(stage + PLAIN)
+            baseline, ratio = (spread(plain), against(ours, plain)) if plain else (None, None)
+            rows.append(Row("stages", stage, name, people, spread(ours), "ms", baseline, ratio))
+    return rows
+
+
+def _settled(step: Callable[[int], object]) -> Callable[[], object]:
+    """``step``, called with one tick after the other, once it has seen the first ``SETTLED_TICKS``."""
+    ticks = count()
+    for _ in range(SETTLED_TICKS):
+        step(next(ticks))
+    return lambda: step(next(ticks))
+
+
+def _decode(clip: Path) -> Callable[[], object]:
+    def pictures() -> Iterator[object]:
+        while True:
+            with closing(FileReader(clip, audio=False)) as reader:
+                yield from reader
+
+    return pictures().__next__
+
+
+def _decode_with_opencv(clip: Path) -> Callable[[], object]:
+    reader = cv2.VideoCapture(str(clip))
+
+    def picture() -> None:
+        if not reader.read()[0]:
+            reader.set(cv2.CAP_PROP_POS_FRAMES, 0)
+            reader.read()
+
+    return picture
+
+
+def _detect(shown: Scene, detector: FaceDetector) -> Callable[[], object]:
+    """As often as ``Vision`` looks while people sit still."""
+    s, (height, width) = VisionSettings(), shown.images[0].shape[:2]
+    tiles = search_tiles(width, height)
+    passes = min(s.follow_passes, -(-len(shown.faces) // s.follow_still_ticks))
+
+    def look(tick: int) -> None:
+        image = shown.image(tick)
+        for turn in range(tick * passes, (tick + 1) * passes):
+            box = shown.faces[turn % len(shown.faces)].box
+            detector.detect(image, region_around(box, s.follow_field, width, height))
+        for turn in range(tick * s.search_tiles, (tick + 1) * s.search_tiles):
+            detector.detect(image, tiles[turn % len(tiles)])
+
+    return _settled(look)
+
+
+def _detect_everywhere(shown: Scene, detector: FaceDetector) -> Callable[[], object]:
+    """All of every picture, anew: what it takes to find the same faces without following them."""
+    tiles = search_tiles(shown.images[0].shape[1], shown.images[0].shape[0])
+    return lambda: [detector.detect(shown.images[0], tile) for tile in tiles]
+
+
+def _track(shown: Scene) -> Callable[[], object]:
+    tracker, everybody = Tracker(), {face.id for face in shown.faces}
+
+    def update(tick: int) -> None:
+        tracker.predictions(tick / TICK_RATE)
+        tracker.update(tick / TICK_RATE, shown.image(tick), shown.detections(tick), everybody)
+
+    return _settled(update)
+
+
+def _vision(shown: Scene, detector: FaceDetector) -> Callable[[], object]:
+    used = model(COMPACT, torch.device("cpu"))
+    vision = Vision(detector, lambda image, face: used.crop(image, face.box, face.keypoints))
+    return _settled(lambda tick: vision.process(tick, tick / TICK_RATE, shown.image(tick)))
+
+
+def _draw(shown: Scene) -> Callable[[], object]:
+    faces = tuple(FaceScore(face.id, face.box, 0.5, face.id == 1) for face in shown.faces)
+    snapshot = Snapshot(0, 0.0, 0.9, faces, State.SPEAKING, 1, Lag(40.0, 0.9))
+    return lambda: draw_overlay(shown.images[0], snapshot, OverlayInfo(latency_ms=30.0))
+
+
+def _crop(shown: Scene, used: LipSyncModel) -> Callable[[], object]:
+    return lambda: shown.sighting(0, used)
+
+
+def _mel(shown: Scene, used: LipSyncModel) -> Callable[[], object]:
+    stream = StreamingLogMel(used.mel)
+    return _settled(lambda tick: stream.push(shown.heard(tick).samples))
+
+
+def _mel_again(shown: Scene, used: LipSyncModel) -> Callable[[], object]:
+    """The window's columns anew for every face."""
+    sound = shown.sound[: used.mel_window * used.mel.hop]
+    return lambda: [log_mel(sound, used.mel) for _ in shown.faces]
+
+
+def _voice(shown: Scene) -> Callable[[], object]:
+    voice = VoiceActivity()
+    return _settled(lambda tick: voice.push(shown.heard(tick).samples))
+
+
+def _encode(shown: Scene, used: LipSyncModel) -> Callable[[], object]:
+    """Crops and mel to embeddings, the faces' windows kept up."""
+    faces, sighting = Faces(used, 2 * SETTLED_TICKS), shown.sighting(0, used)
+    mel = np.full((1, used.mel_window, used.mel.mels), used.mel.silence, np.float32)
+
+    def encode(tick: int) -> None:
+        faces.see(replace(sighting, tick=tick))
+        used.embed_audio(mel)
+
+    return _settled(encode)
+
+
+def _advance(shown: Scene, used: LipSyncModel) -> Case:
+    """Lags, evidence and turns, once a tick's pictures and sound are there."""
+    scorer, sighting = Scorer(used), shown.sighting(0, used)
+
+    def take(tick: int) -> None:
+        scorer.see(replace(sighting, tick=tick))
+        scorer.hear(shown.heard(tick))
+
+    return Case(scorer.advance, before=_settled(take))
+
+
+def _turns(shown: Scene) -> Callable[[], object]:
+    turns = Turns(TurnSettings())
+    likely = {face.id: 0.9 if face.id == 1 else 0.1 for face in shown.faces}
+    return _settled(lambda tick: turns.update(tick / TICK_RATE, 0.9, likely))
+
+
+def _tick(shown: Scene, used: LipSyncModel) -> Callable[[], object]:
+    scorer, sighting = Scorer(used), shown.sighting(0, used)
+
+    def score(tick: int) -> None:
+        scorer.see(replace(sighting, tick=tick))
+        scorer.hear(shown.heard(tick))
+        scorer.advance()
+
+    return _settled(score)

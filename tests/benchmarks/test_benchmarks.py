@@ -1,0 +1,78 @@
+"""That the measuring works; what it measures is no test's business."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+from tests.benchmarks import engine
+from tests.benchmarks.__main__ import main
+from tests.benchmarks.baseline import PlainExpert
+from tests.benchmarks.measure import Case, Row, against, exactly, line, spread, take_turns, write_json
+from tests.benchmarks.scene import model, plain_expert, scene
+from tests.benchmarks.stages import model_stages
+
+CPU = torch.device("cpu")
+
+
+def test_cases_take_turns_and_begin_by_turns() -> None:
+    calls: list[str] = []
+
+    def called(name: str) -> Callable[[], object]:
+        return lambda: calls.append(name)
+
+    times = take_turns({"a": Case(called("a")), "b": Case(called("b"))}, rounds=2)
+
+    assert calls[-4:] == ["a", "b", "b", "a"]
+    assert {name: len(each) for name, each in times.items()} == {"a": 2, "b": 2}
+
+
+def test_what_a_case_needs_first_is_not_timed_but_done() -> None:
+    done: list[str] = []
+    take_turns({"a": Case(lambda: done.append("call"), before=lambda: done.append("before"))}, rounds=1)
+    assert done[-2:] == ["before", "call"]
+
+
+def test_ratios_are_of_the_same_round() -> None:
+    """A machine that is twice as slow in one round changes no ratio."""
+    assert against([1.0, 2.0, 1.0], [5.0, 10.0, 5.0]) == exactly(5.0)
+
+
+def test_a_row_is_one_line_and_one_json_object(tmp_path: Path) -> None:
+    row = Row("stages", "encode", "expert", 8, spread([1.0, 2.0, 3.0]), "ms", exactly(10.0), exactly(5.0), "note")
+    write_json(tmp_path / "rows.json", [row])
+    written = json.loads((tmp_path / "rows.json").read_text())["rows"][0]
+    assert (written["value"]["median"], written["ratio"]["median"], written["faces"]) == (2.0, 5.0, 8)
+    assert "encode" in line(row) and "5.0×" in line(row) and "\n" not in line(row)
+
+
+@pytest.mark.parametrize("name", ["compact", "expert"])
+def test_every_stage_of_a_model_is_timed_and_set_against_the_plain_way(name: str) -> None:
+    rows = {row.measure: row for row in model_stages(name, 2, CPU, rounds=1)}
+    assert {"crop", "mel", "voice activity", "encode", "lag, evidence, turns", "turns", "scored tick"} == set(rows)
+    assert all(row.value.median > 0 for row in rows.values())
+    assert rows["scored tick"].ratio is not None and rows["scored tick"].baseline is not None
+
+
+def test_the_plain_way_gives_the_engines_cosine() -> None:
+    """Otherwise it would be a baseline of something else."""
+    expert = model("expert", CPU)
+    crop = scene(1).sighting(0, expert).crops[0]
+    mel = torch.linspace(-4, 4, 16 * 80).reshape(16, 80).numpy()
+    faces = expert.embed_faces(torch.from_numpy(crop)[None, None].expand(1, 5, *crop.shape))
+    cosine = float((faces.vectors @ expert.embed_audio(mel[None]).T)[0, 0])
+    assert PlainExpert(plain_expert(), CPU).score([crop] * 5, mel) == pytest.approx(cosine, abs=1e-2)
+
+
+def test_a_run_that_fails_says_why() -> None:
+    with pytest.raises(engine.RunFailedError, match="no such file"):
+        engine.watch(["--video", "nowhere.mp4", "--audio", "none"])
+
+
+def test_an_unknown_section_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["warp"]) == 2
+    assert "choose from" in capsys.readouterr().err
