@@ -84,7 +84,7 @@ class TurnSettings:
     belief_seconds: float = 1.0
     offscreen_below: float = 0.2
     onscreen_from: float = 0.3
-    """The likeliest face's probability is averaged over ``belief_seconds``, from ``first_belief`` at the start of speech.
+    """The likeliest face's probability is averaged over ``belief_seconds``, from ``first_belief`` where speech begins.
     Below ``offscreen_below`` the voice comes from out of view, until the average is ``onscreen_from`` again.
     """
 
