@@ -69,7 +69,8 @@ def test_everybody_is_found_at_once_and_kept(detector: FaceDetector, people: int
     demo = Demo(DemoSettings(people=people, seed=3))
     vision = Vision(detector, small_crop)
     ids: dict[int, set[int]] = {tile: set() for tile in range(people)}
-    found_by, kept = {}, []
+    found_by: dict[int | None, int] = {}
+    kept = []
     for tick in range(ticks):
         sighting = vision.process(tick, tick / 25, demo.frame(tick))
         tiles = [tile_of(face, demo.tiles) for face in sighting.faces]

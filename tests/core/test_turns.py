@@ -1,0 +1,185 @@
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import pytest
+
+from core.settings import TurnSettings
+from core.snapshot import State
+from core.turns import Turn, Turns
+
+TICK = 0.04
+S = TurnSettings()
+SURE, UNSURE, NOT = 0.9, 0.5 * (S.on + S.also_off), 0.001
+
+
+class Talk:
+    """Turns, tick by tick."""
+
+    def __init__(self) -> None:
+        self.turns = Turns(S)
+        self.tick = 0
+
+    def step(self, speech: float, people: Mapping[int, float]) -> Turn:
+        turn = self.turns.update(self.tick * TICK, speech, people)
+        self.tick += 1
+        return turn
+
+    def go_on(self, seconds: float, speech: float, people: Mapping[int, float]) -> list[Turn]:
+        return [self.step(speech, people) for _ in range(round(seconds / TICK))]
+
+
+def primaries(turns: list[Turn]) -> list[int | None]:
+    return [turn.primary for turn in turns]
+
+
+def changes(turns: list[Turn]) -> int:
+    who = primaries(turns)
+    return sum(a != b for a, b in zip(who, who[1:], strict=False))
+
+
+def test_in_silence_nobody_speaks_whatever_the_lips_do() -> None:
+    for turn in Talk().go_on(3, 0.1, {1: SURE, 2: SURE}):
+        assert turn == Turn(State.SILENCE, None, frozenset())
+
+
+def test_a_turn_begins_soon_but_not_with_a_single_tick() -> None:
+    talk = Talk()
+    talk.go_on(1, 0.0, {1: NOT})
+    turns = talk.go_on(1, 0.9, {1: SURE, 2: NOT})
+    begun = primaries(turns).index(1)
+    assert 0 < begun * TICK <= S.begin_seconds + TICK
+    assert all(turn == Turn(State.SPEAKING, 1, frozenset({1})) for turn in turns[begun:])
+
+
+def test_a_click_is_no_turn() -> None:
+    talk = Talk()
+    for k in range(100):
+        turn = talk.step(0.9 if k % 50 == 49 else 0.0, {1: SURE if k % 50 == 49 else NOT})
+        assert turn.primary is None
+
+
+def test_speech_must_be_clear_to_begin_and_may_be_less_so_to_go_on() -> None:
+    between = (S.speech_on + S.speech_off) / 2
+    talk = Talk()
+    assert all(turn.state is State.SILENCE for turn in talk.go_on(1, between, {1: SURE}))
+    talk.go_on(1, 0.9, {1: SURE})
+    assert all(turn.primary == 1 for turn in talk.go_on(2, between, {1: SURE}))
+
+
+def test_a_short_pause_is_no_silence_and_a_long_one_is() -> None:
+    talk = Talk()
+    talk.go_on(1, 0.9, {1: SURE})
+    pause = talk.go_on(S.hold_seconds + 1, 0.0, {1: SURE})
+    held = sum(turn.state is State.SPEAKING for turn in pause) * TICK
+    assert held == pytest.approx(S.hold_seconds, abs=TICK)
+    assert pause[-1] == Turn(State.SILENCE, None, frozenset())
+
+
+def test_a_challenger_takes_over_after_a_moment() -> None:
+    talk = Talk()
+    talk.go_on(1, 0.9, {1: SURE, 2: NOT})
+    turns = talk.go_on(1, 0.9, {1: NOT, 2: SURE})
+    taken = primaries(turns).index(2)
+    assert 0 < taken * TICK <= S.switch_seconds + TICK
+    assert set(primaries(turns[:taken])) == {1} and set(primaries(turns[taken:])) == {2}
+
+
+def test_a_challenger_must_be_clearly_more_likely() -> None:
+    odds = SURE / (1 - SURE) * (S.challenger_odds - 0.1)
+    talk = Talk()
+    talk.go_on(1, 0.9, {1: SURE, 2: NOT})
+    assert set(primaries(talk.go_on(2, 0.9, {1: SURE, 2: odds / (1 + odds)}))) == {1}
+
+
+@pytest.mark.parametrize("ticks", [1, 2])
+def test_noise_that_alternates_does_not_flicker(ticks: int) -> None:
+    talk = Talk()
+    talk.go_on(1, 0.9, {1: SURE, 2: NOT})
+    turns = []
+    for k in range(200):
+        first = k // ticks % 2 == 0
+        turns.append(talk.step(0.9, {1: 0.6 if first else 0.4, 2: 0.4 if first else 0.6}))
+    assert changes(turns) <= (0 if ticks * TICK < S.switch_seconds else 1)
+
+
+def test_rough_probabilities_do_not_flicker() -> None:
+    rng = np.random.default_rng(0)
+    talk = Talk()
+    turns = [talk.step(0.9, {1: rng.uniform(0.6, 0.95), 2: rng.uniform(0.05, 0.5)}) for _ in range(500)]
+    assert changes(turns[5:]) == 0
+
+
+def test_speech_that_fits_nobody_comes_from_out_of_view() -> None:
+    talk = Talk()
+    turns = talk.go_on(3, 0.9, {1: NOT, 2: NOT})
+    states = [turn.state for turn in turns]
+    assert states[0] is State.SILENCE and states[-1] is State.OFFSCREEN
+    assert 0.3 <= states.index(State.OFFSCREEN) * TICK <= 1.5
+    assert {turn.primary for turn in turns} == {None}
+
+
+def test_an_empty_picture_with_speech_is_off_screen() -> None:
+    assert Talk().go_on(3, 0.9, {})[-1] == Turn(State.OFFSCREEN, None, frozenset())
+
+
+def test_somebody_in_view_who_takes_over_from_off_screen_is_named() -> None:
+    talk = Talk()
+    talk.go_on(3, 0.9, {1: NOT})
+    turns = talk.go_on(2, 0.9, {1: SURE})
+    assert turns[-1].primary == 1
+    assert primaries(turns).index(1) * TICK <= 0.7
+
+
+def test_a_voice_from_out_of_view_ends_with_silence() -> None:
+    talk = Talk()
+    talk.go_on(3, 0.9, {1: NOT})
+    assert talk.go_on(1, 0.0, {1: NOT})[-1].state is State.SILENCE
+    assert talk.step(0.9, {1: SURE}).state is not State.OFFSCREEN
+
+
+def test_two_may_speak_at_once_and_one_of_them_is_primary() -> None:
+    talk = Talk()
+    talk.go_on(1, 0.9, {1: SURE, 2: NOT, 3: NOT})
+    for turn in talk.go_on(2, 0.9, {1: 0.85, 2: 0.85, 3: NOT}):
+        assert turn == Turn(State.SPEAKING, 1, frozenset({1, 2}))
+
+
+def test_who_is_not_likely_in_earnest_does_not_speak_beside_the_primary() -> None:
+    talk = Talk()
+    talk.go_on(1, 0.9, {1: SURE, 2: NOT})
+    assert talk.go_on(1, 0.9, {1: SURE, 2: UNSURE})[-1].speaking == {1}
+
+
+def test_the_primary_is_always_one_of_those_who_speak() -> None:
+    rng = np.random.default_rng(1)
+    talk = Talk()
+    for _ in range(2000):
+        people = {int(i): float(rng.uniform() ** 2) for i in rng.choice(6, rng.integers(0, 5), replace=False)}
+        turn = talk.step(float(rng.uniform() ** 0.5), people)
+        assert (turn.primary is not None) == (turn.state is State.SPEAKING) == bool(turn.speaking)
+        assert turn.primary is None or turn.primary in turn.speaking
+
+
+def test_a_primary_who_left_the_picture_is_let_go_soon() -> None:
+    talk = Talk()
+    talk.go_on(1, 0.9, {1: SURE, 2: NOT})
+    turns = talk.go_on(2, 0.9, {2: NOT})
+    gone = primaries(turns).index(None)
+    assert gone * TICK <= S.switch_seconds + TICK
+    assert turns[-1].state is State.OFFSCREEN
+
+
+def test_when_the_primary_left_another_may_take_over() -> None:
+    talk = Talk()
+    talk.go_on(1, 0.9, {1: SURE, 2: NOT})
+    assert talk.go_on(0.4, 0.9, {2: SURE})[-1].primary == 2
+
+
+def test_after_silence_everybody_begins_alike() -> None:
+    talk = Talk()
+    talk.go_on(1, 0.9, {1: SURE, 2: NOT})
+    talk.go_on(1, 0.0, {1: NOT, 2: NOT})
+    turns = talk.go_on(0.5, 0.9, {1: 0.5, 2: 0.6})
+    assert set(primaries(turns)) == {None, 2}
