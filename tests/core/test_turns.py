@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -36,7 +37,7 @@ def primaries(turns: list[Turn]) -> list[int | None]:
 
 def changes(turns: list[Turn]) -> int:
     who = primaries(turns)
-    return sum(a != b for a, b in zip(who, who[1:], strict=False))
+    return sum(a != b for a, b in pairwise(who))
 
 
 def test_in_silence_nobody_speaks_whatever_the_lips_do() -> None:
