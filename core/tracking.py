@@ -125,9 +125,11 @@ class Tracker:
     ) -> dict[int, int]:
         """Track id → index of its detection."""
         overlap = iou_matrix([self._predicted_box(t, time) for t in shown], [d.box for d in detections])
-        alike = np.array([_likeness(t.signature, s) for t in shown for s in signatures]).reshape(overlap.shape)
         allowed = overlap >= self._settings.min_overlap
-        gain = np.where(allowed, overlap + self._settings.signature_weight * alike, 0.0)
+        gain = np.zeros_like(overlap)
+        for r, c in np.argwhere(allowed):
+            alike = _likeness(shown[r].signature, signatures[c])
+            gain[r, c] = overlap[r, c] + self._settings.signature_weight * alike
         rows, columns = linear_sum_assignment(gain, maximize=True)
         return {shown[r].id: int(c) for r, c in zip(rows, columns, strict=True) if allowed[r, c]}
 
