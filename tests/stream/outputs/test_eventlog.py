@@ -14,7 +14,10 @@ from core.errors import InputError
 from core.events import LoadEvent
 from stream.outputs.eventlog import EventLog
 
+# A process that is started in a shell's background ignores Ctrl-C, and so do its children, until they say otherwise.
 ENDLESS = """
+import signal
+signal.signal(signal.SIGINT, signal.default_int_handler)
 from core.events import LoadEvent
 from stream.outputs.eventlog import EventLog
 log = EventLog({target!r})
@@ -79,8 +82,11 @@ def test_a_reader_that_leaves_does_no_harm() -> None:
 def test_every_line_is_whole_after_ctrl_c(tmp_path: Path) -> None:
     path = tmp_path / "e.jsonl"
     with subprocess.Popen([sys.executable, "-c", ENDLESS.format(target=str(path), count=10**9)]) as run:
-        while not path.exists() or path.stat().st_size < 10_000:
-            assert run.poll() is None
-        run.send_signal(signal.SIGINT)
-        assert run.wait(timeout=20) == 0
+        try:
+            while not path.exists() or path.stat().st_size < 10_000:
+                assert run.poll() is None
+            run.send_signal(signal.SIGINT)
+            assert run.wait(timeout=20) == 0
+        finally:
+            run.kill()
     assert [line["dropped_frames"] for line in lines(path)] == list(range(len(lines(path))))

@@ -185,7 +185,10 @@ def test_a_bad_place_is_said_before_the_run(tmp_path: Path, name: str) -> None:
         Recorder(tmp_path / name, plain, sources=[str(tmp_path / "in.mp4")])
 
 
+# A process that is started in a shell's background ignores Ctrl-C, and so do its children, until they say otherwise.
 ENDLESS = """
+import signal
+signal.signal(signal.SIGINT, signal.default_int_handler)
 import sys
 from pathlib import Path
 from stream.outputs.recorder import Recorder
@@ -209,10 +212,13 @@ finally:
 def test_the_file_plays_after_ctrl_c_and_after_a_crash(tmp_path: Path, ending: signal.Signals) -> None:
     path = tmp_path / "o.mp4"
     with subprocess.Popen([sys.executable, "-c", ENDLESS, str(path)], stdout=subprocess.PIPE) as run:
-        assert run.stdout
-        assert run.stdout.readline() == b"running\n"
-        run.send_signal(ending)
-        assert run.wait(timeout=20) == (0 if ending is signal.SIGINT else -ending)
+        try:
+            assert run.stdout
+            assert run.stdout.readline() == b"running\n"
+            run.send_signal(ending)
+            assert run.wait(timeout=20) == (0 if ending is signal.SIGINT else -ending)
+        finally:
+            run.kill()
     movie = read(path)
     assert len(movie.times) >= 200
     np.testing.assert_allclose(np.diff(movie.times), 0.04, atol=1e-4)
