@@ -49,7 +49,8 @@ def display(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     pytest.importorskip("mss")
     if shutil.which("Xvfb") is None or shutil.which("xsetroot") is None:
         pytest.skip("Xvfb or xsetroot is not installed (Debian: xvfb, x11-xserver-utils)")
-    command = ["Xvfb", "-displayfd", "1", "-screen", "0", "320x240x24", "-nolisten", "tcp"]
+    # Without -noreset the server forgets what was painted whenever its last client goes.
+    command = ["Xvfb", "-displayfd", "1", "-screen", "0", "320x240x24", "-nolisten", "tcp", "-noreset"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as server:
         assert server.stdout is not None
         name = f":{server.stdout.readline().strip()}"
@@ -63,6 +64,7 @@ def test_a_change_of_the_screen_is_seen_within_two_frames(display: str) -> None:
     source, clock = ScreenSource(Region(10, 20, 160, 120)), SessionClock()
     assert source.frames is not None and not source.has_audio
     source.start(clock)
+    assert source.frames.take(5) is not None
     paint("black")
     delays = []
     for colour, level in (("white", 255), ("black", 0), ("white", 255)):
@@ -73,7 +75,7 @@ def test_a_change_of_the_screen_is_seen_within_two_frames(display: str) -> None:
         paint(colour)
         changed = clock.now()
         while (frame := source.frames.take(1)) is not None and frame.image[60, 80, 0] != level:
-            pass
+            assert clock.now() < changed + 5, f"{colour} is not seen"
         assert frame is not None and frame.image.shape == (120, 160, 3)
         assert frame.time > begun
         delays.append(clock.now() - changed)
