@@ -34,7 +34,7 @@ from tests.benchmarks.baseline import PlainExpert, PlainTick
 from tests.benchmarks.measure import Case, Row, against, spread, take_turns
 from tests.benchmarks.scene import Scene, model, plain_expert, scene, write_clip
 
-SETTLED_TICKS = 60
+SETTLED_TICKS = 20
 """After so many ticks every memory is full and every face is known."""
 
 CLIP_SECONDS = 2.0
