@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 import torch
 
-from core.detection import FaceDetector, region_around, search_tiles
+from core.detection import FaceDetector, search_tiles
 from core.facing import Faces
 from core.lipsync import LipSyncModel
 from core.logmel import StreamingLogMel, log_mel
@@ -24,7 +24,7 @@ from core.snapshot import FaceScore, Lag, Snapshot, State
 from core.timebase import TICK_RATE
 from core.tracking import Tracker
 from core.turns import Turns
-from core.vision import Vision, VisionSettings
+from core.vision import Vision
 from core.voice import VoiceActivity
 from stream.models import COMPACT, share_cores
 from stream.overlay import OverlayInfo, draw_overlay
@@ -53,8 +53,8 @@ def picture_stages(people: int, detector_file: Path, rounds: int) -> list[Row]:
             cases = {
                 "decode": _decode(clip),
                 "decode" + PLAIN: _decode_with_opencv(clip),
-                "detect": _detect(shown, detector),
-                "detect" + PLAIN: _detect_everywhere(shown, detector),
+                "detect, track": _detect(shown, detector),
+                "detect, track" + PLAIN: _detect_everywhere(shown, detector),
                 "track": _track(shown),
                 "detect, track, crop": _vision(shown, detector),
                 "draw": _draw(shown),
@@ -151,20 +151,10 @@ def _decode_with_opencv(clip: Path) -> Callable[[], object]:
 
 
 def _detect(shown: Scene, detector: FaceDetector) -> Callable[[], object]:
-    """As often as ``Vision`` looks while people sit still."""
-    s, (height, width) = VisionSettings(), shown.images[0].shape[:2]
-    tiles = search_tiles(width, height)
-    passes = min(s.follow_passes, -(-len(shown.faces) // s.follow_still_ticks))
-
-    def look(tick: int) -> None:
-        image = shown.image(tick)
-        for turn in range(tick * passes, (tick + 1) * passes):
-            box = shown.faces[turn % len(shown.faces)].box
-            detector.detect(image, region_around(box, s.follow_field, width, height))
-        for turn in range(tick * s.search_tiles, (tick + 1) * s.search_tiles):
-            detector.detect(image, tiles[turn % len(tiles)])
-
-    return _settled(look)
+    """As often as ``Vision`` looks once it knows everybody; its tracking is part of it, its crops are not."""
+    nothing = np.zeros((1, 1), np.uint8)
+    vision = Vision(detector, lambda image, face: nothing)
+    return _settled(lambda tick: vision.process(tick, tick / TICK_RATE, shown.image(tick)))
 
 
 def _detect_everywhere(shown: Scene, detector: FaceDetector) -> Callable[[], object]:
