@@ -42,9 +42,10 @@ class Shelf(BaseHTTPRequestHandler):
         self.send_response(200)
         self.send_header("Content-Length", str(max(len(content), len(CONTENT))))
         self.end_headers()
+        # Noted first: once the content is out, the test goes on at once.
+        self.server.served.append(self.path)  # type: ignore[attr-defined]
         self.wfile.write(content)
         self.close_connection = True
-        self.server.served.append(self.path)  # type: ignore[attr-defined]
 
     def log_message(self, format: str, *args: object) -> None:
         pass
