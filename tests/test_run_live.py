@@ -22,6 +22,7 @@ import torch
 
 import run_live
 from core.errors import InputError
+from tests.files import size
 from tests.stream.sources.conftest import Clip
 
 ROOT = Path(__file__).parents[1]
@@ -247,7 +248,7 @@ def test_ctrl_c_ends_within_a_second_with_whole_outputs(tmp_path: Path, pace: li
     arguments = ["--video", "demo:people=1", "--no-window", "--events", log, "--output", recording, *pace]
     with subprocess.Popen([sys.executable, ROOT / "run_live.py", *arguments], stderr=subprocess.PIPE, text=True) as run:
         deadline = time.monotonic() + 60
-        while time.monotonic() < deadline and run.poll() is None and (not log.exists() or log.stat().st_size < 4000):
+        while time.monotonic() < deadline and run.poll() is None and size(log) < 4000:
             time.sleep(0.02)
         asked = time.monotonic()
         run.send_signal(signal.SIGINT)

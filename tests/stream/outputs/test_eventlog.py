@@ -13,6 +13,7 @@ import pytest
 from core.errors import InputError
 from core.events import LoadEvent
 from stream.outputs.eventlog import EventLog
+from tests.files import size
 
 # A process that is started in a shell's background ignores Ctrl-C, and so do its children, until they say otherwise.
 ENDLESS = """
@@ -83,7 +84,7 @@ def test_every_line_is_whole_after_ctrl_c(tmp_path: Path) -> None:
     path = tmp_path / "e.jsonl"
     with subprocess.Popen([sys.executable, "-c", ENDLESS.format(target=str(path), count=10**9)]) as run:
         try:
-            while not path.exists() or path.stat().st_size < 10_000:
+            while size(path) < 10_000:
                 assert run.poll() is None
             run.send_signal(signal.SIGINT)
             assert run.wait(timeout=20) == 0
