@@ -69,11 +69,12 @@ def test_a_face_costs_one_small_frame_a_tick(network: CompactSyncNet) -> None:
     """Multiplications of the picture encoder: few enough for many faces on a laptop, and so the sound's."""
     counted = 0
 
-    def count(layer: torch.nn.Module, inputs: tuple[torch.Tensor, ...], output: torch.Tensor) -> None:
+    def count(layer: torch.nn.Conv1d, inputs: tuple[torch.Tensor, ...], output: torch.Tensor) -> None:
         nonlocal counted
         counted += output.numel() * layer.weight[0].numel()
 
-    hooks = [m.register_forward_hook(count) for m in network.modules() if hasattr(m, "weight") and m.weight.dim() > 1]
+    weighty = torch.nn.Conv1d | torch.nn.Conv2d | torch.nn.Linear
+    hooks = [m.register_forward_hook(count) for m in network.modules() if isinstance(m, weighty)]
     with torch.inference_mode():
         network.frames(torch.zeros(1, FRAME_STACK, 48, 48))
         network.embed_windows(torch.zeros(1, WIDTH, FRAME_WINDOW))
