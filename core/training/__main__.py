@@ -66,8 +66,12 @@ def _train(arguments: argparse.Namespace) -> None:
 
 
 def _evaluate(arguments: argparse.Namespace) -> None:
+    if not arguments.clips.is_dir():
+        raise InputError(f"no folder {arguments.clips}: give one that holds clips")
     arguments.cache.mkdir(parents=True, exist_ok=True)
     examples = load_examples([arguments.clips], FaceDetector(arguments.detector), arguments.cache)
+    if not examples:
+        raise InputError(f"no clip in {arguments.clips} shows a face with sound: give other clips")
     network = CompactSyncNet()
     weights, card = load_safetensors(arguments.weights)
     fill(network, {name: t.float() if t.is_floating_point() else t for name, t in weights.items()}, arguments.weights)
@@ -75,8 +79,13 @@ def _evaluate(arguments: argparse.Namespace) -> None:
 
 
 def _export(arguments: argparse.Namespace) -> None:
+    state = arguments.run / "state.pt"
+    if not state.is_file():
+        raise InputError(f"no training run in {arguments.run}: it has no state.pt")
+    if bare := next((pair for pair in arguments.card if "=" not in pair), None):
+        raise InputError(f"--card {bare}: write KEY=VALUE")
     network = CompactSyncNet()
-    network.load_state_dict(torch.load(arguments.run / "state.pt", weights_only=True)["average"])
+    network.load_state_dict(torch.load(state, weights_only=True)["average"])
     export(network, arguments.output, dict(pair.split("=", 1) for pair in arguments.card))
 
 

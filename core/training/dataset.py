@@ -12,6 +12,7 @@ import torch
 
 from core.demo.clip import talking_clip
 from core.detection import FaceDetector
+from core.errors import InputError
 from core.media import Frame, Samples
 from core.timebase import SAMPLES_PER_TICK, TICK_RATE
 from core.training.augmentation import augmented_sound
@@ -102,6 +103,9 @@ class Sampler:
     """Draws batches; the batch of a step depends on nothing but the seed and the step, so that a run can resume."""
 
     def __init__(self, examples: list[Example], talking: int, idle: int, ticks: int, seed: int) -> None:
+        """Raises InputError when there are fewer examples than a batch has talking clips."""
+        if len(examples) < talking:
+            raise InputError(f"{len(examples)} clips with a face are too few to train on: give {talking} or more")
         self._examples, self._seed = examples, seed
         self._talking, self._idle, self._ticks = talking, idle, ticks
         sources = Counter(e.source for e in examples)

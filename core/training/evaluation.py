@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -73,10 +74,15 @@ def embed_all(network: CompactSyncNet, examples: Sequence[Example]) -> list[Embe
 def whose_voice(
     clips: Sequence[EmbeddedClip], seconds: float, windows: int = 500, mouths: int = 4, seed: int = 0
 ) -> tuple[float, int]:
-    """Share of windows in which the right one of ``mouths`` moving mouths fits the voice best, and how many windows."""
+    """Share of windows in which the right one of ``mouths`` moving mouths fits the voice best, and how many windows.
+
+    NaN and none where fewer clips than ``mouths`` are long enough.
+    """
     rng = np.random.default_rng(seed)
     span = int(seconds * TICK_RATE)
     usable = [i for i, c in enumerate(clips) if len(c.faces) >= span]
+    if len(usable) < mouths:
+        return math.nan, 0
     right = 0
     for n in range(windows):
         who = usable[n % len(usable)]
@@ -93,10 +99,12 @@ def whose_voice(
 
 
 def offset_found(clips: Sequence[EmbeddedClip], seconds: float, windows: int = 500, seed: int = 0) -> tuple[float, int]:
-    """Share of windows whose best lag among ±10 frames is within one frame of none."""
+    """Share of windows whose best lag among ±10 frames is within one frame of none; NaN where all are too short."""
     rng = np.random.default_rng(seed)
     span = int(seconds * TICK_RATE)
     usable = [c for c in clips if len(c.faces) >= span + 2 * _LAGS]
+    if not usable:
+        return math.nan, 0
     found = 0
     for n in range(windows):
         clip = usable[n % len(usable)]
@@ -118,7 +126,7 @@ def frozen_similarity(network: CompactSyncNet, examples: Sequence[Example]) -> t
 
 
 def report(network: CompactSyncNet, examples: Sequence[Example]) -> dict[str, float]:
-    """The measures of a set of people, by name."""
+    """The measures of a set of people (one at least), by name."""
     clips = embed_all(network, examples)
     frozen, frozen_activity = frozen_similarity(network, examples)
     return {

@@ -71,13 +71,14 @@ class Trainer:
                 self._log({"step": self._step, "seconds": round(time.monotonic() - began, 1), **losses})
             if self._step % s.save_every == 0 or self._step == s.steps:
                 self._save()
-            if self._step % s.report_every == 0 or self._step == s.steps:
+            if self._held_out and (self._step % s.report_every == 0 or self._step == s.steps):
                 self._log({"step": self._step, "held_out": report(self.average, self._held_out)})
         return self.average
 
     def _train_step(self, batch: Batch) -> dict[str, float]:
         self.network.train()
-        generator = torch.Generator().manual_seed(self._settings.seed * 1_000_003 + self._step)
+        # Dropout draws from torch's own generator: a run that resumes must find it as an unbroken one would.
+        generator = torch.manual_seed(self._settings.seed * 1_000_003 + self._step)
         talking = len(batch.samples)
         crops = augmented_crops(batch.crops, generator)
         mel = augmented_mel(clip_mel(batch.samples, crops.shape[1]), generator)
@@ -138,6 +139,6 @@ class Trainer:
         line = json.dumps(entry)
         print(line, flush=True)
         with (self._folder / "log.jsonl").open("a") as log:
-            if self._step == 10:
+            if not log.tell():
                 log.write(json.dumps(asdict(self._settings)) + "\n")
             log.write(line + "\n")

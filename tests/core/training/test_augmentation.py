@@ -1,26 +1,103 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 import torch
 
+from core.compact import CROP
+from core.crops import mouth_crop
 from core.logmel import COMPACT_MEL, log_mel
-from core.training.augmentation import augmented_crops, augmented_mel, batch_log_mel
+from core.training.augmentation import augmented_crops, augmented_mel, augmented_sound, batch_log_mel, plain_crops
+from core.training.clips import STORED_CROP
+from tests.core.test_crops import drawn, keypoints_of
 
 
-def test_training_hears_the_log_mel_that_the_engine_hears() -> None:
-    samples = np.random.default_rng(0).normal(0, 0.05, 16_000).astype(np.float32)
-    ours = batch_log_mel(torch.from_numpy(samples)[None], -29, 120)[0].numpy()
-    np.testing.assert_allclose(ours[29:110], log_mel(samples, COMPACT_MEL)[:81], atol=1e-4)
-    np.testing.assert_array_equal(ours[:20], COMPACT_MEL.silence)
+def crops(batch: int = 6, ticks: int = 8) -> torch.Tensor:
+    coarse = torch.rand(1, batch * ticks, 6, 6, generator=torch.Generator().manual_seed(0)) * 200 + 20
+    fine = torch.nn.functional.interpolate(coarse, (96, 96), mode="bilinear")
+    return fine.view(batch, ticks, 96, 96).to(torch.uint8)
 
 
-def test_a_seed_decides_every_change() -> None:
-    crops = torch.randint(0, 256, (3, 5, 96, 96), dtype=torch.uint8, generator=torch.Generator().manual_seed(1))
-    first, second, other = (augmented_crops(crops, torch.Generator().manual_seed(seed)) for seed in (2, 2, 3))
-    assert first.shape == (3, 5, 48, 48) and torch.equal(first, second) and not torch.equal(first, other)
+def seeded(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
 
 
-def test_another_voice_stays_a_log_mel() -> None:
-    mel = torch.rand(4, 60, 40, generator=torch.Generator().manual_seed(1)) * 2 - 1
-    out = augmented_mel(mel, torch.Generator().manual_seed(2))
-    assert out.shape == mel.shape and out.abs().max() <= 1 and not torch.equal(out, mel)
+def noise(seconds: float, seed: int = 0) -> np.ndarray:
+    return (np.random.default_rng(seed).standard_normal(int(seconds * 16_000)) * 0.1).astype(np.float32)
+
+
+def test_crops_come_out_in_the_models_size_and_about_in_range() -> None:
+    out = augmented_crops(crops(), seeded())
+    assert out.shape == (6, 8, CROP.side_pixels, CROP.side_pixels) and out.dtype == torch.float32
+    assert torch.isfinite(out).all()
+    assert float(out.min()) > -200 and float(out.max()) < 600
+    assert 20 < float(out.mean()) < 235
+
+
+def test_the_same_seed_changes_crops_in_the_same_way() -> None:
+    assert torch.equal(augmented_crops(crops(), seeded(1)), augmented_crops(crops(), seeded(1)))
+    assert not torch.equal(augmented_crops(crops(), seeded(1)), augmented_crops(crops(), seeded(2)))
+
+
+def test_a_clip_stays_one_clip_its_frames_are_changed_alike() -> None:
+    still = crops()[:, :1].expand(-1, 8, -1, -1).contiguous()
+    out = augmented_crops(still, seeded())
+    within = (out[:, 1:] - out[:, :-1]).abs().mean()
+    between = (out[1:] - out[:-1]).abs().mean()
+    assert within < 0.4 * between
+
+
+def test_plain_crops_are_what_the_engine_cuts() -> None:
+    image, keypoints = drawn((320, 240), 80, 0.0), keypoints_of((320, 240), 80, 0.0)
+    stored = torch.from_numpy(mouth_crop(image, keypoints, STORED_CROP))[None, None]
+    engine = mouth_crop(image, keypoints, CROP)
+    np.testing.assert_allclose(plain_crops(stored)[0, 0], engine, atol=6)
+
+
+@pytest.mark.parametrize("first", [-29, -3, 0, 7])
+@pytest.mark.parametrize("columns", [1, 60, 150])
+def test_batches_hear_what_the_engine_hears(first: int, columns: int) -> None:
+    samples = np.stack([noise(1.0, seed) for seed in range(3)])
+    batch = batch_log_mel(torch.from_numpy(samples), first, columns)
+    assert batch.shape == (3, columns, COMPACT_MEL.mels) and batch.dtype == torch.float32
+    for k in range(3):
+        engine = log_mel(samples[k], COMPACT_MEL)
+        for column in range(max(first, 0), min(first + columns, 98)):
+            np.testing.assert_allclose(batch[k, column - first], engine[column], atol=1e-4)
+
+
+def test_outside_the_sound_lies_silence() -> None:
+    batch = batch_log_mel(torch.from_numpy(noise(0.2)[None]), -10, 60)
+    assert (batch[0, :8] == COMPACT_MEL.silence).all() and (batch[0, 33:] == COMPACT_MEL.silence).all()
+
+
+def test_mel_keeps_its_shape_and_range() -> None:
+    mel = torch.rand(16, 50, COMPACT_MEL.mels, generator=seeded()) * 2 - 1
+    out = augmented_mel(mel, seeded(1))
+    assert out.shape == mel.shape and float(out.abs().max()) <= 1
+    assert torch.equal(out, augmented_mel(mel, seeded(1)))
+    assert not torch.equal(out, augmented_mel(mel, seeded(2)))
+
+
+def test_sound_keeps_its_length_and_its_place_in_time() -> None:
+    samples = np.zeros(16_000, np.float32)
+    samples[8000:9000] = noise(1000 / 16_000)
+    for seed in range(20):
+        out = augmented_sound(samples, noise(1.0, seed + 1), np.random.default_rng(seed))
+        assert out.shape == samples.shape and out.dtype == np.float32 and np.isfinite(out).all()
+        loudness = np.convolve(out**2, np.ones(1000), "valid")
+        assert abs(int(loudness.argmax()) - 8000) <= 400
+
+
+def test_sound_comes_at_levels_of_real_microphones() -> None:
+    levels = [
+        20 * np.log10(np.sqrt(np.mean(augmented_sound(noise(0.5), noise(0.5, 1), np.random.default_rng(seed)) ** 2)))
+        for seed in range(40)
+    ]
+    assert min(levels) > -50 and max(levels) < -5 and np.ptp(levels) > 15
+
+
+def test_digital_silence_is_survived() -> None:
+    silence = np.zeros(8000, np.float32)
+    for seed in range(10):
+        assert np.isfinite(augmented_sound(silence, silence, np.random.default_rng(seed))).all()

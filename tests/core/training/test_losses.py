@@ -1,31 +1,73 @@
 from __future__ import annotations
 
+import pytest
 import torch
 from torch.nn import functional
 
-from core.training.losses import when_loss, whether_loss, whose_loss
+from core.training.losses import WINDOW_TICKS, when_loss, whether_loss, whose_loss
 
+CLIPS, SIZE, TICKS = 6, 32, 24
 SCALE = torch.tensor(10.0)
+ALL = torch.ones(CLIPS, TICKS)
 
 
-def unit(seed: int, *shape: int) -> torch.Tensor:
-    return functional.normalize(torch.randn(*shape, generator=torch.Generator().manual_seed(seed)), dim=1)
+def vectors(count: int, seed: int) -> torch.Tensor:
+    generator = torch.Generator().manual_seed(seed)
+    return functional.normalize(torch.randn(count, SIZE, TICKS, generator=generator), dim=1)
 
 
-def test_faces_that_fit_their_sound_lose_least() -> None:
-    faces, still, spoken = unit(0, 4, 16, 22), unit(1, 2, 16, 22), torch.ones(4, 22)
-    right, late, strangers = faces, faces.roll(5, dims=2), faces.roll(1, dims=0)
-    assert when_loss(faces, right, SCALE, spoken) < 0.1 < when_loss(faces, late, SCALE, spoken)
-    assert whose_loss(faces, right, still, SCALE, spoken) < 0.1 < whose_loss(faces, strangers, still, SCALE, spoken)
+SOUNDS, NOBODY = vectors(CLIPS, 0), vectors(3, 1)
 
 
-def test_where_nothing_is_said_nothing_is_learnt() -> None:
-    faces, sounds, silent = unit(0, 4, 16, 22), unit(1, 4, 16, 22), torch.zeros(4, 22)
-    assert when_loss(faces, sounds, SCALE, silent) == 0
-    assert whose_loss(faces, sounds, faces[:1], SCALE, silent) == 0
+def test_the_right_moment_costs_less_than_another() -> None:
+    matching = when_loss(SOUNDS, SOUNDS, SCALE, ALL)
+    assert matching < 0.1
+    assert when_loss(SOUNDS.roll(5, dims=2), SOUNDS, SCALE, ALL) > matching + 1
+    assert when_loss(vectors(CLIPS, 2), SOUNDS, SCALE, ALL) > matching + 1
 
 
-def test_only_known_mouths_count() -> None:
-    logits, speaking = torch.tensor([[9.0, -9.0, 9.0]]), torch.tensor([[1.0, 0.0, 0.0]])
-    assert whether_loss(logits, speaking, torch.tensor([[1.0, 1.0, 0.0]])) < 0.01
-    assert whether_loss(logits, speaking, torch.ones(1, 3)) > 1
+def test_the_moment_beside_the_right_one_is_no_negative() -> None:
+    slow = SOUNDS.clone()
+    slow[..., 1::2] = slow[..., ::2]  # neighbours are equal, two by two
+    assert when_loss(slow, slow, SCALE, ALL) < 0.1
+
+
+def test_the_right_voice_costs_less_than_another() -> None:
+    matching = whose_loss(SOUNDS, SOUNDS, NOBODY, SCALE, ALL)
+    assert matching < 0.1
+    assert whose_loss(SOUNDS.roll(1, dims=0), SOUNDS, NOBODY, SCALE, ALL) > matching + 1
+
+
+def test_a_frozen_face_that_fits_a_voice_costs() -> None:
+    clear = whose_loss(SOUNDS, SOUNDS, NOBODY, SCALE, ALL)
+    assert whose_loss(SOUNDS, SOUNDS, SOUNDS[:3].clone(), SCALE, ALL) > clear + 0.1
+
+
+@pytest.mark.parametrize("loss", ["when", "whose"])
+def test_moments_without_speech_do_not_count(loss: str) -> None:
+    def of(faces: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+        if loss == "when":
+            return when_loss(faces, SOUNDS, SCALE, weight)
+        return whose_loss(faces, SOUNDS, NOBODY, SCALE, weight)
+
+    assert of(vectors(CLIPS, 3), torch.zeros(CLIPS, TICKS)) == 0
+    # The second half of the ticks is silent; windows that reach into the first still count.
+    spoken = (torch.arange(TICKS) < WINDOW_TICKS).float().expand(CLIPS, -1)
+    half = SOUNDS.clone()
+    half[0, :, WINDOW_TICKS:] = 0
+    assert of(half, spoken) < 0.5
+
+
+def test_a_mouth_that_is_told_rightly_costs_less() -> None:
+    speaking = (torch.arange(TICKS) % 2).float().expand(CLIPS, -1)
+    right = whether_loss(6 * speaking - 3, speaking, ALL)
+    assert right < 0.1 < 1 < whether_loss(3 - 6 * speaking, speaking, ALL)
+
+
+def test_what_is_not_known_does_not_count() -> None:
+    known = torch.zeros(CLIPS, TICKS)
+    known[:, 0] = 1
+    logits = torch.full((CLIPS, TICKS), 50.0)
+    logits[:, 0] = -50
+    assert whether_loss(logits, torch.zeros(CLIPS, TICKS), known) < 1e-6
+    assert whether_loss(logits, torch.zeros(CLIPS, TICKS), torch.zeros(CLIPS, TICKS)) == 0

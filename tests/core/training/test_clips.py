@@ -1,0 +1,47 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from core.demo import talking_clip
+from core.detection import FaceDetector
+from core.media import Frame
+from core.training.clips import cached_face, face_in
+from tests.core.blazeface import blazeface
+
+
+@pytest.fixture(scope="module")
+def detector() -> Iterator[FaceDetector]:
+    detector = FaceDetector(blazeface())
+    yield detector
+    detector.close()
+
+
+def test_a_talking_face_comes_with_the_sound_of_the_same_moments(detector: FaceDetector) -> None:
+    images, samples = talking_clip(1, 2.0)
+    frames = [Frame(1.0 + k / 25, image) for k, image in enumerate(images)]
+    before = np.zeros(16_000, np.float32)
+    face = face_in("someone", frames, np.concatenate([before, samples]), detector)
+    assert face is not None and face.name == "someone"
+    assert face.crops.shape == (50, 96, 96) and face.crops.dtype == np.uint8
+    np.testing.assert_array_equal(face.samples, samples)
+
+
+@pytest.mark.parametrize("seconds", [0.4, 0.0])
+def test_too_short_a_sight_is_no_example(detector: FaceDetector, seconds: float) -> None:
+    images, samples = talking_clip(1, 0.4)
+    frames = [Frame(k / 25, image) for k, image in enumerate(images[: round(seconds * 25)])]
+    assert face_in("someone", frames, samples, detector) is None
+
+
+def test_a_broken_clip_is_no_example_and_is_not_tried_again(
+    detector: FaceDetector, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clip = tmp_path / "clip.mp4"
+    clip.write_bytes(b"no video" * 100)
+    assert cached_face(clip, detector, tmp_path) is None
+    monkeypatch.setattr("core.training.clips.read_frames", lambda path: pytest.fail("read again"))
+    assert cached_face(clip, detector, tmp_path) is None

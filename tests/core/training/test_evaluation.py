@@ -1,0 +1,91 @@
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from core.compact import CompactSyncNet
+from core.training.evaluation import (
+    EmbeddedClip,
+    embed_all,
+    embed_clip,
+    offset_found,
+    padded_features,
+    report,
+    stacked,
+    whose_voice,
+)
+from tests.core.training.people import people
+
+
+@pytest.fixture(scope="module")
+def network() -> CompactSyncNet:
+    torch.manual_seed(0)
+    return CompactSyncNet().eval()
+
+
+def clip(seed: int, ticks: int = 100, lag: int = 0) -> EmbeddedClip:
+    """A perfect model's: the sound of each moment is the face's, ``lag`` ticks later."""
+    faces = np.random.default_rng(seed).normal(size=(ticks, 32)).astype(np.float32)
+    faces /= np.linalg.norm(faces, axis=1, keepdims=True)
+    return EmbeddedClip(faces, np.roll(faces, lag, axis=0), np.ones(ticks, np.float32))
+
+
+def unrelated(seed: int) -> EmbeddedClip:
+    return EmbeddedClip(clip(seed).faces, clip(seed + 1000).faces, np.ones(100, np.float32))
+
+
+def test_a_perfect_model_knows_whose_voice_it_is() -> None:
+    assert whose_voice([clip(k) for k in range(6)], 1.0, windows=50) == (1.0, 50)
+
+
+def test_a_model_that_knows_nothing_guesses() -> None:
+    share, _ = whose_voice([unrelated(k) for k in range(20)], 1.0, windows=400)
+    assert share == pytest.approx(0.25, abs=0.1)
+    found, _ = offset_found([unrelated(k) for k in range(20)], 1.0, windows=400)
+    assert found == pytest.approx(3 / 21, abs=0.1)
+
+
+@pytest.mark.parametrize(("lag", "share"), [(0, 1.0), (1, 1.0), (-1, 1.0), (3, 0.0)])
+def test_an_offset_counts_as_found_within_a_frame(lag: int, share: float) -> None:
+    assert offset_found([clip(k, lag=lag) for k in range(3)], 1.0, windows=30)[0] == share
+
+
+def test_too_few_people_give_no_number() -> None:
+    share, windows = whose_voice([clip(k) for k in range(3)], 1.0)
+    assert math.isnan(share) and windows == 0
+    assert math.isnan(offset_found([clip(0, ticks=20)], 1.0)[0])
+
+
+def test_a_clip_is_embedded_tick_by_tick(network: CompactSyncNet) -> None:
+    (example,) = people(1, ticks=30)
+    embedded = embed_clip(network, example.face.crops, example.face.samples)
+    assert embedded.faces.shape == embedded.sounds.shape == (30, 128) and embedded.activity.shape == (30,)
+    for vectors in (embedded.faces, embedded.sounds):
+        np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-5)
+    assert embedded.activity.min() >= 0 and embedded.activity.max() <= 1
+
+
+def test_all_are_embedded_without_dropout() -> None:
+    network = CompactSyncNet().train()
+    first, second = (embed_all(network, people(1, ticks=25))[0] for _ in range(2))
+    np.testing.assert_array_equal(first.faces, second.faces)
+
+
+def test_each_frame_is_stacked_with_the_two_before_it() -> None:
+    numbered = torch.arange(5.0)[None, :, None, None].expand(1, 5, 2, 2)
+    assert stacked(numbered)[0, :, :, 0, 0].tolist() == [[0, 0, 0], [0, 0, 1], [0, 1, 2], [1, 2, 3], [2, 3, 4]]
+
+
+def test_before_the_start_and_after_the_end_features_are_empty() -> None:
+    padded = padded_features(torch.ones(1, 3, 2))
+    assert padded.shape == (1, 2, 15)
+    assert padded[0, 0].tolist() == [0] * 8 + [1] * 3 + [0] * 4
+
+
+def test_a_report_tells_every_measure(network: CompactSyncNet) -> None:
+    measures = report(network, people(4, ticks=75))
+    assert {"whose voice of 4, 1 s", "offset within a frame, 2 s", "true cosine", "frozen cosine"} <= set(measures)
+    assert all(math.isfinite(value) for value in measures.values())

@@ -1,0 +1,50 @@
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from core.training.loop import Trainer, TrainingSettings
+from tests.core.training.people import people
+
+SETTINGS = TrainingSettings(steps=4, talking=4, idle=2, ticks=16, report_every=4, save_every=2)
+
+
+class StoppedError(Exception):
+    pass
+
+
+class Stopping(Trainer):
+    """Stops as if somebody had pulled the plug after step 2 was saved."""
+
+    def _save(self) -> None:
+        super()._save()
+        raise StoppedError
+
+
+def test_a_run_that_was_stopped_ends_with_the_weights_of_an_unbroken_one(tmp_path: Path) -> None:
+    examples = people(6)
+    unbroken = Trainer(SETTINGS, examples, [], tmp_path / "unbroken").run()
+    with pytest.raises(StoppedError):
+        Stopping(SETTINGS, examples, [], tmp_path / "stopped").run()
+    torch.rand(7)  # whatever else has drawn random numbers meanwhile
+    resumed = Trainer(SETTINGS, examples, [], tmp_path / "stopped").run()
+    for (name, first), second in zip(unbroken.state_dict().items(), resumed.state_dict().values(), strict=True):
+        torch.testing.assert_close(first, second, rtol=0, atol=1e-6, msg=name)
+
+
+def test_training_brings_the_loss_down(tmp_path: Path) -> None:
+    Trainer(replace(SETTINGS, steps=30, save_every=30), people(6), [], tmp_path).run()
+    settings, *entries = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
+    assert settings["steps"] == 30 and [entry["step"] for entry in entries] == [10, 20, 30]
+    assert entries[-1]["whether"] < entries[0]["whether"]
+
+
+def test_a_run_is_logged_with_its_settings_and_its_report(tmp_path: Path) -> None:
+    Trainer(replace(SETTINGS, steps=10, report_every=10, save_every=10), people(6), people(4), tmp_path).run()
+    log = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
+    assert log[0]["steps"] == 10 and log[1]["step"] == 10 and "true cosine" in log[2]["held_out"]
+    assert not list(tmp_path.glob("*.partial"))

@@ -1,0 +1,50 @@
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from core.compact import CompactSyncNet, load_compact
+from core.training.__main__ import main
+
+
+def run(monkeypatch: pytest.MonkeyPatch, *arguments: str | Path) -> int:
+    monkeypatch.setattr(sys, "argv", ["core.training", *map(str, arguments)])
+    return main()
+
+
+def test_the_running_mean_of_a_run_is_exported(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    torch.save({"average": CompactSyncNet().state_dict()}, tmp_path / "state.pt")
+    output = tmp_path / "model.safetensors"
+    assert run(monkeypatch, "export", "--run", tmp_path, "--output", output, "--card", "data=none", "note=a=b") == 0
+    assert load_compact(torch.device("cpu"), output).name == "compact"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        ("train --clips {0} --run {0}/run --detector {0}/none --cache {0}/cache", "no clips"),
+        ("evaluate --clips {0}/none --detector {0}/none --cache {0}/cache", "no folder"),
+        ("export --run {0}/none --output {0}/out", "no training run"),
+    ],
+)
+def test_missing_input_is_one_clear_line(
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    arguments: str,
+    complaint: str,
+) -> None:
+    assert run(monkeypatch, *(part.format(tmp_path) for part in arguments.split())) == 2
+    told = capsys.readouterr().err
+    assert complaint in told and told.count("\n") == 1
+
+
+def test_a_card_without_a_value_is_one_clear_line(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "state.pt").write_bytes(b"")
+    assert run(monkeypatch, "export", "--run", tmp_path, "--card", "steps") == 2
+    assert "KEY=VALUE" in capsys.readouterr().err
