@@ -43,7 +43,7 @@ def test_one_batch_seen_again_and_again_is_learnt(tmp_path: Path, monkeypatch: p
     monkeypatch.setattr(Sampler, "batch", lambda self, step: batch)
     monkeypatch.setattr("core.training.loop.augmented_crops", lambda crops, generator: plain_crops(crops))
     monkeypatch.setattr("core.training.loop.augmented_mel", lambda mel, generator: mel)
-    Trainer(replace(SETTINGS, steps=10, save_every=10), people(4), [], tmp_path).run()
+    Trainer(replace(SETTINGS, steps=20, save_every=20), people(4), [], tmp_path).run()
     learnt = json.loads((tmp_path / "log.jsonl").read_text().splitlines()[-1])
     # Knowing nothing costs 2.8 and 1.4 (the logarithms of how many there are to choose from).
     assert max(learnt["when"], learnt["whose"], learnt["whether"]) < 0.3
