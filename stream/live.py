@@ -53,6 +53,9 @@ DROPPED_SECONDS = 0.5
 JOIN_SECONDS = 5.0
 """A worker that has not ended by then hangs in a library; it is a daemon and is left behind."""
 
+TELLING_SECONDS = 0.05
+"""How often a run that nobody looks at looks whether it is over or its source in trouble."""
+
 LATEST_SPEAKERS = 3
 """So many people who spoke last keep being scored when the machine is far too slow."""
 
@@ -85,7 +88,10 @@ class _Seen:
 
 
 class LiveRun:
-    """One live run of ``engine`` over ``source`` into ``hub``. ``say`` takes one line about a source in trouble."""
+    """One live run of ``engine`` over ``source`` into ``hub``. ``say`` takes one line about a source in trouble.
+
+    Without ``composer`` nothing is drawn, and the latency, which is that of drawing, is not measured.
+    """
 
     def __init__(
         self,
@@ -93,7 +99,7 @@ class LiveRun:
         engine: Engine,
         hub: OutputHub,
         *,
-        composer: ViewComposer,
+        composer: ViewComposer | None,
         board: Board,
         window: Window | None,
         duration_seconds: float | None,
@@ -134,8 +140,11 @@ class LiveRun:
         for worker in workers:
             worker.start()
         try:
-            with stage("display"):
-                self._show_until_over()
+            if self._composer is None:
+                self._wait_until_over()
+            else:
+                with stage("display"):
+                    self._show_until_over(self._composer)
         finally:
             stop.set()
             self._source.stop()
@@ -245,7 +254,13 @@ class LiveRun:
 
     # Main thread
 
-    def _show_until_over(self) -> None:
+    def _wait_until_over(self) -> None:
+        while not (self._stop.is_set() or self._over.wait(TELLING_SECONDS)):
+            self._tell_trouble()
+            if self._clock.now() > self._duration + OVERDUE_SECONDS:
+                return
+
+    def _show_until_over(self, composer: ViewComposer) -> None:
         shown: Frame | None = None
         while not (self._stop.is_set() or self._over.is_set()):
             frame = self._source.frames.newest() if self._source.frames is not None else None
@@ -256,13 +271,13 @@ class LiveRun:
                 self._over.wait(SHOWING_SECONDS)
                 continue
             shown = frame
-            self._show(frame)
+            self._show(frame, composer)
 
-    def _show(self, frame: Frame) -> None:
+    def _show(self, frame: Frame, composer: ViewComposer) -> None:
         snapshot = brought_up_to_date(self._snapshot, self._newest_sighting)
         info = replace(self._board.info, pinned=self._controls.pinned, load_level=self._plan.level)
         hidden = self._controls.is_hidden
-        image = frame.image if hidden else self._composer.compose(frame, snapshot, info)
+        image = frame.image if hidden else composer.compose(frame, snapshot, info)
         latency_ms = 1000 * (self._clock.now() - frame.time)
         self._latency.add(latency_ms)
         last = info.latency_ms

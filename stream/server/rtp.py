@@ -1,0 +1,62 @@
+"""What aiortc does not hand on of a stream: when its packets arrive, and what the sender's reports say."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from aiortc import RTCRtpReceiver
+from aiortc.rtp import AnyRtcpPacket, RtcpSrPacket, RtpPacket
+
+from stream.server.timeline import Kind
+
+CLOCK_RATES = {Kind.VIDEO: 90_000, Kind.AUDIO: 48_000}
+"""Hz. All video codecs have this one (RFC 3551), and Opus, the one audio codec that is accepted (RFC 7587)."""
+
+WRAP = 1 << 32
+NTP_FRACTION = 1 << 32
+
+
+class RtpTap:
+    """Listens in on one receiver. The stamps are those of its frames: ``frame.pts * frame.time_base`` in seconds.
+
+    ``arrived(kind, stamp)``: a packet came. ``reported(kind, stamp, sender_time)``: a sender report came.
+    """
+
+    def __init__(
+        self,
+        receiver: RTCRtpReceiver,
+        kind: Kind,
+        arrived: Callable[[Kind, float], None],
+        reported: Callable[[Kind, float, float], None],
+    ) -> None:
+        self._kind, self._arrived, self._reported = kind, arrived, reported
+        # aiortc 1.16 has no public way to either: the transport calls these two by name, and a frame's pts counts from
+        # the mapper's origin. tests/stream/server/test_rtp.py fails when that changes.
+        self._mapper: Any = vars(receiver)["_RTCRtpReceiver__timestamp_mapper"]
+        self._hand_on_packet = receiver._handle_rtp_packet
+        self._hand_on_report = receiver._handle_rtcp_packet
+        receiver._handle_rtp_packet = self._packet  # type: ignore[method-assign]
+        receiver._handle_rtcp_packet = self._report  # type: ignore[method-assign]
+        self._newest = 0
+
+    async def _packet(self, packet: RtpPacket, arrival_time_ms: int) -> None:
+        stamp = self._stamp(packet.timestamp)
+        if stamp is not None:
+            self._arrived(self._kind, stamp)
+        await self._hand_on_packet(packet, arrival_time_ms=arrival_time_ms)
+
+    async def _report(self, packet: AnyRtcpPacket) -> None:
+        if isinstance(packet, RtcpSrPacket):
+            stamp = self._stamp(packet.sender_info.rtp_timestamp)
+            if stamp is not None:
+                self._reported(self._kind, stamp, packet.sender_info.ntp_timestamp / NTP_FRACTION)
+        await self._hand_on_report(packet)
+
+    def _stamp(self, rtp_time: int) -> float | None:
+        """Seconds on the axis of the frames' pts; None before the first frame, whose pts is 0."""
+        if self._mapper._origin is None:
+            return None
+        offset = (rtp_time - self._mapper._origin - self._newest + WRAP // 2) % WRAP - WRAP // 2
+        self._newest += offset
+        return self._newest / CLOCK_RATES[self._kind]
