@@ -1,4 +1,4 @@
-"""Brings a connection's pictures to one size: WebRTC changes it with the bandwidth and the load, faces must not jump."""
+"""Brings a connection's pictures to one size: WebRTC changes it with bandwidth and load, faces must not jump."""
 
 from __future__ import annotations
 

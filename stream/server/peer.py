@@ -1,0 +1,148 @@
+"""One browser's WebRTC connection: its picture and sound into a source, a room's events out on its data channel."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import ParamSpec
+
+from aiortc import (
+    MediaStreamTrack,
+    RTCConfiguration,
+    RTCDataChannel,
+    RTCPeerConnection,
+    RTCRtpReceiver,
+    RTCSessionDescription,
+)
+from aiortc.codecs import get_capabilities
+from aiortc.mediastreams import MediaStreamError
+from av.audio.frame import AudioFrame
+from av.video.frame import VideoFrame
+
+from core.errors import InputError
+from stream.server.relay import Outbox
+from stream.server.rtp import RtpTap
+from stream.server.source import BrowserSource
+from stream.server.timeline import Kind
+
+BUFFERED_BYTES = 16_384
+"""What may wait in the data channel before its outbox, which drops the oldest, has to wait instead: 30 ticks or so."""
+
+FLUSH_SECONDS = 0.2
+"""How long a closing connection waits for its last events to go out."""
+
+Given = ParamSpec("Given")
+
+
+class Peer:
+    """Belongs to the server's loop. ``connected`` and ``lost`` are called once each, ``message`` with each text."""
+
+    def __init__(
+        self, connected: Callable[[], None], lost: Callable[[], None], message: Callable[[str | bytes], list[str]]
+    ) -> None:
+        self._connected, self._lost, self._message = connected, lost, message
+        self._connection = RTCPeerConnection(RTCConfiguration(iceServers=[]))
+        self._connection.on("connectionstatechange", self._state_changed)
+        self._connection.on("datachannel", self._channel_opened)
+        self._outbox: Outbox | None = None
+        self._sending: asyncio.Task[None] | None = None
+        self._pumps: list[asyncio.Task[None]] = []
+        self._heard = asyncio.get_running_loop().time()
+
+    @property
+    def silent_seconds(self) -> float:
+        """How long nothing at all has come from the browser."""
+        return asyncio.get_running_loop().time() - self._heard
+
+    async def offered(self, sdp: str) -> bool:
+        """Take the browser's offer; whether there is sound in it. Raises InputError for one that is of no use."""
+        opus = [codec for codec in get_capabilities("audio").codecs if codec.name == "opus"]
+        self._connection.addTransceiver("audio", "recvonly").setCodecPreferences(opus)
+        self._connection.addTransceiver("video", "recvonly")
+        try:
+            await self._connection.setRemoteDescription(RTCSessionDescription(sdp, "offer"))
+        except Exception as error:  # whatever an SDP can do to aiortc's parser
+            raise InputError("the offer's SDP is not understood") from error
+        kinds = [receiver.track.kind for receiver in self._receivers()]
+        if kinds.count(Kind.VIDEO) != 1 or kinds.count(Kind.AUDIO) > 1:
+            raise InputError("the offer needs one picture, and at most one sound")
+        return Kind.AUDIO in kinds
+
+    async def answer(self, source: BrowserSource, outbox: Outbox) -> str:
+        """The answer's SDP. What comes goes to ``source``, what is in ``outbox`` goes out."""
+        self._outbox = outbox
+        for receiver in self._receivers():
+            RtpTap(receiver, Kind(receiver.track.kind), self._alive(source.arrived), self._alive(source.reported))
+            self._pumps.append(asyncio.create_task(_pumped(receiver.track, source)))
+        try:
+            await self._connection.setLocalDescription(await self._connection.createAnswer())
+        except Exception as error:  # as above
+            raise InputError("the offer's SDP cannot be answered") from error
+        return str(self._connection.localDescription.sdp)
+
+    async def close(self) -> None:
+        """Let the last events out, then end the connection and its threads. May be called more than once."""
+        if self._sending is not None:
+            await asyncio.wait([self._sending], timeout=FLUSH_SECONDS)
+            self._sending.cancel()
+        await self._connection.close()
+        for pump in self._pumps:
+            pump.cancel()
+
+    def _receivers(self) -> list[RTCRtpReceiver]:
+        """Those of the streams in the offer."""
+        return [each.receiver for each in self._connection.getTransceivers() if each.receiver.track is not None]
+
+    def _alive(self, call: Callable[Given, None]) -> Callable[Given, None]:
+        def noted(*given: Given.args, **named: Given.kwargs) -> None:
+            self._heard = asyncio.get_running_loop().time()
+            call(*given, **named)
+
+        return noted
+
+    def _state_changed(self) -> None:
+        state = self._connection.connectionState
+        if state == "connected":
+            self._connected()
+        elif state in ("failed", "closed"):
+            self._lost()
+
+    def _channel_opened(self, channel: RTCDataChannel) -> None:
+        if self._sending is not None or self._outbox is None:
+            channel.close()
+            return
+        self._sending = asyncio.create_task(_sent(channel, self._outbox))
+        channel.on("message", lambda text: self._answer_message(channel, text))
+
+    def _answer_message(self, channel: RTCDataChannel, text: str | bytes) -> None:
+        self._heard = asyncio.get_running_loop().time()
+        for reply in self._message(text):
+            if channel.readyState == "open" and channel.bufferedAmount <= BUFFERED_BYTES:
+                channel.send(reply)
+
+
+async def _pumped(track: MediaStreamTrack, source: BrowserSource) -> None:
+    """aiortc keeps what nobody takes: it is taken as it comes, and the source leaves out what is too much."""
+    try:
+        while True:
+            frame = await track.recv()
+            if isinstance(frame, VideoFrame):
+                source.show(frame)
+            elif isinstance(frame, AudioFrame):
+                source.play(frame)
+    except MediaStreamError:
+        return
+
+
+async def _sent(channel: RTCDataChannel, outbox: Outbox) -> None:
+    room = asyncio.Event()
+    channel.bufferedAmountLowThreshold = BUFFERED_BYTES // 2
+    channel.on("bufferedamountlow", room.set)
+    while lines := await outbox.take():
+        for line in lines:
+            if channel.readyState != "open":
+                return
+            channel.send(line)
+        if channel.bufferedAmount > BUFFERED_BYTES:
+            room.clear()
+            await room.wait()

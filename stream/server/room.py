@@ -1,0 +1,107 @@
+"""A room: one browser's source, an engine of its own, and the relay of its events."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+
+from core.events import Event, ScoresEvent, SessionEvent
+from core.snapshot import Snapshot
+from stream.engine import Engine, stage
+from stream.latency import LatencyHistogram
+from stream.live import Board, LiveRun
+from stream.outputs.hub import OutputHub
+from stream.outputs.output import Output
+from stream.server.messages import Messages, line
+from stream.server.relay import Relay
+from stream.server.source import BrowserSource
+
+BROWSER = "browser"
+
+JOIN_SECONDS = 5.0
+"""A room that has not ended by then hangs in a library; its thread is a daemon and is left behind."""
+
+
+@dataclass(frozen=True)
+class Engines:
+    """Where rooms get their engines. ``open`` is called in the room's own thread, with whether there is sound."""
+
+    open: Callable[[bool], AbstractContextManager[Engine]]
+    model: str
+    device: str
+
+
+class Room:
+    """``begin`` once, ``end`` once. ``over`` is called, in the room's thread, when its run has ended by itself."""
+
+    def __init__(
+        self,
+        source: BrowserSource,
+        relay: Relay,
+        engines: Engines,
+        say: Callable[[str], None],
+        over: Callable[[], object],
+    ) -> None:
+        self.source, self.relay = source, relay
+        self.messages = Messages(relay.tell, lambda: source.now)
+        self._engines, self._say, self._over = engines, say, over
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="room", daemon=True)
+
+    def begin(self) -> None:
+        """Open an engine and run it, in a thread."""
+        if self._thread.ident is None:
+            self._thread.start()
+
+    def end(self) -> None:
+        """Stop and wait until all threads have ended."""
+        self._stop.set()
+        if self._thread.ident is not None:
+            self._thread.join(JOIN_SECONDS)
+        self.relay.close()
+
+    def _run(self) -> None:
+        try:
+            with stage("opening a room"), self._engines.open(self.source.has_audio) as engine:
+                self._drive(engine)
+        except Exception as error:
+            self._say(f"room ended: {error}")
+            self.relay.tell("error", line("error", message="the server failed in this room"))
+        finally:
+            self._over()
+
+    def _drive(self, engine: Engine) -> None:
+        latency = LatencyHistogram()
+        hub = OutputHub([self.relay, _Pictures(self.source, self.relay, latency)], self._say)
+        hub.event(SessionEvent(BROWSER, BROWSER if self.source.has_audio else None, *self._computes()))
+        run = LiveRun(
+            self.source, engine, hub, composer=None, board=Board(), window=None, duration_seconds=None, say=self._say
+        )
+        try:
+            run.run(self._stop)
+        finally:
+            hub.close(latency.percentiles())
+
+    def _computes(self) -> tuple[str, str]:
+        return self._engines.model, self._engines.device
+
+
+class _Pictures(Output):
+    """Tells the size of the pictures when it changes, and measures the latency from capture to event."""
+
+    option = "--serve"
+
+    def __init__(self, source: BrowserSource, relay: Relay, latency: LatencyHistogram) -> None:
+        self._source, self._relay, self._latency = source, relay, latency
+        self._size: tuple[int, int] | None = None
+
+    def snapshot(self, snapshot: Snapshot) -> None:
+        if (size := self._source.picture_size) != self._size and size:
+            self._size = size
+            self._relay.tell("picture", line("picture", width=size[0], height=size[1]))
+
+    def event(self, event: Event) -> None:
+        if isinstance(event, ScoresEvent) and (now := self._source.now) is not None:
+            self._latency.add(1000 * (now - event.time))

@@ -1,0 +1,115 @@
+"""All rooms of a server: how many there may be, and that none outlives its browser."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from stream.server.peer import Peer
+from stream.server.relay import Relay
+from stream.server.room import Engines, Room
+from stream.server.source import BrowserSource
+
+MOST_ROOMS = 8
+
+SILENT_SECONDS = 5.0
+"""A browser from which neither media nor a report nor a message has come for this long has gone."""
+
+SWEEP_SECONDS = 1.0
+
+
+class FullError(Exception):
+    """There are as many rooms as there may be."""
+
+
+@dataclass(eq=False)
+class _Connected:
+    peer: Peer
+    room: Room
+    closing: asyncio.Task[None] | None = None
+
+
+class Rooms:
+    """Belongs to the server's loop."""
+
+    def __init__(self, engines: Engines, say: Callable[[str], None], most: int = MOST_ROOMS) -> None:
+        self._engines, self._say, self._most = engines, say, most
+        self._rooms: dict[str, _Connected] = {}
+        self._opening = 0
+        self._loop = asyncio.get_running_loop()
+        self._sweeping = asyncio.create_task(self._sweep())
+
+    async def open(self, sdp: str) -> tuple[str, str]:
+        """A room for the browser that offers ``sdp``: its id and the answer's SDP. Raises InputError and FullError."""
+        if len(self._rooms) + self._opening >= self._most:
+            raise FullError
+        self._opening += 1
+        try:
+            return await self._opened(secrets.token_urlsafe(12), sdp)
+        finally:
+            self._opening -= 1
+
+    def __len__(self) -> int:
+        return len(self._rooms)
+
+    def all(self) -> list[Room]:
+        """The rooms that there are."""
+        return [connected.room for connected in self._rooms.values()]
+
+    def relay(self, name: str) -> Relay | None:
+        """The relay of a room by its id; None where there is no such room."""
+        return self._rooms[name].room.relay if name in self._rooms else None
+
+    def only(self) -> Relay | None:
+        """The relay of the only room there is."""
+        return next(iter(self.all())).relay if len(self._rooms) == 1 else None
+
+    def close(self, name: str) -> asyncio.Task[None] | None:
+        """Begin to close a room, if there is one; the task ends when it has gone."""
+        if (connected := self._rooms.get(name)) is None:
+            return None
+        if connected.closing is None:
+            connected.closing = asyncio.create_task(self._close(name, connected))
+        return connected.closing
+
+    async def close_all(self) -> None:
+        self._sweeping.cancel()
+        await asyncio.gather(*filter(None, map(self.close, tuple(self._rooms))))
+
+    async def _opened(self, name: str, sdp: str) -> tuple[str, str]:
+        def close() -> None:
+            self.close(name)
+
+        def message(text: str | bytes) -> list[str]:
+            replies = room.messages.take(text)
+            if room.messages.is_hopeless:
+                close()
+            return replies
+
+        peer = Peer(connected=lambda: room.begin(), lost=close, message=message)
+        try:
+            source = BrowserSource(has_audio=await peer.offered(sdp))
+            over = lambda: self._loop.call_soon_threadsafe(close)  # noqa: E731
+            room = Room(source, Relay(self._loop), self._engines, self._say, over)
+            answer = await peer.answer(source, room.relay.listen())
+        except BaseException:
+            await peer.close()
+            raise
+        self._rooms[name] = _Connected(peer, room)
+        return name, answer
+
+    async def _close(self, name: str, connected: _Connected) -> None:
+        try:
+            await asyncio.to_thread(connected.room.end)
+            await connected.peer.close()
+        finally:
+            del self._rooms[name]
+
+    async def _sweep(self) -> None:
+        while True:
+            await asyncio.sleep(SWEEP_SECONDS)
+            for name, connected in tuple(self._rooms.items()):
+                if connected.peer.silent_seconds > SILENT_SECONDS:
+                    self.close(name)

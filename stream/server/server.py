@@ -1,0 +1,87 @@
+"""The server: one loop in one thread, beside the engines' threads."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+
+from aiohttp import web
+
+from core.errors import InputError
+from stream.server.app import OFFER_BYTES, Site, add_headers
+from stream.server.relay import Relay
+from stream.server.room import Engines
+from stream.server.rooms import Rooms
+from stream.server.settings import ServeSettings
+
+
+class Server:
+    """Serves from ``__enter__`` to ``__exit__``. Raises InputError where the address cannot be had."""
+
+    def __init__(self, settings: ServeSettings, engines: Engines, say: Callable[[str], None], *, local: bool) -> None:
+        """``local``: whether this machine's own run is a room as well: its ``relay``."""
+        self._settings, self._engines, self._say = settings, engines, say
+        self._loop = asyncio.new_event_loop()
+        self.relay = Relay(self._loop) if local else None
+        self.port = settings.port
+        """What was asked for; where that was 0, the one that was given."""
+        self._ready: Future[None] = Future()
+        self._stop = asyncio.Event()
+        self._thread = threading.Thread(target=self._run, name="server", daemon=True)
+
+    def __enter__(self) -> Server:
+        self._thread.start()
+        self._ready.result()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._loop.call_soon_threadsafe(self._stop.set)
+        self._thread.join()
+
+    def _run(self) -> None:
+        with asyncio.Runner(loop_factory=lambda: self._loop) as runner:
+            try:
+                runner.run(self._serve())
+            except Exception as error:
+                if self._ready.done():
+                    self._say(f"server ended: {error}")
+                else:
+                    self._ready.set_exception(error)
+
+    async def _serve(self) -> None:
+        rooms = Rooms(self._engines, self._say)
+        app = web.Application(client_max_size=OFFER_BYTES)
+        app.add_routes(Site(rooms, self.relay).routes())
+        app.on_response_prepare.append(add_headers)
+        runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.2)
+        try:
+            await runner.setup()
+            await self._listen(runner)
+            self._ready.set_result(None)
+            await self._stop.wait()
+        finally:
+            await rooms.close_all()
+            await runner.cleanup()
+
+    async def _listen(self, runner: web.AppRunner) -> None:
+        host, port = self._settings.host, self._settings.port
+        try:
+            await web.TCPSite(runner, host, port, ssl_context=_tls(self._settings)).start()
+        except OSError as error:
+            raise InputError(f"--serve {host}:{port}: {error.strerror}; choose another port or address") from error
+        self.port = runner.addresses[0][1]
+
+
+def _tls(settings: ServeSettings) -> ssl.SSLContext | None:
+    if settings.cert is None or settings.key is None:
+        return None
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    try:
+        context.load_cert_chain(settings.cert, settings.key)
+    except (ssl.SSLError, OSError) as error:
+        why = error.reason if isinstance(error, ssl.SSLError) else error.strerror
+        raise InputError(f"--cert {settings.cert}: cannot be used with its key ({why}); give PEM files") from error
+    return context
