@@ -11,6 +11,7 @@ import stream  # noqa: F401  # first: it settles the order in which OpenCV and P
 from core.errors import InputError
 from core.views import View
 from stream.redaction import redacted
+from stream.server.settings import ServeSettings, parse_address
 from stream.settings import DEVICES, RunSettings
 
 EPILOG = """\
@@ -48,6 +49,10 @@ def parser() -> argparse.ArgumentParser:
     add("--save-faces", metavar="DIR", type=Path, help="a video with sound of each face")
     add("--lag", metavar="auto|MS", type=_lag, help="milliseconds by which the sound is late; auto: found out")
     add("--max-faces", metavar="N", type=int, default=RunSettings.max_faces, help="follow no more people than this")
+    add("--serve", metavar="[HOST:]PORT", help="a web page for browsers' cameras, and events; --video shows there too")
+    add("--token", metavar="SECRET", help="what browsers must know; needed where others can reach the address")
+    add("--cert", metavar="FILE", type=Path, help="TLS certificate: browsers elsewhere give no camera without it")
+    add("--key", metavar="FILE", type=Path, help="the certificate's private key")
     add("--list-devices", action="store_true", help="list cameras and microphones")
     return made
 
@@ -93,7 +98,16 @@ def _settings(given: argparse.Namespace) -> RunSettings:
         lag_ms=given.lag,
         max_faces=given.max_faces,
         view=View(given.view),
+        serve=_serving(given),
     )
+
+
+def _serving(given: argparse.Namespace) -> ServeSettings | None:
+    if given.serve is not None:
+        return ServeSettings(*parse_address(given.serve), given.token, given.cert, given.key)
+    if given.token or given.cert or given.key:
+        raise InputError("--token, --cert and --key belong to --serve; add it")
+    return None
 
 
 def _lag(text: str) -> float | None:

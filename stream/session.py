@@ -6,11 +6,11 @@ import signal
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 import numpy as np
 
@@ -45,6 +45,9 @@ from stream.sources.quiet import quiet_libraries
 from stream.views import ViewComposer
 from stream.window import Window
 
+if TYPE_CHECKING:
+    from stream.server.server import Server
+
 TITLE = "Speakerlight"
 
 CAMERA = "0"
@@ -68,6 +71,11 @@ def run(settings: RunSettings, say: Say) -> None:
 
     Raises InputError for what the user can mend, StageError when a stage failed; the outputs are whole all the same.
     """
+    if settings.serve is not None:
+        _check_server_installed()
+        if settings.video is None:
+            _serve_browsers(settings, say)
+            return
     with ExitStack() as cleanup:
         loading = Later(partial(load_models, settings))
         cleanup.callback(loading.wait)
@@ -82,6 +90,9 @@ def run(settings: RunSettings, say: Say) -> None:
         truth = _DemoTruth(video) if (video := settings.video) and _is_demo(settings) else None
         outputs += [truth] if truth else []
         models = loading.result()
+        if settings.serve is not None:
+            server, models = cleanup.enter_context(_serving(settings, models, say, local=True))
+            outputs += [server.relay] if server.relay else []
         engine = cleanup.enter_context(_engine(settings, models, has_sound=source.has_audio))
         with _interrupts() as stop:
             begin = SessionEvent(*_names(settings, source), models.model.name, str(models.device))
@@ -91,6 +102,34 @@ def run(settings: RunSettings, say: Say) -> None:
                 _fast(settings, source, engine, outputs, begin, stop, say)
         if truth:
             say(str(truth))
+
+
+def _serve_browsers(settings: RunSettings, say: Say) -> None:
+    models = load_models(settings)
+    with _serving(settings, models, say, local=False), _interrupts() as stop:
+        stop.wait(settings.duration_seconds)
+
+
+def _serving(
+    settings: RunSettings, models: Models, say: Say, *, local: bool
+) -> AbstractContextManager[tuple[Server, Models]]:
+    from stream.server.serving import serving
+
+    assert settings.serve is not None
+    return serving(
+        settings.serve,
+        models,
+        lambda models, has_sound: _engine(settings, models, has_sound=has_sound),
+        say,
+        local=local,
+    )
+
+
+def _check_server_installed() -> None:
+    try:
+        import stream.server.serving  # noqa: F401
+    except ModuleNotFoundError as error:
+        raise InputError(f"--serve needs {error.name}, which is not here: pip install '.[web]' in the checkout") from None
 
 
 def _live(

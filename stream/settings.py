@@ -9,6 +9,7 @@ from pathlib import Path
 
 from core.errors import InputError
 from core.views import View
+from stream.server.settings import ServeSettings
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
 
@@ -23,6 +24,7 @@ class RunSettings:
     """The command line as values. Raises InputError with one line when they do not go together.
 
     ``video``, ``audio``: as ``--video`` and ``--audio`` are written; None: not asked for. ``lag_ms`` None: estimated.
+    ``serve`` without ``video``: for browsers alone.
     """
 
     video: str | None = None
@@ -40,6 +42,7 @@ class RunSettings:
     lag_ms: float | None = None
     max_faces: int = 25
     view: View = View.BOXES
+    serve: ServeSettings | None = None
 
     def __post_init__(self) -> None:
         if self.device not in DEVICES:
@@ -54,7 +57,17 @@ class RunSettings:
             raise InputError(f"--max-faces {self.max_faces}: give 1 or more")
         if self.fast and self.video is None:
             raise InputError("--fast: name a file with --video, or use --video demo; a camera has only its own speed")
+        if self.serve is not None:
+            self._check_serving()
         self._check_outputs_differ()
+
+    def _check_serving(self) -> None:
+        if self.fast:
+            raise InputError("--serve: whoever watches does so in real time; leave --fast out")
+        local = {"--audio": self.audio, "--events": self.events, **dict(self._output_paths())}
+        given = [option for option, value in local.items() if value is not None]
+        if self.video is None and given:
+            raise InputError(f"{given[0]}: with --serve this is for a run on this machine; name its --video too")
 
     def _check_outputs_differ(self) -> None:
         taken: dict[Path, str] = {}

@@ -1,0 +1,247 @@
+"""One model for all rooms of a device: calls of many threads, computed together, fairly, in one.
+
+A room waits for each of its calls, so it has one call in the queue at most. A batch is due when every room has a call
+there, or when the oldest has waited for a few milliseconds. It holds calls of the oldest one's kind; where they are too
+many rows for one batch all get the same share, so that a small call is never behind a large one.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from core.detection import Keypoints
+from core.geometry import Box
+from core.lipsync import Crop, FaceEmbeddings, LipSyncModel
+from core.logmel import MelSettings
+from core.media import Image
+
+BATCH_ROWS = 64
+"""The most faces, or stretches of sound, at once: some milliseconds on a slow machine, and memory is bounded."""
+
+WAIT_SECONDS = 0.002
+"""How long a call may wait for those of other rooms; a twentieth of a tick."""
+
+Rows = npt.NDArray[Any] | torch.Tensor
+
+
+@dataclass(frozen=True)
+class _Kind:
+    """One of the model's methods. ``join`` is for its results: several batches' rows as one."""
+
+    compute: Callable[[Any], Any]
+    slice: Callable[[Any, slice], Any]
+    join: Callable[[list[Any]], Any]
+
+
+@dataclass(eq=False)
+class _Call:
+    """A room's wish: ``rows`` to compute, of which the first ``done`` are in ``parts``."""
+
+    kind: _Kind
+    rows: Rows
+    due: float
+    parts: list[Any] = field(default_factory=list)
+    done: int = 0
+    result: Future[Any] = field(default_factory=Future)
+
+    @property
+    def left(self) -> int:
+        return len(self.rows) - self.done
+
+
+class SharedModel:
+    """Computes with ``model`` in a thread of its own, from ``__enter__`` to ``__exit__``."""
+
+    def __init__(self, model: LipSyncModel, batch_rows: int = BATCH_ROWS, wait_seconds: float = WAIT_SECONDS) -> None:
+        self.model = model
+        self._batch_rows, self._wait = batch_rows, wait_seconds
+        self.encode_frames = _Kind(model.encode_frames, _copied_rows, torch.cat)
+        self.embed_faces = _Kind(model.embed_faces, _embeddings_of, _joined_embeddings)
+        self.embed_audio = _Kind(model.embed_audio, _copied_rows, torch.cat)
+        self._waiting: deque[_Call] = deque()
+        self._changed = threading.Condition()
+        self._rooms = 0
+        self._is_closed = False
+        self._thread = threading.Thread(target=self._work, name="model", daemon=True)
+
+    def __enter__(self) -> SharedModel:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        with self._changed:
+            self._is_closed = True
+            self._changed.notify()
+        self._thread.join()
+
+    @contextmanager
+    def room(self) -> Iterator[LipSyncModel]:
+        """The model for one more room, whose calls come from one thread at a time."""
+        with self._changed:
+            self._rooms += 1
+        try:
+            yield _RoomModel(self)
+        finally:
+            with self._changed:
+                self._rooms -= 1
+                self._changed.notify()
+
+    def compute(self, kind: _Kind, rows: Rows) -> Any:
+        """What the model's method gives for ``rows``. Raises what it raises, and RuntimeError after ``__exit__``."""
+        call = _Call(kind, rows, time.monotonic() + self._wait)
+        with self._changed:
+            if self._is_closed:
+                raise RuntimeError("the model is closed")
+            self._waiting.append(call)
+            self._changed.notify()
+        return call.result.result()
+
+    def _work(self) -> None:
+        while calls := self._next():
+            shares = _shares([call.left for call in calls], self._batch_rows)
+            batch = [(call, slice(call.done, call.done + share)) for call, share in zip(calls, shares, strict=True)]
+            try:
+                _compute(batch)
+            except Exception:  # whoever caused it: each for itself, so that it fails alone
+                for part in batch:
+                    _compute_alone(part)
+            self._hand_back(calls)
+
+    def _next(self) -> list[_Call]:
+        """The calls of the next batch, oldest first; empty when the model is closed."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._waiting or self._is_closed)
+            while not self._is_closed and len(self._waiting) < self._rooms:
+                left = self._waiting[0].due - time.monotonic()
+                if left <= 0:
+                    break
+                self._changed.wait(left)
+            if self._is_closed:
+                for call in self._waiting:
+                    call.result.set_exception(RuntimeError("the model is closed"))
+                return []
+            kind = self._waiting[0].kind
+            return [call for call in self._waiting if call.kind is kind][: self._batch_rows]
+
+    def _hand_back(self, calls: list[_Call]) -> None:
+        with self._changed:
+            for call in calls:
+                if call.result.done() or not call.left:
+                    self._waiting.remove(call)
+                else:
+                    # Its turn is over: what came meanwhile of another kind goes first.
+                    self._waiting.remove(call)
+                    self._waiting.append(call)
+        for call in calls:
+            if not call.result.done() and not call.left:
+                call.result.set_result(call.parts[0] if len(call.parts) == 1 else call.kind.join(call.parts))
+
+
+def _compute(batch: list[tuple[_Call, slice]]) -> None:
+    kind = batch[0][0].kind
+    results = kind.compute(_joined([call.rows[rows] for call, rows in batch]))
+    first = 0
+    for call, rows in batch:
+        count = rows.stop - rows.start
+        call.parts.append(results if len(batch) == 1 else kind.slice(results, slice(first, first + count)))
+        call.done = rows.stop
+        first += count
+
+
+def _compute_alone(part: tuple[_Call, slice]) -> None:
+    try:
+        _compute([part])
+    except Exception as error:
+        part[0].result.set_exception(error)
+
+
+def _shares(wanted: list[int], capacity: int) -> list[int]:
+    """How many rows each gets: all that it wants, or as much as anybody. Everybody gets one at least."""
+    shares = [0] * len(wanted)
+    for place, index in enumerate(sorted(range(len(wanted)), key=lambda index: wanted[index])):
+        shares[index] = min(wanted[index], max(capacity // (len(wanted) - place), 1))
+        capacity -= shares[index]
+    return shares
+
+
+def _joined(parts: Sequence[Rows]) -> Rows:
+    if len(parts) == 1:
+        return parts[0]
+    if isinstance(parts[0], torch.Tensor):
+        return torch.cat(list(parts))  # type: ignore[arg-type]
+    return np.concatenate(parts)
+
+
+def _copied_rows(tensor: torch.Tensor, rows: slice) -> torch.Tensor:
+    """Not a view: it would keep the other rooms' rows in memory."""
+    return tensor[rows].clone()
+
+
+def _embeddings_of(embeddings: FaceEmbeddings, rows: slice) -> FaceEmbeddings:
+    activity = None if embeddings.activity is None else embeddings.activity[rows].clone()
+    return FaceEmbeddings(embeddings.vectors[rows].clone(), activity)
+
+
+def _joined_embeddings(parts: list[FaceEmbeddings]) -> FaceEmbeddings:
+    activities = [part.activity for part in parts if part.activity is not None]
+    return FaceEmbeddings(torch.cat([part.vectors for part in parts]), torch.cat(activities) if activities else None)
+
+
+class _RoomModel:
+    """The shared model as one room sees it."""
+
+    def __init__(self, shared: SharedModel) -> None:
+        self._shared, self._model = shared, shared.model
+
+    @property
+    def name(self) -> str:
+        return self._model.name
+
+    @property
+    def mel(self) -> MelSettings:
+        return self._model.mel
+
+    @property
+    def frame_stack(self) -> int:
+        return self._model.frame_stack
+
+    @property
+    def frame_window(self) -> int:
+        return self._model.frame_window
+
+    @property
+    def frame_lookahead(self) -> int:
+        return self._model.frame_lookahead
+
+    @property
+    def mel_window(self) -> int:
+        return self._model.mel_window
+
+    def mel_start(self, tick: int) -> int:
+        return self._model.mel_start(tick)
+
+    def crop(self, image: Image, box: Box, keypoints: Keypoints) -> Crop:
+        return self._model.crop(image, box, keypoints)
+
+    def encode_frames(self, stacks: npt.NDArray[np.uint8]) -> torch.Tensor:
+        features: torch.Tensor = self._shared.compute(self._shared.encode_frames, stacks)
+        return features
+
+    def embed_faces(self, windows: torch.Tensor) -> FaceEmbeddings:
+        embeddings: FaceEmbeddings = self._shared.compute(self._shared.embed_faces, windows)
+        return embeddings
+
+    def embed_audio(self, mel: npt.NDArray[np.float32]) -> torch.Tensor:
+        vectors: torch.Tensor = self._shared.compute(self._shared.embed_audio, mel)
+        return vectors
