@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import json
+from contextlib import suppress
 from pathlib import Path
 
 from aiohttp import web
+from prometheus_client import CONTENT_TYPE_LATEST
 
 from core.errors import InputError
-from stream.server.relay import Relay
+from stream.server.guard import Allowances, error
+from stream.server.metrics import Metrics
+from stream.server.relay import Outbox, Relay
 from stream.server.rooms import FullError, Rooms
 
 PAGE = Path(__file__).parent / "page"
@@ -29,25 +33,40 @@ HEADERS = {
     "Cache-Control": "no-store",
 }
 
+BURST_OFFERS, OFFERS_A_SECOND = 12, 0.5
+"""Of one address: a room of people who all reload, and one who tries again and again."""
+
+OFFER_SECONDS = 10.0
+"""For an offer to arrive and to be answered: looking up a local name (mDNS) takes a second or so."""
+
 HEARTBEAT_SECONDS = 10.0
+"""A listener that answers no ping for half of this is let go."""
+
 SOCKET_BYTES = 16 * 1024
+"""What may wait in a socket before its outbox, which drops the oldest, has to wait instead: 30 ticks or so."""
+
+LISTENERS = 64
+MESSAGE_BYTES = 1024
 
 
 class Site:
     """Handlers of the requests. ``local``: the relay of the run on this machine, if there is one."""
 
-    def __init__(self, rooms: Rooms, local: Relay | None) -> None:
-        self._rooms, self._local = rooms, local
+    def __init__(self, rooms: Rooms, local: Relay | None, metrics: Metrics) -> None:
+        self._rooms, self._local, self._metrics = rooms, local, metrics
+        self._offers = Allowances(BURST_OFFERS, OFFERS_A_SECOND)
+        self._listeners = 0
 
     def routes(self) -> list[web.RouteDef]:
         return [
             web.get("/", self._index),
             web.get("/overlay", self._overlay),
-            web.get(r"/page/{name:[a-z]+\.(js|css)}", self._part),
+            web.get(r"/page/{name:[a-z]+\.(js|css|svg)}", self._part),
             web.post("/offer", self._offer),
             web.delete("/rooms/{name}", self._leave),
             web.get("/events", self._events),
             web.get("/healthz", self._health),
+            web.get("/metrics", self._measured),
         ]
 
     async def _index(self, request: web.Request) -> web.FileResponse:
@@ -60,15 +79,15 @@ class Site:
         return web.FileResponse(PAGE / request.match_info["name"])
 
     async def _offer(self, request: web.Request) -> web.Response:
+        if not self._offers.take(request.remote or "", asyncio.get_running_loop().time()):
+            return error(429, "too many offers; wait some seconds", {"Retry-After": "2"})
         try:
-            offer = json.loads(await request.text())
-            if not (isinstance(offer, dict) and offer.get("type") == "offer" and isinstance(offer.get("sdp"), str)):
-                raise InputError('send {"type":"offer","sdp":…}')
-            name, sdp = await self._rooms.open(offer["sdp"])
-        except (ValueError, RecursionError):
-            return error(400, "the body is not JSON")
+            async with asyncio.timeout(OFFER_SECONDS):
+                name, sdp = await self._rooms.open(_sdp(await request.read()))
         except InputError as bad:
             return error(400, str(bad))
+        except TimeoutError:
+            return error(408, "the offer took too long")
         except FullError:
             return error(503, "all rooms are taken; try again later", {"Retry-After": "10"})
         return web.json_response({"type": "answer", "sdp": sdp, "room": name})
@@ -82,21 +101,13 @@ class Site:
         relay = (self._local or self._rooms.only()) if name is None else self._named(name)
         if relay is None:
             return error(404, "there is no such room; name one with ?room=ID")
-        socket = web.WebSocketResponse(heartbeat=HEARTBEAT_SECONDS, max_msg_size=1024, writer_limit=SOCKET_BYTES)
-        await socket.prepare(request)
-        outbox = relay.listen()
-        listening = asyncio.create_task(_ignored(socket))
+        if self._listeners >= LISTENERS:
+            return error(503, "too many listen already; try again later", {"Retry-After": "10"})
+        self._listeners += 1
         try:
-            while lines := await outbox.take():
-                for text in lines:
-                    await socket.send_str(text)
-        except ConnectionError:
-            pass
+            return await _relayed(request, relay)
         finally:
-            relay.leave(outbox)
-            listening.cancel()
-            await socket.close()
-        return socket
+            self._listeners -= 1
 
     def _named(self, name: str) -> Relay | None:
         return self._local if name == "local" else self._rooms.relay(name)
@@ -104,15 +115,47 @@ class Site:
     async def _health(self, request: web.Request) -> web.Response:
         return web.json_response({"status": "ok"})
 
+    async def _measured(self, request: web.Request) -> web.Response:
+        return web.Response(body=self._metrics.text(), headers={"Content-Type": CONTENT_TYPE_LATEST})
+
+
+def _sdp(body: bytes) -> str:
+    try:
+        offer = json.loads(body)
+    except (ValueError, RecursionError):
+        raise InputError("the body is not JSON") from None
+    if not (isinstance(offer, dict) and offer.get("type") == "offer" and isinstance(offer.get("sdp"), str)):
+        raise InputError('send {"type":"offer","sdp":…}')
+    return str(offer["sdp"])
+
+
+async def _relayed(request: web.Request, relay: Relay) -> web.StreamResponse:
+    socket = web.WebSocketResponse(heartbeat=HEARTBEAT_SECONDS, max_msg_size=MESSAGE_BYTES, writer_limit=SOCKET_BYTES)
+    await socket.prepare(request)
+    outbox = relay.listen()
+    sending = asyncio.create_task(_sent(socket, outbox))
+    listening = asyncio.create_task(_ignored(socket))
+    try:
+        await asyncio.wait([sending, listening], return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        relay.leave(outbox)
+        sending.cancel()
+        listening.cancel()
+        await socket.close()
+    return socket
+
+
+async def _sent(socket: web.WebSocketResponse, outbox: Outbox) -> None:
+    with suppress(ConnectionError):
+        while lines := await outbox.take():
+            for line in lines:
+                await socket.send_str(line)
+
 
 async def _ignored(socket: web.WebSocketResponse) -> None:
+    """Until the listener goes, falls silent or says too much."""
     async for _ in socket:
         pass
-
-
-def error(status: int, message: str, headers: dict[str, str] | None = None) -> web.Response:
-    """One clear line."""
-    return web.json_response({"error": message}, status=status, headers=headers)
 
 
 async def add_headers(request: web.Request, response: web.StreamResponse) -> None:

@@ -48,6 +48,7 @@ class Peer:
         self._sending: asyncio.Task[None] | None = None
         self._pumps: list[asyncio.Task[None]] = []
         self._heard = asyncio.get_running_loop().time()
+        self.was_heard = False
 
     @property
     def silent_seconds(self) -> float:
@@ -89,13 +90,17 @@ class Peer:
         for pump in self._pumps:
             pump.cancel()
 
+    def _note_heard(self) -> None:
+        self._heard = asyncio.get_running_loop().time()
+        self.was_heard = True
+
     def _receivers(self) -> list[RTCRtpReceiver]:
         """Those of the streams in the offer."""
         return [each.receiver for each in self._connection.getTransceivers() if each.receiver.track is not None]
 
     def _alive(self, call: Callable[Given, None]) -> Callable[Given, None]:
         def noted(*given: Given.args, **named: Given.kwargs) -> None:
-            self._heard = asyncio.get_running_loop().time()
+            self._note_heard()
             call(*given, **named)
 
         return noted
@@ -115,7 +120,7 @@ class Peer:
         channel.on("message", lambda text: self._answer_message(channel, text))
 
     def _answer_message(self, channel: RTCDataChannel, text: str | bytes) -> None:
-        self._heard = asyncio.get_running_loop().time()
+        self._note_heard()
         for reply in self._message(text):
             if channel.readyState == "open" and channel.bufferedAmount <= BUFFERED_BYTES:
                 channel.send(reply)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
-from core.events import Event, ScoresEvent, SessionEvent
+from core.events import Event, LoadEvent, ScoresEvent, SessionEvent
 from core.snapshot import Snapshot
 from stream.engine import Engine, stage
 from stream.latency import LatencyHistogram
@@ -15,6 +15,7 @@ from stream.live import Board, LiveRun
 from stream.outputs.hub import OutputHub
 from stream.outputs.output import Output
 from stream.server.messages import Messages, line
+from stream.server.metrics import Metrics
 from stream.server.relay import Relay
 from stream.server.source import BrowserSource
 
@@ -41,14 +42,26 @@ class Room:
         source: BrowserSource,
         relay: Relay,
         engines: Engines,
+        metrics: Metrics,
         say: Callable[[str], None],
         over: Callable[[], object],
     ) -> None:
         self.source, self.relay = source, relay
         self.messages = Messages(relay.tell, lambda: source.now)
         self._engines, self._say, self._over = engines, say, over
+        self._meter = _Meter(source, relay, metrics)
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="room", daemon=True)
+
+    @property
+    def faces(self) -> int:
+        """How many are in view."""
+        return self._meter.faces
+
+    @property
+    def load_level(self) -> int:
+        """How much work is shed."""
+        return self._meter.load_level
 
     def begin(self) -> None:
         """Open an engine and run it, in a thread."""
@@ -73,8 +86,7 @@ class Room:
             self._over()
 
     def _drive(self, engine: Engine) -> None:
-        latency = LatencyHistogram()
-        hub = OutputHub([self.relay, _Pictures(self.source, self.relay, latency)], self._say)
+        hub = OutputHub([self.relay, self._meter], self._say)
         hub.event(SessionEvent(BROWSER, BROWSER if self.source.has_audio else None, *self._computes()))
         run = LiveRun(
             self.source, engine, hub, composer=None, board=Board(), window=None, duration_seconds=None, say=self._say
@@ -82,20 +94,24 @@ class Room:
         try:
             run.run(self._stop)
         finally:
-            hub.close(latency.percentiles())
+            hub.close(self._meter.latency.percentiles())
 
     def _computes(self) -> tuple[str, str]:
         return self._engines.model, self._engines.device
 
 
-class _Pictures(Output):
-    """Tells the size of the pictures when it changes, and measures the latency from capture to event."""
+class _Meter(Output):
+    """Tells the size of the pictures when it changes, and measures how the room does."""
 
     option = "--serve"
 
-    def __init__(self, source: BrowserSource, relay: Relay, latency: LatencyHistogram) -> None:
-        self._source, self._relay, self._latency = source, relay, latency
+    def __init__(self, source: BrowserSource, relay: Relay, metrics: Metrics) -> None:
+        self._source, self._relay, self._metrics = source, relay, metrics
         self._size: tuple[int, int] | None = None
+        self._dropped = 0
+        self.latency = LatencyHistogram()
+        self.faces = 0
+        self.load_level = 0
 
     def snapshot(self, snapshot: Snapshot) -> None:
         if (size := self._source.picture_size) != self._size and size:
@@ -103,5 +119,11 @@ class _Pictures(Output):
             self._relay.tell("picture", line("picture", width=size[0], height=size[1]))
 
     def event(self, event: Event) -> None:
+        if isinstance(event, LoadEvent):
+            self.load_level = event.level
         if isinstance(event, ScoresEvent) and (now := self._source.now) is not None:
-            self._latency.add(1000 * (now - event.time))
+            self.faces = len(event.faces)
+            self.latency.add(1000 * (now - event.time))
+            self._metrics.latency.observe(now - event.time)
+            before, self._dropped = self._dropped, self._source.dropped
+            self._metrics.dropped.inc(self._dropped - before)

@@ -7,6 +7,7 @@ import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from stream.server.metrics import Metrics
 from stream.server.peer import Peer
 from stream.server.relay import Relay
 from stream.server.room import Engines, Room
@@ -15,7 +16,10 @@ from stream.server.source import BrowserSource
 MOST_ROOMS = 8
 
 SILENT_SECONDS = 5.0
-"""A browser from which neither media nor a report nor a message has come for this long has gone."""
+"""A browser from which neither media nor a report nor a message has come for this long has gone …"""
+
+CONNECTING_SECONDS = 15.0
+"""… unless it has never been there: finding a way to it takes some seconds on a busy machine."""
 
 SWEEP_SECONDS = 1.0
 
@@ -34,11 +38,15 @@ class _Connected:
 class Rooms:
     """Belongs to the server's loop."""
 
-    def __init__(self, engines: Engines, say: Callable[[str], None], most: int = MOST_ROOMS) -> None:
-        self._engines, self._say, self._most = engines, say, most
+    def __init__(self, engines: Engines, metrics: Metrics, say: Callable[[str], None], most: int = MOST_ROOMS) -> None:
+        self._engines, self._metrics, self._say, self._most = engines, metrics, say, most
         self._rooms: dict[str, _Connected] = {}
         self._opening = 0
         self._loop = asyncio.get_running_loop()
+        metrics.watch("rooms", "Rooms that there are", lambda: len(self))
+        metrics.watch("faces", "People in view in all rooms", lambda: sum(room.faces for room in self.all()))
+        levels = lambda: max((room.load_level for room in self.all()), default=0)  # noqa: E731
+        metrics.watch("load_level", "Work that is shed in the busiest room, 0 to 4", levels)
         self._sweeping = asyncio.create_task(self._sweep())
 
     async def open(self, sdp: str) -> tuple[str, str]:
@@ -92,12 +100,13 @@ class Rooms:
         try:
             source = BrowserSource(has_audio=await peer.offered(sdp))
             over = lambda: self._loop.call_soon_threadsafe(close)  # noqa: E731
-            room = Room(source, Relay(self._loop), self._engines, self._say, over)
+            room = Room(source, Relay(self._loop), self._engines, self._metrics, self._say, over)
             answer = await peer.answer(source, room.relay.listen())
         except BaseException:
             await peer.close()
             raise
         self._rooms[name] = _Connected(peer, room)
+        self._metrics.opened.inc()
         return name, answer
 
     async def _close(self, name: str, connected: _Connected) -> None:
@@ -111,5 +120,6 @@ class Rooms:
         while True:
             await asyncio.sleep(SWEEP_SECONDS)
             for name, connected in tuple(self._rooms.items()):
-                if connected.peer.silent_seconds > SILENT_SECONDS:
+                patience = SILENT_SECONDS if connected.peer.was_heard else CONNECTING_SECONDS
+                if connected.peer.silent_seconds > patience:
                     self.close(name)

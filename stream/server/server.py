@@ -12,10 +12,18 @@ from aiohttp import web
 
 from core.errors import InputError
 from stream.server.app import OFFER_BYTES, Site, add_headers
+from stream.server.guard import guard
+from stream.server.metrics import Metrics
 from stream.server.relay import Relay
 from stream.server.room import Engines
 from stream.server.rooms import Rooms
 from stream.server.settings import ServeSettings
+
+IDLE_SECONDS = 20.0
+"""A connection on which nothing is asked for this long is closed."""
+
+SHUTDOWN_SECONDS = 0.2
+"""How long requests in progress may take when the server ends."""
 
 
 class Server:
@@ -52,11 +60,13 @@ class Server:
                     self._ready.set_exception(error)
 
     async def _serve(self) -> None:
-        rooms = Rooms(self._engines, self._say)
-        app = web.Application(client_max_size=OFFER_BYTES)
-        app.add_routes(Site(rooms, self.relay).routes())
+        metrics = Metrics()
+        rooms = Rooms(self._engines, metrics, self._say)
+        guarded = guard(self._settings, metrics, self._loop.time, self._say)
+        app = web.Application(client_max_size=OFFER_BYTES, middlewares=[guarded])
+        app.add_routes(Site(rooms, self.relay, metrics).routes())
         app.on_response_prepare.append(add_headers)
-        runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.2)
+        runner = web.AppRunner(app, access_log=None, keepalive_timeout=IDLE_SECONDS, shutdown_timeout=SHUTDOWN_SECONDS)
         try:
             await runner.setup()
             await self._listen(runner)

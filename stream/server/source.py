@@ -58,9 +58,10 @@ class BrowserSource(ThreadedSource):
         return self._pictures.size
 
     @property
-    def skipped(self) -> int:
-        """Pictures left out because a newer one was there before they could be prepared."""
-        return self._skipped
+    def dropped(self) -> int:
+        """Pictures left out because newer ones were there before they could be prepared or looked at."""
+        assert self.frames is not None
+        return self._skipped + self.frames.dropped
 
     @property
     def audio_overflows(self) -> int:

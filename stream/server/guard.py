@@ -1,0 +1,129 @@
+"""Who may ask for what: every request passes here first, and whatever goes wrong with it leaves as one clear line."""
+
+from __future__ import annotations
+
+import hmac
+import ipaddress
+import socket
+from collections import OrderedDict
+from collections.abc import Callable
+from urllib.parse import urlsplit
+
+from aiohttp import web
+from aiohttp.typedefs import Handler, Middleware
+
+from stream.server.metrics import Metrics
+from stream.server.settings import ServeSettings
+
+OPEN_TO_ALL = ("/healthz", "/page/")
+"""Needs no token: that the server is there, and the page's own files, which modules fetch without its query."""
+
+BURST_REQUESTS, REQUESTS_A_SECOND = 200, 50.0
+"""Of one address. A page is some twenty requests."""
+
+ADDRESSES = 1024
+"""So many are remembered; one that was forgotten begins with a full allowance."""
+
+
+class Allowance:
+    """A token bucket: ``burst`` at once, and ``per_second`` in the long run. Time comes in with each request."""
+
+    def __init__(self, burst: float, per_second: float) -> None:
+        self._burst, self._per_second = burst, per_second
+        self._left, self._last = burst, 0.0
+
+    def take(self, now: float) -> bool:
+        """Whether one more is allowed at ``now`` (seconds that never go back)."""
+        self._left = min(self._burst, self._left + (now - self._last) * self._per_second)
+        self._last = now
+        if self._left < 1:
+            return False
+        self._left -= 1
+        return True
+
+
+class Allowances:
+    """An allowance for each of many, those that asked last."""
+
+    def __init__(self, burst: float, per_second: float) -> None:
+        self._burst, self._per_second = burst, per_second
+        self._each: OrderedDict[str, Allowance] = OrderedDict()
+
+    def take(self, who: str, now: float) -> bool:
+        allowance = self._each.pop(who, None) or Allowance(self._burst, self._per_second)
+        self._each[who] = allowance
+        if len(self._each) > ADDRESSES:
+            self._each.popitem(last=False)
+        return allowance.take(now)
+
+
+def guard(
+    settings: ServeSettings, metrics: Metrics, now: Callable[[], float], say: Callable[[str], None]
+) -> Middleware:
+    """A middleware that refuses what must not be, and counts it. ``now``: seconds that never go back."""
+    allowances = Allowances(BURST_REQUESTS, REQUESTS_A_SECOND)
+
+    async def answered(request: web.Request, handler: Handler) -> web.StreamResponse:
+        if refusal := _refusal(request, settings):
+            return refusal
+        if not allowances.take(request.remote or "", now()):
+            return error(429, "too many requests; wait a second", {"Retry-After": "1"})
+        try:
+            return await handler(request)
+        except web.HTTPException as refused:
+            return error(refused.status, refused.reason.lower())
+        except ConnectionError:
+            raise
+        except Exception as failure:  # a mistake of ours: the others go on, and nothing of it is told
+            say(f"server: a request failed: {type(failure).__name__}: {failure}")
+            return error(500, "the server failed")
+
+    @web.middleware
+    async def guarded(request: web.Request, handler: Handler) -> web.StreamResponse:
+        response = await answered(request, handler)
+        if response.status >= 400:
+            metrics.rejected.labels(response.status).inc()
+        return response
+
+    return guarded
+
+
+def error(status: int, message: str, headers: dict[str, str] | None = None) -> web.Response:
+    """One clear line as JSON."""
+    return web.json_response({"error": message}, status=status, headers=headers)
+
+
+def _refusal(request: web.Request, settings: ServeSettings) -> web.Response | None:
+    host = request.headers.get("Host", "")
+    if not _is_own_name(_host_name(f"//{host}"), settings):
+        return error(403, "this server is not known by that name")
+    origin = request.headers.get("Origin")
+    if origin is not None and origin not in (f"http://{host}", f"https://{host}"):
+        return error(403, "another site's page may not ask this")
+    if settings.token is not None and not request.path.startswith(OPEN_TO_ALL) and not _knows(request, settings.token):
+        return web.Response(status=401, text="unauthorized", headers={"WWW-Authenticate": "Bearer"})
+    return None
+
+
+def _is_own_name(name: str, settings: ServeSettings) -> bool:
+    """A page of another site can have its own name lead here (DNS rebinding); the browser then names that one."""
+    try:
+        address = ipaddress.ip_address(name)
+    except ValueError:
+        own = socket.gethostname().lower()
+        far = set() if settings.is_loopback else {own, f"{own}.local", settings.host.lower()}
+        return name in far | {"localhost"}
+    return address.is_loopback or not settings.is_loopback
+
+
+def _host_name(url: str) -> str:
+    try:
+        return urlsplit(url).hostname or ""
+    except ValueError:
+        return ""
+
+
+def _knows(request: web.Request, token: str) -> bool:
+    scheme, _, bearer = request.headers.get("Authorization", "").partition(" ")
+    given = bearer if scheme == "Bearer" else request.query.get("token", "")
+    return hmac.compare_digest(given.encode("utf-8", "replace"), token.encode())
