@@ -1,0 +1,237 @@
+// The page: starts a session with a camera or a meeting, and shows what the server says about it.
+
+import { hasToken, linkTo, setToken } from "./access.js";
+import { CaptureProblem, openCamera, openMeeting, release } from "./capture.js";
+import { SessionClock } from "./clock.js";
+import { Connection } from "./connection.js";
+import { DelayLine, watch } from "./delayline.js";
+import { drawMarks, fit } from "./drawing.js";
+import { MOST_SECONDS } from "./lateness.js";
+import { colour } from "./palette.js";
+import { PeopleList, setText } from "./people.js";
+import { Room } from "./room.js";
+import { describeTimeline, drawTimeline } from "./timeline.js";
+import { lagText, latenessText, loadText, whoSpeaks } from "./wording.js";
+
+const PANEL_MS = 100;
+const ANNOUNCE_MS = 1500;
+const COPIED_MS = 1500;
+
+const element = (id) => document.getElementById(id);
+const delayLine = new DelayLine();
+const people = new PeopleList(
+  element("people"),
+  element("person"),
+  (id, name) => session?.connection.send({ type: "name", id, name }),
+  (id) => session?.connection.send({ type: "pin", id }),
+);
+
+/** What runs at present: {stream, connection, room, clock, over, delaySeconds, shownMs}; null on the welcome page. */
+let session = null;
+
+function begin(stream) {
+  const over = new AbortController();
+  session = { stream, over, room: new Room(), clock: new SessionClock(), delaySeconds: 0, shownMs: null, connection: null };
+  for (const track of stream.getTracks()) {
+    track.addEventListener("ended", () => end(endedLine(track)), { signal: over.signal });
+  }
+  showSession();
+  const video = element("video");
+  video.srcObject = stream;
+  video.play().catch(() => {});
+  watch(video, (capturedMs) => delayLine.keep(video, capturedMs), over.signal);
+  session.connection = new Connection(stream, listener);
+  const panel = setInterval(showPanel, PANEL_MS);
+  const announcer = setInterval(announce, ANNOUNCE_MS);
+  over.signal.addEventListener("abort", () => (clearInterval(panel), clearInterval(announcer)));
+  requestAnimationFrame(drawNext);
+}
+
+/** Frees everything; `line` tells why, if the user did not ask for it. */
+function end(line = "") {
+  if (!session) return;
+  const { over, connection, stream } = session;
+  session = null;
+  over.abort();
+  connection.stop();
+  release(stream);
+  element("video").srcObject = null;
+  delayLine.clear();
+  people.clear();
+  showWelcome(line);
+}
+
+const listener = {
+  opening() {
+    showConnection("opening", "Connecting");
+  },
+  opened(room) {
+    session.room = new Room();
+    session.clock = new SessionClock();
+    people.clear();
+    showConnection("live", "Live");
+    element("overlay-link").value = linkTo("/overlay", { room });
+    element("events-link").value = linkTo("/events", { room }, "ws");
+  },
+  event(event) {
+    const now = performance.now();
+    if (event.type === "pong") {
+      session.clock.answered(event.sent, now, event.time);
+      session.delaySeconds = event.delay;
+    } else if (event.type === "error") {
+      showNotice(event.message);
+    } else {
+      session.room.take(event, session.clock.isRunning ? session.clock.at(now) : null);
+    }
+  },
+  waiting(line, seconds) {
+    const again = seconds < 1 ? "trying again" : `trying again in ${Math.ceil(seconds)} s`;
+    showConnection("waiting", "Not connected");
+    showNotice(`${line}: ${again}.`, true);
+  },
+  refused(line, needsToken) {
+    if (needsToken) askForToken(hasToken() ? "That token is not the right one." : line);
+    else end(line);
+  },
+};
+
+function endedLine(track) {
+  return track.kind === "video" ? "The picture ended: the camera went away or sharing was stopped." : "The sound ended: the microphone went away or sharing was stopped.";
+}
+
+// The picture and its marks, at the screen's pace
+
+function drawNext() {
+  if (!session) return;
+  const { room, delaySeconds } = session;
+  const ageMs = 1000 * Math.min(room.lateness.seconds + delaySeconds, MOST_SECONDS);
+  const shown = delayLine.at(performance.now() - ageMs);
+  if (shown && shown.capturedMs !== session.shownMs) {
+    session.shownMs = shown.capturedMs;
+    drawPicture(shown.canvas);
+    drawMarksOf(shown.capturedMs);
+  }
+  requestAnimationFrame(drawNext);
+}
+
+function drawPicture(source) {
+  const picture = element("picture");
+  if (picture.width !== source.width || picture.height !== source.height) {
+    picture.width = source.width;
+    picture.height = source.height;
+    element("stage").style.aspectRatio = `${source.width} / ${source.height}`;
+  }
+  picture.getContext("2d", { alpha: false }).drawImage(source, 0, 0);
+}
+
+/** The marks of the picture captured at `capturedMs`. */
+function drawMarksOf(capturedMs) {
+  const { room, clock, delaySeconds } = session;
+  const marks = element("marks");
+  if (!fit(marks)) return;
+  const time = clock.isRunning ? clock.at(capturedMs) + delaySeconds : -Infinity;
+  const faces = room.moments.facesAt(time);
+  const primary = faces.some((face) => face.id === room.pinned) ? room.pinned : room.moments.speakerAt(time).id;
+  drawMarks(marks, room.picture, faces, { primary, pinned: room.pinned, nameOf: (id) => room.nameOf(id) });
+}
+
+// Words
+
+function showPanel() {
+  const { room, clock, delaySeconds } = session;
+  const [nowMs, nameOf] = [performance.now(), (id) => room.nameOf(id)];
+  people.show(room, nowMs);
+  const now = clock.isRunning ? clock.at(nowMs) - room.lateness.seconds : 0;
+  drawTimeline(element("timeline"), room.turns.recent, people.ids, now, nameOf);
+  const { name, more } = whoSpeaks(room);
+  const speaker = element("speaker");
+  speaker.dataset.state = room.speaker.state;
+  speaker.style.setProperty("--person", room.speaker.id === null ? "transparent" : colour(room.speaker.id));
+  setText(element("speaker-name"), name);
+  setText(element("speaker-more"), more);
+  element("nobody").hidden = people.ids.length > 0;
+  setText(element("lag"), lagText(room.lag));
+  setText(element("load"), loadText(room.load));
+  setText(element("lateness"), latenessText(room.lateness.seconds && room.lateness.seconds + delaySeconds));
+}
+
+/** For screen readers: not every change, but where things stand. */
+function announce() {
+  const { room } = session;
+  setText(element("announcement"), whoSpeaks(room).name);
+  element("timeline").setAttribute("aria-label", describeTimeline(room.turns.recent, people.ids, (id) => room.nameOf(id)));
+}
+
+function showConnection(state, text) {
+  element("connection").dataset.state = state;
+  setText(element("connection-text"), text);
+  if (state === "live") element("notice").hidden = true;
+}
+
+function showNotice(line, canRetry = false) {
+  setText(element("notice-text"), line);
+  element("retry").hidden = !canRetry;
+  element("notice").hidden = false;
+}
+
+function showSession() {
+  element("problem").hidden = true;
+  element("welcome").hidden = true;
+  element("session").hidden = element("stop").hidden = element("connection").hidden = false;
+  element("session-title").focus();
+}
+
+function showWelcome(line) {
+  element("session").hidden = element("stop").hidden = element("connection").hidden = element("notice").hidden = true;
+  element("welcome").hidden = false;
+  showProblem(line);
+  element("welcome-title").focus();
+}
+
+function showProblem(line) {
+  setText(element("problem"), line);
+  element("problem").hidden = !line;
+}
+
+function askForToken(line) {
+  end(line);
+  element("access").hidden = false;
+  element("token").focus();
+}
+
+// What the user does
+
+async function start(open) {
+  showProblem("");
+  element("choices").inert = true;
+  try {
+    begin(await open());
+  } catch (error) {
+    if (!(error instanceof CaptureProblem)) throw error;
+    showProblem(error.message);
+  } finally {
+    element("choices").inert = false;
+  }
+}
+
+element("camera").addEventListener("click", () => start(openCamera));
+element("meeting").addEventListener("click", () => start(openMeeting));
+element("stop").addEventListener("click", () => end());
+element("retry").addEventListener("click", () => session?.connection.retry());
+element("access").addEventListener("submit", (event) => {
+  event.preventDefault();
+  setToken(element("token").value.trim());
+  element("access").hidden = true;
+  showProblem("");
+  element("camera").focus();
+});
+for (const button of document.querySelectorAll("button[data-copies]")) {
+  button.addEventListener("click", async () => {
+    const field = element(button.dataset.copies);
+    field.select();
+    await navigator.clipboard.writeText(field.value);
+    setText(button, "Copied");
+    setTimeout(() => setText(button, "Copy"), COPIED_MS);
+  });
+}
+window.addEventListener("pagehide", () => end());

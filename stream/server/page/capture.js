@@ -1,0 +1,89 @@
+// Camera and microphone, or a shared meeting with its sound. The sound is left as it is: filters would delay it.
+
+const SOUND = { echoCancellation: false, noiseSuppression: false, autoGainControl: false };
+const PICTURE = { width: { ideal: 1280, max: 1280 }, height: { ideal: 720, max: 720 }, frameRate: { ideal: 30, max: 30 } };
+
+/** Why there is no picture or no sound, in a line that says what to do. */
+export class CaptureProblem extends Error {}
+
+/** A MediaStream of camera and microphone. */
+export async function openCamera() {
+  requireDevices("getUserMedia");
+  try {
+    return prepared(await navigator.mediaDevices.getUserMedia({ video: PICTURE, audio: SOUND }));
+  } catch (error) {
+    throw new CaptureProblem(cameraLine(error), { cause: error });
+  }
+}
+
+/** A MediaStream of a tab, a window or a screen, with its sound. */
+export async function openMeeting() {
+  requireDevices("getDisplayMedia");
+  const stream = await askForMeeting();
+  if (stream.getAudioTracks().length === 0) {
+    release(stream);
+    throw new CaptureProblem(
+      "What you shared came without sound. Share a browser tab and switch on “Also share tab audio”, " +
+        "or the entire screen with its system audio.",
+    );
+  }
+  return prepared(stream);
+}
+
+/** Frees camera, microphone and screen. */
+export function release(stream) {
+  for (const track of stream.getTracks()) track.stop();
+}
+
+async function askForMeeting() {
+  try {
+    return await navigator.mediaDevices.getDisplayMedia({
+      video: PICTURE,
+      audio: { ...SOUND, suppressLocalAudioPlayback: false },
+      selfBrowserSurface: "exclude",
+      surfaceSwitching: "include",
+      systemAudio: "include",
+    });
+  } catch (error) {
+    throw new CaptureProblem(meetingLine(error), { cause: error });
+  }
+}
+
+function requireDevices(name) {
+  if (navigator.mediaDevices?.[name]) return;
+  throw new CaptureProblem(
+    window.isSecureContext
+      ? "This browser cannot share that. Use a current Chromium or Firefox on a computer."
+      : "Browsers give camera and sound only to pages on HTTPS or on this very machine. Open this page by https://… or at localhost.",
+  );
+}
+
+function prepared(stream) {
+  for (const track of stream.getVideoTracks()) track.contentHint = "motion";
+  for (const track of stream.getAudioTracks()) track.contentHint = "speech";
+  return stream;
+}
+
+function cameraLine(error) {
+  switch (error.name) {
+    case "NotAllowedError":
+      return "Camera and microphone are not allowed. Allow both for this page (the icon beside the address), then try again.";
+    case "NotFoundError":
+      return "No camera or no microphone was found. Plug both in, then try again.";
+    case "NotReadableError":
+      return "The camera or the microphone is in use by another program. Close that, then try again.";
+    default:
+      return `The camera could not be opened (${error.message || error.name}).`;
+  }
+}
+
+function meetingLine(error) {
+  switch (error.name) {
+    case "NotAllowedError":
+      return "Nothing was shared. Choose the meeting’s tab in the list, then press Share.";
+    case "NotReadableError":
+      return "The system does not let this browser record that. Allow screen recording for it, or share a tab.";
+    default:
+      return `The meeting could not be shared (${error.message || error.name}).`;
+  }
+}

@@ -1,0 +1,205 @@
+// The way to the server: a stream goes out over WebRTC, events come back on a data channel; lost, it is opened anew.
+
+import { headers } from "./access.js";
+import { backoffSeconds } from "./backoff.js";
+
+const GATHERING_MS = 2000;
+const ANSWER_MS = 10_000;
+const OPENING_MS = 10_000;
+const DISCONNECTED_MS = 4000;
+const SILENT_MS = 8000;
+const PING_MS = 1000;
+const FULL_SECONDS = 10;
+const STEADY_MS = 10_000;
+const MOST_BITS_A_SECOND = 2_500_000;
+const MOST_FRAMES_A_SECOND = 30;
+
+const UNAUTHORIZED = 401;
+const TOO_OFTEN = 429;
+const FULL = 503;
+
+/** The server said no. */
+class Refusal extends Error {
+  constructor(status, line, retrySeconds) {
+    super(line);
+    this.status = status;
+    this.retrySeconds = retrySeconds;
+  }
+}
+
+/**
+ * Holds one room open for `stream` until stop().
+ *
+ * `listener`: opening(), opened(room), event(event), waiting(line, seconds) before another try,
+ * refused(line, needsToken) when no other try would help.
+ */
+export class Connection {
+  #stream;
+  #listener;
+  #ended = new AbortController();
+  #room = null;
+  #channel = null;
+  #attempt = 0;
+  #hurry = () => {};
+
+  constructor(stream, listener) {
+    this.#stream = stream;
+    this.#listener = listener;
+    window.addEventListener("online", () => this.retry(), { signal: this.#ended.signal });
+    this.#keepOpen();
+  }
+
+  /** Sends a message if there is somebody to take it. */
+  send(message) {
+    if (this.#channel?.readyState === "open") this.#channel.send(JSON.stringify(message));
+  }
+
+  /** Tries again now rather than later. */
+  retry() {
+    this.#hurry();
+  }
+
+  /** Closes the room. */
+  stop() {
+    this.#ended.abort();
+    this.#hurry();
+    this.#leave();
+  }
+
+  async #keepOpen() {
+    while (!this.#ended.signal.aborted) {
+      this.#listener.opening();
+      let line = "The connection was lost";
+      let seconds = null;
+      try {
+        await this.#openOnce();
+      } catch (error) {
+        if (this.#ended.signal.aborted) return;
+        if (error instanceof Refusal && error.retrySeconds === null) {
+          this.#listener.refused(error.message, error.status === UNAUTHORIZED);
+          return;
+        }
+        line = error instanceof Refusal ? error.message : "The server does not answer";
+        seconds = error.retrySeconds ?? null;
+      }
+      if (this.#ended.signal.aborted) return;
+      seconds ??= backoffSeconds(this.#attempt++);
+      this.#listener.waiting(line, seconds);
+      await new Promise((resolve) => {
+        const timer = setTimeout(resolve, 1000 * seconds);
+        this.#hurry = () => (clearTimeout(timer), resolve());
+      });
+    }
+  }
+
+  /** Returns when an opened room was lost; throws when none could be opened. */
+  async #openOnce() {
+    const peer = new RTCPeerConnection();
+    const channel = peer.createDataChannel("events");
+    const over = new AbortController();
+    try {
+      for (const track of this.#stream.getTracks()) offerTrack(peer, track, this.#stream);
+      await peer.setLocalDescription();
+      await gathered(peer);
+      const answer = await postOffer(peer.localDescription);
+      this.#room = answer.room;
+      if (this.#ended.signal.aborted) return;
+      await peer.setRemoteDescription({ type: answer.type, sdp: answer.sdp });
+      await opened(channel);
+      if (this.#ended.signal.aborted) return;
+      this.#channel = channel;
+      const since = performance.now();
+      this.#listener.opened(answer.room);
+      await this.#untilLost(peer, channel, over.signal);
+      if (performance.now() - since > STEADY_MS) this.#attempt = 0;
+    } finally {
+      over.abort();
+      this.#channel = null;
+      channel.close();
+      peer.close();
+      this.#leave();
+    }
+  }
+
+  #untilLost(peer, channel, signal) {
+    return new Promise((resolve) => {
+      let heardMs = performance.now();
+      let troubledMs = null;
+      channel.addEventListener("message", ({ data }) => {
+        heardMs = performance.now();
+        const event = parsed(data);
+        if (event) this.#listener.event(event);
+      }, { signal });
+      channel.addEventListener("close", resolve, { signal });
+      this.#ended.signal.addEventListener("abort", resolve, { signal });
+      const ping = () => {
+        const now = performance.now();
+        troubledMs = peer.connectionState === "disconnected" ? (troubledMs ?? now) : null;
+        const isLost = peer.connectionState === "failed" || now - heardMs > SILENT_MS;
+        if (isLost || (troubledMs !== null && now - troubledMs > DISCONNECTED_MS)) resolve();
+        else this.send({ type: "ping", sent: now });
+      };
+      ping();
+      const timer = setInterval(ping, PING_MS);
+      signal.addEventListener("abort", () => clearInterval(timer));
+    });
+  }
+
+  #leave() {
+    if (this.#room === null) return;
+    const path = `/rooms/${encodeURIComponent(this.#room)}`;
+    this.#room = null;
+    fetch(path, { method: "DELETE", headers: headers(), keepalive: true }).catch(() => {});
+  }
+}
+
+function offerTrack(peer, track, stream) {
+  const limits = { maxBitrate: MOST_BITS_A_SECOND, maxFramerate: MOST_FRAMES_A_SECOND };
+  const sendEncodings = track.kind === "video" ? [limits] : [];
+  peer.addTransceiver(track, { direction: "sendonly", streams: [stream], sendEncodings });
+}
+
+function gathered(peer) {
+  return new Promise((resolve) => {
+    const check = () => peer.iceGatheringState === "complete" && resolve();
+    peer.addEventListener("icegatheringstatechange", check);
+    setTimeout(resolve, GATHERING_MS);
+    check();
+  });
+}
+
+async function postOffer({ type, sdp }) {
+  const answer = await fetch("/offer", {
+    method: "POST",
+    headers: { "Content-Type": "application/json", ...headers() },
+    body: JSON.stringify({ type, sdp }),
+    signal: AbortSignal.timeout(ANSWER_MS),
+  });
+  if (answer.ok) return answer.json();
+  throw await refusal(answer);
+}
+
+async function refusal(answer) {
+  const retrySeconds = Number(answer.headers.get("Retry-After")) || FULL_SECONDS;
+  if (answer.status === UNAUTHORIZED) return new Refusal(UNAUTHORIZED, "This server asks for a token.", null);
+  if (answer.status === FULL) return new Refusal(FULL, "The server is full", retrySeconds);
+  if (answer.status === TOO_OFTEN) return new Refusal(TOO_OFTEN, "Too many tries", retrySeconds);
+  const { error } = await answer.json().catch(() => ({}));
+  return new Refusal(answer.status, error ?? `The server refused (${answer.status}).`, null);
+}
+
+function opened(channel) {
+  return new Promise((resolve, reject) => {
+    channel.addEventListener("open", resolve);
+    channel.addEventListener("close", reject);
+    setTimeout(() => reject(new Error("no way through")), OPENING_MS);
+  });
+}
+
+function parsed(line) {
+  try {
+    return JSON.parse(line);
+  } catch {
+    return null;
+  }
+}

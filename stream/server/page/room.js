@@ -1,0 +1,64 @@
+// What is known of a room: the newest of every kind of event, and what follows from them.
+
+import { Lateness } from "./lateness.js";
+import { Moments, SILENCE } from "./moments.js";
+import { OFFSCREEN, Turns } from "./turns.js";
+
+export class Room {
+  names = new Map();
+  pinned = null;
+  speaker = SILENCE;
+  /** Ids of all who speak now. */
+  speaking = [];
+  /** Ids of all who are in view. */
+  inView = [];
+  speech = 0;
+  lag = null;
+  load = null;
+  /** Size in pixels of the picture that boxes refer to. */
+  picture = { width: 1280, height: 720 };
+  moments = new Moments();
+  turns = new Turns();
+  lateness = new Lateness();
+
+  /** Takes an event; `now`: session seconds, null while they are unknown. */
+  take(event, now) {
+    switch (event.type) {
+      case "scores":
+        this.#takeScores(event, now);
+        break;
+      case "speaker":
+        this.speaker = { state: event.state, id: event.id };
+        this.moments.addSpeaker(event);
+        break;
+      case "names":
+        this.names = new Map(Object.entries(event.names).map(([id, name]) => [Number(id), name]));
+        break;
+      case "pinned":
+        this.pinned = event.id;
+        break;
+      case "lag":
+        this.lag = event;
+        break;
+      case "load":
+        this.load = event;
+        break;
+      case "picture":
+        this.picture = { width: event.width, height: event.height };
+        break;
+    }
+  }
+
+  nameOf(id) {
+    return this.names.get(id) ?? `Person ${id}`;
+  }
+
+  #takeScores(event, now) {
+    this.inView = event.faces.map((face) => face.id);
+    this.speaking = event.faces.filter((face) => face.speaking).map((face) => face.id);
+    this.speech = event.speech ?? 0;
+    this.moments.addScores(event);
+    this.turns.tick(event.time, this.speaker.state === "offscreen" ? [OFFSCREEN] : this.speaking);
+    if (now !== null) this.lateness.observe(event.time, now);
+  }
+}

@@ -1,0 +1,37 @@
+// What the page says about a room, in words.
+
+const LOADS = [
+  "none, all moments scored",
+  "every 2nd moment scored",
+  "every 4th moment scored",
+  "faces looked for less often",
+  "only the main faces scored",
+];
+
+/** Who speaks, as a heading and a line below it. */
+export function whoSpeaks(room) {
+  if (room.speaker.state === "offscreen") return { name: "Somebody off screen", more: "A voice that fits nobody in view" };
+  if (room.speaker.state !== "speaking" || room.speaker.id === null) {
+    return { name: "Silence", more: room.inView.length ? "Nobody is speaking" : "No face in view" };
+  }
+  const others = room.speaking.filter((id) => id !== room.speaker.id).map((id) => room.nameOf(id));
+  return { name: room.nameOf(room.speaker.id), more: others.length ? `with ${others.join(", ")}` : "is speaking" };
+}
+
+/** The room lag: how much later the sound comes than the picture. */
+export function lagText(lag) {
+  if (!lag || lag.confidence <= 0) return "not known yet";
+  const milliseconds = Math.round(lag.milliseconds);
+  if (milliseconds === 0) return "0 ms";
+  return milliseconds > 0 ? `${milliseconds} ms late` : `${-milliseconds} ms early`;
+}
+
+/** How much work the server leaves out. */
+export function loadText(load) {
+  return LOADS[Math.min(load?.level ?? 0, LOADS.length - 1)];
+}
+
+/** How late the page shows the picture; 0 while that is not known. */
+export function latenessText(seconds) {
+  return seconds > 0 ? `${Math.round(1000 * seconds)} ms` : "not known yet";
+}
