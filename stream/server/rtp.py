@@ -1,7 +1,8 @@
-"""What aiortc does not hand on of a stream: when its packets arrive, and what the sender's reports say."""
+"""What aiortc does not see to: when packets arrive, what sender reports say, and that decoding is never late."""
 
 from __future__ import annotations
 
+import queue
 from collections.abc import Callable
 from typing import Any
 
@@ -15,6 +16,10 @@ CLOCK_RATES = {Kind.VIDEO: 90_000, Kind.AUDIO: 48_000}
 
 WRAP = 1 << 32
 NTP_FRACTION = 1 << 32
+
+MOST_UNDECODED = 6
+"""Pictures that may wait for the decoder: a fifth of a second. Behind that everything is left out until it has caught
+up, and a whole picture is asked for; aiortc would keep them all, and show the past."""
 
 
 class RtpTap:
@@ -31,9 +36,12 @@ class RtpTap:
         reported: Callable[[Kind, float, float], None],
     ) -> None:
         self._kind, self._arrived, self._reported = kind, arrived, reported
-        # aiortc 1.16 has no public way to either: the transport calls these two by name, and a frame's pts counts from
-        # the mapper's origin. tests/stream/server/test_rtp.py fails when that changes.
+        # aiortc 1.16 has no public way to any of it: the transport calls these two by name, and a frame's pts counts
+        # from the mapper's origin. tests/stream/server/test_rtp.py fails when that changes.
         self._mapper: Any = vars(receiver)["_RTCRtpReceiver__timestamp_mapper"]
+        self._undecoded: queue.Queue[object] = vars(receiver)["_RTCRtpReceiver__decoder_queue"]
+        self._ask_whole_picture = receiver._send_rtcp_pli
+        self._catching_up = False
         self._hand_on_packet = receiver._handle_rtp_packet
         self._hand_on_report = receiver._handle_rtcp_packet
         receiver._handle_rtp_packet = self._packet  # type: ignore[method-assign]
@@ -44,7 +52,18 @@ class RtpTap:
         stamp = self._stamp(packet.timestamp)
         if stamp is not None:
             self._arrived(self._kind, stamp)
+        if self._kind is Kind.VIDEO and await self._is_behind(packet.ssrc):
+            return
         await self._hand_on_packet(packet, arrival_time_ms=arrival_time_ms)
+
+    async def _is_behind(self, ssrc: int) -> bool:
+        waiting = self._undecoded.qsize()
+        if self._catching_up and not waiting:
+            self._catching_up = False
+            await self._ask_whole_picture(ssrc)
+        elif waiting > MOST_UNDECODED:
+            self._catching_up = True
+        return self._catching_up
 
     async def _report(self, packet: AnyRtcpPacket) -> None:
         if isinstance(packet, RtcpSrPacket):

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import logging
+import os
 import ssl
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
+from typing import Any
 
 from aiohttp import web
 
 from core.errors import InputError
 from stream.server.app import OFFER_BYTES, Site, add_headers
-from stream.server.guard import guard
+from stream.server.guard import Allowance, guard
 from stream.server.metrics import Metrics
 from stream.server.relay import Relay
 from stream.server.room import Engines
@@ -26,6 +29,10 @@ SHUTDOWN_SECONDS = 0.2
 """How long requests in progress may take when the server ends."""
 
 
+FAILURES_TOLD = 10
+"""So many lines at once and a minute, however many connections of a hostile browser fail."""
+
+
 class Server:
     """Serves from ``__enter__`` to ``__exit__``. Raises InputError where the address cannot be had."""
 
@@ -36,6 +43,7 @@ class Server:
         self.relay = Relay(self._loop) if local else None
         self.port = settings.port
         """What was asked for; where that was 0, the one that was given."""
+        self._failures = Allowance(FAILURES_TOLD, FAILURES_TOLD / 60)
         self._ready: Future[None] = Future()
         self._stop = asyncio.Event()
         self._thread = threading.Thread(target=self._run, name="server", daemon=True)
@@ -60,12 +68,15 @@ class Server:
                     self._ready.set_exception(error)
 
     async def _serve(self) -> None:
+        self._loop.set_exception_handler(lambda _, context: self._tell_failure(context))
         metrics = Metrics()
         rooms = Rooms(self._engines, metrics, self._say)
         guarded = guard(self._settings, metrics, self._loop.time, self._say)
         app = web.Application(client_max_size=OFFER_BYTES, middlewares=[guarded])
         app.add_routes(Site(rooms, self.relay, metrics).routes())
         app.on_response_prepare.append(add_headers)
+        for library in ("aiohttp", "aiortc", "aioice"):
+            logging.getLogger(library).setLevel(logging.CRITICAL)  # what browsers send is no news to whoever serves
         runner = web.AppRunner(app, access_log=None, keepalive_timeout=IDLE_SECONDS, shutdown_timeout=SHUTDOWN_SECONDS)
         try:
             await runner.setup()
@@ -76,12 +87,18 @@ class Server:
             await rooms.close_all()
             await runner.cleanup()
 
+    def _tell_failure(self, context: dict[str, Any]) -> None:
+        """Of a task that nobody waits for, in aiortc mostly: its connection fails and is swept away."""
+        if self._failures.take(self._loop.time()):
+            self._say(f"server: {context.get('exception') or context['message']}")
+
     async def _listen(self, runner: web.AppRunner) -> None:
         host, port = self._settings.host, self._settings.port
         try:
             await web.TCPSite(runner, host, port, ssl_context=_tls(self._settings)).start()
         except OSError as error:
-            raise InputError(f"--serve {host}:{port}: {error.strerror}; choose another port or address") from error
+            why = os.strerror(error.errno).lower() if (error.errno or 0) > 0 else error.strerror
+            raise InputError(f"--serve {host}:{port}: {why}; choose another port or address") from error
         self.port = runner.addresses[0][1]
 
 
@@ -90,7 +107,7 @@ def _tls(settings: ServeSettings) -> ssl.SSLContext | None:
         return None
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     try:
-        context.load_cert_chain(settings.cert, settings.key)
+        context.load_cert_chain(settings.cert, settings.key, password="")  # an empty one: no prompt
     except (ssl.SSLError, OSError) as error:
         why = error.reason if isinstance(error, ssl.SSLError) else error.strerror
         raise InputError(f"--cert {settings.cert}: cannot be used with its key ({why}); give PEM files") from error

@@ -26,10 +26,13 @@ class Kind(StrEnum):
 
 @dataclass(eq=False)
 class _Stream:
-    """``sender_offset``: the sender's wall clock minus the stream's own time; None until it was reported."""
+    """A stream's own time on the session clock, by its arrivals, and on the sender's wall clock, by its reports.
+
+    Both are sometimes late, never early: some senders date a report when it is sent.
+    """
 
     arrivals: DeviceClock = field(default_factory=DeviceClock)
-    sender_offset: float | None = None
+    reports: DeviceClock = field(default_factory=DeviceClock)
 
 
 class Timeline:
@@ -43,15 +46,16 @@ class Timeline:
         """A packet with ``stamp`` arrived at session time ``now``."""
         stream = self._streams[kind]
         stream.arrivals.observe(stamp, now)
-        if stream.sender_offset is not None:
-            self._sender.observe(stamp + stream.sender_offset, now)
+        if stream.reports.running:
+            self._sender.observe(stream.reports.session_time(stamp), now)
 
     def reported(self, kind: Kind, stamp: float, sender_time: float) -> None:
         """The sender says: its wall clock was ``sender_time`` at ``stamp``."""
-        stream = self._streams[kind]
-        before, stream.sender_offset = stream.sender_offset, sender_time - stamp
-        if before is not None and abs(before - stream.sender_offset) > BELIEVED_SECONDS:
+        reports = self._streams[kind].reports
+        if reports.running and abs(reports.session_time(stamp) - sender_time) > BELIEVED_SECONDS:
+            reports.resync()
             self._sender.resync()
+        reports.observe(stamp, sender_time)
 
     def session_time(self, kind: Kind, stamp: float) -> float | None:
         """When ``stamp`` was captured; None before anything has arrived."""
@@ -59,13 +63,13 @@ class Timeline:
         if not stream.arrivals.running:
             return None
         alone = stream.arrivals.session_time(stamp)
-        if stream.sender_offset is None or not self._is_common:
+        if not self._is_common:
             return alone
-        common = self._sender.session_time(stamp + stream.sender_offset)
+        common = self._sender.session_time(stream.reports.session_time(stamp))
         return common if abs(common - alone) < BELIEVED_SECONDS else alone
 
     @property
     def _is_common(self) -> bool:
         return self._sender.running and all(
-            stream.sender_offset is not None for stream in self._streams.values() if stream.arrivals.running
+            stream.reports.running for stream in self._streams.values() if stream.arrivals.running
         )
