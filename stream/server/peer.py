@@ -16,6 +16,7 @@ from aiortc import (
 )
 from aiortc.codecs import get_capabilities
 from aiortc.mediastreams import MediaStreamError
+from aiortc.sdp import SessionDescription
 from av.audio.frame import AudioFrame
 from av.video.frame import VideoFrame
 
@@ -27,6 +28,11 @@ from stream.server.timeline import Kind
 
 BUFFERED_BYTES = 16_384
 """What may wait in the data channel before its outbox, which drops the oldest, has to wait instead: 30 ticks or so."""
+
+MOST_CANDIDATES = 64
+"""A machine with ten addresses has fewer for picture, sound and events together."""
+
+NOT_UNDERSTOOD = "the offer's SDP is not understood"
 
 FLUSH_SECONDS = 0.2
 """How long a closing connection waits for its last events to go out."""
@@ -57,16 +63,16 @@ class Peer:
 
     async def offered(self, sdp: str) -> bool:
         """Take the browser's offer; whether there is sound in it. Raises InputError for one that is of no use."""
-        opus = [codec for codec in get_capabilities("audio").codecs if codec.name == "opus"]
-        self._connection.addTransceiver("audio", "recvonly").setCodecPreferences(opus)
-        self._connection.addTransceiver("video", "recvonly")
+        kinds = _offered_kinds(sdp)
+        if kinds not in ([Kind.VIDEO], [Kind.AUDIO, Kind.VIDEO]):
+            raise InputError("the offer needs one picture, and at most one sound")
+        if Kind.AUDIO in kinds:
+            opus = [codec for codec in get_capabilities("audio").codecs if codec.name == "opus"]
+            self._connection.addTransceiver("audio", "recvonly").setCodecPreferences(opus)
         try:
             await self._connection.setRemoteDescription(RTCSessionDescription(sdp, "offer"))
-        except Exception as error:  # whatever an SDP can do to aiortc's parser
-            raise InputError("the offer's SDP is not understood") from error
-        kinds = [receiver.track.kind for receiver in self._receivers()]
-        if kinds.count(Kind.VIDEO) != 1 or kinds.count(Kind.AUDIO) > 1:
-            raise InputError("the offer needs one picture, and at most one sound")
+        except Exception as error:  # whatever else an SDP can do to aiortc
+            raise InputError(NOT_UNDERSTOOD) from error
         return Kind.AUDIO in kinds
 
     async def answer(self, source: BrowserSource, outbox: Outbox) -> str:
@@ -78,7 +84,7 @@ class Peer:
         try:
             await self._connection.setLocalDescription(await self._connection.createAnswer())
         except Exception as error:  # as above
-            raise InputError("the offer's SDP cannot be answered") from error
+            raise InputError(NOT_UNDERSTOOD) from error
         return str(self._connection.localDescription.sdp)
 
     async def close(self) -> None:
@@ -124,6 +130,17 @@ class Peer:
         for reply in self._message(text):
             if channel.readyState == "open" and channel.bufferedAmount <= BUFFERED_BYTES:
                 channel.send(reply)
+
+
+def _offered_kinds(sdp: str) -> list[str]:
+    """The media that the browser would send, sorted; raises InputError."""
+    try:
+        media = SessionDescription.parse(sdp).media
+    except Exception as error:  # whatever an SDP can do to aiortc's parser
+        raise InputError(NOT_UNDERSTOOD) from error
+    if sum(len(each.ice_candidates) for each in media) > MOST_CANDIDATES:
+        raise InputError(f"the offer has more than {MOST_CANDIDATES} candidates")
+    return sorted(each.kind for each in media if each.kind != "application")
 
 
 async def _pumped(track: MediaStreamTrack, source: BrowserSource) -> None:

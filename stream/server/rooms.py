@@ -38,8 +38,8 @@ class _Connected:
 class Rooms:
     """Belongs to the server's loop."""
 
-    def __init__(self, engines: Engines, metrics: Metrics, say: Callable[[str], None], most: int = MOST_ROOMS) -> None:
-        self._engines, self._metrics, self._say, self._most = engines, metrics, say, most
+    def __init__(self, engines: Engines, metrics: Metrics, say: Callable[[str], None]) -> None:
+        self._engines, self._metrics, self._say = engines, metrics, say
         self._rooms: dict[str, _Connected] = {}
         self._opening = 0
         self._loop = asyncio.get_running_loop()
@@ -51,7 +51,7 @@ class Rooms:
 
     async def open(self, sdp: str) -> tuple[str, str]:
         """A room for the browser that offers ``sdp``: its id and the answer's SDP. Raises InputError and FullError."""
-        if len(self._rooms) + self._opening >= self._most:
+        if len(self._rooms) + self._opening >= MOST_ROOMS:
             raise FullError
         self._opening += 1
         try:

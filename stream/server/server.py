@@ -97,7 +97,7 @@ class Server:
         try:
             await web.TCPSite(runner, host, port, ssl_context=_tls(self._settings)).start()
         except OSError as error:
-            why = os.strerror(error.errno).lower() if (error.errno or 0) > 0 else error.strerror
+            why = os.strerror(error.errno).lower() if error.errno and error.errno > 0 else error.strerror
             raise InputError(f"--serve {host}:{port}: {why}; choose another port or address") from error
         self.port = runner.addresses[0][1]
 

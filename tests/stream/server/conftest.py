@@ -1,0 +1,58 @@
+"""A server over quick stand-in engines, and the check that nothing of it is left."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+
+import pytest
+
+pytest.importorskip("aiortc", reason="the extra [web] is not installed: pip install '.[web]'")
+pytest.importorskip("aiohttp", reason="the extra [web] is not installed: pip install '.[web]'")
+pytest.importorskip("prometheus_client", reason="the extra [web] is not installed: pip install '.[web]'")
+
+from stream.engine import Engine
+from stream.server.room import Engines
+from stream.server.server import Server
+from stream.server.settings import ServeSettings
+from tests.stream.standin import stand_in
+
+
+@pytest.fixture(autouse=True)
+def no_thread_is_left() -> Iterator[None]:
+    before = set(threading.enumerate())
+    yield
+    deadline = time.monotonic() + 3.0
+    while (left := set(threading.enumerate()) - before) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert not left
+
+
+@contextmanager
+def stand_in_engine(has_sound: bool) -> Iterator[Engine]:
+    yield stand_in(has_sound)
+
+
+STAND_INS = Engines(stand_in_engine, "stand-in", "cpu")
+
+Serve = Callable[..., Server]
+
+
+@pytest.fixture
+def said() -> list[str]:
+    """What servers said to whoever started them."""
+    return []
+
+
+@pytest.fixture
+def serve(said: list[str]) -> Iterator[Serve]:
+    """Starts a server on a free port of loopback, or as the arguments say."""
+    with ExitStack() as stack:
+
+        def started(*, engines: Engines = STAND_INS, local: bool = False, **settings: object) -> Server:
+            made = ServeSettings(**{"host": "127.0.0.1", "port": 0} | settings)  # type: ignore[arg-type]
+            return stack.enter_context(Server(made, engines, said.append, local=local))
+
+        yield started

@@ -1,0 +1,176 @@
+"""The shared model: what the model itself gives, fairly, and a mistake is the caller's alone."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+import torch
+
+from core.compact import load_compact
+from core.lipsync import FaceEmbeddings, LipSyncModel
+from stream.server.batching import SharedModel, _shares
+
+
+@pytest.fixture(scope="module")
+def compact() -> LipSyncModel:
+    return load_compact(torch.device("cpu"))
+
+
+class Slow:
+    """Stands in for a model: 1 ms a row, each row plus one; rows below 0 are a mistake."""
+
+    name, frame_stack, frame_window, frame_lookahead, mel_window = "slow", 1, 1, 0, 1
+
+    def __init__(self) -> None:
+        self.batches: list[int] = []
+        self.threads: set[threading.Thread] = set()
+
+    def embed_audio(self, rows: np.ndarray) -> torch.Tensor:
+        self.batches.append(len(rows))
+        self.threads.add(threading.current_thread())
+        if (rows < 0).any():
+            raise ValueError("below 0")
+        time.sleep(0.001 * len(rows))
+        return torch.from_numpy(rows + 1)
+
+    encode_frames = embed_audio
+
+    def embed_faces(self, rows: torch.Tensor) -> FaceEmbeddings:
+        return FaceEmbeddings(rows + 1, None)
+
+
+def column(*values: float) -> np.ndarray:
+    return np.array(values, np.float32)[:, None]
+
+
+def at_once(*works: Callable[[], object]) -> list[object]:
+    with ThreadPoolExecutor(len(works)) as pool:
+        return [future.result(10.0) for future in [pool.submit(work) for work in works]]
+
+
+def test_rooms_get_what_the_model_itself_gives(compact: LipSyncModel) -> None:
+    random = np.random.default_rng(1)
+
+    def compare(model: LipSyncModel, faces: int, seed: int) -> None:
+        random = np.random.default_rng(seed)
+        side = compact.crop(np.zeros((96, 96, 3), np.uint8), *_face()).shape
+        stacks = random.integers(0, 255, (faces, compact.frame_stack, *side), np.uint8)
+        features = model.encode_frames(stacks)
+        torch.testing.assert_close(features, compact.encode_frames(stacks), atol=1e-5, rtol=1e-5)
+        windows = features[:, None].repeat_interleave(compact.frame_window, dim=1)
+        given, alone = model.embed_faces(windows), compact.embed_faces(windows)
+        torch.testing.assert_close(given.vectors, alone.vectors, atol=1e-5, rtol=1e-5)
+        torch.testing.assert_close(given.activity, alone.activity, atol=1e-5, rtol=1e-5)
+        mel = random.normal(size=(3, compact.mel_window, compact.mel.mels)).astype(np.float32)
+        torch.testing.assert_close(model.embed_audio(mel), compact.embed_audio(mel), atol=1e-5, rtol=1e-5)
+
+    with SharedModel(compact) as shared, shared.room() as one, shared.room() as two, shared.room() as three:
+        for seed in random.integers(0, 1000, 3).tolist():
+            at_once(
+                lambda seed=seed: compare(one, 1, seed),
+                lambda seed=seed: compare(two, 2, seed + 1),
+                lambda seed=seed: compare(three, 25, seed + 2),
+            )
+        assert (one.name, one.mel, one.frame_window) == (compact.name, compact.mel, compact.frame_window)
+        assert one.mel_start(7) == compact.mel_start(7)
+
+
+def _face():
+    from core.geometry import Box
+    from stream.models import FACE_KEYPOINTS
+
+    return Box(16, 16, 64, 64), np.array(FACE_KEYPOINTS, np.float64)
+
+
+def test_calls_at_once_are_one_batch_in_one_thread() -> None:
+    model = Slow()
+    with SharedModel(model, wait_seconds=1.0) as shared, shared.room() as one, shared.room() as two:
+        results = at_once(lambda: one.embed_audio(column(1, 2)), lambda: two.embed_audio(column(3)))
+    assert [result.tolist() for result in results] == [[[2], [3]], [[4]]]
+    assert model.batches == [3]
+    assert len(model.threads) == 1 and threading.current_thread() not in model.threads
+
+
+def test_a_call_does_not_wait_long_for_others() -> None:
+    with SharedModel(Slow(), wait_seconds=0.05) as shared, shared.room() as one, shared.room():
+        begun = time.monotonic()
+        one.embed_audio(column(1))
+        assert 0.04 < time.monotonic() - begun < 0.5
+
+
+def test_a_room_alone_does_not_wait_at_all() -> None:
+    with SharedModel(Slow(), wait_seconds=5.0) as shared, shared.room() as one:
+        begun = time.monotonic()
+        one.embed_audio(column(1))
+        assert time.monotonic() - begun < 1.0
+
+
+def test_a_small_room_is_not_starved_by_a_large_one() -> None:
+    """The large one asks for half a second's work without end; the small one waits for two batches at most."""
+    over = threading.Event()
+    waits: list[float] = []
+    with SharedModel(Slow(), batch_rows=32) as shared, shared.room() as large, shared.room() as small:
+
+        def flood() -> None:
+            while not over.is_set():
+                assert len(large.embed_audio(np.zeros((500, 1), np.float32))) == 500
+
+        def ask() -> None:
+            try:
+                for value in range(10):
+                    begun = time.monotonic()
+                    assert small.embed_audio(column(value, value)).tolist() == [[value + 1]] * 2
+                    waits.append(time.monotonic() - begun)
+            finally:
+                over.set()
+
+        at_once(flood, ask)
+    assert sorted(waits)[len(waits) // 2] < 0.15
+
+
+@pytest.mark.parametrize(
+    ("wanted", "capacity", "shares"),
+    [
+        ([2, 25], 64, [2, 25]),
+        ([100, 2], 32, [30, 2]),
+        ([100, 100], 32, [16, 16]),
+        ([100, 1, 100], 33, [16, 1, 16]),
+        ([5, 5, 5], 2, [1, 1, 1]),
+    ],
+)
+def test_rows_are_shared_fairly(wanted: list[int], capacity: int, shares: list[int]) -> None:
+    assert _shares(wanted, capacity) == shares
+
+
+def test_a_mistake_is_the_callers_alone() -> None:
+    with SharedModel(Slow(), wait_seconds=1.0) as shared, shared.room() as good, shared.room() as bad:
+
+        def fails() -> None:
+            with pytest.raises(ValueError, match="below 0"):
+                bad.embed_audio(column(-1))
+
+        result, _ = at_once(lambda: good.embed_audio(column(1)), fails)
+        assert result.tolist() == [[2]]
+        assert bad.embed_audio(column(5)).tolist() == [[6]]
+
+
+def test_shapes_that_do_not_go_together_are_computed_one_by_one() -> None:
+    with SharedModel(Slow(), wait_seconds=1.0) as shared, shared.room() as one, shared.room() as two:
+        wide = np.ones((1, 3), np.float32)
+        results = at_once(lambda: one.embed_audio(column(1)), lambda: two.embed_audio(wide))
+    assert [tuple(result.shape) for result in results] == [(1, 1), (1, 3)]
+
+
+def test_it_ends_with_its_thread_and_tells_those_who_wait() -> None:
+    before = threading.active_count()
+    shared = SharedModel(Slow())
+    with shared, shared.room() as one:
+        one.embed_audio(column(1))
+    assert threading.active_count() == before
+    with pytest.raises(RuntimeError, match="closed"):
+        one.embed_audio(column(1))

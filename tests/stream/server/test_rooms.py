@@ -1,0 +1,125 @@
+"""Rooms: each browser gets its own truth, and nothing is left of one that has gone."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+
+import aiohttp
+import numpy as np
+import pytest
+
+from stream.server import rooms
+from tests.stream.server.browser import Browser, Hum, Pictures, metric, offered
+from tests.stream.server.conftest import Serve
+
+GRACE_SECONDS = 10.0
+"""A browser that vanishes is gone from the metrics by then."""
+
+
+def width_of(browser: Browser) -> float:
+    """The stand-in's face is as wide as the picture is bright."""
+    return float(np.median([event["faces"][0]["box"][2] for event in browser.of("scores")[-10:]]))
+
+
+@pytest.mark.parametrize("count", [2, 4])
+def test_browsers_at_once_get_their_own_truth(serve: Serve, said: list[str], count: int) -> None:
+    async def watched(port: int, number: int) -> None:
+        brightness, loudness = 60 + 40 * number, 0.3 * (number % 2)
+        async with Browser(port, Pictures(brightness), Hum(loudness)) as browser:
+            await browser.scored(40)
+            assert width_of(browser) == pytest.approx(brightness + 1, abs=8)
+            assert browser.of("scores")[-1]["faces"][0]["speaking"] == (number % 2 == 1)
+            assert browser.of("session")[0]["video"] == "browser"
+            assert [(event["width"], event["height"]) for event in browser.of("picture")] == [(1280, 768)]
+            times = [event["time"] for event in browser.of("scores")]
+            assert times == sorted(times)
+
+    async def all_at_once(port: int) -> None:
+        await asyncio.gather(*(watched(port, number) for number in range(count)))
+
+    asyncio.run(all_at_once(serve().port))
+    assert not said
+
+
+def test_a_browser_without_sound_has_a_room_too(serve: Serve) -> None:
+    async def play(port: int) -> None:
+        async with Browser(port, Pictures()) as browser:
+            await browser.scored(10)
+            assert browser.of("session")[0]["audio"] is None
+
+    asyncio.run(play(serve().port))
+
+
+def test_names_and_pins_come_back(serve: Serve) -> None:
+    async def play(port: int) -> None:
+        async with Browser(port) as browser:
+            await browser.scored(1)
+            browser.say(type="name", id=3, name="Ada")
+            browser.say(type="pin", id=3)
+            browser.say(type="ping", sent=12.5)
+            await browser.until(lambda: browser.of("pong") and browser.of("names") and browser.of("pinned"))
+            assert browser.of("names")[-1]["names"] == {"3": "Ada"}
+            assert browser.of("pinned")[-1]["id"] == 3
+            pong = browser.of("pong")[-1]
+            assert pong["sent"] == 12.5 and pong["time"] >= browser.of("scores")[0]["time"]
+
+    asyncio.run(play(serve().port))
+
+
+def test_a_browser_that_vanishes_is_gone_within_seconds(serve: Serve) -> None:
+    async def play(port: int) -> None:
+        async with Browser(port) as browser:
+            await browser.scored(5)
+            assert await metric(browser.url, "rooms") == 1 and await metric(browser.url, "faces") == 1
+            threads = threading.active_count()
+            browser.vanish()
+            async with asyncio.timeout(GRACE_SECONDS):
+                while await metric(browser.url, "rooms"):
+                    await asyncio.sleep(0.2)
+            assert await metric(browser.url, "faces") == 0
+            assert threading.active_count() <= threads - 5
+
+    asyncio.run(play(serve().port))
+
+
+def test_a_page_that_is_reloaded_gets_a_new_room(serve: Serve) -> None:
+    async def play(port: int) -> None:
+        names = []
+        for _ in range(2):
+            async with Browser(port) as browser, aiohttp.ClientSession() as session:
+                await browser.scored(3)
+                names.append(browser.room)
+                assert (await session.delete(f"{browser.url}/rooms/{browser.room}")).status == 200
+                await browser.until(lambda: browser.of("summary"))
+        assert names[0] != names[1]
+
+    asyncio.run(play(serve().port))
+
+
+def test_a_full_server_says_so(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rooms, "MOST_ROOMS", 1)
+
+    async def play(port: int) -> None:
+        async with Browser(port) as first:
+            await first.scored(1)
+            status, answer = await offered(first.url, "v=0")
+            assert status == 503 and "all rooms are taken" in answer["error"]
+            await first.scored(5)
+
+    asyncio.run(play(serve().port))
+
+
+def test_too_much_nonsense_on_the_channel_ends_that_room_alone(serve: Serve) -> None:
+    async def play(port: int) -> None:
+        async with Browser(port) as good, Browser(port) as bad:
+            await asyncio.gather(good.scored(2), bad.scored(2))
+            for _ in range(30):
+                bad.channel.send("nonsense")
+            await bad.until(lambda: bad.of("summary"))
+            assert "JSON" in bad.of("error")[0]["message"]
+            heard = len(good.of("scores"))
+            await good.scored(heard + 20)
+            assert await metric(good.url, "rooms") == 1
+
+    asyncio.run(play(serve().port))
