@@ -42,6 +42,7 @@ def parser() -> argparse.ArgumentParser:
     add("--no-window", action="store_true", help="show nothing")
     views = [view.value for view in View]
     add("--view", choices=views, default=RunSettings.view.value, help="the whole picture, the speaker, or both")
+    add("--virtual-camera", action="store_true", help="be a camera for other programs: it shows what the window shows")
     add("--output", metavar="FILE.mp4", type=Path, help="record what the window shows, with sound")
     add("--events", metavar="FILE|-", help="who speaks, as JSON lines; - is standard output")
     add("--rttm", metavar="FILE", type=Path, help="who spoke when, for diarization scorers")
@@ -98,6 +99,7 @@ def _settings(given: argparse.Namespace) -> RunSettings:
         lag_ms=given.lag,
         max_faces=given.max_faces,
         view=View(given.view),
+        virtual_camera=given.virtual_camera,
         serve=_serving(given),
     )
 

@@ -1,4 +1,4 @@
-"""A part of a picture at another size: for views that follow a face, and for the video of each face."""
+"""A part of a picture at another size, for views and the video of each face; a picture in a frame of another shape."""
 
 from __future__ import annotations
 
@@ -25,6 +25,30 @@ def crop(image: Image, box: Box, size: tuple[int, int]) -> Image:
     matrix = np.array([[scale_x, 0, corner_x], [0, scale_y, corner_y]])
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
     return np.asarray(cv2.warpAffine(image, matrix, size, flags=flags, borderMode=cv2.BORDER_REPLICATE), np.uint8)
+
+
+def even(size: tuple[int, int]) -> tuple[int, int]:
+    """The next larger size that yuv420p can have: its colour is halved both ways."""
+    return size[0] + size[0] % 2, size[1] + size[1] % 2
+
+
+def fitted(image: Image, size: tuple[int, int]) -> Image:
+    """The whole of ``image`` at ``size`` (width, height), its shape kept, with black bars.
+
+    A single column or row too few, as ``even`` leaves it, is the last one repeated.
+    """
+    width, height = size
+    if image.shape[:2] == (height, width):
+        return image
+    bottom, right = height - image.shape[0], width - image.shape[1]
+    if 0 <= bottom <= 1 and 0 <= right <= 1:
+        return np.asarray(cv2.copyMakeBorder(image, 0, bottom, 0, right, cv2.BORDER_REPLICATE), np.uint8)
+    scale = min(width / image.shape[1], height / image.shape[0])
+    inner = max(round(image.shape[1] * scale), 1), max(round(image.shape[0] * scale), 1)
+    top, left = (height - inner[1]) // 2, (width - inner[0]) // 2
+    framed = np.zeros((height, width, 3), np.uint8)
+    framed[top : top + inner[1], left : left + inner[0]] = cv2.resize(image, inner, interpolation=cv2.INTER_AREA)
+    return framed
 
 
 def _shrunk(image: Image, box: Box, size: tuple[int, int]) -> Image:

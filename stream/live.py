@@ -283,6 +283,7 @@ class LiveRun:
         last = info.latency_ms
         smooth_ms = latency_ms if last is None else last + LATENCY_SMOOTHING * (latency_ms - last)
         self._board.info = replace(info, latency_ms=smooth_ms)
+        self._hub.shown(image)
         for command in self._window.show(image) if self._window is not None else ():
             if command.action is Action.QUIT:
                 self._stop.set()

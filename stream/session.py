@@ -36,6 +36,7 @@ from stream.outputs.plot import Plot
 from stream.outputs.recorder import Recorder
 from stream.outputs.rttm import Rttm
 from stream.outputs.summary import summary_text
+from stream.outputs.virtual_camera import VirtualCamera
 from stream.redaction import redacted
 from stream.settings import RunSettings
 from stream.sources import LiveSource, MediaReader, open_live, open_reader
@@ -129,7 +130,9 @@ def _check_server_installed() -> None:
     try:
         import stream.server.serving  # noqa: F401
     except ModuleNotFoundError as error:
-        raise InputError(f"--serve needs {error.name}, which is not here: pip install '.[web]' in the checkout") from None
+        raise InputError(
+            f"--serve needs {error.name}, which is not here: pip install '.[web]' in the checkout"
+        ) from None
 
 
 def _live(
@@ -236,6 +239,8 @@ def _outputs(settings: RunSettings, *, has_sound: bool, board: Board) -> list[Ou
         )
     if settings.save_faces is not None:
         outputs.append(FaceVideos(settings.save_faces, has_sound))
+    if settings.virtual_camera:
+        outputs.append(VirtualCamera())
     return outputs
 
 

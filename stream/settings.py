@@ -42,6 +42,7 @@ class RunSettings:
     lag_ms: float | None = None
     max_faces: int = 25
     view: View = View.BOXES
+    virtual_camera: bool = False
     serve: ServeSettings | None = None
 
     def __post_init__(self) -> None:
@@ -57,6 +58,8 @@ class RunSettings:
             raise InputError(f"--max-faces {self.max_faces}: give 1 or more")
         if self.fast and self.video is None:
             raise InputError("--fast: name a file with --video, or use --video demo; a camera has only its own speed")
+        if self.fast and self.virtual_camera:
+            raise InputError("--virtual-camera: whoever watches does so in real time; leave --fast out")
         if self.serve is not None:
             self._check_serving()
         self._check_outputs_differ()
@@ -64,7 +67,8 @@ class RunSettings:
     def _check_serving(self) -> None:
         if self.fast:
             raise InputError("--serve: whoever watches does so in real time; leave --fast out")
-        local = {"--audio": self.audio, "--events": self.events, **dict(self._output_paths())}
+        local: dict[str, object] = {"--audio": self.audio, "--events": self.events, **dict(self._output_paths())}
+        local["--virtual-camera"] = self.virtual_camera or None
         given = [option for option, value in local.items() if value is not None]
         if self.video is None and given:
             raise InputError(f"{given[0]}: with --serve this is for a run on this machine; name its --video too")

@@ -8,15 +8,20 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from core.events import Event
-from core.media import Frame, Sound
+from core.media import Frame, Image, Sound
 from core.snapshot import Snapshot
 from stream.outputs.output import Output
 
 FRAME_LIMIT = 16
 """About half a second of video: what an encoder may fall behind, and what ``close`` may still have to encode."""
 
+SHOWN_LIMIT = 1
+"""What is on show is worth nothing once there is something newer."""
+
 OTHER_LIMIT = 4096
 """Sounds, snapshots and events that may wait: minutes of them, and small."""
+
+LIMITS = {"frame": FRAME_LIMIT, "shown": SHOWN_LIMIT}
 
 CLOSE_SECONDS = 10.0
 """An output that has not ended by then is stuck (a dead network disk, a pipe that nobody reads) and is left behind."""
@@ -37,6 +42,7 @@ class Background(Output):
     def __init__(self, output: Output) -> None:
         self.option = output.option  # type: ignore[misc]
         self.takes_frames = output.takes_frames  # type: ignore[misc]
+        self.takes_shown = output.takes_shown  # type: ignore[misc]
         self.dropped_frames = 0
         self._output = output
         self._calls: deque[_Call] = deque()
@@ -59,6 +65,9 @@ class Background(Output):
     def frame(self, frame: Frame, snapshot: Snapshot | None) -> None:
         self._hand_on("frame", lambda: self._output.frame(frame, snapshot))
 
+    def shown(self, image: Image) -> None:
+        self._hand_on("shown", lambda: self._output.shown(image))
+
     def close(self) -> None:
         """Let the waiting calls through, close the output and end the thread."""
         with self._changed:
@@ -74,7 +83,7 @@ class Background(Output):
         with self._changed:
             if self._error is not None:
                 raise self._error
-            if self._waiting.get(kind, 0) >= (FRAME_LIMIT if kind == "frame" else OTHER_LIMIT):
+            if self._waiting.get(kind, 0) >= LIMITS.get(kind, OTHER_LIMIT):
                 self._drop_oldest(kind)
             self._calls.append(_Call(kind, run))
             self._waiting[kind] = self._waiting.get(kind, 0) + 1
@@ -83,7 +92,7 @@ class Background(Output):
     def _drop_oldest(self, kind: str) -> None:
         self._calls.remove(next(call for call in self._calls if call.kind == kind))
         self._waiting[kind] -= 1
-        self.dropped_frames += kind == "frame"
+        self.dropped_frames += kind in LIMITS
 
     def _next(self) -> _Call | None:
         with self._changed:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from core.events import Event, EventStream, Percentiles, SummaryEvent
-from core.media import Frame, Sound
+from core.media import Frame, Image, Sound
 from core.snapshot import Snapshot
 from stream.outputs.output import Output
 from stream.outputs.pairing import Pairing
@@ -41,6 +41,11 @@ class OutputHub:
             self._tally.frame(frame.time)
             if self._wants_frames:
                 self._show(self._pairing.hold(frame))
+
+    def shown(self, image: Image) -> None:
+        """What the window shows; must not change afterwards."""
+        with self._lock:
+            self._each(lambda output: output.shown(image), [output for output in self._outputs if output.takes_shown])
 
     def sound(self, sound: Sound) -> None:
         """Captured sound; its samples must not change afterwards."""
@@ -74,8 +79,9 @@ class OutputHub:
         for frame, snapshot in pairs:
             self._each(lambda output, frame=frame, snapshot=snapshot: output.frame(frame, snapshot))  # type: ignore[misc]
 
-    def _each(self, call: Callable[[Output], None]) -> None:
-        for output in tuple(self._outputs):
+    def _each(self, call: Callable[[Output], None], outputs: Sequence[Output] | None = None) -> None:
+        """``call`` for ``outputs``, by default all of them."""
+        for output in tuple(self._outputs if outputs is None else outputs):
             try:
                 call(output)
             except Exception as error:  # one output that fails must not end the run, nor the other outputs

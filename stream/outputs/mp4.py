@@ -11,12 +11,11 @@ from pathlib import Path
 from typing import cast
 
 import av
-import cv2
-import numpy as np
 from av.video.stream import VideoStream
 
 from core.media import Image
 from core.timebase import SAMPLE_RATE, TICK_RATE
+from stream.crop import even, fitted
 from stream.outputs.soundtape import SoundTape
 
 TIME_BASE = Fraction(1, SAMPLE_RATE)
@@ -45,15 +44,14 @@ PICTURE_WAIT = 10 * SAMPLE_RATE
 class Mp4Writer:
     """Pictures of one size with the sound of ``tape`` beside them; the file's time 0 is the session's ``start``.
 
-    The first picture also stands for the time from 0 to its own. An odd width or height is made even by repeating the
-    last column or row (yuv420p halves the colour). Pictures of another size are fitted in, with black bars.
+    The first picture also stands for the time from 0 to its own. Pictures of another size are fitted in.
     """
 
     def __init__(
         self, path: Path, size: tuple[int, int], tape: SoundTape | None, start: float = 0.0, threads: int = 0
     ) -> None:
         """``size``: width and height in pixels. ``threads`` of the picture's encoder, 0: as many as there are cores."""
-        self._size = (size[0] + size[0] % 2, size[1] + size[1] % 2)
+        self._size = even(size)
         self._tape = tape
         self._start = round(start * SAMPLE_RATE)
         self._last_pts = -1
@@ -77,7 +75,7 @@ class Mp4Writer:
         pts = round(time * SAMPLE_RATE) - self._start if self._last_pts >= 0 else 0
         if pts <= self._last_pts:
             return
-        frame = av.VideoFrame.from_ndarray(_fitted(image, self._size), format="bgr24")
+        frame = av.VideoFrame.from_ndarray(fitted(image, self._size), format="bgr24")
         frame.pts, frame.time_base = pts, TIME_BASE
         self._container.mux(self._video.encode(frame))
         self._last_pts = pts
@@ -117,18 +115,3 @@ def _encoder() -> tuple[str, dict[str, str]]:
         return "libx264", H264_OPTIONS
     except ValueError:  # an FFmpeg without x264: MPEG-4 part 2 is part of every one
         return "mpeg4", MPEG4_OPTIONS
-
-
-def _fitted(image: Image, size: tuple[int, int]) -> Image:
-    width, height = size
-    if image.shape[:2] == (height, width):
-        return image
-    bottom, right = height - image.shape[0], width - image.shape[1]
-    if 0 <= bottom <= 1 and 0 <= right <= 1:
-        return np.asarray(cv2.copyMakeBorder(image, 0, bottom, 0, right, cv2.BORDER_REPLICATE), np.uint8)
-    scale = min(width / image.shape[1], height / image.shape[0])
-    inner = max(round(image.shape[1] * scale), 1), max(round(image.shape[0] * scale), 1)
-    top, left = (height - inner[1]) // 2, (width - inner[0]) // 2
-    fitted = np.zeros((height, width, 3), np.uint8)
-    fitted[top : top + inner[1], left : left + inner[0]] = cv2.resize(image, inner, interpolation=cv2.INTER_AREA)
-    return fitted

@@ -8,7 +8,7 @@ from typing import ClassVar
 
 from core.errors import InputError
 from core.events import Event
-from core.media import Frame, Sound
+from core.media import Frame, Image, Sound
 from core.snapshot import Snapshot
 
 
@@ -25,6 +25,9 @@ class Output:
     takes_frames: ClassVar[bool] = False
     """Whether frames must be kept until their snapshot is there."""
 
+    takes_shown: ClassVar[bool] = False
+    """Whether it wants what is on show."""
+
     def event(self, event: Event) -> None:
         """Anything of the event schema."""
 
@@ -36,6 +39,9 @@ class Output:
 
     def frame(self, frame: Frame, snapshot: Snapshot | None) -> None:
         """A picture with the snapshot nearest to it in time; None when nothing was scored at all."""
+
+    def shown(self, image: Image) -> None:
+        """What the window shows now, in live runs: the newest picture with the newest snapshot drawn on it."""
 
     def close(self) -> None:
         """Finish. Also called after Ctrl-C, and after a failure of this output."""

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from core.errors import InputError
+from stream.server.settings import ServeSettings
 from stream.settings import RunSettings
 
 
@@ -28,6 +29,8 @@ def test_the_defaults_ask_for_nothing_special() -> None:
         ({"lag_ms": float("nan")}, "--lag nan"),
         ({"max_faces": 0}, "--max-faces 0"),
         ({"fast": True}, "--fast: name a file"),
+        ({"video": "demo", "fast": True, "virtual_camera": True}, "--virtual-camera: whoever watches"),
+        ({"serve": ServeSettings("127.0.0.1", 8000), "virtual_camera": True}, "--virtual-camera: with --serve"),
     ],
 )
 def test_wrong_values_are_named(wrong: dict[str, Any], says: str) -> None:
