@@ -76,7 +76,10 @@ class Site:
         return web.FileResponse(PAGE / "overlay.html")
 
     async def _part(self, request: web.Request) -> web.FileResponse:
-        return web.FileResponse(PAGE / request.match_info["name"])
+        part = PAGE / request.match_info["name"]
+        if not part.is_file():
+            raise web.HTTPNotFound
+        return web.FileResponse(part)
 
     async def _offer(self, request: web.Request) -> web.Response:
         if not self._offers.take(request.remote or "", asyncio.get_running_loop().time()):
@@ -131,17 +134,16 @@ def _sdp(body: bytes) -> str:
 
 async def _relayed(request: web.Request, relay: Relay) -> web.StreamResponse:
     socket = web.WebSocketResponse(heartbeat=HEARTBEAT_SECONDS, max_msg_size=MESSAGE_BYTES, writer_limit=SOCKET_BYTES)
-    await socket.prepare(request)
     outbox = relay.listen()
-    sending = asyncio.create_task(_sent(socket, outbox))
-    listening = asyncio.create_task(_ignored(socket))
     try:
-        await asyncio.wait([sending, listening], return_when=asyncio.FIRST_COMPLETED)
+        await socket.prepare(request)
+        both = [asyncio.create_task(_sent(socket, outbox)), asyncio.create_task(_ignored(socket))]
+        await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
+        for task in both:
+            task.cancel()
+        await socket.close()
     finally:
         relay.leave(outbox)
-        sending.cancel()
-        listening.cancel()
-        await socket.close()
     return socket
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Callable
 
 from core.errors import InputError
@@ -12,6 +11,8 @@ MESSAGE_BYTES = 1024
 NAME_LETTERS = 40
 MOST_NAMES = 200
 HIGHEST_ID = 1_000_000
+LATEST = 1e15
+"""Milliseconds: a number that JavaScript writes without an exponent, and later than any clock."""
 
 ERRORS_BORNE = 10
 """So many messages that are of no use end the room."""
@@ -41,7 +42,7 @@ class Messages:
 
     def _taken(self, message: dict[str, object]) -> list[str]:
         match message:
-            case {"type": "ping", "sent": int() | float() as sent, **rest} if len(rest) == 0 and math.isfinite(sent):
+            case {"type": "ping", "sent": int() | float() as sent} if len(message) == 2:
                 return self._pong(sent)
             case {"type": "name", "id": int() as person, "name": str() as name} if len(message) == 3:
                 self._name(_checked(person), name)
@@ -54,6 +55,8 @@ class Messages:
         return []
 
     def _pong(self, sent: float) -> list[str]:
+        if isinstance(sent, bool) or not -LATEST < sent < LATEST:
+            raise InputError("sent is a number of milliseconds")
         now = self._now()
         return [] if now is None else [line("pong", sent=sent, time=round(now, 3), delay=0)]
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import ParamSpec
+from contextlib import suppress
+from typing import Any, ParamSpec
 
 from aiortc import (
     MediaStreamTrack,
@@ -34,6 +35,7 @@ MOST_CANDIDATES = 64
 
 NOT_UNDERSTOOD = "the offer's SDP is not understood"
 
+CLOSE_SECONDS = 2.0
 FLUSH_SECONDS = 0.2
 """How long a closing connection waits for its last events to go out."""
 
@@ -92,7 +94,11 @@ class Peer:
         if self._sending is not None:
             await asyncio.wait([self._sending], timeout=FLUSH_SECONDS)
             self._sending.cancel()
-        await self._connection.close()
+        try:
+            async with asyncio.timeout(CLOSE_SECONDS):
+                await self._connection.close()
+        except Exception:  # a connection that was refused half made: what there is of it is ended one by one
+            await _ended(self._connection)
         for pump in self._pumps:
             pump.cancel()
 
@@ -141,6 +147,15 @@ def _offered_kinds(sdp: str) -> list[str]:
     if sum(len(each.ice_candidates) for each in media) > MOST_CANDIDATES:
         raise InputError(f"the offer has more than {MOST_CANDIDATES} candidates")
     return sorted(each.kind for each in media if each.kind != "application")
+
+
+async def _ended(connection: RTCPeerConnection) -> None:
+    streams: list[Any] = [*connection.getTransceivers(), connection.sctp]
+    for stream in filter(None, streams):
+        secure = getattr(stream, "receiver", stream).transport
+        for part in (stream, secure, secure and secure.transport):
+            with suppress(Exception):
+                await part.stop()
 
 
 async def _pumped(track: MediaStreamTrack, source: BrowserSource) -> None:

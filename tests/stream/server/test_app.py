@@ -1,0 +1,247 @@
+"""What the server answers over HTTP, and to whom."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import socket
+import ssl
+import subprocess
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+
+from core.errors import InputError
+from core.events import ScoresEvent, SpeakerEvent
+from core.snapshot import State
+from stream.server.app import OFFER_BYTES
+from stream.server.server import Server
+from tests.stream.server.browser import Browser, metric
+from tests.stream.server.conftest import Serve
+
+TOKEN = "correct horse"
+
+
+def talk(server: Server, work: Callable[[aiohttp.ClientSession], Awaitable[None]]) -> None:
+    async def play() -> None:
+        async with asyncio.timeout(20.0), aiohttp.ClientSession(f"http://127.0.0.1:{server.port}") as session:
+            await work(session)
+
+    asyncio.run(play())
+
+
+async def refused(response: aiohttp.ClientResponse, status: int) -> str:
+    """The one line of an error."""
+    assert response.status == status, await response.text()
+    body = await response.json()
+    assert list(body) == ["error"] and "\n" not in body["error"] and "Traceback" not in body["error"]
+    return str(body["error"])
+
+
+def test_the_page_and_its_parts_come_with_a_strict_policy(serve: Serve) -> None:
+    async def work(session: aiohttp.ClientSession) -> None:
+        for path, kind in (("/", "text/html"), ("/overlay", "text/html"), ("/page/app.js", "javascript")):
+            response = await session.get(path)
+            assert response.status == 200 and kind in response.headers["Content-Type"]
+            assert "default-src 'none'" in response.headers["Content-Security-Policy"]
+            assert response.headers["Cache-Control"] == "no-store"
+            assert response.headers["Referrer-Policy"] == "no-referrer"
+        assert await (await session.get("/healthz")).json() == {"status": "ok"}
+        assert "speakerlight_rooms 0.0" in await (await session.get("/metrics")).text()
+
+    talk(serve(), work)
+
+
+def test_nothing_but_the_page_is_given_out(serve: Serve) -> None:
+    async def work(session: aiohttp.ClientSession) -> None:
+        for path in ("/page/none.js", "/page/..%2Fapp.py", "/page/../app.py", "/page/", "/nowhere", "/page/app.js/x"):
+            await refused(await session.get(path), 404)
+        await refused(await session.put("/offer"), 405)
+        assert await metric(f"http://127.0.0.1:{server.port}", 'rejected_requests_total{status="405"}') == 1
+
+    server = serve()
+    talk(server, work)
+
+
+@pytest.mark.parametrize("path", ["/", "/overlay", "/metrics", "/events", "/offer", "/nowhere"])
+def test_without_the_token_there_is_one_answer(serve: Serve, said: list[str], path: str) -> None:
+    async def work(session: aiohttp.ClientSession) -> None:
+        for given in ({}, {"Authorization": "Bearer wrong"}, {"Authorization": TOKEN}, {"Authorization": "Bearer ä"}):
+            for method in (session.get, session.post):
+                response = await method(path, headers=given)
+                assert response.status == 401 and await response.text() == "unauthorized"
+        response = await session.get(path, params={"token": TOKEN + "x"})
+        assert response.status == 401
+        assert (await session.get("/healthz")).status == 200
+
+    talk(serve(token=TOKEN), work)
+    assert not any(TOKEN in line for line in said)
+
+
+def test_the_token_opens_in_the_header_and_in_the_address(serve: Serve) -> None:
+    server = serve(token=TOKEN)
+
+    async def work(session: aiohttp.ClientSession) -> None:
+        assert (await session.get("/", params={"token": TOKEN})).status == 200
+        assert (await session.get("/metrics", headers={"Authorization": f"Bearer {TOKEN}"})).status == 200
+        async with Browser(server.port, token=TOKEN) as browser:
+            await browser.scored(1)
+
+    talk(server, work)
+    assert TOKEN not in repr(server._settings)
+
+
+def test_other_sites_pages_are_refused(serve: Serve) -> None:
+    server = serve()
+
+    async def work(session: aiohttp.ClientSession) -> None:
+        for origin in ("https://evil.example", "null", f"http://localhost:{server.port}.evil.example", "http://[", ""):
+            given = {"Origin": origin}
+            await refused(await session.post("/offer", headers=given), 403)
+            await refused(await session.delete("/rooms/x", headers=given), 403)
+            await refused(await session.get("/events", headers=given), 403)
+        own = {"Origin": f"http://127.0.0.1:{server.port}"}
+        await refused(await session.post("/offer", headers=own), 400)
+
+    talk(server, work)
+
+
+def test_other_names_that_lead_here_are_refused(serve: Serve) -> None:
+    async def work(session: aiohttp.ClientSession) -> None:
+        for host in ("evil.example", "evil.example:80", "192.168.7.7", "[", "", "localhost.evil.example"):
+            await refused(await session.get("/", headers={"Host": host}), 403)
+        for host in ("localhost", "LOCALHOST:1234", "127.0.0.1", "[::1]:80"):
+            assert (await session.get("/", headers={"Host": host})).status == 200
+
+    talk(serve(), work)
+
+
+def test_offers_that_are_none_get_a_line(serve: Serve) -> None:
+    async def work(session: aiohttp.ClientSession) -> None:
+        for body in (b"", b"{", b"[]", b"{}", b"\xff", b'{"type":"offer","sdp":5}', b"[" * 9000):
+            assert await refused(await session.post("/offer", data=body), 400)
+        assert "SDP" in await refused(await session.post("/offer", json={"type": "offer", "sdp": "m=video"}), 400)
+        assert "picture" in await refused(await session.post("/offer", json={"type": "offer", "sdp": "v=0"}), 400)
+        await refused(await session.post("/offer", data=b" " * (OFFER_BYTES + 1)), 413)
+
+    talk(serve(), work)
+
+
+def test_too_many_offers_have_to_wait(serve: Serve) -> None:
+    async def work(session: aiohttp.ClientSession) -> None:
+        answers = [await session.post("/offer", data=b"{}") for _ in range(30)]
+        assert [answer.status for answer in answers[:10]] == [400] * 10
+        assert "wait" in await refused(answers[-1], 429)
+        assert int(answers[-1].headers["Retry-After"]) > 0
+        assert (await session.get("/healthz")).status == 200
+
+    talk(serve(), work)
+
+
+def test_events_are_relayed_from_a_run_on_this_machine(serve: Serve) -> None:
+    server = serve(local=True)
+    assert server.relay is not None
+    server.relay.event(SpeakerEvent(1.0, State.SPEAKING, 1, None))
+
+    async def work(session: aiohttp.ClientSession) -> None:
+        for path in ("/events", "/events?room=local"):
+            async with session.ws_connect(path) as events:
+                assert (await events.receive_json())["type"] == "speaker"
+                server.relay.event(ScoresEvent(2.0, 0.5, ()))
+                assert await events.receive_json() == {"type": "scores", "time": 2.0, "speech": 0.5, "faces": []}
+
+    talk(server, work)
+
+
+def test_events_of_the_only_room_need_no_name(serve: Serve) -> None:
+    server = serve()
+
+    async def work(session: aiohttp.ClientSession) -> None:
+        await refused(await session.get("/events"), 404)
+        await refused(await session.get("/events?room=none"), 404)
+        async with Browser(server.port) as browser:
+            await browser.scored(1)
+            browser.say(type="name", id=1, name="Ada")
+            await browser.until(lambda: browser.of("names"))
+            async with session.ws_connect("/events") as one, session.ws_connect(f"/events?room={browser.room}") as two:
+                for events in (one, two):
+                    kinds = {(await events.receive_json())["type"] for _ in range(12)}
+                    assert {"session", "names", "scores"} <= kinds
+                await session.delete(f"/rooms/{browser.room}")
+                last = [message.json() async for message in one][-1]
+                assert last["type"] == "summary"
+
+    talk(server, work)
+
+
+def test_a_listener_that_never_reads_delays_nobody(serve: Serve) -> None:
+    server = serve(local=True)
+    relay = server.relay
+    assert relay is not None
+
+    async def work(session: aiohttp.ClientSession) -> None:
+        lazy = socket.create_connection(("127.0.0.1", server.port))
+        lazy.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        lazy.sendall(
+            b"GET /events HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+            b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: MDEyMzQ1Njc4OWFiY2RlZg==\r\n\r\n"
+        )
+        async with session.ws_connect("/events") as keen:
+            line = "x" * 20_000
+            for number in range(400):
+                relay.tell("scores", json.dumps({"type": "scores", "number": number, "line": line}))
+                assert (await asyncio.wait_for(keen.receive_json(), 1.0))["number"] == number
+        lazy.close()
+
+    talk(server, work)
+
+
+def test_a_listener_that_talks_too_much_is_let_go(serve: Serve) -> None:
+    server = serve(local=True)
+
+    async def work(session: aiohttp.ClientSession) -> None:
+        async with session.ws_connect("/events") as events:
+            await events.send_str("x" * 100_000)
+            assert (await events.receive()).type in (aiohttp.WSMsgType.CLOSE, aiohttp.WSMsgType.CLOSED)
+
+    talk(server, work)
+
+
+def test_an_address_that_is_taken_is_told(serve: Serve) -> None:
+    port = serve().port
+    with pytest.raises(InputError, match=rf"--serve 127.0.0.1:{port}: address already in use; choose another port"):
+        serve(port=port)
+
+
+def test_it_speaks_tls(serve: Serve, tmp_path: Path) -> None:
+    files = certificate(tmp_path)
+    server = serve(**files)
+
+    async def work(session: aiohttp.ClientSession) -> None:
+        trusting = ssl.create_default_context(cafile=str(files["cert"]))
+        response = await session.get(f"https://localhost:{server.port}/healthz", ssl=trusting)
+        assert response.status == 200
+
+    talk(server, work)
+
+
+def test_a_certificate_that_is_none_is_told(serve: Serve, tmp_path: Path) -> None:
+    bad = tmp_path / "bad.pem"
+    bad.write_text("nothing")
+    with pytest.raises(InputError, match=r"--cert .*give PEM files"):
+        serve(cert=bad, key=bad)
+
+
+def certificate(folder: Path) -> dict[str, Any]:
+    """A certificate for localhost that signs itself, and its key."""
+    made = {"cert": folder / "cert.pem", "key": folder / "key.pem"}
+    command = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 1 -subj /CN=localhost"
+    names = ["-addext", "subjectAltName=DNS:localhost", "-keyout", str(made["key"]), "-out", str(made["cert"])]
+    try:
+        subprocess.run([*command.split(), *names], check=True, capture_output=True, timeout=20)
+    except FileNotFoundError:
+        pytest.skip("openssl is not installed, which makes the certificate")
+    return made
