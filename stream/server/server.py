@@ -12,6 +12,7 @@ from concurrent.futures import Future
 from typing import Any
 
 from aiohttp import web
+from aiortc import InvalidStateError
 
 from core.errors import InputError
 from stream.server.app import OFFER_BYTES, Site, add_headers
@@ -89,6 +90,8 @@ class Server:
 
     def _tell_failure(self, context: dict[str, Any]) -> None:
         """Of a task that nobody waits for, in aiortc mostly: its connection fails and is swept away."""
+        if isinstance(context.get("exception"), InvalidStateError | ConnectionError):
+            return  # closed while it was still being opened
         if self._failures.take(self._loop.time()):
             self._say(f"server: {context.get('exception') or context['message']}")
 
