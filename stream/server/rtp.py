@@ -9,6 +9,7 @@ from typing import Any
 from aiortc import RTCRtpReceiver
 from aiortc.rtp import AnyRtcpPacket, RtcpSrPacket, RtpPacket
 
+from stream.server.jitter import PromptPictures, PromptSound
 from stream.server.timeline import Kind
 
 CLOCK_RATES = {Kind.VIDEO: 90_000, Kind.AUDIO: 48_000}
@@ -40,6 +41,8 @@ class RtpTap:
         # from the mapper's origin. tests/stream/server/test_rtp.py fails when that changes.
         self._mapper: Any = vars(receiver)["_RTCRtpReceiver__timestamp_mapper"]
         self._undecoded: queue.Queue[object] = vars(receiver)["_RTCRtpReceiver__decoder_queue"]
+        buffer = PromptPictures() if kind is Kind.VIDEO else PromptSound()
+        vars(receiver)["_RTCRtpReceiver__jitter_buffer"] = buffer
         self._ask_whole_picture = receiver._send_rtcp_pli
         self._catching_up = False
         self._hand_on_packet = receiver._handle_rtp_packet
