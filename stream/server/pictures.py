@@ -25,7 +25,9 @@ class ScaledPictures:
             scale = LONG_SIDE / max(picture.width, picture.height)
             self.size = max(round(picture.width * scale), 2), max(round(picture.height * scale), 2)
         width, height = self.size
-        scaled = picture.reformat(width=width, height=height, format="bgr24", interpolation=Interpolation.BILINEAR)
+        scaled = picture.reformat(
+            width=width, height=height, format="bgr24", interpolation=Interpolation.BILINEAR, threads=1
+        )
         return np.ascontiguousarray(scaled.to_ndarray(), np.uint8)
 
 
