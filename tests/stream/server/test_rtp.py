@@ -1,0 +1,138 @@
+"""Listening in on aiortc: stamps that fit its frames, reports, and a decoder that never works on the past."""
+
+from __future__ import annotations
+
+import asyncio
+import queue
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from aiortc import RTCPeerConnection
+from aiortc.rtp import RtcpSenderInfo, RtcpSrPacket, RtpPacket
+
+from stream.server.rtp import MOST_UNDECODED, WRAP, RtpTap
+from stream.server.source import BrowserSource
+from stream.server.timeline import Kind
+from tests.stream.server.browser import Browser
+from tests.stream.server.conftest import Serve
+
+SSRC = 5
+
+
+class Receiver:
+    """Has what aiortc's receiver has under the names that the tap uses."""
+
+    def __init__(self) -> None:
+        self.mapper = SimpleNamespace(_origin=None)
+        self.undecoded: queue.Queue[object] = queue.Queue()
+        self.packets: list[RtpPacket] = []
+        self.reports: list[object] = []
+        self.asked: list[int] = []
+        vars(self)["_RTCRtpReceiver__timestamp_mapper"] = self.mapper
+        vars(self)["_RTCRtpReceiver__decoder_queue"] = self.undecoded
+
+    async def _handle_rtp_packet(self, packet: RtpPacket, arrival_time_ms: int) -> None:
+        self.packets.append(packet)
+
+    async def _handle_rtcp_packet(self, packet: object) -> None:
+        self.reports.append(packet)
+
+    async def _send_rtcp_pli(self, ssrc: int) -> None:
+        self.asked.append(ssrc)
+
+
+class Tapped:
+    """A receiver with a tap, and what that told."""
+
+    def __init__(self, kind: Kind = Kind.VIDEO) -> None:
+        self.receiver: Any = Receiver()
+        self.arrived: list[float] = []
+        self.reported: list[tuple[float, float]] = []
+        RtpTap(
+            self.receiver,
+            kind,
+            lambda _, stamp: self.arrived.append(stamp),
+            lambda _, stamp, sender_time: self.reported.append((stamp, sender_time)),
+        )
+
+    def packet(self, time: int) -> None:
+        asyncio.run(self.receiver._handle_rtp_packet(RtpPacket(timestamp=time, ssrc=SSRC), arrival_time_ms=0))
+
+    def report(self, time: int, ntp: int) -> None:
+        info = RtcpSenderInfo(ntp_timestamp=ntp, rtp_timestamp=time, packet_count=1, octet_count=1)
+        asyncio.run(self.receiver._handle_rtcp_packet(RtcpSrPacket(ssrc=SSRC, sender_info=info)))
+
+
+def test_stamps_count_from_the_first_frame_and_do_not_wrap_around() -> None:
+    tapped = Tapped()
+    tapped.packet(WRAP - 90_000)
+    assert tapped.arrived == [], "before the first frame its origin is not known"
+    tapped.receiver.mapper._origin = WRAP - 90_000
+    for time in (WRAP - 90_000, WRAP - 45_000, 45_000, 0, 90_000):
+        tapped.packet(time)
+    assert tapped.arrived == [0.0, 0.5, 1.5, 1.0, 2.0]
+    assert len(tapped.receiver.packets) == 6
+
+
+def test_reports_are_handed_on_in_seconds() -> None:
+    tapped = Tapped(Kind.AUDIO)
+    tapped.receiver.mapper._origin = 1000
+    tapped.report(1000 + 48_000, ntp=(77 << 32) + (1 << 31))
+    assert tapped.reported == [(1.0, 77.5)]
+    assert len(tapped.receiver.reports) == 1
+
+
+def test_when_decoding_falls_behind_pictures_are_left_out_until_it_has_caught_up() -> None:
+    tapped = Tapped()
+    receiver = tapped.receiver
+    for _ in range(MOST_UNDECODED + 1):
+        receiver.undecoded.put(object())
+    tapped.packet(0)
+    receiver.undecoded.get()
+    tapped.packet(3000)
+    assert receiver.packets == [] and receiver.asked == []
+    while not receiver.undecoded.empty():
+        receiver.undecoded.get()
+    tapped.packet(6000)
+    tapped.packet(9000)
+    assert len(receiver.packets) == 2 and receiver.asked == [SSRC]
+
+
+def test_sound_is_never_left_out() -> None:
+    tapped = Tapped(Kind.AUDIO)
+    for _ in range(100):
+        tapped.receiver.undecoded.put(object())
+    tapped.packet(0)
+    assert len(tapped.receiver.packets) == 1
+
+
+@pytest.mark.parametrize("kind", list(Kind))
+def test_aiortc_still_has_what_is_listened_in_on(kind: Kind) -> None:
+    async def play() -> None:
+        connection = RTCPeerConnection()
+        receiver = connection.addTransceiver(kind.value, "recvonly").receiver
+        RtpTap(receiver, kind, lambda *_: None, lambda *_: None)
+        for name in ("jitter_buffer", "timestamp_mapper", "decoder_queue"):
+            assert f"_RTCRtpReceiver__{name}" in vars(receiver)
+        await connection.close()
+
+    asyncio.run(play())
+
+
+def test_a_real_connection_is_listened_in_on(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
+    heard: dict[str, set[Kind]] = {"arrived": set(), "reported": set()}
+    for name, kinds in heard.items():
+        tell = getattr(BrowserSource, name)
+
+        def noted(self, kind, *rest, kinds=kinds, tell=tell):
+            kinds.add(kind)
+            tell(self, kind, *rest)
+
+        monkeypatch.setattr(BrowserSource, name, noted)
+
+    async def play(port: int) -> None:
+        async with Browser(port) as browser:
+            await browser.until(lambda: all(kinds == set(Kind) for kinds in heard.values()))
+
+    asyncio.run(play(serve().port))
