@@ -78,8 +78,7 @@ class Camera:
     @property
     def shot(self) -> Box:
         """The shot as it is now."""
-        x, y, log_height = self._spring.place
-        return self._inside(x, y, math.exp(log_height))
+        return self._inside(*self._spring.place)
 
     def _subjects(self, boxes: dict[int, Box], primary: int | None, time: float) -> list[int]:
         """Who belongs in the shot: the primary speakers of the last moments, or everybody after a silence."""
@@ -150,8 +149,8 @@ class _Spring:
 
 
 def _state(box: Box) -> tuple[float, float, float]:
-    """Centre and logarithm of the height: a zoom by equal factors looks even."""
-    return (*box.centre, math.log(box.height))
+    """Centre and height: the edges go straight, so a head that both ends of a move hold is held all the way."""
+    return (*box.centre, box.height)
 
 
 def _holds(outer: Box, inner: Box) -> bool:

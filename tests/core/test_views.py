@@ -9,7 +9,7 @@ import pytest
 
 from core.geometry import Box
 from core.snapshot import FaceScore, Lag, Snapshot, State
-from core.views import Camera
+from core.views import Camera, CameraSettings
 
 WIDTH, HEIGHT = 1280, 720
 PLACES = [(150.0, 300.0), (600.0, 280.0), (1080.0, 320.0)]
@@ -91,6 +91,20 @@ def test_speed_and_change_of_speed_are_bounded_at_every_frame_rate(rate: int) ->
     speed = np.diff(edges, axis=0) * rate
     assert np.abs(speed).max() < 4.5, "frame widths a second"
     assert np.abs(np.diff(speed, axis=0)).max() * rate < 120, "frame widths a second squared"
+
+
+def test_closing_in_on_a_head_at_the_edge_never_cuts_it_on_the_way() -> None:
+    camera, corner = Camera(WIDTH, HEIGHT), (WIDTH - FACE / 2, FACE)
+    for k in range(4 * RATE):
+        assert holds(camera.follow(scene(k / RATE, 1, places=[corner]), k / RATE), corner), k
+
+
+def test_whoever_was_primary_stays_in_the_shot_for_the_dwell() -> None:
+    change, dwell = 6.0, CameraSettings().dwell_seconds
+    shots = shoot(12, lambda time: 1 if time < change else 3)
+    after = shots[round(change * RATE) : round((change + dwell) * RATE)]
+    assert all(holds(shot, PLACES[0]) for shot in after)
+    assert not holds(shots[-1], PLACES[0])
 
 
 def test_silence_eases_out_to_everybody_after_a_pause() -> None:

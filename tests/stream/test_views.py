@@ -1,16 +1,26 @@
-"""Views: what is shown of a frame, and where everybody's tile stands."""
+"""Views: what is shown of a frame, and where everybody's tile stands; on a real scene, that the speaker is in view."""
 
 from __future__ import annotations
 
+import math
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+
+import av
 import numpy as np
 import pytest
 
+import run_live
+from core.detection import FaceDetector
 from core.geometry import Box
 from core.media import Frame, Image
 from core.snapshot import FaceScore, Lag, Snapshot, State
-from core.views import View
+from core.views import Camera, CameraSettings, View
 from stream.overlay import OverlayInfo, draw_overlay
 from stream.views import TILE_SECONDS, ViewComposer, split_layout
+from tests.core.blazeface import blazeface
+from tests.data import DEV, needs_clips
 from tests.stream.outputs.made import snapshot
 
 GREYS = (60, 120, 180)
@@ -118,3 +128,122 @@ def test_without_a_snapshot_or_a_face_the_frame_is_shown(view: View) -> None:
     composer = ViewComposer(view)
     np.testing.assert_array_equal(composer.compose(Frame(0.0, picture()), None, OverlayInfo()), picture())
     assert composer.compose(Frame(0.04, picture()), snapshot(0.0, people=()), OverlayInfo()).shape == (360, 640, 3)
+
+
+NEWS = DEV / "scenes" / "wangyz1999__syncnet-speaker-diarization__vids__input.mp4"
+"""Ten seconds of three people on a split screen, who take turns."""
+
+SETTLED_SECONDS = 0.5
+"""After a change of speaker the new one has to be in the shot by then."""
+
+
+@dataclass(frozen=True)
+class Shot:
+    """A part of a frame (``box``, in its pixels) and what was known of the frame."""
+
+    time: float
+    snapshot: Snapshot
+    box: Box
+
+    def holds(self, person: int | None) -> bool:
+        """Whether the person's head, half a face's height of hair included, is inside."""
+        face = self.place(person)
+        top = max(face.y - face.height / 2, 0.0)
+        beside = min(face.x - self.box.x, self.box.x + self.box.width - face.x - face.width)
+        return min(beside, top - self.box.y, self.box.y + self.box.height - face.y - face.height) > -2
+
+    def place(self, person: int | None) -> Box:
+        return next(face.box for face in self.snapshot.faces if face.id == person)
+
+    def speaker_at(self, width: int) -> tuple[float, float, float]:
+        """Centre and width of the primary speaker's face in a picture of the shot that is ``width`` wide."""
+        face, scale = self.place(self.snapshot.primary), width / self.box.width
+        x, y = face.centre
+        return (x - self.box.x) * scale, (y - self.box.y) * scale, face.width * scale
+
+
+@pytest.fixture(scope="module")
+def recorded(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[Shot], Path]:
+    """Every shot of ``--view speaker`` on the news scene, and the video that was written."""
+    blazeface()
+    path, shots = tmp_path_factory.mktemp("views") / "speaker.mp4", []
+    follow = Camera.follow
+
+    def noted(camera: Camera, snapshot: Snapshot, time: float, pinned: int | None = None) -> Box:
+        box = follow(camera, snapshot, time, pinned)
+        shots.append(Shot(time, snapshot, box))
+        return box
+
+    arguments = ["--video", str(NEWS), "--fast", "--no-window", "--view", "speaker", "--output", str(path)]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Camera, "follow", noted)
+        assert run_live.main(arguments) == 0
+    return shots, path
+
+
+def changes(shots: list[Shot]) -> list[int]:
+    """Where the primary speaker is another one than the shot before."""
+    return [k for k in range(1, len(shots)) if shots[k].snapshot.primary != shots[k - 1].snapshot.primary]
+
+
+def settled(shots: list[Shot]) -> list[int]:
+    """Where somebody has been the primary speaker for ``SETTLED_SECONDS``."""
+    starts = np.array([shots[k].time for k in [0, *changes(shots)]])
+    since = [starts[starts <= shot.time + 1e-6].max() for shot in shots]
+    return [
+        k
+        for k, (shot, start) in enumerate(zip(shots, since, strict=True))
+        if shot.snapshot.primary is not None and shot.time - start > SETTLED_SECONDS
+    ]
+
+
+@needs_clips
+def test_on_a_real_scene_the_speaker_is_in_the_shot_half_a_second_after_a_change(
+    recorded: tuple[list[Shot], Path],
+) -> None:
+    shots, _ = recorded
+    held = [shots[k].holds(shots[k].snapshot.primary) for k in settled(shots)]
+    assert len(held) > 150
+    assert np.mean(held) >= 0.99
+
+
+@needs_clips
+def test_the_speaker_can_be_found_in_the_video_that_is_written(recorded: tuple[list[Shot], Path]) -> None:
+    shots, path = recorded
+    detector, looked = FaceDetector(blazeface()), set(settled(shots)[::5])
+    found = []
+    with av.open(str(path)) as video:
+        for k, picture in enumerate(video.decode(video=0)):
+            if k in looked:
+                x, y, width = shots[k].speaker_at(picture.width)
+                faces = detector.detect(picture.to_ndarray(format="bgr24"))
+                found.append(any(math.dist((x, y), face.box.centre) < width / 4 for face in faces))
+    detector.close()
+    assert len(found) > 30
+    assert np.mean(found) >= 0.99
+
+
+@needs_clips
+def test_on_a_real_scene_the_shot_moves_slowly_evenly_and_seldom(recorded: tuple[list[Shot], Path]) -> None:
+    """Bounds are for the edges of the shot. A spring at its fast rate r moves by a part d of the frame at d·r/e at most
+    and begins with d·r²: a quarter of the frame, at 12 a second, gives 1.1 widths a second and 36 a second squared."""
+    shots, _ = recorded
+    times = np.array([shot.time for shot in shots])
+    edges = np.array([(s.box.x, s.box.y, s.box.x + s.box.width, s.box.y + s.box.height) for s in shots]) / 1280
+    speed = np.diff(edges, axis=0) / np.diff(times)[:, None]
+    assert np.abs(speed).max() < 1.5, "frame widths a second"
+    assert (np.abs(np.diff(speed, axis=0)) / np.diff(times)[1:, None]).max() < 36, "frame widths a second squared"
+    for edge in speed.T:
+        moving = edge[np.abs(edge) > 0.02]
+        turns = sum(a * b < 0 for a, b in pairwise(moving))
+        assert turns <= len(changes(shots)), "it turns back only for another speaker"
+
+
+@needs_clips
+def test_on_a_real_scene_nobody_leaves_the_shot_before_the_dwell_is_over(recorded: tuple[list[Shot], Path]) -> None:
+    shots, _ = recorded
+    dwell = CameraSettings().dwell_seconds
+    left = [(shots[k - 1].snapshot.primary, shots[k - 1].time) for k in changes(shots)]
+    for person, last in left:
+        if person is not None:
+            assert all(shot.holds(person) for shot in shots if last <= shot.time <= last + dwell), (person, last)
