@@ -25,9 +25,10 @@ from stream.latency import LatencyHistogram
 from stream.load import LoadGovernor, foremost
 from stream.outputs.hub import OutputHub
 from stream.overlay import OverlayInfo
+from stream.rings import FrameRing
 from stream.sources.source import LiveSource, State, due
 from stream.views import ViewComposer
-from stream.window import Action, Controls, Window
+from stream.window import Action, Command, Controls, Window
 
 SIGHTINGS_WAITING = TICK_RATE
 """One second of ticks; more than that are of no use to anybody."""
@@ -38,8 +39,8 @@ HEARING_SECONDS = 0.02
 LOOKING_SECONDS = 0.05
 """How long the vision thread waits for a picture before it looks whether the run is over."""
 
-SHOWING_SECONDS = 0.004
-"""How often the main thread looks for a newer picture: it adds 2 ms to the latency on average."""
+SERVING_SECONDS = 0.025
+"""How often the window is served and the run's end noticed at least, when no picture comes: keys feel immediate."""
 
 OVERDUE_SECONDS = 0.5
 """A source that stands still is waited for this long after ``--duration``."""
@@ -140,11 +141,11 @@ class LiveRun:
         for worker in workers:
             worker.start()
         try:
-            if self._composer is None:
+            if self._composer is None or self._source.frames is None:
                 self._wait_until_over()
             else:
                 with stage("display"):
-                    self._show_until_over(self._composer)
+                    self._show_until_over(self._source.frames, self._composer)
         finally:
             stop.set()
             self._source.stop()
@@ -255,39 +256,43 @@ class LiveRun:
     # Main thread
 
     def _wait_until_over(self) -> None:
-        while not (self._stop.is_set() or self._over.wait(TELLING_SECONDS)):
+        while not (self._stop.is_set() or self._over.wait(TELLING_SECONDS) or self._is_overdue()):
             self._tell_trouble()
-            if self._clock.now() > self._duration + OVERDUE_SECONDS:
-                return
 
-    def _show_until_over(self, composer: ViewComposer) -> None:
+    def _is_overdue(self) -> bool:
+        return self._clock.now() > self._duration + OVERDUE_SECONDS
+
+    def _show_until_over(self, frames: FrameRing, composer: ViewComposer) -> None:
         shown: Frame | None = None
-        while not (self._stop.is_set() or self._over.is_set()):
-            frame = self._source.frames.newest() if self._source.frames is not None else None
-            if frame is None or frame is shown:
-                self._tell_trouble()
-                if self._clock.now() > self._duration + OVERDUE_SECONDS:
-                    return
-                self._over.wait(SHOWING_SECONDS)
-                continue
-            shown = frame
-            self._show(frame, composer)
+        while not (self._stop.is_set() or self._over.is_set() or self._is_overdue()):
+            frame = frames.wait_newer(shown, SERVING_SECONDS)
+            if frame is not None:
+                shown = frame
+                self._show(frame, composer)
+            self._tell_trouble()
+            for command in self._window.commands() if self._window is not None else ():
+                self._obey(command)
 
     def _show(self, frame: Frame, composer: ViewComposer) -> None:
-        snapshot = brought_up_to_date(self._snapshot, self._newest_sighting)
         info = replace(self._board.info, pinned=self._controls.pinned, load_level=self._plan.level)
         hidden = self._controls.is_hidden
-        image = frame.image if hidden else composer.compose(frame, snapshot, info)
+        image = frame.image if hidden else composer.compose(frame, self._shown_snapshot(), info)
         latency_ms = 1000 * (self._clock.now() - frame.time)
         self._latency.add(latency_ms)
         last = info.latency_ms
         smooth_ms = latency_ms if last is None else last + LATENCY_SMOOTHING * (latency_ms - last)
         self._board.info = replace(info, latency_ms=smooth_ms)
         self._hub.shown(image)
-        for command in self._window.show(image) if self._window is not None else ():
-            if command.action is Action.QUIT:
-                self._stop.set()
-            self._controls = self._controls.after(command, snapshot)
+        if self._window is not None:
+            self._window.show(image)
+
+    def _obey(self, command: Command) -> None:
+        if command.action is Action.QUIT:
+            self._stop.set()
+        self._controls = self._controls.after(command, self._shown_snapshot())
+
+    def _shown_snapshot(self) -> Snapshot | None:
+        return brought_up_to_date(self._snapshot, self._newest_sighting)
 
     def _tell_trouble(self) -> None:
         trouble = self._source.trouble

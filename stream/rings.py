@@ -59,8 +59,14 @@ class FrameRing:
         with self._changed:
             return self._newest
 
+    def wait_newer(self, than: Frame | None, timeout_seconds: float) -> Frame | None:
+        """The newest frame ever pushed, once it is another one than ``than``; it stays. None when none came in time."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._newest is not than, timeout_seconds)
+            return self._newest if self._newest is not than else None
+
     def close(self) -> None:
-        """No more frames will come: wakes all readers. What is in the ring can still be taken."""
+        """No more frames will come: wakes who waits to take one. What is in the ring can still be taken."""
         with self._changed:
             self._closed = True
             self._changed.notify_all()

@@ -76,29 +76,39 @@ class Window:
         """Whether pictures can be seen: False without a display."""
         return self._can_open
 
-    def show(self, image: Image) -> list[Command]:
-        """Show a picture and give the commands that were typed since the last; closing the window is QUIT.
-
-        Takes a few milliseconds; without a display it does nothing.
-        """
+    def show(self, image: Image) -> None:
+        """Show a picture, from the next ``commands`` on; nothing without a display or when the window was closed."""
         if not self._can_open:
-            return []
+            return
         if not self._is_open:
             # OpenCV's wheel ships Qt without fonts, of which Qt complains at length; no text is drawn with them.
             os.environ.setdefault("QT_LOGGING_RULES", "default.warning=false")
             cv2.namedWindow(self._title, cv2.WINDOW_NORMAL | cv2.WINDOW_GUI_NORMAL | cv2.WINDOW_KEEPRATIO)
             cv2.resizeWindow(self._title, image.shape[1], image.shape[0])
             self._is_open = True
-        elif cv2.getWindowProperty(self._title, cv2.WND_PROP_VISIBLE) < 1:
-            return [Command(Action.QUIT)]
+        elif self._was_closed():
+            return
         cv2.imshow(self._title, image)
+
+    def commands(self) -> list[Command]:
+        """What was typed since the last call; closing the window is QUIT.
+
+        To be called often: it keeps the window alive. Takes a few milliseconds after a new picture.
+        """
+        if not self._is_open:
+            return []
         command = command_of(cv2.pollKey())
+        if self._was_closed():
+            return [Command(Action.QUIT)]
         return [command] if command else []
 
     def close(self) -> None:
         if self._is_open:
             cv2.destroyAllWindows()
             self._is_open = False
+
+    def _was_closed(self) -> bool:
+        return cv2.getWindowProperty(self._title, cv2.WND_PROP_VISIBLE) < 1
 
 
 def command_of(key: int) -> Command | None:

@@ -13,14 +13,14 @@ import pytest
 
 from core.events import LoadEvent, Percentiles
 from core.geometry import Box
-from core.media import Frame, Sound
+from core.media import Frame, Image, Sound
 from core.snapshot import FaceScore, Lag, Snapshot, State
 from core.tracking import TrackedFace
 from core.views import View
 from core.vision import Sighting
 from stream.clock import SessionClock
 from stream.engine import Engine, StageError
-from stream.live import Board, LiveReport, LiveRun, brought_up_to_date
+from stream.live import SERVING_SECONDS, Board, LiveReport, LiveRun, brought_up_to_date
 from stream.outputs.hub import OutputHub
 from stream.rings import FrameRing
 from stream.sources.files import FileReader
@@ -48,6 +48,24 @@ class Camera(ThreadedSource):
             number += 1
             if self._fails_with and number == 10:
                 raise OSError(self._fails_with)
+
+
+class Still(Camera):
+    """No picture ever."""
+
+    def _capture(self, clock: SessionClock) -> None:
+        self._stopping.wait()
+
+
+class StandInWindow:
+    """Counts what it shows; ``typed`` gives the commands."""
+
+    def __init__(self, typed: Callable[[], list[Command]]) -> None:
+        self.shown = 0
+        self.commands = typed
+
+    def show(self, image: Image) -> None:
+        self.shown += 1
 
 
 def live(source: LiveSource, engine: Engine, kept: Kept, **given: object) -> LiveRun:
@@ -121,23 +139,37 @@ def test_it_ends_within_a_second_when_it_is_stopped() -> None:
 
 
 def test_q_ends_it() -> None:
-    class Window:
-        shown = 0
-
-        def show(self, image):
-            self.shown += 1
-            return [Command(Action.QUIT)] if self.shown == 5 else []
-
-    window = Window()
+    window = StandInWindow(lambda: [Command(Action.QUIT)] if window.shown == 5 else [])
     _, seconds = timed(live(Camera(), stand_in(False), Kept(), window=window))
     assert window.shown == 5 and seconds < 1.2
 
 
-def test_a_source_that_stands_still_ends_at_the_duration() -> None:
-    class Still(Camera):
-        def _capture(self, clock: SessionClock) -> None:
-            self._stopping.wait()
+def test_the_window_is_served_while_no_picture_comes() -> None:
+    served: list[float] = []
+    window = StandInWindow(lambda: served.append(time.monotonic()) or ([Command(Action.QUIT)] if served[20:] else []))
+    _, seconds = timed(live(Still(), stand_in(False), Kept(), window=window))
+    assert window.shown == 0 and seconds < 2.5
+    assert np.median(np.diff(served)) == pytest.approx(SERVING_SECONDS, abs=0.01)
 
+
+def test_a_picture_is_shown_as_soon_as_it_is_there() -> None:
+    shown: list[float] = []
+
+    class Prompt(StandInWindow):
+        def show(self, image: Image) -> None:
+            shown.append(time.monotonic())
+
+    camera = Camera(rate=10)
+    pushed: list[float] = []
+    push = camera.frames.push
+    camera.frames.push = lambda frame: pushed.append(time.monotonic()) or push(frame)
+    live(camera, stand_in(False), Kept(), window=Prompt(list), duration_seconds=1.0).run(threading.Event())
+    assert len(shown) > 5
+    waits = [at - max(then for then in pushed if then <= at) for at in shown]
+    assert np.median(waits) < SERVING_SECONDS / 3, "it does not wait for the window's next turn"
+
+
+def test_a_source_that_stands_still_ends_at_the_duration() -> None:
     _, seconds = timed(live(Still(), stand_in(False), Kept(), duration_seconds=0.2))
     assert seconds < 1.2
 

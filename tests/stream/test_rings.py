@@ -52,6 +52,26 @@ def test_a_waiting_reader_wakes_on_a_frame_and_on_the_end() -> None:
     assert ring.take(5) is None and ring.drained
 
 
+def test_one_can_wait_for_a_newer_frame_than_the_last_and_it_stays() -> None:
+    ring = FrameRing(3)
+    assert ring.wait_newer(None, 0) is None
+    first, second = frame(1), frame(1)
+    ring.push(first)
+    assert ring.wait_newer(None, 0) is first and ring.wait_newer(None, 0) is first
+    assert ring.wait_newer(first, 0.01) is None
+    threading.Timer(0.02, ring.push, [second]).start()
+    assert ring.wait_newer(first, 5) is second, "another frame, whatever its time says"
+    assert ring.take(0) is first and ring.take(0) is second
+
+
+def test_after_the_end_one_waits_the_whole_time_for_a_newer_frame() -> None:
+    ring = FrameRing(3)
+    ring.close()
+    begun = time.monotonic()
+    assert ring.wait_newer(None, 0.05) is None
+    assert time.monotonic() - begun > 0.04, "or whoever looks again and again would spin"
+
+
 def test_a_reader_gives_up_after_its_timeout() -> None:
     begun = time.monotonic()
     assert FrameRing(1).take(0.05) is None

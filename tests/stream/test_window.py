@@ -25,7 +25,9 @@ print("shown" if window.is_shown else "headless", flush=True)
 ends = time.monotonic() + float(sys.argv[1])
 pictures = 0
 while time.monotonic() < ends:
-    for command in window.show(np.full((180, 320, 3), 90, np.uint8)):
+    if pictures < 50:
+        window.show(np.full((180, 320, 3), 90, np.uint8))
+    for command in window.commands():
         print(command.action, command.number, flush=True)
         if command.action == "quit":
             ends = 0

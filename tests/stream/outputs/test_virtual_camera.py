@@ -113,14 +113,9 @@ def test_what_is_not_contiguous_is_survived(devices: list[Device]) -> None:
 
 def test_a_live_run_shows_there_what_its_window_shows(devices: list[Device]) -> None:
     windowed: list[Image] = []
-
-    class Window:
-        def show(self, image: Image) -> list[object]:
-            windowed.append(image)
-            return []
-
+    window = SimpleNamespace(show=windowed.append, commands=list)
     output = Background(VirtualCamera())
-    run = live(Camera(), stand_in(False), output, window=Window(), duration_seconds=0.6)  # type: ignore[arg-type]
+    run = live(Camera(), stand_in(False), output, window=window, duration_seconds=0.6)  # type: ignore[arg-type]
     run.run(threading.Event())
     output.close()
     sent = [picture[..., ::-1] for picture in devices[1].rgb]
