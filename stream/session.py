@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 import numpy as np
 
 from core.crops import Crop
+from core.demo import Demo, Judge
 from core.detection import FaceDetector
 from core.errors import InputError
 from core.events import Percentiles, SessionEvent
@@ -40,8 +41,9 @@ from stream.outputs.virtual_camera import VirtualCamera
 from stream.redaction import redacted
 from stream.settings import RunSettings
 from stream.sources import LiveSource, MediaReader, open_live, open_reader
-from stream.sources.demo import parse_demo
+from stream.sources.demo import DemoReader
 from stream.sources.joined import JoinedSource
+from stream.sources.pacing import PacedSource
 from stream.sources.quiet import quiet_libraries
 from stream.views import ViewComposer
 from stream.window import Window
@@ -88,7 +90,7 @@ def run(settings: RunSettings, say: Say) -> None:
         board = Board()
         outputs = _outputs(settings, has_sound=source.has_audio, board=board)
         loading.begin()
-        truth = _DemoTruth(video) if (video := settings.video) and _is_demo(settings) else None
+        truth = _DemoTruth(demo) if (demo := _demo_in(source)) else None
         outputs += [truth] if truth else []
         models = loading.result()
         if settings.serve is not None:
@@ -196,8 +198,10 @@ def _opens_slowly(settings: RunSettings) -> bool:
     return settings.video is None or settings.video.isdecimal() or "://" in settings.video
 
 
-def _is_demo(settings: RunSettings) -> bool:
-    return settings.audio is None and settings.video is not None and settings.video.partition(":")[0] == DEMO
+def _demo_in(source: Source) -> Demo | None:
+    """The demo that is played with its own sound, if it is one."""
+    reader = source.reader if isinstance(source, PacedSource) else source
+    return reader.demo if isinstance(reader, DemoReader) else None
 
 
 def _opened(settings: RunSettings, say: Say) -> tuple[RunSettings, Source]:
@@ -322,10 +326,7 @@ class _DemoTruth(Output):
 
     option = "--video demo"
 
-    def __init__(self, spec: str) -> None:
-        from core.demo import Demo, Judge
-
-        demo = Demo(parse_demo(spec))
+    def __init__(self, demo: Demo) -> None:
         self._judge = Judge(demo.tiles, demo.turns)
 
     def snapshot(self, snapshot: Snapshot) -> None:

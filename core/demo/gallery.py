@@ -68,7 +68,7 @@ class DemoSettings:
 class Demo:
     """Picture, sound and truth of a demo. Any moment can be asked for; equal settings give equal answers.
 
-    Memory does not grow with the time shown. Not for several threads at once.
+    Memory does not grow with the time shown. For one thread; only ``turns`` and ``truth`` may be asked from others.
     """
 
     def __init__(self, settings: DemoSettings) -> None:

@@ -32,19 +32,19 @@ class DemoReader:
 
     def __init__(self, spec: str) -> None:
         """Raises InputError for a spec that cannot be read."""
-        self._demo = Demo(parse_demo(spec))
+        self.demo = Demo(parse_demo(spec))
         self.name = spec
 
     @property
     def frame_size(self) -> tuple[int, int]:
-        return self._demo.settings.size
+        return self.demo.settings.size
 
     @property
     def frame_rate(self) -> float:
-        return self._demo.settings.rate
+        return self.demo.settings.rate
 
     def __iter__(self) -> Iterator[Frame | Sound]:
-        return self._demo.play()
+        return self.demo.play()
 
     def close(self) -> None:
         """Nothing is held open."""

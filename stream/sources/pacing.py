@@ -23,12 +23,12 @@ class PacedSource(ThreadedSource):
 
     def __init__(self, reader: MediaReader) -> None:
         super().__init__(reader.name, FrameRing(FRAMES_WAITING) if reader.has_video else None, reader.has_audio)
-        self._reader = reader
+        self.reader = reader
         self._sound = AudioRing(SOUND_SECONDS * SAMPLE_RATE)
 
     @property
     def duration_seconds(self) -> float | None:
-        return self._reader.duration_seconds
+        return self.reader.duration_seconds
 
     @property
     def audio_overflows(self) -> int:
@@ -40,16 +40,16 @@ class PacedSource(ThreadedSource):
     def stop(self) -> None:
         super().stop()
         if self._thread is None:
-            self._reader.close()
+            self.reader.close()
 
     def _capture(self, clock: SessionClock) -> None:
         try:
-            for item in self._reader:
+            for item in self.reader:
                 if not clock.wait_until(due(item), self._stopping):
                     return
                 self._push(item)
         finally:
-            self._reader.close()
+            self.reader.close()
 
     def _push(self, item: Frame | Sound) -> None:
         if isinstance(item, Sound):
