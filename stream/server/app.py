@@ -11,7 +11,8 @@ from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST
 
 from core.errors import InputError
-from stream.server.guard import Allowances, error
+from stream.server.allowance import Allowances
+from stream.server.guard import error
 from stream.server.metrics import Metrics
 from stream.server.relay import Outbox, Relay
 from stream.server.rooms import FullError, Rooms

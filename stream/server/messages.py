@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable
 
 from core.errors import InputError
+from stream.server.allowance import Allowance
 
 MESSAGE_BYTES = 1024
 NAME_LETTERS = 40
@@ -17,6 +19,9 @@ LATEST = 1e15
 ERRORS_BORNE = 10
 """So many messages that are of no use end the room."""
 
+BURST_MESSAGES, MESSAGES_A_SECOND = 50, 10.0
+"""A page sends a ping a second, and what its user types."""
+
 
 class Messages:
     """One page's side of the talk: names and pin as they stand. Methods give JSON lines to answer with."""
@@ -26,6 +31,7 @@ class Messages:
         self._tell, self._now = tell, now
         self._names: dict[int, str] = {}
         self._errors = 0
+        self._allowance = Allowance(BURST_MESSAGES, MESSAGES_A_SECOND)
 
     @property
     def is_hopeless(self) -> bool:
@@ -35,6 +41,8 @@ class Messages:
     def take(self, text: str | bytes) -> list[str]:
         """What the page is answered."""
         try:
+            if not self._allowance.take(time.monotonic()):
+                raise InputError("too many messages; wait a second")
             return self._taken(_parsed(text))
         except InputError as error:
             self._errors += 1

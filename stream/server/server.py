@@ -15,8 +15,9 @@ from aiohttp import web
 from aiortc import InvalidStateError
 
 from core.errors import InputError
+from stream.server.allowance import Allowance
 from stream.server.app import OFFER_BYTES, Site, add_headers
-from stream.server.guard import Allowance, guard
+from stream.server.guard import guard
 from stream.server.metrics import Metrics
 from stream.server.relay import Relay
 from stream.server.room import Engines

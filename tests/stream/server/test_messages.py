@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stream.server.messages import ERRORS_BORNE, MESSAGE_BYTES, MOST_NAMES, NAME_LETTERS, Messages
+from stream.server import messages
+from stream.server.messages import BURST_MESSAGES, ERRORS_BORNE, MESSAGE_BYTES, MOST_NAMES, NAME_LETTERS, Messages
 
 
 class Page:
@@ -92,7 +93,15 @@ def test_too_much_of_it_is_hopeless() -> None:
     assert page.messages.is_hopeless
 
 
-def test_names_do_not_grow_without_end() -> None:
+def test_too_many_messages_are_an_error_too() -> None:
+    page = Page()
+    answers = [page.say(type="ping", sent=number) for number in range(BURST_MESSAGES + 5)]
+    assert [answer[0]["type"] for answer in answers[:BURST_MESSAGES]] == ["pong"] * BURST_MESSAGES
+    assert "too many" in str(answers[-1][0]["message"])
+
+
+def test_names_do_not_grow_without_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(messages, "BURST_MESSAGES", 2 * MOST_NAMES)
     page = Page()
     for person in range(1, MOST_NAMES + 1):
         assert page.say(type="name", id=person, name="Ada") == []

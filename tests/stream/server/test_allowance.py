@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from stream.server.guard import ADDRESSES, Allowance, Allowances
+from stream.server.allowance import ADDRESSES, Allowance, Allowances
 
 
 def test_so_many_at_once_and_so_many_in_the_long_run() -> None:
