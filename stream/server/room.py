@@ -64,8 +64,8 @@ class Room:
         return self._meter.load_level
 
     def begin(self) -> None:
-        """Open an engine and run it, in a thread."""
-        if self._thread.ident is None:
+        """Open an engine and run it, in a thread; once, and not after the end."""
+        if self._thread.ident is None and not self._stop.is_set():
             self._thread.start()
 
     def end(self) -> None:

@@ -70,8 +70,8 @@ class StandInWindow:
 
 def live(source: LiveSource, engine: Engine, kept: Kept, **given: object) -> LiveRun:
     hub = OutputHub([kept], pytest.fail)
-    settings = {"window": None, "duration_seconds": None, "say": pytest.fail} | given
-    return LiveRun(source, engine, hub, composer=ViewComposer(View.BOXES), board=Board(), **settings)  # type: ignore[arg-type]
+    settings = {"composer": ViewComposer(View.BOXES), "window": None, "duration_seconds": None, "say": pytest.fail}
+    return LiveRun(source, engine, hub, board=Board(), **settings | given)  # type: ignore[arg-type]
 
 
 def timed(run: LiveRun, stop: threading.Event | None = None) -> tuple[LiveReport, float]:
@@ -136,6 +136,13 @@ def test_it_ends_within_a_second_when_it_is_stopped() -> None:
     _, seconds = timed(live(Camera(), stand_in(False), kept), stop)
     assert seconds < 1.5
     assert [snapshot.tick for snapshot in kept.snapshots] == list(range(len(kept.snapshots)))
+
+
+def test_a_run_that_nobody_looks_at_draws_nothing() -> None:
+    kept = Kept()
+    report, seconds = timed(live(Camera(), stand_in(False), kept, composer=None, duration_seconds=0.5))
+    assert len(kept.snapshots) >= 8 and seconds < 1.5
+    assert report.latency == Percentiles()
 
 
 def test_q_ends_it() -> None:

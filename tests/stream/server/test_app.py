@@ -17,6 +17,8 @@ import pytest
 from core.errors import InputError
 from core.events import ScoresEvent, SpeakerEvent
 from core.snapshot import State
+from stream.server import app
+from stream.server import server as server_module
 from stream.server.app import OFFER_BYTES
 from stream.server.server import Server
 from tests.stream.server.browser import Browser, metric
@@ -208,6 +210,17 @@ def test_a_listener_that_talks_too_much_is_let_go(serve: Serve) -> None:
             assert (await events.receive()).type in (aiohttp.WSMsgType.CLOSE, aiohttp.WSMsgType.CLOSED)
 
     talk(server, work)
+
+
+def test_connections_on_which_nothing_comes_are_let_go(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server_module, "IDLE_SECONDS", 0.3)
+    monkeypatch.setattr(app, "OFFER_SECONDS", 0.3)
+    port = serve().port
+    half_an_offer = b"POST /offer HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\n{"
+    for sent in (b"", b"GET / HTTP/1.1\r\nHost: local", half_an_offer):
+        with socket.create_connection(("127.0.0.1", port), timeout=5.0) as connection:
+            connection.sendall(sent)
+            assert connection.recv(100)[:12] == (b"HTTP/1.1 408" if sent is half_an_offer else b"")
 
 
 def test_an_address_that_is_taken_is_told(serve: Serve) -> None:
