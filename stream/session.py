@@ -49,7 +49,9 @@ from stream.views import ViewComposer
 from stream.window import Window
 
 if TYPE_CHECKING:
+    from stream.server.listening import Listening
     from stream.server.server import Server
+    from stream.server.settings import ServeSettings
 
 TITLE = "Speakerlight"
 
@@ -74,12 +76,11 @@ def run(settings: RunSettings, say: Say) -> None:
 
     Raises InputError for what the user can mend, StageError when a stage failed; the outputs are whole all the same.
     """
-    if settings.serve is not None:
-        _check_server_installed()
-        if settings.video is None:
-            _serve_browsers(settings, say)
-            return
     with ExitStack() as cleanup:
+        address = cleanup.enter_context(_listening(settings.serve)) if settings.serve is not None else None
+        if address is not None and settings.video is None:
+            _serve_browsers(settings, address, say)
+            return
         loading = Later(partial(load_models, settings))
         cleanup.callback(loading.wait)
         # Devices take their time to open: the models load meanwhile. A recording says at once what is wrong with it.
@@ -93,8 +94,8 @@ def run(settings: RunSettings, say: Say) -> None:
         truth = _DemoTruth(demo) if (demo := _demo_in(source)) else None
         outputs += [truth] if truth else []
         models = loading.result()
-        if settings.serve is not None:
-            server, models = cleanup.enter_context(_serving(settings, models, say, local=True))
+        if address is not None:
+            server, models = cleanup.enter_context(_serving(settings, address, models, say, local=True))
             outputs += [server.relay] if server.relay else []
         engine = cleanup.enter_context(_engine(settings, models, has_sound=source.has_audio))
         with _interrupts() as stop:
@@ -107,34 +108,33 @@ def run(settings: RunSettings, say: Say) -> None:
             say(str(truth))
 
 
-def _serve_browsers(settings: RunSettings, say: Say) -> None:
+def _serve_browsers(settings: RunSettings, address: Listening, say: Say) -> None:
     models = load_models(settings)
-    with _serving(settings, models, say, local=False), _interrupts() as stop:
+    with _serving(settings, address, models, say, local=False), _interrupts() as stop:
         stop.wait(settings.duration_seconds)
 
 
-def _serving(
-    settings: RunSettings, models: Models, say: Say, *, local: bool
-) -> AbstractContextManager[tuple[Server, Models]]:
-    from stream.server.serving import serving
-
-    assert settings.serve is not None
-    return serving(
-        settings.serve,
-        models,
-        lambda models, has_sound: _engine(settings, models, has_sound=has_sound),
-        say,
-        local=local,
-    )
-
-
-def _check_server_installed() -> None:
+def _listening(settings: ServeSettings) -> AbstractContextManager[Listening]:
     try:
         import stream.server.serving  # noqa: F401
     except ModuleNotFoundError as error:
         raise InputError(
             f"--serve needs {error.name}, which is not here: pip install '.[web]' in the checkout"
         ) from None
+    from stream.server.listening import listening
+
+    return listening(settings)
+
+
+def _serving(
+    settings: RunSettings, address: Listening, models: Models, say: Say, *, local: bool
+) -> AbstractContextManager[tuple[Server, Models]]:
+    from stream.server.serving import serving
+
+    def open_engine(models: Models, has_sound: bool) -> AbstractContextManager[Engine]:
+        return _engine(settings, models, has_sound=has_sound)
+
+    return serving(address, models, open_engine, say, local=local)
 
 
 def _live(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any, ParamSpec
+from typing import Any
 
 from aiortc import (
     MediaStreamTrack,
@@ -39,8 +39,6 @@ CLOSE_SECONDS = 2.0
 FLUSH_SECONDS = 0.2
 """How long a closing connection waits for its last events to go out."""
 
-Given = ParamSpec("Given")
-
 
 class Peer:
     """Belongs to the server's loop. ``connected`` and ``lost`` are called once each, ``message`` with each text."""
@@ -52,6 +50,7 @@ class Peer:
         self._connection = RTCPeerConnection(RTCConfiguration(iceServers=[]))
         self._connection.on("connectionstatechange", self._state_changed)
         self._connection.on("datachannel", self._channel_opened)
+        self._source: BrowserSource | None = None
         self._outbox: Outbox | None = None
         self._sending: asyncio.Task[None] | None = None
         self._pumps: list[asyncio.Task[None]] = []
@@ -79,9 +78,9 @@ class Peer:
 
     async def answer(self, source: BrowserSource, outbox: Outbox) -> str:
         """The answer's SDP. What comes goes to ``source``, what is in ``outbox`` goes out."""
-        self._outbox = outbox
+        self._source, self._outbox = source, outbox
         for receiver in self._receivers():
-            RtpTap(receiver, Kind(receiver.track.kind), self._alive(source.arrived), self._alive(source.reported))
+            RtpTap(receiver, Kind(receiver.track.kind), self._arrived, self._reported)
             self._pumps.append(asyncio.create_task(_pumped(receiver.track, source)))
         try:
             await self._connection.setLocalDescription(await self._connection.createAnswer())
@@ -110,12 +109,15 @@ class Peer:
         """Those of the streams in the offer."""
         return [each.receiver for each in self._connection.getTransceivers() if each.receiver.track is not None]
 
-    def _alive(self, call: Callable[Given, None]) -> Callable[Given, None]:
-        def noted(*given: Given.args, **named: Given.kwargs) -> None:
-            self._note_heard()
-            call(*given, **named)
+    def _arrived(self, kind: Kind, stamp: float) -> None:
+        self._note_heard()
+        if self._source is not None:
+            self._source.arrived(kind, stamp)
 
-        return noted
+    def _reported(self, kind: Kind, stamp: float, sender_time: float) -> None:
+        self._note_heard()
+        if self._source is not None:
+            self._source.reported(kind, stamp, sender_time)
 
     def _state_changed(self) -> None:
         state = self._connection.connectionState

@@ -6,6 +6,7 @@ import asyncio
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 from stream.server.metrics import Metrics
 from stream.server.peer import Peer
@@ -45,8 +46,7 @@ class Rooms:
         self._loop = asyncio.get_running_loop()
         metrics.watch("rooms", "Rooms that there are", lambda: len(self))
         metrics.watch("faces", "People in view in all rooms", lambda: sum(room.faces for room in self.all()))
-        levels = lambda: max((room.load_level for room in self.all()), default=0)  # noqa: E731
-        metrics.watch("load_level", "Work that is shed in the busiest room, 0 to 4", levels)
+        metrics.watch("load_level", "Work that is shed in the busiest room, 0 to 4", self._worst_level)
         self._sweeping = asyncio.create_task(self._sweep())
 
     async def open(self, sdp: str) -> tuple[str, str]:
@@ -99,7 +99,7 @@ class Rooms:
         peer = Peer(connected=lambda: room.begin(), lost=close, message=message)
         try:
             source = BrowserSource(has_audio=await peer.offered(sdp))
-            over = lambda: self._loop.call_soon_threadsafe(close)  # noqa: E731
+            over = partial(self._loop.call_soon_threadsafe, close)
             room = Room(source, Relay(self._loop), self._engines, self._metrics, self._say, over)
             answer = await peer.answer(source, room.relay.listen())
         except BaseException:
@@ -108,6 +108,9 @@ class Rooms:
         self._rooms[name] = _Connected(peer, room)
         self._metrics.opened.inc()
         return name, answer
+
+    def _worst_level(self) -> int:
+        return max((room.load_level for room in self.all()), default=0)
 
     async def _close(self, name: str, connected: _Connected) -> None:
         try:

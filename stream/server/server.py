@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
-import ssl
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
@@ -14,15 +12,14 @@ from typing import Any
 from aiohttp import web
 from aiortc import InvalidStateError
 
-from core.errors import InputError
 from stream.server.allowance import Allowance
 from stream.server.app import OFFER_BYTES, Site, add_headers
 from stream.server.guard import guard
+from stream.server.listening import Listening
 from stream.server.metrics import Metrics
 from stream.server.relay import Relay
 from stream.server.room import Engines
 from stream.server.rooms import Rooms
-from stream.server.settings import ServeSettings
 
 IDLE_SECONDS = 20.0
 """A connection on which nothing is asked for this long is closed."""
@@ -36,19 +33,22 @@ FAILURES_TOLD = 10
 
 
 class Server:
-    """Serves from ``__enter__`` to ``__exit__``. Raises InputError where the address cannot be had."""
+    """Serves from ``__enter__`` to ``__exit__``."""
 
-    def __init__(self, settings: ServeSettings, engines: Engines, say: Callable[[str], None], *, local: bool) -> None:
+    def __init__(self, listening: Listening, engines: Engines, say: Callable[[str], None], *, local: bool) -> None:
         """``local``: whether this machine's own run is a room as well: its ``relay``."""
-        self._settings, self._engines, self._say = settings, engines, say
+        self._listening, self._engines, self._say = listening, engines, say
         self._loop = asyncio.new_event_loop()
         self.relay = Relay(self._loop) if local else None
-        self.port = settings.port
-        """What was asked for; where that was 0, the one that was given."""
         self._failures = Allowance(FAILURES_TOLD, FAILURES_TOLD / 60)
         self._ready: Future[None] = Future()
         self._stop = asyncio.Event()
         self._thread = threading.Thread(target=self._run, name="server", daemon=True)
+
+    @property
+    def port(self) -> int:
+        """Where it listens."""
+        return self._listening.port
 
     def __enter__(self) -> Server:
         self._thread.start()
@@ -73,7 +73,7 @@ class Server:
         self._loop.set_exception_handler(lambda _, context: self._tell_failure(context))
         metrics = Metrics()
         rooms = Rooms(self._engines, metrics, self._say)
-        guarded = guard(self._settings, metrics, self._loop.time, self._say)
+        guarded = guard(self._listening.settings, metrics, self._loop.time, self._say)
         app = web.Application(client_max_size=OFFER_BYTES, middlewares=[guarded])
         app.add_routes(Site(rooms, self.relay, metrics).routes())
         app.on_response_prepare.append(add_headers)
@@ -82,7 +82,7 @@ class Server:
         runner = web.AppRunner(app, access_log=None, keepalive_timeout=IDLE_SECONDS, shutdown_timeout=SHUTDOWN_SECONDS)
         try:
             await runner.setup()
-            await self._listen(runner)
+            await web.SockSite(runner, self._listening.socket, ssl_context=self._listening.tls).start()
             self._ready.set_result(None)
             await self._stop.wait()
         finally:
@@ -95,24 +95,3 @@ class Server:
             return  # closed while it was still being opened
         if self._failures.take(self._loop.time()):
             self._say(f"server: {context.get('exception') or context['message']}")
-
-    async def _listen(self, runner: web.AppRunner) -> None:
-        host, port = self._settings.host, self._settings.port
-        try:
-            await web.TCPSite(runner, host, port, ssl_context=_tls(self._settings)).start()
-        except OSError as error:
-            why = os.strerror(error.errno).lower() if error.errno and error.errno > 0 else error.strerror
-            raise InputError(f"--serve {host}:{port}: {why}; choose another port or address") from error
-        self.port = runner.addresses[0][1]
-
-
-def _tls(settings: ServeSettings) -> ssl.SSLContext | None:
-    if settings.cert is None or settings.key is None:
-        return None
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    try:
-        context.load_cert_chain(settings.cert, settings.key, password="")  # an empty one: no prompt
-    except (ssl.SSLError, OSError) as error:
-        why = error.reason if isinstance(error, ssl.SSLError) else error.strerror
-        raise InputError(f"--cert {settings.cert}: cannot be used with its key ({why}); give PEM files") from error
-    return context

@@ -9,9 +9,9 @@ from dataclasses import replace
 from stream.engine import Engine
 from stream.models import Models
 from stream.server.batching import SharedModel
+from stream.server.listening import Listening
 from stream.server.room import Engines
 from stream.server.server import Server
-from stream.server.settings import ServeSettings
 
 OpenEngine = Callable[[Models, bool], AbstractContextManager[Engine]]
 """An engine over models, for a source with or without sound."""
@@ -19,12 +19,9 @@ OpenEngine = Callable[[Models, bool], AbstractContextManager[Engine]]
 
 @contextmanager
 def serving(
-    settings: ServeSettings, models: Models, open_engine: OpenEngine, say: Callable[[str], None], *, local: bool
+    listening: Listening, models: Models, open_engine: OpenEngine, say: Callable[[str], None], *, local: bool
 ) -> Iterator[tuple[Server, Models]]:
-    """The running server, and the models as the ``local`` run, if there is one, shares them with the rooms.
-
-    Raises InputError where the address or the certificate is of no use.
-    """
+    """The running server, and the models as the ``local`` run, if there is one, shares them with the rooms."""
     with SharedModel(models.model) as shared:
 
         @contextmanager
@@ -33,8 +30,8 @@ def serving(
                 yield engine
 
         engines = Engines(room_engine, models.model.name, str(models.device))
-        with Server(settings, engines, say, local=local) as server:
-            for line in _greeting(settings, server.port):
+        with Server(listening, engines, say, local=local) as server:
+            for line in _greeting(listening):
                 say(line)
             if local:
                 with shared.room() as model:
@@ -43,7 +40,8 @@ def serving(
                 yield server, models
 
 
-def _greeting(settings: ServeSettings, port: int) -> Iterator[str]:
-    yield f"serving on {replace(settings, port=port).url} (Ctrl-C ends it)"
+def _greeting(listening: Listening) -> Iterator[str]:
+    settings = listening.settings
+    yield f"serving on {replace(settings, port=listening.port).url} (Ctrl-C ends it)"
     if not settings.is_loopback and settings.cert is None:
         yield "browsers on other machines give no camera without TLS: add --cert FILE --key FILE"

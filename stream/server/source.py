@@ -21,9 +21,9 @@ from stream.sources.source import ThreadedSource
 FRAMES_WAITING = 2
 """A face must not be watched with delay."""
 
-SOUND_SECONDS = 10
-SOUNDS_WAITING = 500
-"""Ten seconds of the 20 ms that Opus packets have."""
+SOUND_SECONDS = 2
+SOUNDS_WAITING = 100
+"""Two seconds of the 20 ms that Opus packets have: a machine that stood still for longer hears a gap, not the past."""
 
 STALE_SECONDS = 5.0
 """A picture or sound further than this from now has a nonsense stamp and is left out."""

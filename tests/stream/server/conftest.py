@@ -14,6 +14,7 @@ pytest.importorskip("aiohttp", reason="the extra [web] is not installed: pip ins
 pytest.importorskip("prometheus_client", reason="the extra [web] is not installed: pip install '.[web]'")
 
 from stream.engine import Engine
+from stream.server.listening import listening
 from stream.server.room import Engines
 from stream.server.server import Server
 from stream.server.settings import ServeSettings
@@ -53,6 +54,7 @@ def serve(said: list[str]) -> Iterator[Serve]:
 
         def started(*, engines: Engines = STAND_INS, local: bool = False, **settings: object) -> Server:
             made = ServeSettings(**{"host": "127.0.0.1", "port": 0} | settings)  # type: ignore[arg-type]
-            return stack.enter_context(Server(made, engines, said.append, local=local))
+            address = stack.enter_context(listening(made))
+            return stack.enter_context(Server(address, engines, said.append, local=local))
 
         yield started

@@ -6,15 +6,12 @@ import asyncio
 import json
 import socket
 import ssl
-import subprocess
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any
 
 import aiohttp
 import pytest
 
-from core.errors import InputError
 from core.events import ScoresEvent, SpeakerEvent
 from core.snapshot import State
 from stream.server import app
@@ -22,6 +19,7 @@ from stream.server import server as server_module
 from stream.server.app import OFFER_BYTES
 from stream.server.server import Server
 from tests.stream.server.browser import Browser, metric
+from tests.stream.server.certificate import certificate
 from tests.stream.server.conftest import Serve
 
 TOKEN = "correct horse"
@@ -93,7 +91,7 @@ def test_the_token_opens_in_the_header_and_in_the_address(serve: Serve) -> None:
             await browser.scored(1)
 
     talk(server, work)
-    assert TOKEN not in repr(server._settings)
+    assert TOKEN not in repr(server._listening)
 
 
 def test_other_sites_pages_are_refused(serve: Serve) -> None:
@@ -223,12 +221,6 @@ def test_connections_on_which_nothing_comes_are_let_go(serve: Serve, monkeypatch
             assert connection.recv(100)[:12] == (b"HTTP/1.1 408" if sent is half_an_offer else b"")
 
 
-def test_an_address_that_is_taken_is_told(serve: Serve) -> None:
-    port = serve().port
-    with pytest.raises(InputError, match=rf"--serve 127.0.0.1:{port}: address already in use; choose another port"):
-        serve(port=port)
-
-
 def test_it_speaks_tls(serve: Serve, tmp_path: Path) -> None:
     files = certificate(tmp_path)
     server = serve(**files)
@@ -239,22 +231,3 @@ def test_it_speaks_tls(serve: Serve, tmp_path: Path) -> None:
         assert response.status == 200
 
     talk(server, work)
-
-
-def test_a_certificate_that_is_none_is_told(serve: Serve, tmp_path: Path) -> None:
-    bad = tmp_path / "bad.pem"
-    bad.write_text("nothing")
-    with pytest.raises(InputError, match=r"--cert .*give PEM files"):
-        serve(cert=bad, key=bad)
-
-
-def certificate(folder: Path) -> dict[str, Any]:
-    """A certificate for localhost that signs itself, and its key."""
-    made = {"cert": folder / "cert.pem", "key": folder / "key.pem"}
-    command = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 1 -subj /CN=localhost"
-    names = ["-addext", "subjectAltName=DNS:localhost", "-keyout", str(made["key"]), "-out", str(made["cert"])]
-    try:
-        subprocess.run([*command.split(), *names], check=True, capture_output=True, timeout=20)
-    except FileNotFoundError:
-        pytest.skip("openssl is not installed, which makes the certificate")
-    return made

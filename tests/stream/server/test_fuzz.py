@@ -15,6 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from stream.server import app, guard
+from stream.server.listening import listening
 from stream.server.server import Server
 from stream.server.settings import ServeSettings
 from tests.stream.server.browser import Browser, Hum, Pictures
@@ -73,7 +74,10 @@ def site() -> Iterator[Site]:
     with pytest.MonkeyPatch.context() as patch:
         for module, name in ((app, "BURST_OFFERS"), (guard, "BURST_REQUESTS")):
             patch.setattr(module, name, 100_000)
-        with Server(ServeSettings("127.0.0.1", 0), STAND_INS, said.append, local=False) as server:
+        with (
+            listening(ServeSettings("127.0.0.1", 0)) as address,
+            Server(address, STAND_INS, said.append, local=False) as server,
+        ):
             site = Site(server, said)
             yield site
             site.close()

@@ -29,6 +29,7 @@ from core.media import Frame
 from core.timebase import SAMPLE_RATE
 from stream import session
 from stream.models import Models, load_models
+from stream.server.listening import listening
 from stream.server.serving import serving
 from stream.server.settings import ServeSettings
 from stream.settings import RunSettings
@@ -142,7 +143,10 @@ def test_two_browsers_at_once_are_told_who_speaks_in_theirs(models: Models) -> N
         return session._engine(settings, models, has_sound=has_sound)
 
     before = threading.active_count()
-    with serving(ServeSettings("127.0.0.1", 0), models, open_engine, said.append, local=False) as (server, _):
+    with (
+        listening(ServeSettings("127.0.0.1", 0)) as address,
+        serving(address, models, open_engine, said.append, local=False) as (server, _),
+    ):
         asyncio.run(play(server.port))
     assert len(said) == 1 and said[0].startswith("serving on http://127.0.0.1:")
     assert threading.active_count() == before
