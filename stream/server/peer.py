@@ -36,7 +36,7 @@ MOST_CANDIDATES = 64
 NOT_UNDERSTOOD = "the offer's SDP is not understood"
 
 CLOSE_SECONDS = 2.0
-FLUSH_SECONDS = 0.2
+FLUSH_SECONDS = 0.5
 """How long a closing connection waits for its last events to go out."""
 
 
@@ -51,7 +51,7 @@ class Peer:
         self._connection.on("connectionstatechange", self._state_changed)
         self._connection.on("datachannel", self._channel_opened)
         self._source: BrowserSource | None = None
-        self._outbox: Outbox | None = None
+        self._channel: asyncio.Future[RTCDataChannel] = asyncio.get_running_loop().create_future()
         self._sending: asyncio.Task[None] | None = None
         self._pumps: list[asyncio.Task[None]] = []
         self._heard = asyncio.get_running_loop().time()
@@ -78,7 +78,8 @@ class Peer:
 
     async def answer(self, source: BrowserSource, outbox: Outbox) -> str:
         """The answer's SDP. What comes goes to ``source``, what is in ``outbox`` goes out."""
-        self._source, self._outbox = source, outbox
+        self._source = source
+        self._sending = asyncio.create_task(_sent(self._channel, outbox))
         for receiver in self._receivers():
             RtpTap(receiver, Kind(receiver.track.kind), self._arrived, self._reported)
             self._pumps.append(asyncio.create_task(_pumped(receiver.track, source)))
@@ -91,7 +92,8 @@ class Peer:
     async def close(self) -> None:
         """Let the last events out, then end the connection and its threads. May be called more than once."""
         if self._sending is not None:
-            await asyncio.wait([self._sending], timeout=FLUSH_SECONDS)
+            if self._connection.connectionState == "connected":
+                await asyncio.wait([self._sending], timeout=FLUSH_SECONDS)
             self._sending.cancel()
         try:
             async with asyncio.timeout(CLOSE_SECONDS):
@@ -127,10 +129,10 @@ class Peer:
             self._lost()
 
     def _channel_opened(self, channel: RTCDataChannel) -> None:
-        if self._sending is not None or self._outbox is None:
+        if self._channel.done():
             channel.close()
             return
-        self._sending = asyncio.create_task(_sent(channel, self._outbox))
+        self._channel.set_result(channel)
         channel.on("message", lambda text: self._answer_message(channel, text))
 
     def _answer_message(self, channel: RTCDataChannel, text: str | bytes) -> None:
@@ -173,8 +175,8 @@ async def _pumped(track: MediaStreamTrack, source: BrowserSource) -> None:
         return
 
 
-async def _sent(channel: RTCDataChannel, outbox: Outbox) -> None:
-    room = asyncio.Event()
+async def _sent(opened: asyncio.Future[RTCDataChannel], outbox: Outbox) -> None:
+    channel, room = await opened, asyncio.Event()
     channel.bufferedAmountLowThreshold = BUFFERED_BYTES // 2
     channel.on("bufferedamountlow", room.set)
     while lines := await outbox.take():

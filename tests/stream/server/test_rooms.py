@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 
 import aiohttp
 import numpy as np
 import pytest
 
+from stream.engine import Engine
 from stream.server import rooms
 from tests.stream.server.browser import Browser, Hum, Pictures, metric, offered
-from tests.stream.server.conftest import Serve
+from tests.stream.server.conftest import STAND_INS, Serve
+from tests.stream.standin import stand_in
 
 GRACE_SECONDS = 10.0
 """A browser that vanishes is gone from the metrics by then."""
@@ -123,3 +128,27 @@ def test_too_much_nonsense_on_the_channel_ends_that_room_alone(serve: Serve) -> 
             assert await metric(good.url, "rooms") == 1
 
     asyncio.run(play(serve().port))
+
+
+def test_an_engine_that_fails_ends_its_room_and_says_so(serve: Serve, said: list[str]) -> None:
+    opened = 0
+
+    @contextmanager
+    def second_fails(has_sound: bool) -> Iterator[Engine]:
+        nonlocal opened
+        opened += 1
+        if opened == 2:
+            raise RuntimeError("out of memory")
+        yield stand_in(has_sound)
+
+    async def play(port: int) -> None:
+        async with Browser(port) as good:
+            await good.scored(1)
+            async with Browser(port) as bad:
+                await bad.until(lambda: bad.of("error"))
+                assert bad.of("error")[0]["message"] == "the server failed in this room"
+                await good.scored(len(good.of("scores")) + 20)
+                assert await metric(good.url, "rooms") == 1
+
+    asyncio.run(play(serve(engines=replace(STAND_INS, open=second_fails)).port))
+    assert len(said) == 1 and said[0].startswith("room ended: opening a room failed: RuntimeError: out of memory")

@@ -41,7 +41,10 @@ SCALE = 2
 """The demo's pictures are sent at half their size: encoding them is the test's own work."""
 
 LATENCY_SECONDS = 0.6
-"""Bound of the median: twice what is promised, because a test shares its machine with others."""
+"""Bound of the mean: twice what is promised of nearly all, because a test shares its machine with others."""
+
+KEEPS_UP = 2
+"""The load level above which a machine is too busy for two rooms, and nothing can be said about who is marked."""
 
 
 class Stage:
@@ -123,6 +126,8 @@ async def watched(port: int, stage: Stage) -> Judge:
             judge.count(
                 event["time"] - ahead, speaking is not None, (x + width / 2, y + height / 2) if speaking else None
             )
+        if any(event["level"] > KEEPS_UP for event in browser.of("load")):
+            pytest.skip("this machine is too busy at present to keep up with two rooms")
     return judge
 
 
