@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import hmac
-import ipaddress
-import socket
 from collections.abc import Callable
 from urllib.parse import urlsplit
 
@@ -13,7 +11,7 @@ from aiohttp.typedefs import Handler, Middleware
 
 from stream.server.allowance import Allowances
 from stream.server.metrics import Metrics
-from stream.server.settings import ServeSettings
+from stream.server.settings import ServeSettings, leads_to_loopback
 
 OPEN_TO_ALL = ("/healthz", "/page/")
 """Needs no token: that the server is there, and the page's own files, which modules fetch without its query."""
@@ -60,25 +58,16 @@ def error(status: int, message: str, headers: dict[str, str] | None = None) -> w
 
 def _refusal(request: web.Request, settings: ServeSettings) -> web.Response | None:
     host = request.headers.get("Host", "")
-    if not _is_own_name(_host_name(f"//{host}"), settings):
-        return error(403, "this server is not known by that name")
+    # A page of another site can have its own name lead here (DNS rebinding), and the browser then takes it for ours. It
+    # knows no token, so names matter where none is asked for, which is on loopback alone.
+    if settings.token is None and not leads_to_loopback(_host_name(f"//{host}")):
+        return error(403, "this server is not known by that name; use localhost")
     origin = request.headers.get("Origin")
     if origin is not None and origin not in (f"http://{host}", f"https://{host}"):
         return error(403, "another site's page may not ask this")
     if settings.token is not None and not request.path.startswith(OPEN_TO_ALL) and not _knows(request, settings.token):
         return web.Response(status=401, text="unauthorized", headers={"WWW-Authenticate": "Bearer"})
     return None
-
-
-def _is_own_name(name: str, settings: ServeSettings) -> bool:
-    """A page of another site can have its own name lead here (DNS rebinding); the browser then names that one."""
-    try:
-        address = ipaddress.ip_address(name)
-    except ValueError:
-        own = socket.gethostname().lower()
-        far = set() if settings.is_loopback else {own, f"{own}.local", settings.host.lower()}
-        return name in far | {"localhost"}
-    return address.is_loopback or not settings.is_loopback
 
 
 def _host_name(url: str) -> str:

@@ -40,18 +40,21 @@ class ServeSettings:
     @property
     def is_loopback(self) -> bool:
         """Whether only this machine can connect."""
-        if self.host == "localhost":
-            return True
-        try:
-            return ipaddress.ip_address(self.host).is_loopback
-        except ValueError:
-            return False
+        return leads_to_loopback(self.host)
 
     @property
     def url(self) -> str:
         """What to type into a browser on this machine, without the token."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"{'https' if self.cert else 'http'}://{host}:{self.port}/"
+
+
+def leads_to_loopback(host: str) -> bool:
+    """Whether a name or an address is that of this machine for itself alone."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def parse_address(text: str) -> tuple[str, int]:

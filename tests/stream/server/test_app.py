@@ -119,6 +119,16 @@ def test_other_names_that_lead_here_are_refused(serve: Serve) -> None:
     talk(serve(), work)
 
 
+def test_with_a_token_any_name_may_lead_here_but_origins_must_match(serve: Serve) -> None:
+    async def work(session: aiohttp.ClientSession) -> None:
+        known = {"Authorization": f"Bearer {TOKEN}", "Host": "meeting.example:8443"}
+        assert (await session.get("/", headers=known)).status == 200
+        await refused(await session.post("/offer", headers={**known, "Origin": "https://meeting.example:8443"}), 400)
+        await refused(await session.post("/offer", headers={**known, "Origin": "https://evil.example:8443"}), 403)
+
+    talk(serve(token=TOKEN), work)
+
+
 def test_offers_that_are_none_get_a_line(serve: Serve) -> None:
     async def work(session: aiohttp.ClientSession) -> None:
         for body in (b"", b"{", b"[]", b"{}", b"\xff", b'{"type":"offer","sdp":5}', b"[" * 9000):
