@@ -87,7 +87,8 @@ class Room:
 
     def _drive(self, engine: Engine) -> None:
         hub = OutputHub([self.relay, self._meter], self._say)
-        hub.event(SessionEvent(BROWSER, BROWSER if self.source.has_audio else None, *self._computes()))
+        audio = BROWSER if self.source.has_audio else None
+        hub.event(SessionEvent(BROWSER, audio, self._engines.model, self._engines.device))
         run = LiveRun(
             self.source, engine, hub, composer=None, board=Board(), window=None, duration_seconds=None, say=self._say
         )
@@ -95,9 +96,6 @@ class Room:
             run.run(self._stop)
         finally:
             hub.close(self._meter.latency.percentiles())
-
-    def _computes(self) -> tuple[str, str]:
-        return self._engines.model, self._engines.device
 
 
 class _Meter(Output):
