@@ -49,6 +49,6 @@ def test_what_is_no_certificate_is_told(tmp_path: Path) -> None:
 
 
 def test_a_locked_key_is_told_not_asked_about(tmp_path: Path) -> None:
-    files = certificate(tmp_path, "-passout", "pass:secret")
+    files = certificate(tmp_path, password="secret")
     with pytest.raises(InputError, match=r"^--cert "), listening(ServeSettings("127.0.0.1", 0, **files)):
         pass
