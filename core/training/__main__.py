@@ -1,11 +1,12 @@
 """``python -m core.training``: train the compact model on a folder of clips, evaluate it, export its weights.
 
-    python -m core.training train --clips DIR --run DIR [--steps N] [--seed N]
+    python -m core.training train --clips DIR --run DIR [--steps N] [--seed N] [--align WEIGHTS]
     python -m core.training evaluate --weights FILE --clips DIR
     python -m core.training export --run DIR --output FILE --card KEY=VALUE ...
 
-``train`` resumes a run that was stopped. ``--clips`` of train holds one folder for each source (single, generated, …);
-of evaluate, the clips of people who were not trained on, one person a file.
+``train`` resumes a run that was stopped; with ``--align`` it first puts clips right that earlier weights find out of
+sync. ``--clips`` of train holds one folder for each source (single, generated, …); of evaluate, the clips of people who
+were not trained on, one person a file.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from core.checkpoint import fill, load_safetensors
 from core.compact import WEIGHTS_FILE, CompactSyncNet
 from core.detection import FaceDetector
 from core.errors import InputError
+from core.training.alignment import aligned
 from core.training.dataset import SOURCE_WEIGHTS, demo_examples, load_examples, split_by_person
 from core.training.evaluation import report
 from core.training.export import export
@@ -35,6 +37,7 @@ def main() -> int:
     train.add_argument("--run", type=Path, required=True)
     train.add_argument("--steps", type=int, default=TrainingSettings.steps)
     train.add_argument("--seed", type=int, default=TrainingSettings.seed)
+    train.add_argument("--align", type=Path, metavar="WEIGHTS", help="weights that say which clips are out of sync")
     evaluate = commands.add_parser("evaluate")
     evaluate.add_argument("--clips", type=Path, required=True)
     evaluate.add_argument("--weights", type=Path, default=WEIGHTS_FILE)
@@ -62,6 +65,8 @@ def _train(arguments: argparse.Namespace) -> None:
     detector = FaceDetector(arguments.detector)
     examples = load_examples(folders, detector, arguments.cache) + demo_examples(detector)
     train, held_out = split_by_person(examples)
+    if arguments.align:
+        train = list(aligned(train, _network(arguments.align)))
     Trainer(TrainingSettings(steps=arguments.steps, seed=arguments.seed), train, held_out, arguments.run).run()
 
 
@@ -72,10 +77,16 @@ def _evaluate(arguments: argparse.Namespace) -> None:
     examples = load_examples([arguments.clips], FaceDetector(arguments.detector), arguments.cache)
     if not examples:
         raise InputError(f"no clip in {arguments.clips} shows a face with sound: give other clips")
+    _, card = load_safetensors(arguments.weights)
+    print(json.dumps({"card": card, "clips": len(examples), **report(_network(arguments.weights), examples)}, indent=1))
+
+
+def _network(path: Path) -> CompactSyncNet:
+    """The network with the weights of ``path``, for use, not for training."""
+    weights, _ = load_safetensors(path)
     network = CompactSyncNet()
-    weights, card = load_safetensors(arguments.weights)
-    fill(network, {name: t.float() if t.is_floating_point() else t for name, t in weights.items()}, arguments.weights)
-    print(json.dumps({"card": card, "clips": len(examples), **report(network, examples)}, indent=1))
+    fill(network, {name: t.float() if t.is_floating_point() else t for name, t in weights.items()}, path)
+    return network.eval()
 
 
 def _export(arguments: argparse.Namespace) -> None:

@@ -113,7 +113,7 @@ def augmented_sound(samples: np.ndarray, others: np.ndarray, rng: np.random.Gene
         out = _in_room(out, rng)
     if rng.random() < 0.5:
         other = others / (np.sqrt(np.mean(others**2)) + 1e-5)
-        out = out + other * 10 ** (rng.uniform(-30, -3) / 20)
+        out = out + other * 10 ** (rng.uniform(-30, 2) / 20)
     if rng.random() < 0.7:
         noise = rng.standard_normal(len(out))
         if rng.random() < 0.5:

@@ -17,6 +17,7 @@ from core.media import Frame, Samples
 from core.timebase import SAMPLES_PER_TICK, TICK_RATE
 from core.training.augmentation import augmented_sound
 from core.training.clips import TalkingFace, cached_face, face_in
+from core.training.idle import idle_crops
 from core.voice import VoiceActivity
 
 SOURCE_WEIGHTS = {"single": 0.58, "generated": 0.18, "arabic": 0.18, "grid": 0.02, "demo": 0.04}
@@ -27,8 +28,6 @@ HELD_OUT = "choijeongsoo__lip2speech-unit"
 
 _SPOKEN, _SILENT = 0.5, 0.2
 """Speech probability above which a mouth is taken to speak, and under which it is taken not to."""
-
-_SWING_TICKS = 12
 
 _FIRST_DEMO_SEED, _DEMO_PEOPLE, _DEMO_SECONDS = 10_000, 40, 6.0
 
@@ -124,12 +123,13 @@ class Sampler:
         cuts = [self._cut(self._examples[i], rng) for i in picks]
         others = rng.permutation(len(cuts))
         sounds = [augmented_sound(c[1], cuts[o][1], rng) for c, o in zip(cuts, others, strict=True)]
-        still = [self._idle_cut(self._examples[i], rng) for i in rng.choice(picks, self._idle, replace=False)]
+        idle = rng.choice(picks, self._idle, replace=False)
+        still = [idle_crops(self._examples[i].face, self._ticks, rng) for i in idle]
         spoken = np.stack([c[2] for c in cuts])
-        speech = np.concatenate([spoken, np.stack([s[1] for s in still])])
+        speech = np.concatenate([spoken, np.zeros((self._idle, self._ticks), np.float32)])
         known = np.where(speech > _SPOKEN, 1.0, np.where(speech < _SILENT, 0.0, np.nan))
         return Batch(
-            torch.from_numpy(np.stack([c[0] for c in cuts] + [s[0] for s in still])),
+            torch.from_numpy(np.stack([c[0] for c in cuts] + still)),
             torch.from_numpy(np.stack(sounds)),
             torch.from_numpy(known.astype(np.float32)),
             torch.from_numpy((spoken > _SPOKEN).astype(np.float32)),
@@ -151,17 +151,3 @@ class Sampler:
         at = start * SAMPLES_PER_TICK + np.arange(self._ticks * SAMPLES_PER_TICK) * speed
         samples = np.interp(at, np.arange(len(example.face.samples)), example.face.samples, right=0.0)
         return crops, samples.astype(np.float32), example.speech[np.clip(nearest, 0, len(example.speech) - 1)]
-
-    def _idle_cut(
-        self, example: Example, rng: np.random.Generator
-    ) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.float32]]:
-        """Somebody who only listens: one frame held, or the quietest half second of a clip to and fro. Never speaks."""
-        silent = np.zeros(self._ticks, np.float32)
-        if rng.random() < 0.4:
-            frame = int(rng.integers(example.ticks))
-            return np.repeat(example.face.crops[frame : frame + 1], self._ticks, 0), silent
-        span = min(_SWING_TICKS, example.ticks)
-        sound = example.face.samples[: example.ticks * SAMPLES_PER_TICK].reshape(-1, SAMPLES_PER_TICK)
-        quiet = int(np.argmin(np.convolve(sound.std(axis=1), np.ones(span), "valid")))
-        swing = np.concatenate([np.arange(span), np.arange(span - 2, 0, -1)]) + quiet
-        return example.face.crops[np.resize(np.roll(swing, -int(rng.integers(len(swing)))), self._ticks)], silent

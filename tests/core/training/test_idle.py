@@ -1,0 +1,38 @@
+from __future__ import annotations
+
+import numpy as np
+
+from core.training.idle import chewing, idle_crops
+from tests.core.training.people import person
+
+TICKS = 30
+
+
+def movement(crops: np.ndarray, rows: slice) -> float:
+    return float(np.abs(np.diff(crops[:, rows, 24:72].astype(float), axis=0)).mean())
+
+
+def test_all_kinds_of_idle_faces_are_drawn_and_fill_their_time() -> None:
+    face = person(0, ticks=50).face
+    drawn = [idle_crops(face, TICKS, np.random.default_rng(seed)) for seed in range(40)]
+    assert all(crops.shape == (TICKS, 96, 96) and crops.dtype == np.uint8 for crops in drawn)
+    frozen = sum(movement(crops, slice(None)) == 0 for crops in drawn)
+    assert 5 < frozen < 25
+    assert idle_crops(person(0, ticks=8).face, TICKS, np.random.default_rng(1)).shape == (TICKS, 96, 96)
+
+
+def test_a_chewing_jaw_moves_and_the_nose_does_not() -> None:
+    held = np.repeat(person(3).face.crops[:1], TICKS, 0)
+    chewed = chewing(held, np.random.default_rng(0))
+    np.testing.assert_array_equal(chewed[:, :46], held[:, :46])
+    assert movement(chewed, slice(60, None)) > 1
+
+
+def test_chewing_is_slower_than_speech_and_steady() -> None:
+    ramp = np.repeat(np.arange(96, dtype=np.uint8)[:, None] * 2, 96, 1)
+    for seed in range(5):
+        chewed = chewing(np.repeat(ramp[None], 100, 0), np.random.default_rng(seed))
+        chin = chewed[:, 80, 48].astype(float)
+        strength = np.abs(np.fft.rfft(chin - chin.mean()))
+        a_second = np.fft.rfftfreq(100, 1 / 25)[strength.argmax()]
+        assert 0.7 <= a_second <= 2.4
