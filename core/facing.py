@@ -23,8 +23,8 @@ class FaceMemory:
     """What is remembered of one face, by tick modulo the memory's length.
 
     ``vectors`` float32 [memory, D], zero where the face was not in view; ``activity`` float32 [memory], the probability
-    that the mouth speaks, NaN where it was not in view or where the model does not tell; ``boxes``: where the face was.
-    ``crops``: the newest ones, none while it is out of view.
+    that the mouth speaks, NaN where it was not in view or where the model does not tell; ``embedded`` bool [memory],
+    whether it was in view; ``boxes``: where. ``crops``: the newest ones, none while it is out of view.
     """
 
     first_tick: int
@@ -33,6 +33,7 @@ class FaceMemory:
     features: deque[torch.Tensor]
     vectors: npt.NDArray[np.float32]
     activity: npt.NDArray[np.float32]
+    embedded: npt.NDArray[np.bool_]
     boxes: list[Box | None]
 
 
@@ -104,6 +105,7 @@ class Faces:
             features=deque(maxlen=self._model.frame_window),
             vectors=np.zeros((self._memory, 1), np.float32),
             activity=np.full(self._memory, np.nan, np.float32),
+            embedded=np.zeros(self._memory, np.bool_),
             boxes=[None] * self._memory,
         )
 
@@ -117,7 +119,7 @@ class Faces:
         """Embed the newest tick whose pictures to come are known, of every face that was in view then."""
         slot = self.through % self._memory
         for memory in self.known.values():
-            memory.vectors[slot], memory.activity[slot] = 0.0, np.nan
+            memory.vectors[slot], memory.activity[slot], memory.embedded[slot] = 0.0, np.nan, False
         there = [self.known[i] for i in self.at(self.through)]
         if not there:
             return
@@ -126,7 +128,7 @@ class Faces:
         for k, memory in enumerate(there):
             if memory.vectors.shape[1] != embedded.vectors.shape[1]:
                 memory.vectors = np.zeros((self._memory, embedded.vectors.shape[1]), np.float32)
-            memory.vectors[slot] = embedded.vectors[k].numpy()
+            memory.vectors[slot], memory.embedded[slot] = embedded.vectors[k].numpy(), True
             if embedded.activity is not None:
                 memory.activity[slot] = float(embedded.activity[k])
 

@@ -120,8 +120,8 @@ class Scorer:
         """What speaks for each face at ``tick``; also lets the lags follow."""
         ticks = np.arange(tick - _SPAN + 1, tick + 1)
         faces = [self._faces.known[i] for i in ids]
-        seen = ticks >= np.maximum([[m.first_tick] for m in faces], 0)
         slots = ticks % _MEMORY_TICKS
+        seen = np.stack([m.embedded[slots] for m in faces])
         similarity, known = self._similarity(ticks, np.stack([m.vectors[slots] for m in faces]))
         known = known & seen[:, :, None]
         slow = _mean(similarity, known * self._slow[:, None])

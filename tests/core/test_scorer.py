@@ -302,6 +302,21 @@ def test_a_face_that_comes_and_goes_is_told_while_it_is_there(talk: npt.NDArray[
         assert [f.id for f in snapshot.faces] == ([1, 2, 3] if 60 <= snapshot.tick < 200 else [1])
 
 
+def test_what_was_not_seen_of_a_face_does_not_count_against_it(talk: npt.NDArray[np.float32]) -> None:
+    def away_for_a_moment(tick: int) -> dict[int, int]:
+        there = talking_and_others(tick)
+        return {i: code for i, code in there.items() if i != 2 or not 150 <= tick < 165}
+
+    back = {
+        s.tick: face.score
+        for s in lock_step(Scorer(StandIn()), talk, away_for_a_moment)
+        for face in s.faces
+        if face.id == 2
+    }
+    always = {s.tick: face.score for s in lock_step(Scorer(StandIn()), talk) for face in s.faces if face.id == 2}
+    assert back[166] == pytest.approx(always[166], abs=0.02)
+
+
 def test_a_model_that_does_not_judge_by_sight_will_do(talk: npt.NDArray[np.float32]) -> None:
     snapshots = lock_step(Scorer(StandIn(has_activity=False)), talk)
     assert {s.primary for s in snapshots[50:-10]} <= {2, None}
