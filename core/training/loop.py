@@ -12,6 +12,7 @@ from typing import Any
 import torch
 
 from core.compact import CompactSyncNet, standardised
+from core.errors import InputError
 from core.training.augmentation import augmented_crops, augmented_mel
 from core.training.dataset import Batch, Example, Sampler
 from core.training.evaluation import clip_mel, padded_features, report, stacked
@@ -38,7 +39,10 @@ class TrainingSettings:
 
 
 class Trainer:
-    """A run in a folder: ``state.pt`` to resume from, ``log.jsonl`` with losses and reports, ``weights.pt`` (mean)."""
+    """A run in a folder: ``state.pt`` to resume from, ``log.jsonl`` with losses and reports.
+
+    Raises InputError for a folder that holds a run of another length.
+    """
 
     def __init__(self, settings: TrainingSettings, train: list[Example], held_out: list[Example], folder: Path) -> None:
         torch.manual_seed(settings.seed)
@@ -127,13 +131,19 @@ class Trainer:
         torch.save(state, partial)
         partial.replace(self._folder / "state.pt")
 
-    def _resume(self, state: dict[str, object]) -> None:
-        self._step = int(state["step"])  # type: ignore[call-overload]
-        self.network.load_state_dict(state["network"])  # type: ignore[arg-type]
-        self.average.load_state_dict(state["average"])  # type: ignore[arg-type]
+    def _resume(self, state: dict[str, Any]) -> None:
+        planned = state["schedule"]["total_steps"]
+        if planned != self._settings.steps:
+            raise InputError(
+                f"{self._folder}: the learning rate of this run is planned for {planned} steps, not"
+                f" {self._settings.steps}; give --steps {planned}, or another --run to begin anew"
+            )
+        self._step = int(state["step"])
+        self.network.load_state_dict(state["network"])
+        self.average.load_state_dict(state["average"])
         self._scales.data = torch.as_tensor(state["scales"])
-        self._optimizer.load_state_dict(state["optimizer"])  # type: ignore[arg-type]
-        self._schedule.load_state_dict(state["schedule"])  # type: ignore[arg-type]
+        self._optimizer.load_state_dict(state["optimizer"])
+        self._schedule.load_state_dict(state["schedule"])
 
     def _log(self, entry: dict[str, object]) -> None:
         line = json.dumps(entry)

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from core.errors import InputError
 from core.training.augmentation import plain_crops
 from core.training.dataset import Sampler
 from core.training.loop import Trainer, TrainingSettings
@@ -36,6 +37,15 @@ def test_a_run_that_was_stopped_ends_with_the_weights_of_an_unbroken_one(tmp_pat
     resumed = Trainer(SETTINGS, examples, [], tmp_path / "stopped").run()
     for (name, first), second in zip(unbroken.state_dict().items(), resumed.state_dict().values(), strict=True):
         torch.testing.assert_close(first, second, rtol=0, atol=1e-6, msg=name)
+
+
+@pytest.mark.parametrize("steps", [2, 8])
+def test_a_run_of_another_length_is_not_resumed_and_stays_as_it_is(tmp_path: Path, steps: int) -> None:
+    Trainer(SETTINGS, people(6), [], tmp_path).run()
+    before = (tmp_path / "state.pt").read_bytes()
+    with pytest.raises(InputError, match=rf"planned for 4 steps, not {steps}; give --steps 4"):
+        Trainer(replace(SETTINGS, steps=steps), people(6), [], tmp_path)
+    assert (tmp_path / "state.pt").read_bytes() == before
 
 
 def test_one_batch_seen_again_and_again_is_learnt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
