@@ -41,6 +41,12 @@ def test_a_perfect_model_knows_whose_voice_it_is() -> None:
     assert whose_voice([clip(k) for k in range(6)], 1.0, windows=50) == (1.0, 50)
 
 
+@pytest.mark.parametrize(("allowed", "share"), [(1, 0.25), (3, 1.0)])
+def test_clips_out_of_sync_are_told_apart_when_that_is_allowed_for(allowed: int, share: float) -> None:
+    clips = [clip(k, lag=(-1) ** k * 3) for k in range(20)]
+    assert whose_voice(clips, 1.0, windows=400, lags=allowed)[0] == pytest.approx(share, abs=0.12)
+
+
 def test_a_model_that_knows_nothing_guesses() -> None:
     share, _ = whose_voice([unrelated(k) for k in range(20)], 1.0, windows=400)
     assert share == pytest.approx(0.25, abs=0.1)
