@@ -1,11 +1,11 @@
 // What the page says about a room, in words.
 
 const LOADS = [
-  "none, all moments scored",
-  "every 2nd moment scored",
-  "every 4th moment scored",
-  "faces looked for less often",
-  "only the main faces scored",
+  "none",
+  "every 2nd moment",
+  "3 of 4 moments",
+  "moments, looking for faces",
+  "moments, minor faces",
 ];
 
 /** Who speaks, as a heading and a line below it. */

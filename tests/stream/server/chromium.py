@@ -1,0 +1,173 @@
+"""A real Chromium whose camera and microphone are files, and what the server tells about the room that it opens."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import shutil
+import threading
+import wave
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import cv2
+import numpy as np
+from playwright.sync_api import Browser, Page, Playwright
+
+from core.demo import Demo
+from core.media import Image, Samples
+from core.timebase import SAMPLE_RATE
+
+CHROMIUM = shutil.which("chromium")
+
+FLAGS = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--use-fake-ui-for-media-stream",
+    "--use-fake-device-for-media-stream",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
+)
+
+LEAD_SECONDS = 4.0
+"""Of picture without faces before anybody is shown: time to connect, and then the picture tells when it begins."""
+
+Event = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Footage:
+    """What a browser's camera and microphone give, over and over; ``seconds`` of it after the lead."""
+
+    video: Path
+    audio: Path
+    seconds: float
+
+
+def write_demo(demo: Demo, seconds: float, stem: Path) -> Footage:
+    """The demo's people as footage. Chromium plays MJPEG at 30 frames a second, which the demo's rate has to be."""
+    width, height = demo.settings.size
+    images = [*lead(width, height, 30), *(demo.frame(index) for index in range(round(seconds * 30)))]
+    video = stem.with_suffix(".mjpeg")
+    video.write_bytes(b"".join(cv2.imencode(".jpg", image)[1].tobytes() for image in images))
+    return Footage(video, write_sound(demo.sound(0, round(seconds * SAMPLE_RATE)), stem), seconds)
+
+
+def write_y4m(images: Sequence[Image], samples: Samples, stem: Path) -> Footage:
+    """Pictures of 25 a second (BGR) and sound (16 kHz) as footage."""
+    height, width = images[0].shape[:2]
+    video = stem.with_suffix(".y4m")
+    with video.open("wb") as file:
+        file.write(f"YUV4MPEG2 W{width} H{height} F25:1 Ip A1:1 C420jpeg\n".encode())
+        for image in [*lead(width, height, 25), *images]:
+            file.write(b"FRAME\n" + cv2.cvtColor(image, cv2.COLOR_BGR2YUV_I420).tobytes())
+    return Footage(video, write_sound(samples, stem), len(images) / 25)
+
+
+def lead(width: int, height: int, rate: int) -> Iterator[Image]:
+    """Moving blocks of all colours: nobody's face, and enough to send for the sender to find its bandwidth."""
+    blocks = np.random.default_rng(0).integers(60, 196, (height // 40, width // 40, 3), np.uint8)
+    whole = cv2.resize(blocks, (width, height), interpolation=cv2.INTER_CUBIC)
+    for number in range(round(LEAD_SECONDS * rate)):
+        yield np.roll(whole, 4 * number, axis=1)
+
+
+def write_sound(samples: Samples, stem: Path) -> Path:
+    """After the lead's silence."""
+    sound = np.concatenate([np.zeros(round(LEAD_SECONDS * SAMPLE_RATE), np.float32), samples])
+    audio = stem.with_suffix(".wav")
+    with wave.open(str(audio), "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(SAMPLE_RATE)
+        file.writeframes((np.clip(sound, -1, 1) * 32767).astype("<i2").tobytes())
+    return audio
+
+
+@contextmanager
+def chromium(playwright: Playwright, footage: Footage) -> Iterator[Browser]:
+    """A browser that has ``footage`` for a camera and a microphone."""
+    files = (
+        f"--use-file-for-fake-video-capture={footage.video}",
+        f"--use-file-for-fake-audio-capture={footage.audio}",
+    )
+    browser = playwright.chromium.launch(executable_path=CHROMIUM, args=[*FLAGS, *files])
+    try:
+        yield browser
+    finally:
+        browser.close()
+
+
+def start_camera(page: Page, url: str) -> None:
+    """Load the page and go live."""
+    page.goto(url)
+    page.get_by_role("button", name="Camera and microphone").click()
+    page.locator("#connection[data-state=live]").wait_for(timeout=20_000)
+
+
+@contextmanager
+def listening(address: str) -> Iterator[list[Event]]:
+    """The events of ``/events`` at a WebSocket address, as they come, with what was told before the listener came."""
+    events: list[Event] = []
+    ready, over = threading.Event(), threading.Event()
+
+    async def listen() -> None:
+        async with aiohttp.ClientSession() as session, session.ws_connect(address) as socket:
+            ready.set()
+            while not over.is_set():
+                try:
+                    message = await socket.receive(timeout=0.2)
+                except TimeoutError:
+                    continue
+                if message.type != aiohttp.WSMsgType.TEXT:
+                    return
+                events.append(json.loads(message.data))
+
+    thread = threading.Thread(target=lambda: asyncio.run(listen()))
+    thread.start()
+    assert ready.wait(10.0)
+    try:
+        yield events
+    finally:
+        over.set()
+        thread.join()
+
+
+def kept(events: Sequence[Event], kind: str) -> list[Event]:
+    return [event for event in events if event["type"] == kind]
+
+
+def begun(events: Sequence[Event]) -> float | None:
+    """Session time of the first picture after a lead that the room saw some of: people appear; None until then."""
+    scores = kept(events, "scores")
+    for before, event in pairwise(scores):
+        if event["faces"] and not before["faces"]:
+            return float(event["time"])
+    return None
+
+
+def on_file_time(events: Sequence[Event], footage: Footage, size: tuple[int, int]) -> list[Event]:
+    """What is told of the first round of the footage, by its own clock and in its own pixels (width, height)."""
+    start = begun(events)
+    assert start is not None
+    picture = kept(events, "picture")[-1]
+    across, down = size[0] / picture["width"], size[1] / picture["height"]
+    told = []
+    for event in events:
+        if "time" not in event or not 0 <= event["time"] - start < footage.seconds:
+            continue
+        boxes = [[x * across, y * down, w * across, h * down] for x, y, w, h in boxes_of(event)]
+        faces = [face | {"box": box} for face, box in zip(event.get("faces", []), boxes, strict=True)]
+        told.append(event | {"time": event["time"] - start} | ({"faces": faces} if faces else {}))
+    return told
+
+
+def boxes_of(event: Event) -> list[list[float]]:
+    return [face["box"] for face in event.get("faces", [])]

@@ -1,0 +1,338 @@
+"""The page in a real Chromium whose camera shows the demo's people: what it marks, says, survives and leaves behind."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("playwright", reason="playwright is not installed: pip install '.[test]'")
+pytest.importorskip("aiortc", reason="the extra [web] is not installed: pip install '.[web]'")
+
+from playwright.sync_api import Page, Playwright, expect, sync_playwright
+
+from core.demo import Demo, DemoSettings, Judge
+from stream.palette import PALETTE
+from tests.stream.server.chromium import (
+    CHROMIUM,
+    Event,
+    Footage,
+    begun,
+    chromium,
+    kept,
+    listening,
+    on_file_time,
+    start_camera,
+    write_demo,
+)
+from tests.stream.server.test_serving import command
+
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed (Debian package chromium)")
+
+PAGE = Path(__file__).parents[3] / "stream" / "server" / "page"
+TOKEN = "open-sesame"
+WIDTH, HEIGHT = 640, 360
+SECONDS = 14.0
+GONE_SECONDS = 10.0
+
+
+@pytest.fixture(scope="module")
+def playwright() -> Iterator[Playwright]:
+    with sync_playwright() as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[str]:
+    with command("--token", TOKEN) as (_, url):
+        yield url
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where screenshots go: SCREENSHOTS, or else a folder of the test run."""
+    folder = Path(os.environ.get("SCREENSHOTS") or tmp_path_factory.mktemp("pictures"))
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+Shown = Callable[[int, int], tuple[Demo, Footage]]
+
+
+@pytest.fixture(scope="module")
+def shown(tmp_path_factory: pytest.TempPathFactory) -> Shown:
+    """The demo of so many people and a seed, and footage of it."""
+    folder = tmp_path_factory.mktemp("footage")
+    made: dict[tuple[int, int], tuple[Demo, Footage]] = {}
+
+    def show(people: int, seed: int) -> tuple[Demo, Footage]:
+        if (people, seed) not in made:
+            demo = Demo(DemoSettings(people, seed, SECONDS, WIDTH, HEIGHT, rate=30))
+            made[people, seed] = demo, write_demo(demo, SECONDS, folder / f"{people}-{seed}")
+        return made[people, seed]
+
+    return show
+
+
+def metric(server: str, name: str) -> float:
+    """A number of /metrics."""
+    with urllib.request.urlopen(f"{server}/metrics?token={TOKEN}") as answer:
+        found = re.search(rf"^\w*{name} (\S+)$", answer.read().decode(), re.MULTILINE)
+    assert found, name
+    return float(found[1])
+
+
+def wait_until(is_so: Callable[[], bool], page: Page, seconds: float) -> bool:
+    """Whether it came about in time, while the page goes on."""
+    deadline = time.monotonic() + seconds
+    while not is_so():
+        if time.monotonic() > deadline:
+            return False
+        page.wait_for_timeout(100)
+    return True
+
+
+def wait_for_footage(events: list[Event], page: Page) -> None:
+    """Until all of it has been told."""
+    assert wait_until(lambda: begun(events) is not None, page, 20)
+    start = begun(events) or 0.0
+    assert wait_until(lambda: kept(events, "scores")[-1]["time"] > start + SECONDS - 0.5, page, SECONDS + 5)
+
+
+def identity(events: list[Event], demo: Demo, footage: Footage) -> float:
+    """Share of the turns' time in which the right person was the speaker."""
+    judge = Judge(demo.tiles, demo.turns)
+    who: int | None = None
+    for event in on_file_time(events, footage, (WIDTH, HEIGHT)):
+        if event["type"] == "speaker":
+            who = event["id"] if event["state"] == "speaking" else None
+        elif event["type"] == "scores":
+            box = next((face["box"] for face in event["faces"] if face["id"] == who), None)
+            centre = (box[0] + box[2] / 2, box[1] + box[3] / 2) if box else None
+            judge.count(event["time"], who is not None, centre)
+    share = judge.verdict().identity
+    assert share is not None
+    return share
+
+
+MARKS_OF = """colour => {
+    const { width, height } = marks;
+    const pixels = marks.getContext("2d").getImageData(0, 0, width, height).data;
+    let [left, top, right, bottom] = [width, height, 0, 0];
+    for (let k = 0; k < pixels.length; k += 4) {
+        if (pixels[k + 3] === 255 && colour.every((value, c) => Math.abs(pixels[k + c] - value) < 3)) {
+            const [x, y] = [(k / 4) % width, Math.floor(k / 4 / width)];
+            [left, top, right, bottom] = [Math.min(left, x), Math.min(top, y), Math.max(right, x), Math.max(bottom, y)];
+        }
+    }
+    return [left / width, top / height, right / width, bottom / height];
+}"""
+
+
+def test_the_page_marks_the_right_person(playwright: Playwright, server: str, shown: Shown, pictures: Path) -> None:
+    demo, footage = shown(4, 3)
+    with chromium(playwright, footage) as browser:
+        page = browser.new_page(viewport={"width": 1280, "height": 800}, color_scheme="light")
+        complaints: list[str] = []
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.on("console", lambda said: complaints.append(said.text) if said.type in ("error", "warning") else None)
+        start_camera(page, f"{server}/?token={TOKEN}")
+        with listening(page.locator("#events-link").input_value()) as events:
+            assert wait_until(lambda: begun(events) is not None, page, 20)
+            expect(page.get_by_role("listitem")).to_have_count(4, timeout=5000)
+            for person, name in enumerate(("Ada", "Grace", "Alan", "Edsger"), 1):
+                page.get_by_label(f"Name of person {person}").fill(name)
+                page.get_by_label(f"Name of person {person}").press("Enter")
+            assert wait_until(lambda: bool(kept(events, "names")), page, 5)
+            page.wait_for_timeout(6000)
+            page.locator("#speaker.speaking").wait_for(timeout=8000)
+            page.screenshot(path=pictures / "page-light.png")
+            drawn = {person: page.evaluate(MARKS_OF, list(PALETTE[person - 1])) for person in (1, 2, 3, 4)}
+            faces = {face["id"]: face["box"] for face in kept(events, "scores")[-1]["faces"]}
+            page.emulate_media(color_scheme="dark")
+            page.screenshot(path=pictures / "page-dark.png")
+            wait_for_footage(events, page)
+    assert not complaints
+    assert kept(events, "names")[-1]["names"] == {"1": "Ada", "2": "Grace", "3": "Alan", "4": "Edsger"}
+    assert identity(events, demo, footage) >= 0.8
+    picture = kept(events, "picture")[-1]
+    tiles_seen = set()
+    for person, (left, top, right, bottom) in drawn.items():
+        x, y, width, height = faces[person]
+        centre = ((x + width / 2) / picture["width"] * WIDTH, (y + height / 2) / picture["height"] * HEIGHT)
+        tile = next(t for t in demo.tiles if t.x <= centre[0] < t.x + t.width and t.y <= centre[1] < t.y + t.height)
+        tiles_seen.add(tile)
+        assert tile.x <= left * WIDTH < right * WIDTH <= tile.x + tile.width, f"person {person} is marked elsewhere"
+        assert tile.y <= top * HEIGHT < bottom * HEIGHT <= tile.y + tile.height, f"person {person} is marked elsewhere"
+    assert len(tiles_seen) == 4
+
+
+def test_two_browsers_at_once_each_get_their_own_truth(playwright: Playwright, server: str, shown: Shown) -> None:
+    shows = [shown(2, seed) for seed in (5, 6)]
+    with ExitStack() as stack:
+        heard, page = [], None
+        for _, footage in shows:
+            page = stack.enter_context(chromium(playwright, footage)).new_page()
+            start_camera(page, f"{server}/?token={TOKEN}")
+            heard.append(stack.enter_context(listening(page.locator("#events-link").input_value())))
+        assert page is not None
+        for events in heard:
+            wait_for_footage(events, page)
+    for (demo, footage), events in zip(shows, heard, strict=True):
+        assert identity(events, demo, footage) >= 0.8
+
+
+def test_a_room_goes_with_its_browser_and_comes_back_with_a_reload(
+    playwright: Playwright, server: str, shown: Shown
+) -> None:
+    _, footage = shown(2, 5)
+    with chromium(playwright, footage) as browser:
+        page = browser.new_page()
+        start_camera(page, f"{server}/?token={TOKEN}")
+        page.reload()
+        start_camera(page, page.url)
+        assert wait_until(lambda: metric(server, "rooms") == 1, page, GONE_SECONDS), "the old room stayed"
+        page.get_by_role("button", name="Stop").click()
+        expect(page.get_by_role("heading", name="See who is speaking")).to_be_focused()
+        assert wait_until(lambda: metric(server, "rooms") == 0, page, 3.0), "a stopped room stayed"
+        start_camera(page, page.url)
+        processes = browser.new_browser_cdp_session().send("SystemInfo.getProcessInfo")["processInfo"]
+        os.kill(next(process["id"] for process in processes if process["type"] == "browser"), signal.SIGKILL)
+    deadline = time.monotonic() + GONE_SECONDS
+    while metric(server, "rooms") > 0:
+        assert time.monotonic() < deadline, "the room of a killed browser stayed"
+        time.sleep(0.2)
+
+
+def test_a_lost_room_is_opened_anew(playwright: Playwright, server: str, shown: Shown) -> None:
+    _, footage = shown(2, 5)
+    with chromium(playwright, footage) as browser:
+        page = browser.new_page()
+        start_camera(page, f"{server}/?token={TOKEN}")
+        first = page.locator("#overlay-link").input_value()
+        room = re.search(r"room=([^&]+)", first)
+        assert room
+        close = urllib.request.Request(f"{server}/rooms/{room[1]}?token={TOKEN}", method="DELETE")
+        urllib.request.urlopen(close).close()
+        expect(page.locator("#overlay-link")).not_to_have_value(first, timeout=15_000)
+        page.locator("#connection[data-state=live]").wait_for()
+
+
+def test_keyboard_alone_starts_and_stops_and_every_control_has_a_name(
+    playwright: Playwright, server: str, shown: Shown
+) -> None:
+    _, footage = shown(2, 5)
+    with chromium(playwright, footage) as browser:
+        page = browser.new_page(reduced_motion="reduce")
+        page.goto(f"{server}/?token={TOKEN}")
+        page.keyboard.press("Tab")
+        expect(page.get_by_role("button", name="Camera and microphone")).to_be_focused()
+        page.keyboard.press("Enter")
+        expect(page.get_by_role("heading", name="Session")).to_be_focused()
+        page.locator("#connection[data-state=live]").wait_for(timeout=20_000)
+        expect(page.get_by_role("button", name="Pin Person 1")).to_be_visible(timeout=15_000)
+        page.get_by_role("button", name="Pin Person 1").press("Space")
+        expect(page.get_by_role("button", name="Pin Person 1", pressed=True)).to_be_visible()
+        page.get_by_text("For OBS and other programs").click()
+        for control in page.locator("button:visible, input:visible, [role=img]:visible, video").all():
+            assert control.get_attribute("aria-hidden") or control.aria_snapshot().count('"'), control
+        assert page.locator("[aria-live=polite]").count() == 1
+        page.get_by_role("button", name="Stop").focus()
+        page.keyboard.press("Enter")
+        expect(page.get_by_role("heading", name="See who is speaking")).to_be_focused()
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "shows"),
+    [
+        (401, "unauthorized", "That token is not the right one."),
+        (503, '{"error":"all rooms are taken"}', "The server is full: trying again in 10 s."),
+        (400, '{"error":"the offer needs one picture"}', "the offer needs one picture"),
+    ],
+)
+def test_what_the_server_refuses_is_said_clearly(
+    playwright: Playwright, server: str, shown: Shown, status: int, body: str, shows: str
+) -> None:
+    _, footage = shown(2, 5)
+    with chromium(playwright, footage) as browser:
+        page = browser.new_page()
+        page.route("**/offer", lambda route: route.fulfill(status=status, body=body))
+        page.goto(f"{server}/?token={TOKEN}")
+        page.get_by_role("button", name="Camera and microphone").click()
+        expect(page.get_by_role("alert").filter(has_text=shows)).to_be_visible()
+        if status == 401:
+            page.unroute("**/offer")
+            page.get_by_label("Token of this server").fill(TOKEN)
+            page.get_by_role("button", name="Continue").click()
+            page.get_by_role("button", name="Camera and microphone").click()
+            page.locator("#connection[data-state=live]").wait_for(timeout=20_000)
+
+
+@pytest.mark.parametrize(
+    ("name", "shows"),
+    [("NotAllowedError", "not allowed"), ("NotFoundError", "No camera"), ("NotReadableError", "in use")],
+)
+def test_a_camera_that_cannot_be_had_is_explained(
+    playwright: Playwright, server: str, shown: Shown, name: str, shows: str
+) -> None:
+    _, footage = shown(2, 5)
+    with chromium(playwright, footage) as browser:
+        page = browser.new_page()
+        page.add_init_script(
+            f"navigator.mediaDevices.getUserMedia = () => Promise.reject(new DOMException('no', '{name}'))"
+        )
+        page.goto(f"{server}/?token={TOKEN}")
+        page.get_by_role("button", name="Camera and microphone").click()
+        expect(page.get_by_role("alert").filter(has_text=shows)).to_be_visible()
+
+
+def test_a_meeting_without_sound_is_not_begun(playwright: Playwright, server: str, shown: Shown) -> None:
+    _, footage = shown(2, 5)
+    silent = "navigator.mediaDevices.getDisplayMedia = () => navigator.mediaDevices.getUserMedia({ video: true })"
+    with chromium(playwright, footage) as browser:
+        page = browser.new_page()
+        page.add_init_script(silent)
+        page.goto(f"{server}/?token={TOKEN}")
+        page.get_by_role("button", name="A meeting").click()
+        expect(page.get_by_role("alert").filter(has_text="without sound")).to_be_visible()
+
+
+def test_the_overlay_shows_the_speakers_name(playwright: Playwright, server: str, shown: Shown, pictures: Path) -> None:
+    _, footage = shown(4, 3)
+    with chromium(playwright, footage) as browser:
+        page = browser.new_page()
+        start_camera(page, f"{server}/?token={TOKEN}")
+        overlay = browser.new_page(viewport={"width": 1280, "height": 720})
+        overlay.goto(page.locator("#overlay-link").input_value() + "&boxes=1")
+        for person in (1, 2, 3, 4):
+            page.get_by_label(f"Name of person {person}").fill(f"Number {person}", timeout=20_000)
+            page.get_by_label(f"Name of person {person}").press("Enter")
+        expect(overlay.locator("#lower-third.shown")).to_have_text(re.compile(r"^Number [1-4]$"), timeout=15_000)
+        overlay.screenshot(path=pictures / "overlay.png", omit_background=True)
+        assert overlay.evaluate("getComputedStyle(document.body).backgroundColor") == "rgba(0, 0, 0, 0)"
+
+
+def test_a_wrong_token_gets_nothing(server: str) -> None:
+    for path in ("/metrics", "/events", "/"):
+        with pytest.raises(urllib.error.HTTPError, match="401"):
+            urllib.request.urlopen(f"{server}{path}?token=wrong-one")
+
+
+def test_the_page_and_the_window_use_the_same_colours() -> None:
+    rows = re.findall(r"\[(\d+), (\d+), (\d+)\]", (PAGE / "palette.js").read_text())
+    assert tuple(tuple(map(int, row)) for row in rows) == PALETTE
+
+
+def test_nothing_comes_from_elsewhere() -> None:
+    for part in PAGE.iterdir():
+        text = part.read_text()
+        assert not re.search(r"(?:src|href|url\(|import|from)\W*['\"]?(?:https?:)?//", text), part.name
+        assert not re.search(r"<(?:script|style)>|\sstyle=|\son\w+=", text), part.name
