@@ -113,17 +113,24 @@ def draw_label(image: Image, face: FaceScore, text: str, is_primary: bool) -> No
 
 
 def draw_tile_mark(image: Image, place: Box, person: int, name: str, is_primary: bool) -> None:
-    """The name on a person's tile (a part of the picture), and a frame around it for the primary speaker."""
-    size, pad = _text_size(image), max(_text_size(image) // 3, 3)
+    """The name on a person's tile (a part of the picture), and a frame around it for the primary speaker.
+
+    Both stay in the tile: text is small in a small one and cut where it is too long; a thumbnail has no name.
+    """
     x, y, width, height = _pixels(place)
+    tile = image[y : y + height, x : x + width]
+    size = min(_text_size(image), max(height // 5, SMALLEST_TEXT))
+    pad = max(size // 3, 3)
     bgr = _bgr(colour(person))
     if is_primary:
         inset = 2 * _stroke(image)
-        cv2.rectangle(image, (x + inset, y + inset), (x + width - inset, y + height - inset), bgr, 4 * _stroke(image))
-    plate_width = min(_measure(name, size) + 2 * pad + size, width)
-    _shade(image, (x, y + height - size - 2 * pad), (x + plate_width, y + height), INK, 0.75)
-    cv2.circle(image, (x + pad + size // 3, y + height - pad - size // 2), size // 3, bgr, -1, cv2.LINE_AA)
-    _draw_text(image, name, (x + pad + size, y + height - pad - size // 8), size, WHITE)
+        cv2.rectangle(tile, (inset, inset), (width - inset, height - inset), bgr, 4 * _stroke(image))
+    if size + 2 * pad > height / 2:
+        return
+    name = _shortened(name, size, width - 2 * pad - size)
+    _shade(tile, (0, height - size - 2 * pad), (_measure(name, size) + 2 * pad + size, height), INK, 0.75)
+    cv2.circle(tile, (pad + size // 3, height - pad - size // 2), size // 3, bgr, -1, cv2.LINE_AA)
+    _draw_text(tile, name, (pad + size, height - pad - size // 8), size, WHITE)
 
 
 def draw_status(image: Image, snapshot: Snapshot, info: OverlayInfo) -> None:
@@ -263,6 +270,10 @@ def _draw_sound_bars(image: Image, corner: Point, extent: Point, bgr: Bgr) -> No
         cv2.rectangle(image, (x - half_width, middle - half), (x + half_width - 1, middle + half), bgr, -1)
 
 
+SMALLEST_TEXT = 9
+"""Pixels of height that can still be read."""
+
+
 class _Font(threading.local):
     """One font a thread: window and recording draw at the same time."""
 
@@ -278,6 +289,15 @@ WEIGHT = 500
 def _measure(text: str, size: int) -> int:
     _, _, width, _ = cv2.getTextSize((1 << 14, 1 << 14), text, (0, 0), _font.face, size, WEIGHT)
     return int(width)
+
+
+def _shortened(text: str, size: int, width: int) -> str:
+    """As much of the text as is at most ``width`` pixels wide, with … for the rest."""
+    if _measure(text, size) <= width:
+        return text
+    while text and _measure(text + "…", size) > width:
+        text = text[:-1]
+    return text + "…"
 
 
 def _draw_text(image: Image, text: str, baseline: Point, size: int, bgr: Bgr) -> None:

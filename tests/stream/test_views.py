@@ -17,7 +17,7 @@ from core.geometry import Box
 from core.media import Frame, Image
 from core.snapshot import FaceScore, Lag, Snapshot, State
 from core.views import Camera, CameraSettings, View
-from stream.overlay import OverlayInfo, draw_overlay
+from stream.overlay import OverlayInfo, draw_overlay, draw_tile_mark
 from stream.views import TILE_SECONDS, ViewComposer, split_layout
 from tests.core.blazeface import blazeface
 from tests.data import DEV, needs_clips
@@ -114,6 +114,18 @@ def test_names_and_the_primary_are_marked_on_the_tiles() -> None:
     for place in tiles:
         part = (slice(int(place.y), int(place.y + place.height)), slice(int(place.x), int(place.x + place.width)))
         assert (plain[part] != marked[part]).any()
+
+
+@pytest.mark.parametrize("people", [1, 4, 9, 25])
+def test_a_name_stays_in_its_tile_and_leaves_most_of_it_free(people: int) -> None:
+    for number, place in enumerate(split_layout(1280, 720, people)[1]):
+        plain, named = np.full((2, 720, 1280, 3), 90, np.uint8)
+        draw_tile_mark(plain, place, number + 1, "", False)
+        draw_tile_mark(named, place, number + 1, "Bartholomew Featherstonehaugh, Chief Executive Officer", False)
+        rows, columns = np.nonzero((plain != named).any(axis=-1))
+        assert len(rows)
+        assert columns.min() >= place.x and columns.max() < place.x + place.width
+        assert rows.min() >= place.y + 0.6 * place.height and rows.max() < place.y + place.height
 
 
 def test_a_frame_of_another_size_starts_the_view_anew() -> None:
