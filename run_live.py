@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
+import threading
+from contextlib import suppress
 from pathlib import Path
 from typing import NoReturn
 
@@ -82,6 +85,17 @@ def main(arguments: list[str] | None = None) -> int:
     return 0
 
 
+def command() -> NoReturn:
+    """:func:`main` as a program. It ends at once: Python takes up to a second to take torch and the like apart."""
+    status = main()
+    if threading.active_count() > 1:  # a download that is given up, say: Python clears away after it
+        sys.exit(status)
+    for told in (sys.stdout, sys.stderr):
+        with suppress(OSError):  # nobody reads any more
+            told.flush()
+    os._exit(status)
+
+
 def _settings(given: argparse.Namespace) -> RunSettings:
     return RunSettings(
         video=given.video,
@@ -126,4 +140,4 @@ def _say(line: str) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    command()

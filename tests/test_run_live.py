@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -243,10 +244,23 @@ def test_a_corrupt_middle_is_survived(tmp_path: Path, models: None) -> None:
 
 
 @pytest.mark.parametrize("pace", [["--fast"], []])
-def test_ctrl_c_ends_within_a_second_with_whole_outputs(tmp_path: Path, pace: list[str]) -> None:
-    log, recording = tmp_path / "e.jsonl", tmp_path / "o.mp4"
-    arguments = ["--video", "demo:people=1", "--no-window", "--events", log, "--output", recording, *pace]
-    with subprocess.Popen([sys.executable, ROOT / "run_live.py", *arguments], stderr=subprocess.PIPE, text=True) as run:
+def test_ctrl_c_ends_within_a_second_with_whole_outputs(tmp_path: Path, models: None, pace: list[str]) -> None:
+    """From the signal until the process is gone. It may be late once, and on a machine that has other work to do."""
+    took = _interrupted(tmp_path / "first", pace)
+    if took >= 1.0:
+        took = _interrupted(tmp_path / "second", pace)
+    if took >= 1.0 and os.getloadavg()[0] > 1.5 * (os.cpu_count() or 1):
+        pytest.skip(f"took {took:.1f} s, on a machine that is busy with something else")
+    assert took < 1.0
+
+
+def _interrupted(folder: Path, pace: list[str]) -> float:
+    """Interrupts a run with outputs, checks that they are whole, and gives the seconds that its end took."""
+    folder.mkdir()
+    log, recording, plot = folder / "e.jsonl", folder / "o.mp4", folder / "p.png"
+    arguments = ["--video", "demo:people=1", "--no-window", "--events", log, "--output", recording, "--plot", plot]
+    command = [sys.executable, ROOT / "run_live.py", *arguments, *pace]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as run:
         deadline = time.monotonic() + 60
         while time.monotonic() < deadline and run.poll() is None and size(log) < 4000:
             time.sleep(0.02)
@@ -254,16 +268,16 @@ def test_ctrl_c_ends_within_a_second_with_whole_outputs(tmp_path: Path, pace: li
         run.send_signal(signal.SIGINT)
         _, said = run.communicate(timeout=20)
         took = time.monotonic() - asked
-    if run.returncode == 2:
-        pytest.skip(said)
     assert run.returncode == 0, said
     assert "Traceback" not in said
     told = events(log)
     assert told[-1]["type"] == "summary"
     with av.open(str(recording)) as whole:
         frames = sum(1 for _ in whole.decode(video=0))
-    assert frames == pytest.approx(told[-1]["frames"], abs=16)
-    assert took < 2.5, f"took {took:.2f} s, leaving Python included"
+    left_out = re.search(r"--output: (\d+) pictures were left out", said)
+    assert frames + int(left_out[1] if left_out else 0) == told[-1]["frames"]
+    assert plot.stat().st_size > 1000
+    return took
 
 
 def test_a_stage_that_fails_is_one_line_and_outputs_are_whole(

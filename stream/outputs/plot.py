@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from core.errors import InputError
+from core.events import Event, SessionEvent
 from core.snapshot import Snapshot, State
 from core.timebase import TICK_RATE
 from stream.outputs.output import Output, check_writable
@@ -115,6 +116,12 @@ class Plot(Output):
         self._names = names if names is not None else {}
         self._history = SignalHistory()
 
+    def event(self, event: Event) -> None:
+        # Half a second that a run without a plot does not pay, and that one with a plot does not pay at its end.
+        if isinstance(event, SessionEvent):
+            import matplotlib.backends.backend_agg
+            import matplotlib.figure  # noqa: F401
+
     def snapshot(self, snapshot: Snapshot) -> None:
         self._history.add(snapshot)
 
@@ -125,9 +132,7 @@ class Plot(Output):
 
 def draw_plot(path: Path, history: SignalHistory, names: Mapping[int, str]) -> None:
     """Write the plot of a run as a PNG."""
-    from matplotlib.figure import (
-        Figure,
-    )  # only here: it takes half a second to import; without pyplot it needs no display
+    from matplotlib.figure import Figure  # without pyplot it needs no display
 
     count = max(history.primary) + 1
     times = np.arange(count) * history.seconds
