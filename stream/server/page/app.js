@@ -85,6 +85,7 @@ const listener = {
     }
   },
   waiting(line, seconds) {
+    session.room.pause();
     const again = seconds < 1 ? "trying again" : `trying again in ${Math.ceil(seconds)} s`;
     showConnection("waiting", "Not connected");
     showNotice(`${line}: ${again}.`, true);

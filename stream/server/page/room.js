@@ -8,6 +8,8 @@ export class Room {
   names = new Map();
   pinned = null;
   speaker = SILENCE;
+  /** Whether the server tells of pictures. */
+  hasBegun = false;
   /** Ids of all who speak now. */
   speaking = [];
   /** Ids of all who are in view. */
@@ -49,11 +51,20 @@ export class Room {
     }
   }
 
+  /** The server has gone: nothing is known of the present. */
+  pause() {
+    this.hasBegun = false;
+    this.speaker = SILENCE;
+    this.speaking = [];
+    this.inView = [];
+  }
+
   nameOf(id) {
     return this.names.get(id) ?? `Person ${id}`;
   }
 
   #takeScores(event, now) {
+    this.hasBegun = true;
     this.inView = event.faces.map((face) => face.id);
     this.speaking = event.faces.filter((face) => face.speaking).map((face) => face.id);
     this.speech = event.speech ?? 0;

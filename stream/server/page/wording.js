@@ -10,7 +10,8 @@ const LOADS = [
 
 /** Who speaks, as a heading and a line below it. */
 export function whoSpeaks(room) {
-  if (room.speaker.state === "offscreen") return { name: "Somebody off screen", more: "A voice that fits nobody in view" };
+  if (!room.hasBegun) return { name: "Waiting", more: "Nothing from the server yet" };
+  if (room.speaker.state === "offscreen") return { name: "Off screen", more: "A voice that fits nobody in view" };
   if (room.speaker.state !== "speaking" || room.speaker.id === null) {
     return { name: "Silence", more: room.inView.length ? "Nobody is speaking" : "No face in view" };
   }

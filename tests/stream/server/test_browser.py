@@ -23,6 +23,7 @@ from core.demo import Demo, DemoSettings, Judge
 from stream.palette import PALETTE
 from tests.stream.server.chromium import (
     CHROMIUM,
+    LEAD_SECONDS,
     Event,
     Footage,
     begun,
@@ -33,7 +34,7 @@ from tests.stream.server.chromium import (
     start_camera,
     write_demo,
 )
-from tests.stream.server.test_serving import command
+from tests.stream.server.test_serving import KEEPS_UP, command
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed (Debian package chromium)")
 
@@ -42,6 +43,11 @@ TOKEN = "open-sesame"
 WIDTH, HEIGHT = 640, 360
 SECONDS = 14.0
 GONE_SECONDS = 10.0
+
+PATIENCE_MS = 20_000
+"""For anything that appears: a test shares its machine with others."""
+
+expect.set_options(timeout=PATIENCE_MS)
 
 
 @pytest.fixture(scope="module")
@@ -101,10 +107,17 @@ def wait_until(is_so: Callable[[], bool], page: Page, seconds: float) -> bool:
 
 
 def wait_for_footage(events: list[Event], page: Page) -> None:
-    """Until all of it has been told."""
-    assert wait_until(lambda: begun(events) is not None, page, 20)
+    """Until all of it has been told, in its second round if the room missed the first one's beginning."""
+    assert wait_until(lambda: begun(events) is not None, page, 2 * (LEAD_SECONDS + SECONDS) + 5)
     start = begun(events) or 0.0
     assert wait_until(lambda: kept(events, "scores")[-1]["time"] > start + SECONDS - 0.5, page, SECONDS + 5)
+    skip_if_too_busy(events)
+
+
+def skip_if_too_busy(events: list[Event]) -> None:
+    """Nothing can be said about who is marked where most of the work was left out."""
+    if any(event["level"] > KEEPS_UP for event in kept(events, "load")):
+        pytest.skip("this machine is too busy at present to keep up with a room and its browser")
 
 
 def identity(events: list[Event], demo: Demo, footage: Footage) -> float:
@@ -146,14 +159,13 @@ def test_the_page_marks_the_right_person(playwright: Playwright, server: str, sh
         page.on("console", lambda said: complaints.append(said.text) if said.type in ("error", "warning") else None)
         start_camera(page, f"{server}/?token={TOKEN}")
         with listening(page.locator("#events-link").input_value()) as events:
-            assert wait_until(lambda: begun(events) is not None, page, 20)
-            expect(page.get_by_role("listitem")).to_have_count(4, timeout=5000)
+            expect(page.get_by_role("listitem")).to_have_count(4)
             for person, name in enumerate(("Ada", "Grace", "Alan", "Edsger"), 1):
                 page.get_by_label(f"Name of person {person}").fill(name)
                 page.get_by_label(f"Name of person {person}").press("Enter")
             assert wait_until(lambda: bool(kept(events, "names")), page, 5)
-            page.wait_for_timeout(6000)
-            page.locator("#speaker.speaking").wait_for(timeout=8000)
+            assert wait_until(lambda: len(kept(events, "speaker")) > 4, page, 30)
+            page.locator("#speaker.speaking").wait_for(timeout=PATIENCE_MS)
             page.screenshot(path=pictures / "page-light.png")
             drawn = {person: page.evaluate(MARKS_OF, list(PALETTE[person - 1])) for person in (1, 2, 3, 4)}
             faces = {face["id"]: face["box"] for face in kept(events, "scores")[-1]["faces"]}
@@ -222,7 +234,7 @@ def test_a_lost_room_is_opened_anew(playwright: Playwright, server: str, shown: 
         assert room
         close = urllib.request.Request(f"{server}/rooms/{room[1]}?token={TOKEN}", method="DELETE")
         urllib.request.urlopen(close).close()
-        expect(page.locator("#overlay-link")).not_to_have_value(first, timeout=15_000)
+        expect(page.locator("#overlay-link")).not_to_have_value(first)
         page.locator("#connection[data-state=live]").wait_for()
 
 
@@ -237,7 +249,7 @@ def test_keyboard_alone_starts_and_stops_and_every_control_has_a_name(
         expect(page.get_by_role("button", name="Camera and microphone")).to_be_focused()
         page.keyboard.press("Enter")
         expect(page.get_by_role("heading", name="Session")).to_be_focused()
-        page.locator("#connection[data-state=live]").wait_for(timeout=20_000)
+        page.locator("#connection[data-state=live]").wait_for(timeout=PATIENCE_MS)
         expect(page.get_by_role("button", name="Pin Person 1")).to_be_visible(timeout=15_000)
         page.get_by_role("button", name="Pin Person 1").press("Space")
         expect(page.get_by_role("button", name="Pin Person 1", pressed=True)).to_be_visible()
@@ -273,7 +285,7 @@ def test_what_the_server_refuses_is_said_clearly(
             page.get_by_label("Token of this server").fill(TOKEN)
             page.get_by_role("button", name="Continue").click()
             page.get_by_role("button", name="Camera and microphone").click()
-            page.locator("#connection[data-state=live]").wait_for(timeout=20_000)
+            page.locator("#connection[data-state=live]").wait_for(timeout=PATIENCE_MS)
 
 
 @pytest.mark.parametrize(
@@ -313,9 +325,9 @@ def test_the_overlay_shows_the_speakers_name(playwright: Playwright, server: str
         overlay = browser.new_page(viewport={"width": 1280, "height": 720})
         overlay.goto(page.locator("#overlay-link").input_value() + "&boxes=1")
         for person in (1, 2, 3, 4):
-            page.get_by_label(f"Name of person {person}").fill(f"Number {person}", timeout=20_000)
+            page.get_by_label(f"Name of person {person}").fill(f"Number {person}", timeout=PATIENCE_MS)
             page.get_by_label(f"Name of person {person}").press("Enter")
-        expect(overlay.locator("#lower-third.shown")).to_have_text(re.compile(r"^Number [1-4]$"), timeout=15_000)
+        expect(overlay.locator("#lower-third.shown")).to_have_text(re.compile(r"^Number [1-4]$"))
         overlay.screenshot(path=pictures / "overlay.png", omit_background=True)
         assert overlay.evaluate("getComputedStyle(document.body).backgroundColor") == "rgba(0, 0, 0, 0)"
 
