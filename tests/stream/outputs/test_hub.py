@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from core.events import Event, Percentiles, SessionEvent, SummaryEvent
-from core.media import Frame, Sound
+from core.media import Frame, Image, Sound
 from core.snapshot import Snapshot
 from stream.outputs.hub import OutputHub
 from stream.outputs.output import Output
@@ -30,6 +30,9 @@ class Notes(Output):
 
     def frame(self, frame: Frame, snapshot: Snapshot | None) -> None:
         self.notes.append(f"frame {frame.time} with {snapshot and snapshot.time}")
+
+    def shown(self, image: Image) -> None:
+        self.notes.append(f"shown {image[0, 0, 0]}")
 
     def close(self) -> None:
         self.notes.append("closed")
@@ -77,6 +80,16 @@ class Stuck(Output):
 
     def close(self) -> None:
         raise OSError("gone")
+
+
+def test_what_is_on_show_goes_to_whom_it_is_for() -> None:
+    class Screen(Notes):
+        takes_shown = True
+
+    notes, screen = Notes(), Screen()
+    hub = OutputHub([notes, screen], pytest.fail)
+    hub.shown(frame(0.0, grey=7).image)
+    assert (notes.notes, screen.notes) == ([], ["shown 7"])
 
 
 def test_every_output_is_closed_even_if_one_cannot_be() -> None:
