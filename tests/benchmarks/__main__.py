@@ -15,7 +15,7 @@ from tests.benchmarks.engine import SECTIONS, RunFailedError, whole_engine
 from tests.benchmarks.gpu import gpu
 from tests.benchmarks.measure import Row, header, line, write_json
 from tests.benchmarks.scene import MODELS
-from tests.benchmarks.stages import model_stages, picture_stages, whole_tick
+from tests.benchmarks.stages import model_stages, picture_stages, scaling, whole_tick
 
 FACES = (1, 2, 4, 8, 16, 25)
 
@@ -40,11 +40,11 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description=__doc__)
-    parser.add_argument("sections", nargs="*", metavar="SECTION", help=f"stages, gpu, {', '.join(SECTIONS)}")
+    parser.add_argument("sections", nargs="*", metavar="SECTION", help=f"stages, scaling, gpu, {', '.join(SECTIONS)}")
     parser.add_argument("--model", choices=MODELS, action="append", help="default: both for stages, else compact")
     parser.add_argument("--faces", type=int, nargs="+", help="default: 1 to 25 for stages, else as each is judged")
-    parser.add_argument("--device", default="cpu", help="for stages and gpu: cpu, cuda or mps")
-    parser.add_argument("--rounds", type=int, default=30, help="of stages and gpu")
+    parser.add_argument("--device", default="cpu", help="for stages, scaling and gpu: cpu, cuda or mps")
+    parser.add_argument("--rounds", type=int, default=30, help="of stages, scaling and gpu")
     parser.add_argument("--seconds", type=float, default=30.0, help="of each whole run")
     parser.add_argument("--json", type=Path, metavar="FILE")
     return parser
@@ -52,10 +52,13 @@ def _parser() -> argparse.ArgumentParser:
 
 def _measured(given: argparse.Namespace) -> Iterator[Row]:
     device = choose_device(given.device)
-    everything = ["stages", *(["gpu"] if device.type == "cuda" else []), *SECTIONS]
+    everything = ["stages", "scaling", *(["gpu"] if device.type == "cuda" else []), *SECTIONS]
     for section in given.sections or everything:
         if section == "stages":
             yield from _stages(given)
+        elif section == "scaling":
+            for name in given.model or MODELS[:1]:
+                yield from scaling(name, given.faces or FACES, device, fetch(BLAZEFACE_SHORT), given.rounds)
         elif section == "gpu":
             if device.type != "cuda":
                 raise InputError("gpu: measured with --device cuda only")
@@ -64,7 +67,7 @@ def _measured(given: argparse.Namespace) -> Iterator[Row]:
             for name in given.model or MODELS[:1]:
                 yield from whole_engine(section, name, tuple(given.faces or ()), given.seconds)
         else:
-            raise InputError(f"{section}: choose from {', '.join(['stages', 'gpu', *SECTIONS])}")
+            raise InputError(f"{section}: choose from {', '.join(['stages', 'scaling', 'gpu', *SECTIONS])}")
 
 
 def _stages(given: argparse.Namespace) -> Iterator[Row]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import replace
 from itertools import count
@@ -92,24 +92,37 @@ def model_stages(name: str, people: int, device: torch.device, rounds: int) -> l
 def whole_tick(name: str, people: int, device: torch.device, detector_file: Path, rounds: int) -> list[Row]:
     """Vision and scoring of one tick in one thread: what is left of its 40 ms is for capture, drawing and outputs."""
     share_cores(device, small_model=name == COMPACT)
-    threads, shown, used = torch.get_num_threads(), scene(people), model(name, device)
     with quiet_libraries(), closing(FaceDetector(detector_file)) as detector:
-        vision = Vision(detector, lambda image, face: used.crop(image, face.box, face.keypoints))
-        scorer = Scorer(used)
-        found = 0
-
-        def tick(index: int) -> None:
-            nonlocal found
-            sighting = vision.process(index, index / TICK_RATE, shown.image(index))
-            found = len(sighting.faces)
-            scorer.see(sighting)
-            scorer.hear(shown.heard(index))
-            scorer.advance()
-
-        timed = take_turns({"whole tick": Case(_settled(tick), threads)}, rounds)["whole tick"]
-    times_real = [1000 / TICK_RATE / milliseconds for milliseconds in timed]
-    note = f"{spread(times_real).median:.1f} × real time, {found} faces found"
+        case = _whole_tick(scene(people), model(name, device), detector)
+        timed = take_turns({"whole tick": case}, rounds)["whole tick"]
+    note = f"{1000 / TICK_RATE / spread(timed).median:.1f} × real time"
     return [Row("stages", "whole tick", name, people, spread(timed), "ms", note=note)]
+
+
+def scaling(name: str, faces: Sequence[int], device: torch.device, detector_file: Path, rounds: int) -> list[Row]:
+    """How many times as much a whole tick costs with more faces as with the fewest, all by turns."""
+    share_cores(device, small_model=name == COMPACT)
+    used, (fewest, *more) = model(name, device), sorted(faces)
+    with quiet_libraries(), closing(FaceDetector(detector_file)) as detector:
+        cases = {str(people): _whole_tick(scene(people), used, detector) for people in (fewest, *more)}
+        timed = take_turns(cases, rounds)
+    few = timed[str(fewest)]
+    return [
+        Row("scaling", f"whole tick, to {fewest}", name, people, against(few, timed[str(people)]), "×")
+        for people in more
+    ]
+
+
+def _whole_tick(shown: Scene, used: LipSyncModel, detector: FaceDetector) -> Case:
+    vision = Vision(detector, lambda image, face: used.crop(image, face.box, face.keypoints))
+    scorer = Scorer(used)
+
+    def tick(index: int) -> None:
+        scorer.see(vision.process(index, index / TICK_RATE, shown.image(index)))
+        scorer.hear(shown.heard(index))
+        scorer.advance()
+
+    return Case(_settled(tick), torch.get_num_threads())
 
 
 def _rows(name: str, people: int, timed: dict[str, list[float]]) -> list[Row]:

@@ -76,3 +76,13 @@ def test_a_run_that_fails_says_why() -> None:
 def test_an_unknown_section_is_told(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["warp"]) == 2
     assert "choose from" in capsys.readouterr().err
+
+
+def test_the_first_overlay_is_seen_from_outside() -> None:
+    seconds = engine.first_overlay_seconds(["--video", "demo:people=1", "--duration", "1"])
+    assert 0.3 < seconds < 100, "no launch is faster than torch's import"
+
+
+def test_a_launch_without_an_overlay_says_why() -> None:
+    with pytest.raises(engine.RunFailedError, match="no such file"):
+        engine.first_overlay_seconds(["--video", "nowhere.mp4", "--audio", "none"])
