@@ -130,6 +130,12 @@ def test_who_else_is_in_the_batch_changes_nothing(model: Compact) -> None:
     np.testing.assert_allclose(together, alone, atol=1e-5 * float(alone.abs().max()))
 
 
+def test_each_stack_is_brought_to_its_own_mean_and_deviation() -> None:
+    pictures = torch.from_numpy(stacks(6)).float().reshape(2, 3, FRAME_STACK, 48, 48)
+    deviation, mean = torch.std_mean(pictures, dim=(-3, -2, -1), keepdim=True)
+    torch.testing.assert_close(standardised(pictures), (pictures - mean) / (deviation + 4))
+
+
 def test_exposure_and_contrast_do_not_matter(model: Compact) -> None:
     pictures = stacks(4) // 3 + 40
     brighter = (pictures.astype(int) * 2 + 17).clip(0, 255).astype(np.uint8)
