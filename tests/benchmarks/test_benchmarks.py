@@ -79,7 +79,7 @@ def test_an_unknown_section_is_told(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_the_first_overlay_is_seen_from_outside() -> None:
-    seconds = engine.first_overlay_seconds(["--video", "demo:people=1", "--duration", "1"])
+    seconds = engine.first_overlay_seconds(["--video", "demo:people=1"])
     assert 0.3 < seconds < 100, "no launch is faster than torch's import"
 
 
