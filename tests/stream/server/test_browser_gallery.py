@@ -58,9 +58,6 @@ ALLOWED_APART_SECONDS = 0.4
 """Of picture and sound, as Chromium starts its two fake devices: the room lag has to take that up, and finds at most
 0.6 s, of which clips that are out of sync themselves need some."""
 
-LEAST_TICKS_A_SECOND = 20
-"""Of 25: otherwise a machine is too busy, and turns are found late for a reason that is not the page's."""
-
 MEASURE = """
 (() => {
   const open = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);
@@ -159,7 +156,7 @@ def scored(gallery: Gallery, events: list[Event], name: str) -> dict[str, Any]:
 
 
 def sound_after_picture(page: Page) -> float:
-    """Seconds by which the microphone began the gallery later than the camera. The lead is silent, and grey by average."""
+    """Seconds by which the microphone began the gallery after the camera; the lead before it is silent, and grey."""
     heard, seen = page.evaluate("[heard, seen]")
     sound = next(moment for moment, loudness in heard if loudness > 1e-4)
     grey = np.median([brightness for _, brightness in seen[:10]])
@@ -167,13 +164,15 @@ def sound_after_picture(page: Page) -> float:
     return float(sound - picture)
 
 
+@pytest.mark.timeout(180)
 def test_real_people_are_marked_as_in_the_file(playwright: Playwright, server: str, gallery: Gallery) -> None:
     with chromium(playwright, gallery.footage) as browser:
         page = browser.new_page()
         page.add_init_script(MEASURE)
         start_camera(page, f"{server}/?token={TOKEN}")
         with listening(page.locator("#events-link").input_value()) as events:
-            assert wait_until(lambda: begun(events) is not None, page, LEAD_SECONDS + 10)
+            # Files are played over and over: the second round counts if the room missed the first one's beginning.
+            assert wait_until(lambda: begun(events) is not None, page, 2 * (LEAD_SECONDS + SECONDS))
             start = begun(events) or 0.0
             assert wait_until(lambda: kept(events, "scores")[-1]["time"] > start + SECONDS, page, SECONDS + 10)
         apart = sound_after_picture(page)
