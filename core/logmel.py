@@ -11,7 +11,6 @@ from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
-from scipy.fft import rfft
 
 from core.media import Samples
 from core.timebase import SAMPLE_RATE
@@ -125,7 +124,7 @@ class StreamingLogMel:
         if not count:
             return np.empty((0, settings.mels), np.float32)
         windows = np.lib.stride_tricks.sliding_window_view(self._pending, settings.window)[:: settings.hop][:count]
-        magnitudes = np.abs(rfft(windows * self._hann, n=settings.n_fft, axis=1))
+        magnitudes = np.abs(np.fft.rfft(windows * self._hann, n=settings.n_fft, axis=1))
         # Copied, or the view would keep everything ever pushed in one step alive.
         self._pending = self._pending[count * settings.hop :].copy()
         return _compressed(magnitudes @ mel_filters(settings), settings)

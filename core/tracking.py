@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 import cv2
 import numpy as np
 import numpy.typing as npt
-from scipy.optimize import linear_sum_assignment
 
+from core.assignment import best_pairs
 from core.detection import Detection, Keypoints
 from core.geometry import Box, iou_matrix
 from core.media import Image
@@ -130,8 +130,7 @@ class Tracker:
         for r, c in np.argwhere(allowed):
             alike = _likeness(shown[r].signature, signatures[c])
             gain[r, c] = overlap[r, c] + self._settings.signature_weight * alike
-        rows, columns = linear_sum_assignment(gain, maximize=True)
-        return {shown[r].id: int(c) for r, c in zip(rows, columns, strict=True) if allowed[r, c]}
+        return {shown[r].id: c for r, c in best_pairs(gain) if allowed[r, c]}
 
     def _observe(self, track: _Track, time: float, detection: Detection, signature: Signature) -> None:
         s = self._settings
