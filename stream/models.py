@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING
 
 from stream.settings import RunSettings
@@ -39,11 +43,33 @@ def load_models(settings: RunSettings) -> Models:
     model = _loaded(settings.model, device)
     warm_up(model)
     # What is imported here takes no second of the detector's making, nor of the one that a run has to end in.
-    import mediapipe  # noqa: F401
-
     if settings.plot is not None:
         import matplotlib.backends.backend_agg  # noqa: F401
+    import_mediapipe()
     return Models(model, device, fetch(BLAZEFACE_SHORT))
+
+
+def import_mediapipe() -> None:
+    """Import MediaPipe, without matplotlib where nobody has imported that.
+
+    MediaPipe's drawing helpers, which nothing here uses, import its pyplot: four fifths of MediaPipe's time. They get
+    an empty module in its place.
+    """
+    with _empty("matplotlib"), _empty("matplotlib.pyplot"):
+        import mediapipe  # noqa: F401
+
+
+@contextmanager
+def _empty(module: str) -> Iterator[None]:
+    """Nothing in the place of ``module``, unless it is there already."""
+    if module in sys.modules:
+        yield
+        return
+    sys.modules[module] = ModuleType(module)
+    try:
+        yield
+    finally:
+        del sys.modules[module]
 
 
 def warm_up(model: LipSyncModel) -> None:

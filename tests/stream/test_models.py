@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -45,6 +47,19 @@ def test_warming_up_runs_every_encoder_once() -> None:
 def test_a_small_model_takes_one_core() -> None:
     share_cores(torch.device("cpu"), small_model=True)
     assert torch.get_num_threads() == 1
+
+
+def test_mediapipe_comes_without_matplotlib_which_others_can_still_import() -> None:
+    told = """
+import sys
+from stream.models import import_mediapipe
+import_mediapipe()
+assert not [name for name in sys.modules if name.startswith("matplotlib")]
+from mediapipe.tasks.python.vision import FaceDetector
+import matplotlib.pyplot
+assert matplotlib.pyplot.figure
+"""
+    subprocess.run([sys.executable, "-c", told], check=True, cwd=Path(__file__).parents[2])
 
 
 def test_a_path_that_holds_no_model_is_refused(tmp_path: Path) -> None:
