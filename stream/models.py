@@ -44,7 +44,8 @@ def load_models(settings: RunSettings) -> Models:
     warm_up(model)
     # What is imported here takes no second of the detector's making, nor of the one that a run has to end in.
     if settings.plot is not None:
-        import matplotlib.backends.backend_agg  # noqa: F401
+        import matplotlib.backends.backend_agg
+        import matplotlib.figure  # noqa: F401
     import_mediapipe()
     return Models(model, device, fetch(BLAZEFACE_SHORT))
 

@@ -12,7 +12,6 @@ import numpy as np
 import numpy.typing as npt
 
 from core.errors import InputError
-from core.events import Event, SessionEvent
 from core.snapshot import Snapshot, State
 from core.timebase import TICK_RATE
 from stream.outputs.output import Output, check_writable
@@ -115,12 +114,6 @@ class Plot(Output):
         self._path = path
         self._names = names if names is not None else {}
         self._history = SignalHistory()
-
-    def event(self, event: Event) -> None:
-        # Half a second that a run without a plot does not pay, and that one with a plot does not pay at its end.
-        if isinstance(event, SessionEvent):
-            import matplotlib.backends.backend_agg
-            import matplotlib.figure  # noqa: F401
 
     def snapshot(self, snapshot: Snapshot) -> None:
         self._history.add(snapshot)
