@@ -1,12 +1,6 @@
 // What the page says about a room, in words.
 
-const LOADS = [
-  "none",
-  "every 2nd moment",
-  "3 of 4 moments",
-  "moments, looking for faces",
-  "moments, minor faces",
-];
+const LOADS = ["keeps up", "busy: every 2nd moment", "busy: every 4th moment", "very busy: fewer looks", "overloaded: main faces"];
 
 /** Who speaks, as a heading and a line below it. */
 export function whoSpeaks(room) {
@@ -27,7 +21,7 @@ export function lagText(lag) {
   return milliseconds > 0 ? `${milliseconds} ms late` : `${-milliseconds} ms early`;
 }
 
-/** How much work the server leaves out. */
+/** Whether the server keeps up, and what it leaves out when not. */
 export function loadText(load) {
   return LOADS[Math.min(load?.level ?? 0, LOADS.length - 1)];
 }

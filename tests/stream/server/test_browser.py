@@ -75,7 +75,7 @@ Shown = Callable[[int, int], tuple[Demo, Footage]]
 
 @pytest.fixture(scope="module")
 def shown(tmp_path_factory: pytest.TempPathFactory) -> Shown:
-    """The demo of so many people and a seed, and footage of it."""
+    """Makes the demo of so many people and a seed, and footage of it."""
     folder = tmp_path_factory.mktemp("footage")
     made: dict[tuple[int, int], tuple[Demo, Footage]] = {}
 
@@ -108,10 +108,14 @@ def wait_until(is_so: Callable[[], bool], page: Page, seconds: float) -> bool:
 
 def wait_for_footage(events: list[Event], page: Page) -> None:
     """Until all of it has been told, in its second round if the room missed the first one's beginning."""
-    assert wait_until(lambda: begun(events) is not None, page, 2 * (LEAD_SECONDS + SECONDS) + 5)
-    start = begun(events) or 0.0
-    assert wait_until(lambda: kept(events, "scores")[-1]["time"] > start + SECONDS - 0.5, page, SECONDS + 5)
+
+    def is_told() -> bool:
+        start = begun(events)
+        return start is not None and kept(events, "scores")[-1]["time"] > start + SECONDS - 0.5
+
+    was_told = wait_until(is_told, page, 2 * (LEAD_SECONDS + SECONDS) + 5)
     skip_if_too_busy(events)
+    assert was_told
 
 
 def skip_if_too_busy(events: list[Event]) -> None:
@@ -164,13 +168,14 @@ def test_the_page_marks_the_right_person(playwright: Playwright, server: str, sh
                 page.get_by_label(f"Name of person {person}").fill(name)
                 page.get_by_label(f"Name of person {person}").press("Enter")
             assert wait_until(lambda: bool(kept(events, "names")), page, 5)
-            assert wait_until(lambda: len(kept(events, "speaker")) > 4, page, 30)
+            wait_until(lambda: len(kept(events, "speaker")) > 4, page, 20)
+            skip_if_too_busy(events)
             page.locator("#speaker.speaking").wait_for(timeout=PATIENCE_MS)
-            page.screenshot(path=pictures / "page-light.png")
+            (pictures / "page-light.png").write_bytes(page.screenshot())
             drawn = {person: page.evaluate(MARKS_OF, list(PALETTE[person - 1])) for person in (1, 2, 3, 4)}
             faces = {face["id"]: face["box"] for face in kept(events, "scores")[-1]["faces"]}
             page.emulate_media(color_scheme="dark")
-            page.screenshot(path=pictures / "page-dark.png")
+            (pictures / "page-dark.png").write_bytes(page.screenshot())
             wait_for_footage(events, page)
     assert not complaints
     assert kept(events, "names")[-1]["names"] == {"1": "Ada", "2": "Grace", "3": "Alan", "4": "Edsger"}
@@ -250,7 +255,7 @@ def test_keyboard_alone_starts_and_stops_and_every_control_has_a_name(
         page.keyboard.press("Enter")
         expect(page.get_by_role("heading", name="Session")).to_be_focused()
         page.locator("#connection[data-state=live]").wait_for(timeout=PATIENCE_MS)
-        expect(page.get_by_role("button", name="Pin Person 1")).to_be_visible(timeout=15_000)
+        expect(page.get_by_role("button", name="Pin Person 1")).to_be_visible()
         page.get_by_role("button", name="Pin Person 1").press("Space")
         expect(page.get_by_role("button", name="Pin Person 1", pressed=True)).to_be_visible()
         page.get_by_text("For OBS and other programs").click()
@@ -328,7 +333,7 @@ def test_the_overlay_shows_the_speakers_name(playwright: Playwright, server: str
             page.get_by_label(f"Name of person {person}").fill(f"Number {person}", timeout=PATIENCE_MS)
             page.get_by_label(f"Name of person {person}").press("Enter")
         expect(overlay.locator("#lower-third.shown")).to_have_text(re.compile(r"^Number [1-4]$"))
-        overlay.screenshot(path=pictures / "overlay.png", omit_background=True)
+        (pictures / "overlay.png").write_bytes(overlay.screenshot(omit_background=True))
         assert overlay.evaluate("getComputedStyle(document.body).backgroundColor") == "rgba(0, 0, 0, 0)"
 
 
