@@ -7,10 +7,10 @@ import json
 import shutil
 import threading
 import wave
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import chain, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -60,15 +60,14 @@ def write_demo(demo: Demo, seconds: float, stem: Path) -> Footage:
     return Footage(video, write_sound(demo.sound(0, round(seconds * SAMPLE_RATE)), stem), seconds)
 
 
-def write_y4m(images: Sequence[Image], samples: Samples, stem: Path) -> Footage:
-    """Pictures of 25 a second (BGR) and sound (16 kHz) as footage."""
-    height, width = images[0].shape[:2]
+def write_y4m(images: Iterable[Image], samples: Samples, size: tuple[int, int], stem: Path) -> Footage:
+    """Pictures of 25 a second (BGR; width and height) and sound (16 kHz) as footage, without loss."""
     video = stem.with_suffix(".y4m")
     with video.open("wb") as file:
-        file.write(f"YUV4MPEG2 W{width} H{height} F25:1 Ip A1:1 C420jpeg\n".encode())
-        for image in [*lead(width, height, 25), *images]:
+        file.write(b"YUV4MPEG2 W%d H%d F25:1 Ip A1:1 C420jpeg\n" % size)
+        for image in chain(lead(*size, 25), images):
             file.write(b"FRAME\n" + cv2.cvtColor(image, cv2.COLOR_BGR2YUV_I420).tobytes())
-    return Footage(video, write_sound(samples, stem), len(images) / 25)
+    return Footage(video, write_sound(samples, stem), len(samples) / SAMPLE_RATE)
 
 
 def lead(width: int, height: int, rate: int) -> Iterator[Image]:
