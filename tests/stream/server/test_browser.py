@@ -163,7 +163,7 @@ def test_the_page_marks_the_right_person(playwright: Playwright, server: str, sh
         page.on("console", lambda said: complaints.append(said.text) if said.type in ("error", "warning") else None)
         start_camera(page, f"{server}/?token={TOKEN}")
         with listening(page.locator("#events-link").input_value()) as events:
-            expect(page.get_by_role("listitem")).to_have_count(4)
+            expect(page.get_by_role("listitem")).to_have_count(4, timeout=2 * PATIENCE_MS)
             for person, name in enumerate(("Ada", "Grace", "Alan", "Edsger"), 1):
                 page.get_by_label(f"Name of person {person}").fill(name)
                 page.get_by_label(f"Name of person {person}").press("Enter")
