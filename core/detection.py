@@ -94,7 +94,7 @@ class FaceDetector:
         if longest > _DETECT_SIDE:
             shrink = _DETECT_SIDE / longest
             size = (max(1, round(region.width * shrink)), max(1, round(region.height * shrink)))
-            part = np.asarray(cv2.resize(part, size, interpolation=cv2.INTER_AREA), np.uint8)
+            part = shrunk(part, size)
         found = self._detector.detect(self._wrap(np.asarray(cv2.cvtColor(part, cv2.COLOR_BGR2RGB), np.uint8)))
         scale_x, scale_y = region.width / part.shape[1], region.height / part.shape[0]
         detections = []
@@ -120,6 +120,18 @@ class FaceDetector:
     def close(self) -> None:
         """Free MediaPipe's graph and its threads."""
         self._detector.close()
+
+
+def shrunk(image: Image, size: tuple[int, int]) -> Image:
+    """``image`` at ``size`` (width, height; no larger than it is), much as averaging whole pixels would make it.
+
+    OpenCV averages fast only where two by two pixels become one: larger steps go by bilinear sampling to twice the size
+    first. It is then up to ten times as fast, which was half of what looking at a large region cost.
+    """
+    if image.shape[1] > 2 * size[0] and image.shape[0] > 2 * size[1]:
+        image = np.asarray(cv2.resize(image, (2 * size[0], 2 * size[1]), interpolation=cv2.INTER_LINEAR), np.uint8)
+        return np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
+    return np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_LINEAR), np.uint8)
 
 
 def region_around(box: Box, factor: float, width: int, height: int) -> Region:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from core.demo import Demo, DemoSettings
-from core.detection import BLAZEFACE_SIDE, MOUTH, NOSE, FaceDetector, Region, region_around, search_tiles
+from core.detection import BLAZEFACE_SIDE, MOUTH, NOSE, FaceDetector, Region, region_around, search_tiles, shrunk
 from core.errors import InputError
 from core.geometry import Box
 from core.media import Image
@@ -37,6 +37,20 @@ def holds(region: Region, face: Box) -> bool:
         and face.x + face.width <= region.left + region.width
         and face.y + face.height <= region.top + region.height
     )
+
+
+@pytest.mark.parametrize("side", [200, 240, 384, 385, 427, 720])
+def test_shrinking_is_nearly_averaging(portrait: Image, side: int) -> None:
+    part = portrait[:side, 300 : 300 + side]
+    averaged = cv2.resize(part, (192, 192), interpolation=cv2.INTER_AREA)
+    assert cv2.absdiff(shrunk(part, (192, 192)), averaged).mean() < 0.5
+
+
+def test_a_face_is_found_at_the_same_place_as_with_averaging(detector: FaceDetector, portrait: Image) -> None:
+    (face,) = detector.detect(portrait)
+    (plain,) = detector.detect(cv2.resize(portrait, (192, 108), interpolation=cv2.INTER_AREA))
+    np.testing.assert_allclose(face.keypoints, plain.keypoints * 1280 / 192, atol=0.02 * face.box.width)
+    assert face.score == pytest.approx(plain.score, abs=0.02)
 
 
 @pytest.mark.parametrize("size", SIZES)

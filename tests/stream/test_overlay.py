@@ -5,13 +5,23 @@ from __future__ import annotations
 import math
 import threading
 
+import cv2
 import numpy as np
 import pytest
 
 from core.geometry import Box
 from core.media import Image
 from core.snapshot import FaceScore, Lag, Snapshot, State
-from stream.overlay import OverlayInfo, draw_overlay, lag_text, shown_primary, state_text, status_items
+from stream.overlay import (
+    INK,
+    OverlayInfo,
+    _shade,
+    draw_overlay,
+    lag_text,
+    shown_primary,
+    state_text,
+    status_items,
+)
 from stream.palette import colour
 from tests.stream.outputs.made import snapshot
 
@@ -115,3 +125,14 @@ def test_window_and_recording_may_draw_at_the_same_time() -> None:
     for thread in threads:
         thread.join()
     assert wrong == []
+
+
+@pytest.mark.parametrize("opacity", [0.3, 0.7, 0.75])
+def test_a_shade_is_a_blend_with_its_colour_to_within_rounding(opacity: float) -> None:
+    picture = np.random.default_rng(0).integers(0, 256, (40, 60, 3), np.uint8)
+    shaded = picture.copy()
+    _shade(shaded, (10, 5), (50, 30), INK, opacity)
+    blend = cv2.addWeighted(picture, 1 - opacity, np.full_like(picture, INK), opacity, 0)
+    assert cv2.absdiff(shaded[5:30, 10:50], blend[5:30, 10:50]).max() <= 1
+    shaded[5:30, 10:50] = picture[5:30, 10:50]
+    np.testing.assert_array_equal(shaded, picture)
