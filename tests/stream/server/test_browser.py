@@ -17,7 +17,7 @@ import pytest
 pytest.importorskip("playwright", reason="playwright is not installed: pip install '.[test]'")
 pytest.importorskip("aiortc", reason="the extra [web] is not installed: pip install '.[web]'")
 
-from playwright.sync_api import Page, Playwright, expect, sync_playwright
+from playwright.sync_api import Page, Playwright, ViewportSize, expect, sync_playwright
 
 from core.demo import Demo, DemoSettings, Judge
 from stream.palette import PALETTE
@@ -43,6 +43,9 @@ TOKEN = "open-sesame"
 WIDTH, HEIGHT = 640, 360
 SECONDS = 14.0
 GONE_SECONDS = 10.0
+
+SMALL = ViewportSize(width=480, height=360)
+"""Two browsers that paint without a graphics card leave little of two cores to the server."""
 
 PATIENCE_MS = 20_000
 """For anything that appears: a test shares its machine with others."""
@@ -197,7 +200,7 @@ def test_two_browsers_at_once_each_get_their_own_truth(playwright: Playwright, s
     with ExitStack() as stack:
         heard, page = [], None
         for _, footage in shows:
-            page = stack.enter_context(chromium(playwright, footage)).new_page()
+            page = stack.enter_context(chromium(playwright, footage)).new_page(viewport=SMALL)
             start_camera(page, f"{server}/?token={TOKEN}")
             heard.append(stack.enter_context(listening(page.locator("#events-link").input_value())))
         assert page is not None

@@ -87,7 +87,7 @@ def run_fast(gallery: Path, folder: Path) -> list[Event]:
 def watch(footage: Footage) -> list[Event]:
     """The events of a browser that has the footage for a camera."""
     with command() as (_, url), sync_playwright() as playwright, chromium(playwright, footage) as browser:
-        page = browser.new_page()
+        page = browser.new_page(viewport={"width": 480, "height": 360})
         start_camera(page, url)
         with listening(page.locator("#events-link").input_value()) as events:
             deadline = time.monotonic() + 2 * (LEAD_SECONDS + SECONDS) + 10
