@@ -49,6 +49,21 @@ def test_a_small_model_takes_one_core() -> None:
     assert torch.get_num_threads() == 1
 
 
+def test_a_large_model_takes_the_cores_that_it_may_use(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("stream.models.usable_cores", lambda: 3)
+    share_cores(torch.device("cpu"), small_model=False)
+    assert torch.get_num_threads() == 3
+    share_cores(torch.device("cuda"), small_model=False)
+    assert torch.get_num_threads() == 1
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells which cores a process may use")
+def test_a_process_that_is_kept_to_one_core_has_one() -> None:
+    told = "import os; os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})\n"
+    told += "from stream.models import usable_cores; assert usable_cores() == 1"
+    subprocess.run([sys.executable, "-c", told], check=True, cwd=Path(__file__).parents[2])
+
+
 def test_mediapipe_comes_without_matplotlib_which_others_can_still_import() -> None:
     told = """
 import sys
