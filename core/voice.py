@@ -116,12 +116,14 @@ class _SileroVad:
         return [self._step(gate) for gate in gates]
 
     def _features(self, sound: Floats) -> Floats:
-        padded = np.pad(sound, ((0, 0), (0, _CONTEXT_SAMPLES)), mode="reflect")
+        # Mirrored at its end, by hand: np.pad takes longer than the products.
+        padded = np.hstack((sound, sound[:, -2 : -2 - _CONTEXT_SAMPLES : -1]))
         windows = np.lib.stride_tricks.sliding_window_view(padded, _STFT_SAMPLES, axis=1)[:, ::_STFT_HOP]
         spectrum = windows @ self._stft
         x = np.hypot(spectrum[..., :_STFT_BINS], spectrum[..., _STFT_BINS:])
         for kernel, bias, stride in self._convolutions:
-            padded = np.pad(x, ((0, 0), (1, 1), (0, 0)))
+            padded = np.zeros((len(x), x.shape[1] + 2, x.shape[2]), np.float32)
+            padded[:, 1:-1] = x
             steps = range(0, x.shape[1], stride)
             patches = np.stack([padded[:, at : at + 3].reshape(len(x), -1) for at in steps], axis=1)
             x = np.maximum(patches @ kernel + bias, 0)
