@@ -1,6 +1,6 @@
 // What the page says about a room, in words.
 
-const LOADS = ["keeps up", "busy: every 2nd moment", "busy: every 4th moment", "very busy: fewer looks", "overloaded: main faces"];
+const LOADS = ["keeps up", "busy, scores 1 of 2", "busy, scores 1 of 4", "very busy", "overloaded"];
 
 /** Who speaks, as a heading and a line below it. */
 export function whoSpeaks(room) {
