@@ -1,10 +1,13 @@
-"""The fast driver: a recording through the engine in lock-step, as fast as the machine can, dropping nothing."""
+"""The fast driver: a recording through the engine in lock-step, as fast as the machine can, dropping nothing.
+
+decoding ─► looking ─► scoring: a thread each, a bounded number of items ahead of the next
+"""
 
 from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Generator, Iterable
+from collections.abc import Generator, Iterable, Iterator
 from contextlib import closing
 from typing import TypeVar
 
@@ -12,12 +15,16 @@ from tqdm import tqdm
 
 from core.media import Frame, Sound
 from core.snapshot import Snapshot
-from stream.engine import Blank, Engine, Watch, stage
+from core.vision import Sighting
+from stream.engine import Blank, Engine, Listener, Watch, stage
 from stream.outputs.hub import OutputHub
 from stream.sources.source import MediaReader, due
 
 DECODED_AHEAD = 16
 """Pictures and sounds: enough to keep a second core decoding, 200 MB of 4K pictures at the worst."""
+
+LOOKED_AHEAD = 4
+"""Evens out pictures that are searched and those that are only followed."""
 
 tqdm.monitor_interval = 0  # without it the bar starts a thread of its own, which outlives it
 
@@ -32,31 +39,37 @@ def run_fast(
     Raises StageError, with everything handed to ``hub`` that was decided until then.
     """
     length = min((end for end in (reader.duration_seconds, duration_seconds) if end is not None), default=None)
-    lockstep = _Lockstep(engine, hub, reader.has_video)
-    items = read_ahead(reader, DECODED_AHEAD)
-    with closing(items), _progress(length) as bar:
+    lockstep = _Lockstep(engine.scorer, hub, reader.has_video)
+    decoded = read_ahead(reader, DECODED_AHEAD)
+    looked = read_ahead(_looked_at(decoded, Watch(engine.vision)), LOOKED_AHEAD)
+    with closing(decoded), closing(looked), _progress(length) as bar:
         try:
             with stage("reading"):
-                for item in items:
+                for item, sightings in looked:
                     moment = due(item)
                     if stop.is_set() or (duration_seconds is not None and moment > duration_seconds):
                         break
-                    lockstep.feed(item)
+                    lockstep.feed(item, sightings)
                     _advance(bar, moment)
         finally:
             lockstep.finish()
 
 
+def _looked_at(items: Iterable[Frame | Sound], watch: Watch) -> Iterator[tuple[Frame | Sound, list[Sighting]]]:
+    for item in items:
+        with stage("vision"):
+            yield item, list(watch.see(item)) if isinstance(item, Frame) else []
+
+
 class _Lockstep:
-    def __init__(self, engine: Engine, hub: OutputHub, has_video: bool) -> None:
-        self._watch = Watch(engine.vision)
-        self._scorer = engine.scorer
+    def __init__(self, scorer: Listener, hub: OutputHub, has_video: bool) -> None:
+        self._scorer = scorer
         self._hub = hub
         self._blank = None if has_video else Blank()
 
-    def feed(self, item: Frame | Sound) -> None:
+    def feed(self, item: Frame | Sound, sightings: Iterable[Sighting]) -> None:
         if isinstance(item, Frame):
-            self._see(item)
+            self._see(item, sightings)
         else:
             self._hear(item)
         with stage("scoring"):
@@ -66,10 +79,10 @@ class _Lockstep:
         with stage("scoring"):
             self._tell(self._scorer.finish())
 
-    def _see(self, frame: Frame) -> None:
+    def _see(self, frame: Frame, sightings: Iterable[Sighting]) -> None:
         self._hub.frame(frame)
-        with stage("vision"):
-            for sighting in self._watch.see(frame):
+        with stage("scoring"):
+            for sighting in sightings:
                 self._scorer.see(sighting)
 
     def _hear(self, sound: Sound) -> None:

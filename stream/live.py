@@ -208,7 +208,7 @@ class LiveRun:
                     scorer.see(foremost(each.sighting, self._plan.most_faces, self._speakers))
                 self._publish(scorer.advance(self._plan.score_stride))
                 if seen:
-                    self._govern(self._behind(seen[-1].captured))
+                    self._govern(max(self._behind(seen[-1].captured), self._source.late_seconds))
             self._publish(scorer.finish())
         finally:
             self._over.set()

@@ -195,7 +195,8 @@ def _told(hub: OutputHub, report: LiveReport) -> str:
 
 
 def _opens_slowly(settings: RunSettings) -> bool:
-    return settings.video is None or settings.video.isdecimal() or "://" in settings.video
+    video = settings.video
+    return video is None or video.isdecimal() or "://" in video or video.partition(":")[0] == DEMO
 
 
 def _demo_in(source: Source) -> Demo | None:

@@ -31,6 +31,10 @@ class JoinedSource(LiveSource):
     def audio_overflows(self) -> int:
         return self._sound.audio_overflows
 
+    @property
+    def late_seconds(self) -> float:
+        return self._video.late_seconds
+
     def start(self, clock: SessionClock) -> None:
         self._sound.start(clock)
         self._video.start(clock)

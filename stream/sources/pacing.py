@@ -25,6 +25,7 @@ class PacedSource(ThreadedSource):
         super().__init__(reader.name, FrameRing(FRAMES_WAITING) if reader.has_video else None, reader.has_audio)
         self.reader = reader
         self._sound = AudioRing(SOUND_SECONDS * SAMPLE_RATE)
+        self._late_seconds = 0.0
 
     @property
     def duration_seconds(self) -> float | None:
@@ -33,6 +34,10 @@ class PacedSource(ThreadedSource):
     @property
     def audio_overflows(self) -> int:
         return self._sound.overflows
+
+    @property
+    def late_seconds(self) -> float:
+        return self._late_seconds
 
     def take_sound(self) -> list[Sound]:
         return [Sound(block.stamp, block.samples[:, 0]) for block in self._sound.take()]
@@ -47,6 +52,7 @@ class PacedSource(ThreadedSource):
             for item in self.reader:
                 if not clock.wait_until(due(item), self._stopping):
                     return
+                self._late_seconds = clock.now() - due(item)
                 self._push(item)
         finally:
             self.reader.close()

@@ -103,6 +103,11 @@ class LiveSource(ABC):
         """How often sound was lost because the machine was too slow."""
         return 0
 
+    @property
+    def late_seconds(self) -> float:
+        """How far behind its own time the source delivers, because the machine is too slow for it; devices never do."""
+        return 0.0
+
     @abstractmethod
     def start(self, clock: SessionClock) -> None: ...
 

@@ -94,13 +94,13 @@ def test_when_it_is_stopped_the_rest_is_decided(tmp_path: Path) -> None:
     stop, kept = threading.Event(), Kept()
     reader = FileReader(Clip().write(tmp_path / "clip.mkv"))
 
-    class Stopping(StandInVision):
-        def process(self, tick, time, image, stride=1):
-            if tick == 20:
+    class Stopping(StandInScorer):
+        def see(self, sighting):
+            if sighting.tick == 20:
                 stop.set()
-            return super().process(tick, time, image, stride)
+            super().see(sighting)
 
-    run_fast(reader, Engine(Stopping(), StandInScorer()), OutputHub([kept], pytest.fail), None, stop)
+    run_fast(reader, Engine(StandInVision(), Stopping()), OutputHub([kept], pytest.fail), None, stop)
     reader.close()
     assert kept.snapshots[-1].tick == 20
 

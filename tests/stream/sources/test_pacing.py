@@ -44,6 +44,30 @@ def test_it_stops_at_once_in_the_middle(tmp_path: Path) -> None:
     assert time.monotonic() - begun < 0.5 and source.state is State.ENDED
 
 
+class SlowReader:
+    """Decoding takes three times as long as what is decoded."""
+
+    name, duration_seconds, has_video, has_audio, frame_size, frame_rate = "slow", None, True, False, (2, 2), 25.0
+
+    def __iter__(self):
+        for tick in range(10):
+            time.sleep(0.12)
+            yield Frame(tick / 25, np.zeros((2, 2, 3), np.uint8))
+
+    def close(self) -> None:
+        pass
+
+
+def test_it_tells_how_late_it_is_when_the_machine_is_too_slow() -> None:
+    source = PacedSource(SlowReader())
+    assert source.frames is not None and source.late_seconds == 0
+    source.start(SessionClock())
+    while not source.frames.drained:
+        source.frames.take(0.01)
+    assert 0.7 < source.late_seconds < 2
+    source.stop()
+
+
 class BrokenReader:
     name, duration_seconds, has_video, has_audio, frame_size, frame_rate = "broken", None, True, False, (2, 2), 25.0
 
