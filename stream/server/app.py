@@ -14,8 +14,9 @@ from core.errors import InputError
 from stream.server.allowance import Allowances
 from stream.server.guard import error
 from stream.server.metrics import Metrics
+from stream.server.pictures import LONG_SIDE
 from stream.server.relay import Outbox, Relay
-from stream.server.rooms import FullError, Rooms
+from stream.server.rooms import FullError, Offer, Rooms
 
 PAGE = Path(__file__).parent / "page"
 
@@ -87,7 +88,7 @@ class Site:
             return error(429, "too many offers; wait some seconds", {"Retry-After": "2"})
         try:
             async with asyncio.timeout(OFFER_SECONDS):
-                name, sdp = await self._rooms.open(_sdp(await request.read()))
+                name, sdp = await self._rooms.open(_offer(await request.read()))
         except InputError as bad:
             return error(400, str(bad))
         except TimeoutError:
@@ -123,14 +124,17 @@ class Site:
         return web.Response(body=self._metrics.text(), headers={"Content-Type": CONTENT_TYPE_LATEST})
 
 
-def _sdp(body: bytes) -> str:
+def _offer(body: bytes) -> Offer:
     try:
         offer = json.loads(body)
     except (ValueError, RecursionError):
         raise InputError("the body is not JSON") from None
     if not (isinstance(offer, dict) and offer.get("type") == "offer" and isinstance(offer.get("sdp"), str)):
         raise InputError('send {"type":"offer","sdp":…}')
-    return str(offer["sdp"])
+    long_side = offer.get("long_side", LONG_SIDE)
+    if not isinstance(long_side, int):
+        raise InputError("long_side is a number of pixels")
+    return Offer(offer["sdp"], long_side)
 
 
 async def _relayed(request: web.Request, relay: Relay) -> web.StreamResponse:

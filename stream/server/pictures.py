@@ -2,33 +2,38 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 from av.video.frame import VideoFrame
-from av.video.reformatter import Interpolation
 
 from core.media import Image
 
+SHORTEST_LONG_SIDE = 320
+
 LONG_SIDE = 1280
-"""Pixels. What a camera gives, and enough for the faces of a meeting's gallery; senders begin at a quarter of it."""
+"""Pixels. Enough for the faces of a meeting's gallery; senders begin at a quarter of it."""
 
 
 class ScaledPictures:
-    """Pictures as BGR of LONG_SIDE; the size changes with the shape alone (a turned phone, another window shared)."""
+    """Pictures as BGR; their size changes with the shape alone (a turned phone, another window shared).
 
-    def __init__(self) -> None:
+    ``long_side``: how many pixels the longer side shall have; SHORTEST_LONG_SIDE to LONG_SIDE, or else the nearest.
+    """
+
+    def __init__(self, long_side: int = LONG_SIDE) -> None:
+        self._long_side = min(max(long_side, SHORTEST_LONG_SIDE), LONG_SIDE)
         self.size: tuple[int, int] | None = None
         """Width and height, in pixels, of what was made last."""
 
     def make(self, picture: VideoFrame) -> Image:
         """Height × width × 3."""
         if self.size is None or not _same_shape(self.size, (picture.width, picture.height)):
-            scale = LONG_SIDE / max(picture.width, picture.height)
+            scale = self._long_side / max(picture.width, picture.height)
             self.size = max(round(picture.width * scale), 2), max(round(picture.height * scale), 2)
-        width, height = self.size
-        scaled = picture.reformat(
-            width=width, height=height, format="bgr24", interpolation=Interpolation.BILINEAR, threads=1
-        )
-        return np.ascontiguousarray(scaled.to_ndarray(), np.uint8)
+        image = picture.reformat(format="bgr24", threads=1).to_ndarray()
+        # OpenCV scales BGR in half the time that FFmpeg takes to do both.
+        scaled = cv2.resize(image, self.size, interpolation=cv2.INTER_LINEAR)
+        return np.ascontiguousarray(scaled, np.uint8)
 
 
 def _same_shape(a: tuple[int, int], b: tuple[int, int]) -> bool:

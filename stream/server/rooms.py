@@ -29,6 +29,14 @@ class FullError(Exception):
     """There are as many rooms as there may be."""
 
 
+@dataclass(frozen=True)
+class Offer:
+    """A browser's: its SDP, and the longer side of what its camera or screen gives, in pixels."""
+
+    sdp: str
+    long_side: int
+
+
 @dataclass(eq=False)
 class _Connected:
     peer: Peer
@@ -49,13 +57,13 @@ class Rooms:
         metrics.watch("load_level", "Work that is shed in the busiest room, 0 to 4", self._worst_level)
         self._sweeping = asyncio.create_task(self._sweep())
 
-    async def open(self, sdp: str) -> tuple[str, str]:
-        """A room for the browser that offers ``sdp``: its id and the answer's SDP. Raises InputError and FullError."""
+    async def open(self, offer: Offer) -> tuple[str, str]:
+        """A room for the browser that offers this: its id and the answer's SDP. Raises InputError and FullError."""
         if len(self._rooms) + self._opening >= MOST_ROOMS:
             raise FullError
         self._opening += 1
         try:
-            return await self._opened(secrets.token_urlsafe(12), sdp)
+            return await self._opened(secrets.token_urlsafe(12), offer)
         finally:
             self._opening -= 1
 
@@ -86,7 +94,7 @@ class Rooms:
         self._sweeping.cancel()
         await asyncio.gather(*filter(None, map(self.close, tuple(self._rooms))))
 
-    async def _opened(self, name: str, sdp: str) -> tuple[str, str]:
+    async def _opened(self, name: str, offer: Offer) -> tuple[str, str]:
         def close() -> None:
             self.close(name)
 
@@ -98,7 +106,7 @@ class Rooms:
 
         peer = Peer(connected=lambda: room.begin(), lost=close, message=message)
         try:
-            source = BrowserSource(has_audio=await peer.offered(sdp))
+            source = BrowserSource(has_audio=await peer.offered(offer.sdp), long_side=offer.long_side)
             over = partial(self._loop.call_soon_threadsafe, close)
             room = Room(source, Relay(self._loop), self._engines, self._metrics, self._say, over)
             answer = await peer.answer(source, room.relay.listen())

@@ -12,7 +12,7 @@ from core.media import Frame, Sound
 from core.timebase import SAMPLE_RATE
 from stream.clock import SessionClock
 from stream.rings import AudioRing, FrameRing
-from stream.server.pictures import ScaledPictures
+from stream.server.pictures import LONG_SIDE, ScaledPictures
 from stream.server.timeline import Kind, Timeline
 from stream.sources.continuous import LiveSound
 from stream.sources.decode import SoundMaker
@@ -32,10 +32,11 @@ STALE_SECONDS = 5.0
 class BrowserSource(ThreadedSource):
     """Fed by ``show`` and ``play`` with what is decoded, by ``arrived`` and ``reported`` with what dates it.
 
-    All four are called on one thread, and never wait. What comes before ``start`` is left out.
+    All four are called on one thread, and never wait. What comes before ``start`` is left out. ``long_side``: of what
+    the browser's camera gives, in pixels, which may be more than what comes of it.
     """
 
-    def __init__(self, *, has_audio: bool) -> None:
+    def __init__(self, *, has_audio: bool, long_side: int = LONG_SIDE) -> None:
         super().__init__("browser", FrameRing(FRAMES_WAITING), has_audio)
         self._clock: SessionClock | None = None
         self._timeline = Timeline()
@@ -43,7 +44,7 @@ class BrowserSource(ThreadedSource):
         self._picture: tuple[float, VideoFrame] | None = None
         self._sounds: deque[tuple[float, AudioFrame]] = deque(maxlen=SOUNDS_WAITING)
         self._skipped = 0
-        self._pictures = ScaledPictures()
+        self._pictures = ScaledPictures(long_side)
         self._ring = AudioRing(SOUND_SECONDS * SAMPLE_RATE)
         self._sound = LiveSound()
 

@@ -101,7 +101,7 @@ export class Connection {
       for (const track of this.#stream.getTracks()) offerTrack(peer, track, this.#stream);
       await peer.setLocalDescription();
       await gathered(peer);
-      const answer = await postOffer(peer.localDescription);
+      const answer = await postOffer(peer.localDescription, longSide(this.#stream));
       this.#room = answer.room;
       if (this.#ended.signal.aborted) return;
       await peer.setRemoteDescription({ type: answer.type, sdp: answer.sdp });
@@ -168,11 +168,17 @@ function gathered(peer) {
   });
 }
 
-async function postOffer({ type, sdp }) {
+/** Of what the camera or the screen gives, in pixels: what arrives may be smaller at times, faces must not jump then. */
+function longSide(stream) {
+  const { width, height } = stream.getVideoTracks()[0].getSettings();
+  return Math.max(width ?? 0, height ?? 0) || undefined;
+}
+
+async function postOffer({ type, sdp }, long_side) {
   const answer = await fetch("/offer", {
     method: "POST",
     headers: { "Content-Type": "application/json", ...headers() },
-    body: JSON.stringify({ type, sdp }),
+    body: JSON.stringify({ type, sdp, long_side }),
     signal: AbortSignal.timeout(ANSWER_MS),
   });
   if (answer.ok) return answer.json();

@@ -133,6 +133,9 @@ def test_offers_that_are_none_get_a_line(serve: Serve) -> None:
     async def work(session: aiohttp.ClientSession) -> None:
         for body in (b"", b"{", b"[]", b"{}", b"\xff", b'{"type":"offer","sdp":5}', b"[" * 9000):
             assert await refused(await session.post("/offer", data=body), 400)
+        assert "pixels" in await refused(
+            await session.post("/offer", json={"type": "offer", "sdp": "v=0", "long_side": "wide"}), 400
+        )
         assert "SDP" in await refused(await session.post("/offer", json={"type": "offer", "sdp": "m=video"}), 400)
         assert "picture" in await refused(await session.post("/offer", json={"type": "offer", "sdp": "v=0"}), 400)
         await refused(await session.post("/offer", data=b" " * (OFFER_BYTES + 1)), 413)

@@ -43,3 +43,8 @@ def test_odd_sizes_are_survived() -> None:
     for size in ((2, 2), (3, 5), (4096, 2), (1, 1)):
         width, height = (pictures.make(frame(*size)).shape[1], pictures.make(frame(*size)).shape[0])
         assert max(width, height) == LONG_SIDE and min(width, height) >= 2
+
+
+@pytest.mark.parametrize(("wanted", "given"), [(960, 960), (100, 320), (4096, 1280), (-5, 320)])
+def test_a_small_camera_is_not_blown_up_and_a_large_one_is_bounded(wanted: int, given: int) -> None:
+    assert ScaledPictures(wanted).make(frame(320, 180)).shape == (given * 9 // 16, given, 3)
