@@ -28,6 +28,10 @@ class VisionSettings:
     """A face that hardly moves is looked for every this many ticks."""
     still_widths_a_second: float = 0.15
     """Slower than this is still."""
+    follow_moving_ticks: int = 2
+    """A head that moves as heads do in talk: its movement is carried on in between, and as right a mouth is found."""
+    fast_widths_a_second: float = 1.0
+    """Faster than this, a face is looked for every tick."""
     first_search_tiles: int = 8
     """Tiles searched a tick until the whole frame has been seen once (and again when everybody is gone), …"""
     empty_search_tiles: int = 3
@@ -93,7 +97,10 @@ class Vision:
         s = self._settings
 
         def ticks_between(p: Prediction) -> int:
-            return stride * (s.follow_still_ticks if p.widths_a_second < s.still_widths_a_second else 1)
+            if p.widths_a_second > s.fast_widths_a_second:
+                return stride
+            is_still = p.widths_a_second < s.still_widths_a_second
+            return stride * (s.follow_still_ticks if is_still else s.follow_moving_ticks)
 
         # Half a tick of slack: times of ticks are not exact multiples of 40 ms.
         due = [p for p in known if p.unseen_seconds * 25 >= ticks_between(p) - 0.5]
