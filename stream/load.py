@@ -36,13 +36,14 @@ class GovernorSettings:
 
     smoothing_seconds: float = 0.5
     """A hiccup of a few ticks is caught up with, not shed."""
-    late_seconds: float = 0.24
-    """Six ticks behind: more than a busy machine's jitter, less than a recording's ring holds."""
+    late_seconds: float = 0.16
+    """Four ticks behind: more than a busy machine's jitter, and the picture on the screen is not yet seen to be late.
+    Half of it right after work was taken on again: that was too much, then."""
     easy_seconds: float = 0.05
     """About one tick behind is keeping up."""
-    settle_seconds: float = 1.0
+    settle_seconds: float = 0.5
     """A new level gets this long to show its effect."""
-    patience_seconds: float = 4.0
+    patience_seconds: float = 6.0
     """All must have been easy for this long before work is taken on again …"""
     longest_patience_seconds: float = 64.0
     """… and for twice as long, up to this, each time that it turned out to be too much."""
@@ -77,7 +78,8 @@ class LoadGovernor:
             self._easy_since = now
         if now - self._changed < s.settle_seconds:
             return self._level
-        if self._smooth > s.late_seconds and self._level < len(PLANS) - 1:
+        is_trial = now - self._eased < s.patience_seconds
+        if self._smooth > s.late_seconds / (1 + is_trial) and self._level < len(PLANS) - 1:
             self._rise(now)
         elif self._level and self._easy_since is not None and now - self._easy_since >= self._patience:
             self._ease(now)

@@ -50,9 +50,9 @@ def test_lateness_sheds_one_level_after_the_other_and_no_faster_than_it_can_show
 
 def test_work_is_taken_on_again_when_all_has_been_easy_for_a_while() -> None:
     governor = LoadGovernor()
-    levels(governor, 0.5, 0, 2.5)
+    levels(governor, 0.5, 0, 1.5)
     assert governor.plan.level == 2 or governor.plan.level == 3
-    eased = levels(governor, 0.0, 2.5, 30)
+    eased = levels(governor, 0.0, 1.5, 30)
     assert eased[-1] == 0
     assert sorted(eased, reverse=True) == eased
 
@@ -68,6 +68,20 @@ def test_a_machine_at_its_limit_does_not_swing() -> None:
         level = new
     assert len([moment for moment in changes if moment < 60]) <= 9
     assert len([moment for moment in changes if moment > 300]) <= 12
+
+
+def test_a_step_that_was_too_much_is_taken_back_before_anybody_sees_it() -> None:
+    governor = LoadGovernor()
+    levels(governor, 0.5, 0, 1.2)
+    level = governor.plan.level
+    eased = levels(governor, 0.0, 1.2, 12)
+    assert eased[-1] < level
+    begun = 1.2 + TICK * next(number for number, now in enumerate(eased) if now < level)
+    governor = LoadGovernor()
+    levels(governor, 0.5, 0, 1.2)
+    levels(governor, 0.0, 1.2, begun - 1.2 + TICK)
+    assert governor.plan.level == level - 1
+    assert level in levels(governor, GovernorSettings.late_seconds * 0.7, begun + TICK, 1.5)
 
 
 def test_the_latest_speakers_and_the_largest_faces_stay() -> None:
