@@ -34,7 +34,7 @@ PLANS = (
 class GovernorSettings:
     """When the level changes. Lateness is in seconds, smoothed over ``smoothing_seconds``."""
 
-    smoothing_seconds: float = 0.5
+    smoothing_seconds: float = 0.3
     """A hiccup of a few ticks is caught up with, not shed."""
     late_seconds: float = 0.16
     """Four ticks behind: more than a busy machine's jitter, and the picture on the screen is not yet seen to be late.

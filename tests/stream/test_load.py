@@ -50,9 +50,9 @@ def test_lateness_sheds_one_level_after_the_other_and_no_faster_than_it_can_show
 
 def test_work_is_taken_on_again_when_all_has_been_easy_for_a_while() -> None:
     governor = LoadGovernor()
-    levels(governor, 0.5, 0, 1.5)
+    levels(governor, 0.5, 0, 1.2)
     assert governor.plan.level == 2 or governor.plan.level == 3
-    eased = levels(governor, 0.0, 1.5, 30)
+    eased = levels(governor, 0.0, 1.2, 40)
     assert eased[-1] == 0
     assert sorted(eased, reverse=True) == eased
 
