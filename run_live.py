@@ -13,6 +13,7 @@ from typing import NoReturn
 import stream  # noqa: F401  # first: it settles the order in which OpenCV and PyAV are loaded
 from core.errors import InputError
 from core.views import View
+from stream.loading import LOADING
 from stream.redaction import redacted
 from stream.server.settings import ServeSettings, parse_address
 from stream.settings import DEVICES, RunSettings
@@ -88,8 +89,8 @@ def main(arguments: list[str] | None = None) -> int:
 def command() -> NoReturn:
     """:func:`main` as a program. It ends at once: Python takes up to a second to take torch and the like apart."""
     status = main()
-    if threading.active_count() > 1:  # a download that is given up, say: Python clears away after it
-        sys.exit(status)
+    if any(thread.name == LOADING for thread in threading.enumerate()):
+        sys.exit(status)  # a download that is given up, say: Python clears away after it
     for told in (sys.stdout, sys.stderr):
         with suppress(OSError):  # nobody reads any more
             told.flush()

@@ -5,12 +5,11 @@ from __future__ import annotations
 import signal
 import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -27,6 +26,7 @@ from stream.devices import cameras
 from stream.engine import Engine
 from stream.fast import run_fast
 from stream.live import Board, LiveReport, LiveRun
+from stream.loading import Later
 from stream.models import Models, load_models
 from stream.outputs.background import Background
 from stream.outputs.eventlog import EventLog
@@ -63,12 +63,8 @@ DEMO_SECONDS = 30.0
 """The demo has no end of its own."""
 """… and what is shown instead where there is no camera at all."""
 
-LOADING_SECONDS = 5.0
-"""How long the end of a run waits for models that still load; a download is not waited for."""
-
 Say = Callable[[str], None]
 Source = MediaReader | LiveSource
-Result = TypeVar("Result")
 
 
 def run(settings: RunSettings, say: Say) -> None:
@@ -291,35 +287,6 @@ def _interrupts() -> Iterator[threading.Event]:
     finally:
         for number, handler in zip(signals, kept, strict=True):
             signal.signal(number, handler)
-
-
-class Later(Generic[Result]):
-    """``work`` in a thread of its own, begun early by ``begin`` or else when its result is asked for."""
-
-    def __init__(self, work: Callable[[], Result]) -> None:
-        self._future: Future[Result] = Future()
-        self._thread = threading.Thread(target=self._run, args=(work,), name="loading", daemon=True)
-
-    def begin(self) -> None:
-        """Unless it was begun already."""
-        if self._thread.ident is None:
-            self._thread.start()
-
-    def result(self) -> Result:
-        """What ``work`` gave; raises what it raised."""
-        self.begin()
-        return self._future.result()
-
-    def wait(self) -> None:
-        """Let the thread end, if it was begun: Python had better not exit while a library is being imported."""
-        if self._thread.ident is not None:
-            self._thread.join(LOADING_SECONDS)
-
-    def _run(self, work: Callable[[], Result]) -> None:
-        try:
-            self._future.set_result(work())
-        except BaseException as error:
-            self._future.set_exception(error)
 
 
 class _DemoTruth(Output):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import signal
-import threading
 from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
@@ -74,18 +73,6 @@ def test_signals_end_a_run_instead_of_breaking_it_off(number: signal.Signals) ->
         signal.raise_signal(number)
         assert stop.wait(1.0)
     assert signal.getsignal(number) is before
-
-
-def test_later_begins_when_it_is_asked_or_told_to() -> None:
-    begun = threading.Event()
-    early = session.Later(lambda: begun.set() or 7)
-    early.begin()
-    assert begun.wait(1.0) and early.result() == 7
-    early.wait()
-    assert session.Later(lambda: 8).result() == 8
-    session.Later(lambda: 9).wait()  # never begun: nothing to wait for
-    with pytest.raises(ZeroDivisionError):
-        session.Later(lambda: 1 // 0).result()
 
 
 def test_an_output_that_fails_is_named_and_the_others_are_whole(
