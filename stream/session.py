@@ -254,10 +254,12 @@ def _engine(settings: RunSettings, models: Models, *, has_sound: bool) -> Iterat
     def crop(image: Image, face: TrackedFace) -> Crop:
         return model.crop(image, face.box, face.keypoints)
 
-    # MediaPipe tells the terminal how it was built, when it begins, when it first runs and when it ends.
+    # MediaPipe tells the terminal how it was built, when it begins, when it first runs, when a picture first lies at an
+    # odd address (which pictures of several sizes bring about) and when it ends.
     with quiet_libraries():
         detector = FaceDetector(models.detector_file)
-        detector.detect(np.zeros((128, 128, 3), np.uint8))
+        for side in range(128, 192, 8):
+            detector.detect(np.zeros((side, side, 3), np.uint8))
     try:
         vision = Vision(detector, crop, VisionSettings(max_faces=settings.max_faces))
         yield Engine(vision, Scorer(model, settings.lag_ms, has_sound=has_sound))
