@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch.nn import functional
 
+from core.eightbit import is_fast
 from core.errors import InputError
 from core.expert import FACE_SIDE, Expert, SyncNetColor, expert_crop, fast_dtype, load_expert
 from core.geometry import Box
@@ -134,6 +135,34 @@ def test_half_the_bits_give_the_same_directions(
     )
 
 
+def seeded() -> SyncNetColor:
+    """Kaiming's weights under batch norms that do nothing: rounding them turns no embedding."""
+    torch.manual_seed(0)
+    network = SyncNetColor()
+    for layer in network.modules():
+        if isinstance(layer, torch.nn.Conv2d):
+            torch.nn.init.kaiming_normal_(layer.weight)
+    return network.eval()
+
+
+@pytest.mark.skipif(not is_fast(), reason="this processor does not multiply bytes")
+def test_a_network_that_bears_it_looks_at_faces_in_eight_bits(frames: np.ndarray, mel: np.ndarray) -> None:
+    exact, fast = (Expert(seeded(), CPU, dtype) for dtype in (torch.float32, torch.int8))
+    faces = embedded(fast, frames)
+    assert not torch.equal(faces, embedded(exact, frames))
+    assert (faces * embedded(exact, frames)).sum(1).min() > 0.999
+    assert torch.equal(fast.embed_audio(mel), exact.embed_audio(mel))
+    alone = torch.cat([embedded(fast, frames[row : row + 1]) for row in range(len(frames))])
+    assert torch.equal(alone, faces)
+
+
+@pytest.mark.skipif(not is_fast(), reason="this processor does not multiply bytes")
+def test_a_network_that_does_not_bear_it_stays_in_float32(
+    plain: SyncNetColor, exact: Expert, frames: np.ndarray
+) -> None:
+    assert torch.equal(embedded(Expert(copy.deepcopy(plain), CPU, torch.int8), frames), embedded(exact, frames))
+
+
 def test_the_checkpoint_in_its_real_form_is_loaded(
     tmp_path: Path, plain: SyncNetColor, frames: np.ndarray, mel: np.ndarray
 ) -> None:
@@ -201,7 +230,7 @@ def test_any_size_of_face_gives_one_size_of_crop(side: float) -> None:
 def test_devices() -> None:
     assert choose_device("cpu") == CPU
     assert choose_device("auto").type in {"cpu", "cuda", "mps"}
-    assert fast_dtype(CPU) in {torch.bfloat16, torch.float32}
+    assert fast_dtype(CPU) in {torch.bfloat16, torch.int8, torch.float32}
     if not torch.cuda.is_available():
         with pytest.raises(InputError, match=r"device cuda is not available here: use one of auto, .*cpu"):
             choose_device("cuda")
