@@ -39,7 +39,7 @@ def load_models(settings: RunSettings) -> Models:
     from stream.model_files import BLAZEFACE_SHORT, fetch
 
     device = choose_device(settings.device)
-    share_cores(device, small_model=settings.model == COMPACT)
+    share_cores(device, settings.model)
     model = _loaded(settings.model, device)
     warm_up(model)
     # What is imported here takes no second of the detector's making, nor of the one that a run has to end in.
@@ -86,18 +86,30 @@ def warm_up(model: LipSyncModel) -> None:
     model.embed_audio(np.full((1, model.mel_window, model.mel.mels), model.mel.silence, np.float32))
 
 
-def share_cores(device: torch.device, *, small_model: bool) -> None:
-    """How many threads each library may use.
+def share_cores(device: torch.device, model: str) -> None:
+    """How many threads each library may use while ``model`` runs.
 
     The stages already run side by side, one thread each; a pool in each of them would fight over the same cores. The
-    compact model's layers are too small to be divided. The expert's are not, and beside them all else is little: it
-    gets all cores (measured: 8 faces in 62 ms on two, 116 ms on one; in eight bits 14 and 28).
+    compact model's layers are too small to be divided, and the expert's in eight bits are through before a second
+    thread has got a core from the other stages (measured: 8 faces in 28 ms on one, 14 ms on two that are free; live
+    with 4 faces, 25 ticks a second on one, 7 on two). In float32 beside them all else is little: it gets all cores
+    (62 ms on two, 116 ms on one).
     """
     import cv2
     import torch
 
     cv2.setNumThreads(1)
-    torch.set_num_threads(1 if small_model or device.type != "cpu" else usable_cores())
+    torch.set_num_threads(usable_cores() if device.type == "cpu" and _is_divided(device, model) else 1)
+
+
+def _is_divided(device: torch.device, model: str) -> bool:
+    if model == COMPACT:
+        return False
+    import torch
+
+    from core.expert import fast_dtype
+
+    return fast_dtype(device) != torch.int8
 
 
 def usable_cores() -> int:

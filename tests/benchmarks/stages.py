@@ -45,7 +45,7 @@ PLAIN = " plain"
 
 def picture_stages(people: int, detector_file: Path, rounds: int) -> list[Row]:
     """Everything that no lip-sync model has a part in."""
-    share_cores(torch.device("cpu"), small_model=True)
+    share_cores(torch.device("cpu"), COMPACT)
     shown = scene(people)
     with tempfile.TemporaryDirectory() as folder, quiet_libraries():
         clip = write_clip(Path(folder), people, CLIP_SECONDS, TICK_RATE)
@@ -65,7 +65,7 @@ def picture_stages(people: int, detector_file: Path, rounds: int) -> list[Row]:
 
 def model_stages(name: str, people: int, device: torch.device, rounds: int) -> list[Row]:
     """What a model's side of a tick costs; the plain way is the expert's, whichever model stands against it."""
-    share_cores(device, small_model=name == COMPACT)
+    share_cores(device, name)
     threads = torch.get_num_threads()
     shown, used = scene(people), model(name, device)
     plain = PlainTick(PlainExpert(plain_expert(), device), shown.sighting(0, model("expert", device)).crops)
@@ -91,7 +91,7 @@ def model_stages(name: str, people: int, device: torch.device, rounds: int) -> l
 
 def whole_tick(name: str, people: int, device: torch.device, detector_file: Path, rounds: int) -> list[Row]:
     """Vision and scoring of one tick in one thread: what is left of its 40 ms is for capture, drawing and outputs."""
-    share_cores(device, small_model=name == COMPACT)
+    share_cores(device, name)
     with quiet_libraries(), closing(FaceDetector(detector_file)) as detector:
         case = _whole_tick(scene(people), model(name, device), detector)
         timed = take_turns({"whole tick": case}, rounds)["whole tick"]
@@ -101,7 +101,7 @@ def whole_tick(name: str, people: int, device: torch.device, detector_file: Path
 
 def scaling(name: str, faces: Sequence[int], device: torch.device, detector_file: Path, rounds: int) -> list[Row]:
     """How many times as much a whole tick costs with more faces as with the fewest, all by turns."""
-    share_cores(device, small_model=name == COMPACT)
+    share_cores(device, name)
     used, (fewest, *more) = model(name, device), sorted(faces)
     with quiet_libraries(), closing(FaceDetector(detector_file)) as detector:
         cases = {str(people): _whole_tick(scene(people), used, detector) for people in (fewest, *more)}

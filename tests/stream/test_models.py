@@ -12,7 +12,7 @@ import torch
 
 from core.compact import Compact, CompactSyncNet
 from core.errors import InputError
-from stream.models import load_models, share_cores, warm_up
+from stream.models import COMPACT, load_models, share_cores, warm_up
 from stream.settings import RunSettings
 
 
@@ -45,15 +45,19 @@ def test_warming_up_runs_every_encoder_once() -> None:
 
 
 def test_a_small_model_takes_one_core() -> None:
-    share_cores(torch.device("cpu"), small_model=True)
+    share_cores(torch.device("cpu"), COMPACT)
     assert torch.get_num_threads() == 1
 
 
-def test_a_large_model_takes_the_cores_that_it_may_use(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("computes_in", "threads"), [(torch.float32, 3), (torch.bfloat16, 3), (torch.int8, 1)])
+def test_a_large_model_takes_the_cores_that_it_may_use(
+    monkeypatch: pytest.MonkeyPatch, computes_in: torch.dtype, threads: int
+) -> None:
     monkeypatch.setattr("stream.models.usable_cores", lambda: 3)
-    share_cores(torch.device("cpu"), small_model=False)
-    assert torch.get_num_threads() == 3
-    share_cores(torch.device("cuda"), small_model=False)
+    monkeypatch.setattr("core.expert.fast_dtype", lambda device: computes_in)
+    share_cores(torch.device("cpu"), "lipsync_expert.pth")
+    assert torch.get_num_threads() == threads
+    share_cores(torch.device("cuda"), "lipsync_expert.pth")
     assert torch.get_num_threads() == 1
 
 
