@@ -27,6 +27,7 @@ from core.geometry import Box
 from core.lipsync import Crop, FaceEmbeddings
 from core.logmel import COMPACT_MEL, MelSettings
 from core.media import Image
+from core.packing import PackedConvolution, is_available
 
 CROP = MouthCrop(side_pixels=48, field=1.4)
 """Lips, chin and the cheeks beside them. 48 pixels: most faces in calls are no sharper."""
@@ -176,6 +177,8 @@ class Compact:
         # Measured on a CPU: the picture encoder is a tenth faster so; the others have too few channels to gain.
         network.frames.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._network, self._device = network, device
+        is_packed = device.type == "cpu" and is_available()
+        self._frames = _PackedFrames(network.frames) if is_packed else network.frames
         self._face_head, self._sound_head = _head_as_products(network.face_head), _head_as_products(network.sound.head)
 
     def mel_start(self, tick: int) -> int:
@@ -187,7 +190,7 @@ class Compact:
     @torch.inference_mode()
     def encode_frames(self, stacks: npt.NDArray[np.uint8]) -> torch.Tensor:
         pixels = standardised(torch.from_numpy(stacks).to(self._device, torch.float32))
-        features: torch.Tensor = self._network.frames(pixels.contiguous(memory_format=torch.channels_last))
+        features: torch.Tensor = self._frames(pixels.contiguous(memory_format=torch.channels_last))
         return features
 
     @torch.inference_mode()
@@ -258,6 +261,28 @@ def _as_product(norm: nn.Module, convolution: nn.Module) -> _ProductLayer:
     scale = norm.weight.detach() / torch.sqrt(norm.running_var + norm.eps)
     kernel = convolution.weight.detach().permute(2, 1, 0).flatten(0, 1).contiguous()
     return _ProductLayer(scale, norm.bias.detach() - norm.running_mean * scale, kernel, convolution.bias.detach())
+
+
+class _PackedFrames:
+    """The picture encoder with packed weights, its batch norms folded: the same features in less time."""
+
+    def __init__(self, encoder: FrameEncoder) -> None:
+        self._steps = [_packed(layer) for layer in encoder.layers if isinstance(layer, nn.Sequential | _Residual)]
+        self._last = next(layer for layer in encoder.layers if isinstance(layer, nn.Linear))
+
+    def __call__(self, stacks: torch.Tensor) -> torch.Tensor:
+        x = stacks
+        for convolution, adding in self._steps:
+            inner = convolution(x)
+            x = inner if adding is None else adding(inner, x)
+        return torch.as_tensor(self._last(x.flatten(1)))
+
+
+def _packed(layer: nn.Module) -> tuple[PackedConvolution, PackedConvolution | None]:
+    if isinstance(layer, _Residual):
+        return PackedConvolution(layer.first), PackedConvolution(layer.second)
+    assert isinstance(layer, nn.Sequential) and isinstance(layer[0], nn.Conv2d)
+    return PackedConvolution(layer[0]), None
 
 
 def _fold_batch_norms(network: nn.Module) -> None:
