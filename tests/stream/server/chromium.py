@@ -55,6 +55,7 @@ def write_demo(demo: Demo, seconds: float, stem: Path) -> Footage:
     """The demo's people as footage. Chromium plays MJPEG at 30 frames a second, which the demo's rate has to be."""
     width, height = demo.settings.size
     images = [*lead(width, height, 30), *(demo.frame(index) for index in range(round(seconds * 30)))]
+    images.append(images[-1])  # Chromium leaves out the last: each round would set the sound a picture further behind
     video = stem.with_suffix(".mjpeg")
     video.write_bytes(b"".join(cv2.imencode(".jpg", image)[1].tobytes() for image in images))
     return Footage(video, write_sound(demo.sound(0, round(seconds * SAMPLE_RATE)), stem), seconds)
