@@ -212,10 +212,16 @@ WEIGHTS_FILE = Path(__file__).parent / "weights" / "compact.safetensors"
 
 def load_compact(device: torch.device, path: Path = WEIGHTS_FILE) -> Compact:
     """The compact model on ``device``. Raises InputError when ``path`` does not hold it."""
-    weights, _ = load_safetensors(path)
+    network, _ = load_network(path)
+    return Compact(network, device)
+
+
+def load_network(path: Path) -> tuple[CompactSyncNet, dict[str, str]]:
+    """The network with the weights of ``path``, and their card. Raises InputError when ``path`` does not hold it."""
+    weights, card = load_safetensors(path)
     network = CompactSyncNet()
     fill(network, {name: t.float() if t.is_floating_point() else t for name, t in weights.items()}, path)
-    return Compact(network, device)
+    return network, card
 
 
 @dataclass(frozen=True, eq=False)

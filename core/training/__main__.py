@@ -18,8 +18,7 @@ from pathlib import Path
 
 import torch
 
-from core.checkpoint import fill, load_safetensors
-from core.compact import WEIGHTS_FILE, CompactSyncNet
+from core.compact import WEIGHTS_FILE, CompactSyncNet, load_network
 from core.detection import FaceDetector
 from core.errors import InputError
 from core.training.alignment import aligned
@@ -66,7 +65,8 @@ def _train(arguments: argparse.Namespace) -> None:
     examples = load_examples(folders, detector, arguments.cache) + demo_examples(detector)
     train, held_out = split_by_person(examples)
     if arguments.align:
-        train = list(aligned(train, _network(arguments.align)))
+        network, _ = load_network(arguments.align)
+        train = list(aligned(train, network.eval()))
     Trainer(TrainingSettings(steps=arguments.steps, seed=arguments.seed), train, held_out, arguments.run).run()
 
 
@@ -77,16 +77,8 @@ def _evaluate(arguments: argparse.Namespace) -> None:
     examples = load_examples([arguments.clips], FaceDetector(arguments.detector), arguments.cache)
     if not examples:
         raise InputError(f"no clip in {arguments.clips} shows a face with sound: give other clips")
-    _, card = load_safetensors(arguments.weights)
-    print(json.dumps({"card": card, "clips": len(examples), **report(_network(arguments.weights), examples)}, indent=1))
-
-
-def _network(path: Path) -> CompactSyncNet:
-    """The network with the weights of ``path``, for use, not for training."""
-    weights, _ = load_safetensors(path)
-    network = CompactSyncNet()
-    fill(network, {name: t.float() if t.is_floating_point() else t for name, t in weights.items()}, path)
-    return network.eval()
+    network, card = load_network(arguments.weights)
+    print(json.dumps({"card": card, "clips": len(examples), **report(network, examples)}, indent=1))
 
 
 def _export(arguments: argparse.Namespace) -> None:
