@@ -6,7 +6,7 @@ personal use, so it is never part of this project.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import cv2
@@ -45,9 +45,6 @@ ALIKE = 0.99
 
 DRAWN_PEOPLE = 12
 """Half give the scales, half tell whether these serve."""
-
-_FACE_OF_TILE = 0.45
-"""Height of a drawn face in its tile's."""
 
 
 class _Block(nn.Module):
@@ -140,7 +137,7 @@ class Expert:
             self._face_dtype = torch.uint8 if eight_bit else dtype
         self._dtype = dtype
         network.to(device=device, dtype=dtype, memory_format=layout)  # type: ignore[call-overload]
-        self._network = network
+        self._audio_encoder = network.audio_encoder
 
     def mel_start(self, tick: int) -> int:
         return _MEL_COLUMNS_PER_SECOND * (tick - self.frame_lookahead) // TICK_RATE
@@ -153,13 +150,12 @@ class Expert:
 
     @torch.inference_mode()
     def embed_faces(self, windows: torch.Tensor) -> FaceEmbeddings:
-        faces = windows.permute(0, 1, 4, 2, 3).flatten(1, 2)  # channel = t · 3 + c
-        return FaceEmbeddings(self._embed(self._face_encoder, self._face_dtype, faces), None)
+        return FaceEmbeddings(self._embed(self._face_encoder, self._face_dtype, _as_channels(windows)), None)
 
     @torch.inference_mode()
     def embed_audio(self, mel: npt.NDArray[np.float32]) -> torch.Tensor:
         columns = torch.from_numpy(mel).transpose(1, 2)[:, None]
-        return self._embed(self._network.audio_encoder, self._dtype, columns)
+        return self._embed(self._audio_encoder, self._dtype, columns)
 
     def _embed(
         self, encoder: Callable[[torch.Tensor], torch.Tensor], dtype: torch.dtype, x: torch.Tensor
@@ -219,14 +215,13 @@ def _drawn_windows() -> torch.Tensor:
     """Windows of the faces that the demo draws, as crops are: uint8 [DRAWN_PEOPLE, 15, 48, 96]."""
     demo = Demo(DemoSettings(people=DRAWN_PEOPLE, seconds=1.0, width=960, height=540))
     frames = [demo.frame(index) for index in range(FRAMES)]
-    side = _FACE_OF_TILE * demo.tiles[0].height
-    boxes = [Box(tile.centre[0] - side / 2, tile.centre[1] - side / 2, side, side) for tile in demo.tiles]
-    return torch.from_numpy(np.stack([_window(frames, box) for box in boxes]))
+    crops = [[expert_crop(frame, face) for frame in frames] for face in demo.faces]
+    return _as_channels(torch.from_numpy(np.stack(crops)))
 
 
-def _window(frames: Sequence[Image], box: Box) -> npt.NDArray[np.uint8]:
-    crops = np.stack([expert_crop(frame, box) for frame in frames])
-    return np.ascontiguousarray(crops.transpose(0, 3, 1, 2).reshape(-1, *crops.shape[1:3]))
+def _as_channels(windows: torch.Tensor) -> torch.Tensor:
+    """[N, FRAMES, 48, 96, 3] as the network takes it: [N, 15, 48, 96], channel = t · 3 + c."""
+    return windows.permute(0, 1, 4, 2, 3).flatten(1, 2)
 
 
 def expert_crop(image: Image, box: Box) -> Crop:

@@ -31,6 +31,9 @@ SMALLEST_TILE = 48
 ROOM_NOISE = 12 / 32768
 """Root mean square of the noise that a quiet room and its microphone leave."""
 
+_FACE_OF_TILE = 0.45
+"""Height of a face in its tile's."""
+
 
 @dataclass(frozen=True)
 class DemoSettings:
@@ -95,6 +98,12 @@ class Demo:
     def truth(self, seconds: float) -> Truth:
         """The truth about the first ``seconds``."""
         return Truth(self.settings.size, self.tiles, cut(self.turns(0, seconds), seconds))
+
+    @property
+    def faces(self) -> tuple[Box, ...]:
+        """Where the people's faces are, one in each tile, about as a detector boxes them."""
+        side = _FACE_OF_TILE * self.tiles[0].height
+        return tuple(Box(tile.centre[0] - side / 2, tile.centre[1] - side / 2, side, side) for tile in self.tiles)
 
     def frame(self, index: int) -> Image:
         """Frame ``index``, shown ``index / rate`` seconds after the start: height × width × 3."""

@@ -75,10 +75,8 @@ def scene(people: int) -> Scene:
     """The demo's picture of that many people: 1280×720, 1920×1080 from ten on."""
     demo = Demo(DemoSettings(people=people, seconds=None))
     faces = []
-    for number, tile in enumerate(demo.tiles):
-        side = 0.45 * tile.height
-        box = Box(tile.centre[0] - side / 2, tile.centre[1] - side / 2, side, side)
-        faces.append(TrackedFace(number + 1, box, _KEYPOINTS * side + (box.x, box.y), 0.9))
+    for number, box in enumerate(demo.faces):
+        faces.append(TrackedFace(number + 1, box, _KEYPOINTS * box.width + (box.x, box.y), 0.9))
     images = tuple(demo.frame(index) for index in range(PICTURES))
     return Scene(images, tuple(faces), demo.sound(0, 4 * SAMPLE_RATE))
 
