@@ -12,6 +12,8 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
+from core.packing import is_available
+
 MARGIN = 1.5
 """How much more than on the samples a layer may give before it saturates. Faces of people reached 0.7 to 1.1 times what
 drawn ones did (measured on the trained compact model); the margin costs half a bit."""
@@ -22,8 +24,7 @@ _ops = torch.ops.onednn
 def is_fast() -> bool:
     """Whether this processor multiplies bytes faster than floats, and the library for it is there."""
     found = torch.cpu.get_capabilities()
-    has_library: bool = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
-    return has_library and bool(found.get("avx512_vnni") or found.get("avx_vnni"))
+    return is_available() and bool(found.get("avx512_vnni") or found.get("avx_vnni"))
 
 
 @dataclass(frozen=True)
@@ -40,19 +41,21 @@ class _Rounded:
     weight_scales: torch.Tensor
     zero_points: torch.Tensor
     bias: torch.Tensor
-    layer: nn.Conv2d
+    geometry: tuple[object, ...]
+    """Stride, padding, dilation, groups."""
     adds_input: bool
     scale: float
     """Of what it gives: 255 stands for 255 × scale."""
 
     def __call__(self, x: torch.Tensor, x_scale: float, is_last: bool) -> torch.Tensor:
-        geometry = (self.layer.stride, self.layer.padding, self.layer.dilation, self.layer.groups)
         given = (x, x_scale, 0, self.weight, self.weight_scales, self.zero_points)
         if self.adds_input:  # the operator adds in place
-            added = (x.clone(), self.bias, *geometry, self.scale, 0, torch.uint8, x_scale, 0, "sum", 1.0)
+            added = (x.clone(), self.bias, *self.geometry, self.scale, 0, torch.uint8, x_scale, 0, "sum", 1.0)
             return torch.as_tensor(_ops.qconv2d_pointwise.binary(*given, *added, "relu", [], ""))
         scale, dtype = (1.0, torch.float32) if is_last else (self.scale, torch.uint8)
-        return torch.as_tensor(_ops.qconv2d_pointwise(*given, self.bias, *geometry, scale, 0, dtype, "relu", [], ""))
+        return torch.as_tensor(
+            _ops.qconv2d_pointwise(*given, self.bias, *self.geometry, scale, 0, dtype, "relu", [], "")
+        )
 
 
 class EightBit:
@@ -94,4 +97,4 @@ def _rounded(convolution: Convolution, x_scale: float, scale: float) -> _Rounded
     packed = _ops.qconv_prepack(whole, scales, x_scale, 0, *geometry, None)
     bias = torch.zeros_like(scales) if layer.bias is None else layer.bias.detach()
     zeros = torch.zeros_like(scales, dtype=torch.int64)
-    return _Rounded(packed, scales, zeros, bias, layer, convolution.adds_input, max(scale, tiny))
+    return _Rounded(packed, scales, zeros, bias, geometry, convolution.adds_input, max(scale, tiny))
