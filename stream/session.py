@@ -192,7 +192,11 @@ def _told(hub: OutputHub, report: LiveReport) -> str:
 
 def _opens_slowly(settings: RunSettings) -> bool:
     video = settings.video
-    return video is None or video.isdecimal() or "://" in video or video.partition(":")[0] == DEMO
+    return video is None or video.isdecimal() or "://" in video or _is_demo(video)
+
+
+def _is_demo(video: str) -> bool:
+    return video.partition(":")[0] == DEMO
 
 
 def _demo_in(source: Source) -> Demo | None:
@@ -205,7 +209,7 @@ def _opened(settings: RunSettings, say: Say) -> tuple[RunSettings, Source]:
     """The source, and the settings with the video that it turned out to be."""
     video = CAMERA if settings.video is None else settings.video
     settings_given, settings = settings, replace(settings, video=video)
-    if video.partition(":")[0] == DEMO and settings.duration_seconds is None:
+    if _is_demo(video) and settings.duration_seconds is None:
         settings = replace(settings, duration_seconds=DEMO_SECONDS)
     if settings.fast:
         return settings, open_reader(video, settings.audio)
