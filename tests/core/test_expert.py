@@ -19,13 +19,20 @@ from core.logmel import EXPERT_MEL
 CPU = torch.device("cpu")
 
 
-def trained() -> SyncNetColor:
-    """A network in the real one's form, random, but with batch norms settled on data: it tells inputs apart."""
+def seeded() -> SyncNetColor:
+    """Kaiming's weights under batch norms that do nothing: rounding them turns no embedding."""
     torch.manual_seed(0)
     network = SyncNetColor()
     for layer in network.modules():
         if isinstance(layer, torch.nn.Conv2d):
             torch.nn.init.kaiming_normal_(layer.weight)
+    return network.eval()
+
+
+def trained() -> SyncNetColor:
+    """A network in the real one's form, random, but with batch norms settled on data: it tells inputs apart."""
+    network = seeded().train()
+    for layer in network.modules():
         if isinstance(layer, torch.nn.BatchNorm2d):
             layer.momentum = 1.0
             torch.nn.init.uniform_(layer.weight, 0.7, 1.3)
@@ -133,16 +140,6 @@ def test_half_the_bits_give_the_same_directions(
     assert faces @ fast.embed_audio(mel).T == pytest.approx(
         (embedded(exact, frames) @ exact.embed_audio(mel).T).numpy(), abs=1e-2
     )
-
-
-def seeded() -> SyncNetColor:
-    """Kaiming's weights under batch norms that do nothing: rounding them turns no embedding."""
-    torch.manual_seed(0)
-    network = SyncNetColor()
-    for layer in network.modules():
-        if isinstance(layer, torch.nn.Conv2d):
-            torch.nn.init.kaiming_normal_(layer.weight)
-    return network.eval()
 
 
 @pytest.mark.skipif(not is_fast(), reason="this processor does not multiply bytes")
