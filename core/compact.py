@@ -164,6 +164,7 @@ class Compact:
     """The trained network behind the engine's interface (``core.lipsync.LipSyncModel``)."""
 
     name = "compact"
+    dimensions = DIMENSIONS
     mel: MelSettings = COMPACT_MEL
     frame_stack = FRAME_STACK
     frame_window = FRAME_WINDOW

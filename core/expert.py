@@ -29,6 +29,7 @@ from core.timebase import TICK_RATE
 
 FRAMES = 5
 MEL_COLUMNS = 16
+DIMENSIONS = 512
 FACE_SIDE = 96
 MOUTH_ROWS = slice(FACE_SIDE // 2, FACE_SIDE)
 
@@ -115,6 +116,7 @@ class Expert:
     """
 
     name = "expert"
+    dimensions = DIMENSIONS
     mel: MelSettings = EXPERT_MEL
     frame_stack = 1
     frame_window = FRAMES

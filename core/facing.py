@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-import torch
 
+from core.facememory import FaceMemory
 from core.geometry import Box
 from core.lipsync import Crop, LipSyncModel
 from core.timebase import TICK_RATE
@@ -19,21 +20,16 @@ _FORGET_TICKS = TICK_RATE
 
 
 @dataclass(eq=False)
-class FaceMemory:
-    """What is remembered of one face, by tick modulo the memory's length.
+class KnownFace:
+    """Where its features and embeddings are, since when and until when it is known, and where it was by tick.
 
-    ``vectors`` float32 [memory, D], zero where the face was not in view; ``activity`` float32 [memory], the probability
-    that the mouth speaks, NaN where it was not in view or where the model does not tell; ``embedded`` bool [memory],
-    whether it was in view; ``boxes``: where. ``crops``: the newest ones, none while it is out of view.
+    ``crops``: the newest ones, none while it is out of view; ``boxes``: by tick modulo the memory's length.
     """
 
+    row: int
     first_tick: int
     last_tick: int
     crops: deque[Crop]
-    features: deque[torch.Tensor]
-    vectors: npt.NDArray[np.float32]
-    activity: npt.NDArray[np.float32]
-    embedded: npt.NDArray[np.bool_]
     boxes: list[Box | None]
 
 
@@ -42,9 +38,10 @@ class Faces:
 
     def __init__(self, model: LipSyncModel, memory_ticks: int) -> None:
         self._model = model
-        self._memory = memory_ticks
+        self._ticks = memory_ticks
+        self.memory = FaceMemory(model.frame_window, memory_ticks, model.dimensions)
         self._newest_seen = -1
-        self.known: dict[int, FaceMemory] = {}
+        self.known: dict[int, KnownFace] = {}
 
     @property
     def through(self) -> int:
@@ -52,10 +49,18 @@ class Faces:
 
     def at(self, tick: int) -> dict[int, Box]:
         """The faces that were in view at ``tick`` and where, by id."""
-        there = (
-            (i, m.boxes[tick % self._memory]) for i, m in self.known.items() if m.first_tick <= tick <= m.last_tick
-        )
+        there = ((i, f.boxes[tick % self._ticks]) for i, f in self.known.items() if f.first_tick <= tick <= f.last_tick)
         return {i: box for i, box in there if box is not None}
+
+    def embeddings(
+        self, ids: Sequence[int], ticks: npt.NDArray[np.int_]
+    ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32], npt.NDArray[np.bool_]]:
+        """Of F known faces at T remembered ticks.
+
+        Unit vectors float32 [F, T, D], zero where a face was not in view; the probability that its mouth speaks,
+        float32 [F, T], NaN where it was not in view or where the model does not tell; whether it was in view [F, T].
+        """
+        return self.memory.embeddings([self.known[i].row for i in ids], ticks)
 
     def see(self, sighting: Sighting) -> None:
         """Take the next sighting. Ticks left out before it are filled with the faces that were there already."""
@@ -69,70 +74,45 @@ class Faces:
 
     def finish(self) -> None:
         """Nothing more will be seen: what the last ticks lack of pictures to come counts as empty."""
-        for _ in range(self._model.frame_lookahead):
-            self._newest_seen += 1
-            for memory in self.known.values():
-                self._miss(memory)
-            self._embed()
+        for tick in range(self._newest_seen + 1, self._newest_seen + 1 + self._model.frame_lookahead):
+            self._take(Sighting(tick, tick / TICK_RATE, (), ()))
 
     def _take(self, sighting: Sighting) -> None:
         self._newest_seen = tick = sighting.tick
-        self.known = {i: m for i, m in self.known.items() if tick - m.last_tick <= _FORGET_TICKS}
+        self._forget()
         stack = self._model.frame_stack
         for face, crop in zip(sighting.faces, sighting.crops, strict=True):
             if face.id not in self.known:
                 self.known[face.id] = self._begun(tick)
-            memory = self.known[face.id]
-            memory.last_tick = tick
+            known = self.known[face.id]
+            known.last_tick = tick
             # Before the first picture since it came into view stands that same picture.
-            memory.crops.extend([crop] if memory.crops else [crop] * stack)
-            memory.boxes[tick % self._memory] = face.box
-        present = [self.known[face.id] for face in sighting.faces]
-        if present:
-            stacks = np.stack([np.stack(tuple(m.crops)) for m in present])
-            for memory, feature in zip(present, self._model.encode_frames(stacks), strict=True):
-                memory.features.append(feature)
-        for memory in self.known.values():
-            if memory.last_tick < tick:
-                self._miss(memory)
+            known.crops.extend([crop] if known.crops else [crop] * stack)
+            known.boxes[tick % self._ticks] = face.box
+        self._encode([self.known[face.id] for face in sighting.faces])
+        for known in self.known.values():
+            if known.last_tick < tick:
+                known.crops.clear()
+                known.boxes[tick % self._ticks] = None
         self._embed()
 
-    def _begun(self, tick: int) -> FaceMemory:
-        return FaceMemory(
-            first_tick=tick,
-            last_tick=tick,
-            crops=deque(maxlen=self._model.frame_stack),
-            features=deque(maxlen=self._model.frame_window),
-            vectors=np.zeros((self._memory, 1), np.float32),
-            activity=np.full(self._memory, np.nan, np.float32),
-            embedded=np.zeros(self._memory, np.bool_),
-            boxes=[None] * self._memory,
-        )
+    def _forget(self) -> None:
+        for i in [i for i, face in self.known.items() if self._newest_seen - face.last_tick > _FORGET_TICKS]:
+            self.memory.give_back(self.known.pop(i).row)
 
-    def _miss(self, memory: FaceMemory) -> None:
-        """The face is not in view at the newest tick."""
-        memory.crops.clear()
-        memory.features.append(torch.zeros_like(memory.features[-1]))
-        memory.boxes[self._newest_seen % self._memory] = None
+    def _begun(self, tick: int) -> KnownFace:
+        crops: deque[Crop] = deque(maxlen=self._model.frame_stack)
+        return KnownFace(self.memory.take(), tick, tick, crops, [None] * self._ticks)
+
+    def _encode(self, present: list[KnownFace]) -> None:
+        """The newest picture's features."""
+        features = None
+        if present:
+            features = self._model.encode_frames(np.stack([np.stack(tuple(face.crops)) for face in present]))
+        self.memory.put_features(self._newest_seen, [face.row for face in present], features)
 
     def _embed(self) -> None:
         """Embed the newest tick whose pictures to come are known, of every face that was in view then."""
-        slot = self.through % self._memory
-        for memory in self.known.values():
-            memory.vectors[slot], memory.activity[slot], memory.embedded[slot] = 0.0, np.nan, False
-        there = [self.known[i] for i in self.at(self.through)]
-        if not there:
-            return
-        windows = torch.stack([self._window(memory) for memory in there])
-        embedded = self._model.embed_faces(windows)
-        for k, memory in enumerate(there):
-            if memory.vectors.shape[1] != embedded.vectors.shape[1]:
-                memory.vectors = np.zeros((self._memory, embedded.vectors.shape[1]), np.float32)
-            memory.vectors[slot], memory.embedded[slot] = embedded.vectors[k].numpy(), True
-            if embedded.activity is not None:
-                memory.activity[slot] = float(embedded.activity[k])
-
-    def _window(self, memory: FaceMemory) -> torch.Tensor:
-        """The face's newest features; before its first one stand empty ones."""
-        features = torch.stack(tuple(memory.features))
-        return torch.cat([features.new_zeros(self._model.frame_window - len(features), *features.shape[1:]), features])
+        rows = [self.known[i].row for i in self.at(self.through)]
+        embeddings = self._model.embed_faces(self.memory.windows(self._newest_seen, rows)) if rows else None
+        self.memory.put_embeddings(self.through, rows, embeddings)

@@ -26,7 +26,7 @@ class Hearing:
         self._embedded = -1
         self._voiced = -1
         self._memory = memory_ticks
-        self._vectors: npt.NDArray[np.float32] | None = None
+        self._vectors = np.full((memory_ticks, model.dimensions), np.nan, np.float32)
         self._sounds = [TickSound(0.0, -100.0)] * memory_ticks
 
     @property
@@ -52,16 +52,11 @@ class Hearing:
     def _embed(self, ticks: list[int]) -> None:
         starts = [self._model.mel_start(tick) - self._first_column for tick in ticks]
         windows = np.stack([self._columns[start : start + self._model.mel_window] for start in starts])
-        vectors = self._model.embed_audio(windows).numpy()
-        if self._vectors is None:
-            self._vectors = np.full((self._memory, vectors.shape[1]), np.nan, np.float32)
-        self._vectors[np.array(ticks) % self._memory] = vectors
+        self._vectors[np.array(ticks) % self._memory] = self._model.embed_audio(windows).numpy()
         self._embedded = ticks[-1]
 
     def vectors(self, ticks: npt.NDArray[np.int_]) -> npt.NDArray[np.float32]:
         """Sound embeddings of ``ticks``, [len(ticks), D]; NaN where a tick is not known yet, before 0, or forgotten."""
-        if self._vectors is None:
-            return np.full((len(ticks), 1), np.nan, np.float32)
         out = self._vectors[ticks % self._memory]
         out[(ticks < 0) | (ticks > self._embedded) | (ticks <= self._embedded - self._memory)] = np.nan
         return out

@@ -46,6 +46,11 @@ class LipSyncModel(Protocol):
     def name(self) -> str: ...
 
     @property
+    def dimensions(self) -> int:
+        """D: how many numbers an embedding is."""
+        ...
+
+    @property
     def mel(self) -> MelSettings:
         """The log-mel that the sound encoder hears."""
         ...

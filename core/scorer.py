@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+from numpy.lib.stride_tricks import sliding_window_view
 
 from core.facing import Faces
 from core.hearing import Hearing
@@ -119,13 +120,8 @@ class Scorer:
     def _evidence(self, tick: int, ids: list[int], speech: float) -> Evidence:
         """What speaks for each face at ``tick``; also lets the lags follow."""
         ticks = np.arange(tick - _SPAN + 1, tick + 1)
-        faces = [self._faces.known[i] for i in ids]
-        slots = ticks % _MEMORY_TICKS
-        seen = np.stack([m.embedded[slots] for m in faces])
-        similarity, known = self._similarity(ticks, np.stack([m.vectors[slots] for m in faces]))
-        known = known & seen[:, :, None]
-        slow = _mean(similarity, known * self._slow[:, None])
-        fast = _mean(similarity, known * self._fast[:, None])
+        vectors, activity, seen = self._faces.embeddings(ids, ticks)
+        slow, fast = self._curves(ticks, vectors, seen)
         level = np.median(slow, axis=1)
         weights = self._lag.weights(ids)
         # Before there are some ticks to average, every curve is rough and its peak means little.
@@ -141,25 +137,29 @@ class Scorer:
             trust * self._at_lag(fast - level[:, None], weights),
             sync_slow,
             trust * level,
-            self._activity(np.stack([m.activity[slots] for m in faces]), seen),
+            self._activity(activity, seen),
         )
 
-    def _similarity(
-        self, ticks: npt.NDArray[np.int_], faces: npt.NDArray[np.float32]
-    ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.bool_]]:
-        """Cosines of faces [F, T, D] with the sound at every lag: [F, T, 31], and where that sound is known: [T, 31].
+    def _curves(
+        self, ticks: npt.NDArray[np.int_], faces: npt.NDArray[np.float32], seen: npt.NDArray[np.bool_]
+    ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+        """Cosines of faces [F, T, D] with the sound at every lag, averaged over the slow and the fast time: [F, 31].
 
-        Sound that came early is not used: a tick has the same answer however fast its sound arrives.
+        0 where nothing is known. Sound that came early is not used: a tick has the same answer however fast its sound
+        arrives.
         """
         newest = ticks[-1] + max(0, self._lag.ticks) if self._has_sound else -1
         sound_ticks = np.arange(ticks[0] - MAX_LAG_TICKS, ticks[-1] + MAX_LAG_TICKS + 1)
         sounds = self._hearing.vectors(sound_ticks)
         heard = ~np.isnan(sounds[:, 0]) & (sound_ticks <= newest)
-        lagged = np.arange(len(ticks))[:, None] + np.arange(len(LAGS))
-        if not heard.any() or sounds.shape[1] != faces.shape[2]:
-            return np.zeros((len(faces), *lagged.shape), np.float32), np.zeros(lagged.shape, np.bool_)
-        products = faces @ np.nan_to_num(sounds).T
-        return np.take_along_axis(products, lagged[None], axis=2), heard[lagged]
+        products = faces @ np.where(heard[:, None], sounds, np.float32(0)).T
+        by_lag = np.diagonal(sliding_window_view(products, len(LAGS), axis=2), axis1=1, axis2=2)  # [F, 31, T]
+        heard_by_lag = sliding_window_view(heard, len(LAGS))  # [T, 31]
+        both = np.stack([self._slow, self._fast])
+        total = np.moveaxis(by_lag @ both.T, 2, 0)
+        weight = (seen * both[:, None]) @ heard_by_lag.astype(np.float64)
+        slow, fast = total / np.maximum(weight, 1e-9)
+        return slow, fast
 
     def _at_lag(self, rise: npt.NDArray[np.float64], weights: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
         """The value at each face's lag; while that is not known well, the best value at the believable lags."""

@@ -209,6 +209,10 @@ class _RoomModel:
         return self._model.name
 
     @property
+    def dimensions(self) -> int:
+        return self._model.dimensions
+
+    @property
     def mel(self) -> MelSettings:
         return self._model.mel
 

@@ -31,6 +31,7 @@ class StandIn:
     """
 
     name = "stand-in"
+    dimensions = 64
     mel: MelSettings = COMPACT_MEL
     frame_stack = 1
     frame_window = 5
@@ -40,7 +41,7 @@ class StandIn:
     def __init__(self, lag: int = 0, has_activity: bool = True) -> None:
         self.lag, self.has_activity = lag, has_activity
         self._next_tick = 0
-        self._codes = np.random.default_rng(0).normal(size=(CODES + 1, 64))
+        self._codes = np.random.default_rng(0).normal(size=(CODES + 1, self.dimensions))
         self._codes /= np.linalg.norm(self._codes, axis=1, keepdims=True)
 
     def mel_start(self, tick: int) -> int:

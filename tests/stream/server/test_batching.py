@@ -24,7 +24,7 @@ def compact() -> LipSyncModel:
 class Slow:
     """Stands in for a model: 1 ms a row, each row plus one; rows below 0 are a mistake."""
 
-    name, frame_stack, frame_window, frame_lookahead, mel_window = "slow", 1, 1, 0, 1
+    name, dimensions, frame_stack, frame_window, frame_lookahead, mel_window = "slow", 1, 1, 1, 0, 1
 
     def __init__(self) -> None:
         self.batches: list[int] = []

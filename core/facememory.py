@@ -1,0 +1,85 @@
+"""Face memory: what is remembered of each face, in arrays that all faces share, so that a tick of all is one slice.
+
+A face has a row for as long as it is known; along the next axis lie ticks, modulo its length.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from core.lipsync import FaceEmbeddings
+
+_FIRST_ROWS = 4
+
+
+class FaceMemory:
+    """Features of the last ``window`` ticks, on the model's device, and embeddings of the last ``ticks`` ticks."""
+
+    def __init__(self, window: int, ticks: int, dimensions: int) -> None:
+        self._window, self._ticks = window, ticks
+        self._free = list(range(_FIRST_ROWS))
+        self._features: torch.Tensor | None = None
+        self._vectors = np.zeros((_FIRST_ROWS, ticks, dimensions), np.float32)
+        self._activity = np.full((_FIRST_ROWS, ticks), np.nan, np.float32)
+        self._embedded = np.zeros((_FIRST_ROWS, ticks), np.bool_)
+
+    @property
+    def rows(self) -> int:
+        """How many there are, taken or free."""
+        return len(self._embedded)
+
+    def take(self) -> int:
+        """An empty row for one more face."""
+        if not self._free:
+            self._grow()
+        row = self._free.pop()
+        self._vectors[row], self._activity[row], self._embedded[row] = 0.0, np.nan, False
+        if self._features is not None:
+            self._features[row] = 0
+        return row
+
+    def give_back(self, row: int) -> None:
+        """The face of ``row`` is forgotten."""
+        self._free.append(row)
+
+    def _grow(self) -> None:
+        self._free.extend(range(self.rows, 2 * self.rows))
+        self._vectors, self._activity = np.tile(self._vectors, (2, 1, 1)), np.tile(self._activity, (2, 1))
+        self._embedded = np.tile(self._embedded, (2, 1))
+        if self._features is not None:
+            self._features = self._features.repeat(2, *(1 for _ in self._features.shape[1:]))
+
+    def put_features(self, tick: int, rows: list[int], features: torch.Tensor | None) -> None:
+        """Those of ``tick``, [len(rows), *feature]; all other faces have empty ones there. None: nobody has any."""
+        if self._features is not None:
+            self._features[:, tick % self._window] = 0
+        if features is None:
+            return
+        if self._features is None:
+            self._features = features.new_zeros((self.rows, self._window, *features.shape[1:]))
+        self._features[rows, tick % self._window] = features
+
+    def windows(self, newest: int, rows: list[int]) -> torch.Tensor:
+        """The features of the ``window`` ticks up to ``newest``, oldest first: [len(rows), window, *feature]."""
+        assert self._features is not None
+        order = [tick % self._window for tick in range(newest + 1, newest + 1 + self._window)]
+        return self._features[torch.tensor(rows)[:, None], torch.tensor(order)]
+
+    def put_embeddings(self, tick: int, rows: list[int], embeddings: FaceEmbeddings | None) -> None:
+        """Those of ``tick``, in the order of ``rows``; all other faces have none there. None: nobody has any."""
+        slot = tick % self._ticks
+        self._vectors[:, slot], self._activity[:, slot], self._embedded[:, slot] = 0.0, np.nan, False
+        if embeddings is None:
+            return
+        self._vectors[rows, slot], self._embedded[rows, slot] = embeddings.vectors.numpy(), True
+        if embeddings.activity is not None:
+            self._activity[rows, slot] = embeddings.activity.numpy()
+
+    def embeddings(
+        self, rows: list[int], ticks: npt.NDArray[np.int_]
+    ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32], npt.NDArray[np.bool_]]:
+        """Vectors [F, T, D], zero where there are none; activity [F, T], NaN where there is none; which there are."""
+        at = np.ix_(np.array(rows), ticks % self._ticks)
+        return self._vectors[at], self._activity[at], self._embedded[at]
