@@ -22,6 +22,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from core.checkpoint import fill, load_safetensors
 from core.crops import MouthCrop, mouth_crop
+from core.cudagraph import Upload, recorded
 from core.detection import Keypoints
 from core.geometry import Box
 from core.lipsync import Crop, FaceEmbeddings
@@ -177,10 +178,15 @@ class Compact:
         network.to(device)
         # Measured on a CPU: the picture encoder is a tenth faster so; the others have too few channels to gain.
         network.frames.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self._network, self._device = network, device
         is_packed = device.type == "cpu" and is_available()
         self._frames = _PackedFrames(network.frames) if is_packed else network.frames
+        self._sound = network.sound.layers
         self._face_head, self._sound_head = _head_as_products(network.face_head), _head_as_products(network.sound.head)
+        self._upload = Upload(device)
+        crops = torch.zeros(FRAME_STACK, CROP.side_pixels, CROP.side_pixels, dtype=torch.uint8, device=device)
+        self._encode = recorded(self._features, crops)
+        self._embed = recorded(self._face, torch.zeros(FRAME_WINDOW, WIDTH, device=device))
+        self._hear = recorded(self._voice, torch.zeros(MEL_WINDOW, COMPACT_MEL.mels, device=device))
 
     def mel_start(self, tick: int) -> int:
         return COLUMNS_PER_TICK * tick + MEL_AHEAD - MEL_WINDOW
@@ -190,21 +196,30 @@ class Compact:
 
     @torch.inference_mode()
     def encode_frames(self, stacks: npt.NDArray[np.uint8]) -> torch.Tensor:
-        pixels = standardised(torch.from_numpy(stacks).to(self._device, torch.float32))
-        features: torch.Tensor = self._frames(pixels.contiguous(memory_format=torch.channels_last))
-        return features
+        return self._encode(self._upload(stacks))
 
     @torch.inference_mode()
     def embed_faces(self, windows: torch.Tensor) -> FaceEmbeddings:
-        out = self._face_head(windows)[:, 0]
-        vectors = functional.normalize(out[:, :DIMENSIONS])
-        return FaceEmbeddings(vectors.cpu(), torch.sigmoid(out[:, DIMENSIONS]).cpu())
+        out = self._embed(windows).cpu()
+        return FaceEmbeddings(out[:, :DIMENSIONS], out[:, DIMENSIONS])
 
     @torch.inference_mode()
     def embed_audio(self, mel: npt.NDArray[np.float32]) -> torch.Tensor:
-        sound = torch.from_numpy(mel).to(self._device).transpose(1, 2)[:, None]
-        features = self._network.sound.layers(sound).transpose(1, 2)
-        return functional.normalize(self._sound_head(features)[:, 0]).cpu()
+        return self._hear(self._upload(mel)).cpu()
+
+    def _features(self, stacks: torch.Tensor) -> torch.Tensor:
+        pixels = standardised(stacks.to(torch.float32))
+        features: torch.Tensor = self._frames(pixels.contiguous(memory_format=torch.channels_last))
+        return features
+
+    def _face(self, windows: torch.Tensor) -> torch.Tensor:
+        """Unit vectors, and behind each the probability that the mouth speaks: [B, DIMENSIONS + 1]."""
+        out = self._face_head(windows)[:, 0]
+        return torch.cat([functional.normalize(out[:, :DIMENSIONS]), torch.sigmoid(out[:, DIMENSIONS:])], dim=1)
+
+    def _voice(self, mel: torch.Tensor) -> torch.Tensor:
+        features = self._sound(mel.transpose(1, 2)[:, None]).transpose(1, 2)
+        return functional.normalize(self._sound_head(features)[:, 0])
 
 
 WEIGHTS_FILE = Path(__file__).parent / "weights" / "compact.safetensors"

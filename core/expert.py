@@ -18,6 +18,7 @@ from torch.nn import functional
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from core.checkpoint import fill, load_pickled
+from core.cudagraph import Upload, recorded
 from core.demo import Demo, DemoSettings
 from core.detection import Keypoints
 from core.eightbit import Convolution, EightBit, is_fast
@@ -32,6 +33,7 @@ MEL_COLUMNS = 16
 DIMENSIONS = 512
 FACE_SIDE = 96
 MOUTH_ROWS = slice(FACE_SIDE // 2, FACE_SIDE)
+CROP_SHAPE = (FACE_SIDE // 2, FACE_SIDE, 3)
 
 _WIDER, _TALLER, _HIGHER = 1.06, 1.27, 0.11
 """S3FD's box in BlazeFace's: width, height (together 1.35 of the area, 1.2 times as tall as wide) and how far up.
@@ -124,7 +126,6 @@ class Expert:
     mel_window = MEL_COLUMNS
 
     def __init__(self, network: SyncNetColor, device: torch.device, dtype: torch.dtype) -> None:
-        self._device = device
         # Channels-last convolutions are faster on CPU and CUDA; Apple's backend gains nothing from them.
         layout = torch.contiguous_format if device.type == "mps" else torch.channels_last
         self._layout = layout
@@ -140,6 +141,10 @@ class Expert:
         self._dtype = dtype
         network.to(device=device, dtype=dtype, memory_format=layout)  # type: ignore[call-overload]
         self._audio_encoder = network.audio_encoder
+        self._upload = Upload(device)
+        window = torch.zeros(FRAMES, *CROP_SHAPE, dtype=torch.uint8, device=device)
+        self._embed = recorded(self._face, window)
+        self._hear = recorded(self._voice, torch.zeros(MEL_COLUMNS, EXPERT_MEL.mels, device=device))
 
     def mel_start(self, tick: int) -> int:
         return _MEL_COLUMNS_PER_SECOND * (tick - self.frame_lookahead) // TICK_RATE
@@ -148,22 +153,28 @@ class Expert:
         return expert_crop(image, box)
 
     def encode_frames(self, stacks: npt.NDArray[np.uint8]) -> torch.Tensor:
-        return torch.from_numpy(stacks[:, 0]).to(self._device)
+        return self._upload(stacks[:, 0])
 
     @torch.inference_mode()
     def embed_faces(self, windows: torch.Tensor) -> FaceEmbeddings:
-        return FaceEmbeddings(self._embed(self._face_encoder, self._face_dtype, _as_channels(windows)), None)
+        return FaceEmbeddings(self._embed(windows).cpu(), None)
 
     @torch.inference_mode()
     def embed_audio(self, mel: npt.NDArray[np.float32]) -> torch.Tensor:
-        columns = torch.from_numpy(mel).transpose(1, 2)[:, None]
-        return self._embed(self._audio_encoder, self._dtype, columns)
+        return self._hear(self._upload(mel)).cpu()
 
-    def _embed(
-        self, encoder: Callable[[torch.Tensor], torch.Tensor], dtype: torch.dtype, x: torch.Tensor
-    ) -> torch.Tensor:
-        out = encoder(x.to(self._device, dtype).contiguous(memory_format=self._layout))
-        return functional.normalize(out.float().flatten(1)).cpu()
+    def _face(self, windows: torch.Tensor) -> torch.Tensor:
+        pixels = _as_channels(windows).to(self._face_dtype)
+        return _direction(self._face_encoder(pixels.contiguous(memory_format=self._layout)))
+
+    def _voice(self, mel: torch.Tensor) -> torch.Tensor:
+        columns = mel.transpose(1, 2)[:, None].to(self._dtype)
+        return _direction(self._audio_encoder(columns.contiguous(memory_format=self._layout)))
+
+
+def _direction(out: torch.Tensor) -> torch.Tensor:
+    """[B, DIMENSIONS, 1, 1] as unit vectors [B, DIMENSIONS] in float32."""
+    return functional.normalize(out.float().flatten(1))
 
 
 def load_expert(path: Path, device: torch.device) -> Expert:
