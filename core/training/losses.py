@@ -8,6 +8,9 @@ from torch.nn import functional
 WINDOW_TICKS = 11
 """Length of the stretches that tell whose voice it is: about what the engine averages over."""
 
+MOST_APART_TICKS = 2
+"""A camera's or a clip's sound is often a frame or two off: whose voice it is must not hang on that, only when."""
+
 
 def when_loss(faces: torch.Tensor, sounds: torch.Tensor, scale: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
     """InfoNCE inside each clip, both ways. faces, sounds [B, D, T] unit vectors; weight [B, T], 0 without speech.
@@ -25,9 +28,21 @@ def when_loss(faces: torch.Tensor, sounds: torch.Tensor, scale: torch.Tensor, we
 
 
 def whose_loss(
-    faces: torch.Tensor, sounds: torch.Tensor, still: torch.Tensor, scale: torch.Tensor, weight: torch.Tensor
+    faces: torch.Tensor,
+    sounds: torch.Tensor,
+    still: torch.Tensor,
+    scale: torch.Tensor,
+    weight: torch.Tensor,
+    lags: torch.Tensor,
 ) -> torch.Tensor:
-    """InfoNCE across the batch on means over WINDOW_TICKS. ``still`` [S, D, T]: frozen faces, nobody's voice."""
+    """InfoNCE across the batch on means over WINDOW_TICKS. ``still`` [S, D, T]: frozen faces, nobody's voice.
+
+    ``lags`` int [B], within ±MOST_APART_TICKS: how much later each clip's sound is taken than its picture.
+    """
+    inner = slice(MOST_APART_TICKS, faces.shape[2] - MOST_APART_TICKS)
+    ticks = torch.arange(faces.shape[2])[inner] + lags[:, None]
+    sounds = sounds.gather(2, ticks[:, None].expand(-1, sounds.shape[1], -1))
+    faces, still, weight = faces[..., inner], still[..., inner], weight[:, inner]
     starts = range(0, faces.shape[2] - WINDOW_TICKS + 1, WINDOW_TICKS // 2)
     total, count = faces.new_zeros(()), faces.new_zeros(())
     for start in starts:

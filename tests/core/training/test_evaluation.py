@@ -47,6 +47,13 @@ def test_clips_out_of_sync_are_told_apart_when_that_is_allowed_for(allowed: int,
     assert whose_voice(clips, 1.0, windows=400, lags=allowed)[0] == pytest.approx(share, abs=0.12)
 
 
+def test_a_voice_that_is_moved_is_found_where_it_was_moved_to() -> None:
+    clips = [clip(k) for k in range(20)]
+    # One in five draws moves it by nothing.
+    assert whose_voice(clips, 1.0, windows=400, apart=2)[0] == pytest.approx(0.2 + 0.8 * 0.25, abs=0.1)
+    assert whose_voice(clips, 1.0, windows=400, apart=2, lags=2)[0] == 1.0
+
+
 def test_a_model_that_knows_nothing_guesses() -> None:
     share, _ = whose_voice([unrelated(k) for k in range(20)], 1.0, windows=400)
     assert share == pytest.approx(0.25, abs=0.1)

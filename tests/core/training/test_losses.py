@@ -4,11 +4,12 @@ import pytest
 import torch
 from torch.nn import functional
 
-from core.training.losses import WINDOW_TICKS, when_loss, whether_loss, whose_loss
+from core.training.losses import MOST_APART_TICKS, WINDOW_TICKS, when_loss, whether_loss, whose_loss
 
 CLIPS, SIZE, TICKS = 6, 32, 24
 SCALE = torch.tensor(10.0)
 ALL = torch.ones(CLIPS, TICKS)
+IN_SYNC = torch.zeros(CLIPS, dtype=torch.int64)
 
 
 def vectors(count: int, seed: int) -> torch.Tensor:
@@ -33,14 +34,21 @@ def test_the_moment_beside_the_right_one_is_no_negative() -> None:
 
 
 def test_the_right_voice_costs_less_than_another() -> None:
-    matching = whose_loss(SOUNDS, SOUNDS, NOBODY, SCALE, ALL)
+    matching = whose_loss(SOUNDS, SOUNDS, NOBODY, SCALE, ALL, IN_SYNC)
     assert matching < 0.1
-    assert whose_loss(SOUNDS.roll(1, dims=0), SOUNDS, NOBODY, SCALE, ALL) > matching + 1
+    assert whose_loss(SOUNDS.roll(1, dims=0), SOUNDS, NOBODY, SCALE, ALL, IN_SYNC) > matching + 1
+
+
+def test_the_right_voice_is_looked_for_where_its_lag_puts_it() -> None:
+    lags = torch.tensor([-2, -1, 0, 1, 2, 0])
+    late = torch.stack([sound.roll(int(lag), dims=1) for sound, lag in zip(SOUNDS, lags, strict=True)])
+    assert whose_loss(SOUNDS, late, NOBODY, SCALE, ALL, lags) < 0.1
+    assert whose_loss(SOUNDS, late, NOBODY, SCALE, ALL, -lags) > 1
 
 
 def test_a_frozen_face_that_fits_a_voice_costs() -> None:
-    clear = whose_loss(SOUNDS, SOUNDS, NOBODY, SCALE, ALL)
-    assert whose_loss(SOUNDS, SOUNDS, SOUNDS[:3].clone(), SCALE, ALL) > clear + 0.1
+    clear = whose_loss(SOUNDS, SOUNDS, NOBODY, SCALE, ALL, IN_SYNC)
+    assert whose_loss(SOUNDS, SOUNDS, SOUNDS[:3].clone(), SCALE, ALL, IN_SYNC) > clear + 0.1
 
 
 @pytest.mark.parametrize("loss", ["when", "whose"])
@@ -48,13 +56,14 @@ def test_moments_without_speech_do_not_count(loss: str) -> None:
     def of(faces: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
         if loss == "when":
             return when_loss(faces, SOUNDS, SCALE, weight)
-        return whose_loss(faces, SOUNDS, NOBODY, SCALE, weight)
+        return whose_loss(faces, SOUNDS, NOBODY, SCALE, weight, IN_SYNC)
 
     assert of(vectors(CLIPS, 3), torch.zeros(CLIPS, TICKS)) == 0
     # The second half of the ticks is silent; windows that reach into the first still count.
-    spoken = (torch.arange(TICKS) < WINDOW_TICKS).float().expand(CLIPS, -1)
+    end = MOST_APART_TICKS + WINDOW_TICKS
+    spoken = (torch.arange(TICKS) < end).float().expand(CLIPS, -1)
     half = SOUNDS.clone()
-    half[0, :, WINDOW_TICKS:] = 0
+    half[0, :, end:] = 0
     assert of(half, spoken) < 0.5
 
 
