@@ -1,8 +1,11 @@
-"""One model for all rooms of a device: calls of many threads, computed together, fairly, in one.
+"""One model for all rooms of a device: calls of many threads, computed together, fairly, one batch at a time.
 
-A room waits for each of its calls, so it has one call in the queue at most. A batch is due when every room has a call
-there, or when the oldest has waited for a few milliseconds. It holds calls of the oldest one's kind; where they are too
-many rows for one batch all get the same share, so that a small call is never behind a large one.
+A room waits for each of its calls, so it has one in the queue at most. Whoever finds nobody computing does so, for all
+that wait, and hands that on when its own call is done: a room alone changes threads for nothing, which on a busy
+machine would cost it more than the batch. A batch holds calls of the oldest one's kind; where they are too many rows
+for one batch all get the same share, so that a small call is never behind a large one.
+
+On an accelerator, where rows in one batch are nearly free, a batch waits a little for the other rooms.
 """
 
 from __future__ import annotations
@@ -11,7 +14,6 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -29,8 +31,8 @@ from core.media import Image
 BATCH_ROWS = 64
 """The most faces, or stretches of sound, at once: some milliseconds on a slow machine, and memory is bounded."""
 
-WAIT_SECONDS = 0.002
-"""How long a call may wait for those of other rooms; a twentieth of a tick."""
+ACCELERATOR_WAIT_SECONDS = 0.002
+"""How long a call may wait for those of other rooms: a twentieth of a tick."""
 
 Rows = npt.NDArray[Any] | torch.Tensor
 
@@ -46,44 +48,50 @@ class _Kind:
 
 @dataclass(eq=False)
 class _Call:
-    """A room's wish: ``rows`` to compute, of which the first ``done`` are in ``parts``."""
+    """A room's wish: ``rows`` to compute, of which the first ``done`` are in ``parts``.
+
+    ``turn`` is set when the call is over, or when it is on its thread to compute.
+    """
 
     kind: _Kind
     rows: Rows
     due: float
+    turn: threading.Event = field(default_factory=threading.Event)
     parts: list[Any] = field(default_factory=list)
     done: int = 0
-    result: Future[Any] = field(default_factory=Future)
+    error: Exception | None = None
 
     @property
     def left(self) -> int:
         return len(self.rows) - self.done
 
+    @property
+    def is_over(self) -> bool:
+        return self.error is not None or not self.left
+
+    def result(self) -> Any:
+        if self.error is not None:
+            raise self.error
+        return self.parts[0] if len(self.parts) == 1 else self.kind.join(self.parts)
+
 
 class SharedModel:
-    """Computes with ``model`` in a thread of its own, from ``__enter__`` to ``__exit__``."""
+    """Computes with ``model`` for rooms in threads of their own."""
 
-    def __init__(self, model: LipSyncModel, batch_rows: int = BATCH_ROWS, wait_seconds: float = WAIT_SECONDS) -> None:
+    def __init__(
+        self, model: LipSyncModel, device: torch.device, batch_rows: int = BATCH_ROWS, wait_seconds: float | None = None
+    ) -> None:
+        """``wait_seconds``: how long a call may wait for those of other rooms; None: what suits ``device``."""
         self.model = model
-        self._batch_rows, self._wait = batch_rows, wait_seconds
+        self._batch_rows = batch_rows
+        self._wait = _wait_seconds(device) if wait_seconds is None else wait_seconds
         self.encode_frames = _Kind(model.encode_frames, _copied_rows, torch.cat)
         self.embed_faces = _Kind(model.embed_faces, _embeddings_of, _joined_embeddings)
         self.embed_audio = _Kind(model.embed_audio, _copied_rows, torch.cat)
         self._waiting: deque[_Call] = deque()
         self._changed = threading.Condition()
         self._rooms = 0
-        self._is_closed = False
-        self._thread = threading.Thread(target=self._work, name="model", daemon=True)
-
-    def __enter__(self) -> SharedModel:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        with self._changed:
-            self._is_closed = True
-            self._changed.notify()
-        self._thread.join()
+        self._is_led = False
 
     @contextmanager
     def room(self) -> Iterator[LipSyncModel]:
@@ -98,17 +106,22 @@ class SharedModel:
                 self._changed.notify()
 
     def compute(self, kind: _Kind, rows: Rows) -> Any:
-        """What the model's method gives for ``rows``. Raises what it raises, and RuntimeError after ``__exit__``."""
+        """What the model's method gives for ``rows``. Raises what it raises."""
         call = _Call(kind, rows, time.monotonic() + self._wait)
         with self._changed:
-            if self._is_closed:
-                raise RuntimeError("the model is closed")
             self._waiting.append(call)
+            leads, self._is_led = not self._is_led, True
             self._changed.notify()
-        return call.result.result()
+        if not leads:
+            call.turn.wait()
+        if not call.is_over:
+            self._lead(call)
+        return call.result()
 
-    def _work(self) -> None:
-        while calls := self._next():
+    def _lead(self, own: _Call) -> None:
+        """Compute until ``own`` is over, then hand on to whoever waits longest."""
+        while not own.is_over:
+            calls = self._next()
             shares = _shares([call.left for call in calls], self._batch_rows)
             batch = [(call, slice(call.done, call.done + share)) for call, share in zip(calls, shares, strict=True)]
             try:
@@ -117,35 +130,34 @@ class SharedModel:
                 for part in batch:
                     _compute_alone(part)
             self._hand_back(calls)
+        with self._changed:
+            heir = self._waiting[0] if self._waiting else None
+            self._is_led = heir is not None
+        if heir is not None:
+            heir.turn.set()
 
     def _next(self) -> list[_Call]:
-        """The calls of the next batch, oldest first; empty when the model is closed."""
+        """The calls of the next batch, oldest first."""
         with self._changed:
-            self._changed.wait_for(lambda: self._waiting or self._is_closed)
-            while not self._is_closed and len(self._waiting) < self._rooms:
-                left = self._waiting[0].due - time.monotonic()
-                if left <= 0:
-                    break
+            due = self._waiting[0].due
+            while len(self._waiting) < self._rooms and (left := due - time.monotonic()) > 0:
                 self._changed.wait(left)
-            if self._is_closed:
-                for call in self._waiting:
-                    call.result.set_exception(RuntimeError("the model is closed"))
-                return []
             kind = self._waiting[0].kind
             return [call for call in self._waiting if call.kind is kind][: self._batch_rows]
 
     def _hand_back(self, calls: list[_Call]) -> None:
         with self._changed:
             for call in calls:
-                if call.result.done() or not call.left:
-                    self._waiting.remove(call)
-                else:
-                    # Its turn is over: what came meanwhile of another kind goes first.
-                    self._waiting.remove(call)
+                self._waiting.remove(call)
+                if not call.is_over:  # its turn is past: what came meanwhile of another kind goes first
                     self._waiting.append(call)
         for call in calls:
-            if not call.result.done() and not call.left:
-                call.result.set_result(call.parts[0] if len(call.parts) == 1 else call.kind.join(call.parts))
+            if call.is_over:
+                call.turn.set()
+
+
+def _wait_seconds(device: torch.device) -> float:
+    return 0.0 if device.type == "cpu" else ACCELERATOR_WAIT_SECONDS
 
 
 def _compute(batch: list[tuple[_Call, slice]]) -> None:
@@ -163,7 +175,7 @@ def _compute_alone(part: tuple[_Call, slice]) -> None:
     try:
         _compute([part])
     except Exception as error:
-        part[0].result.set_exception(error)
+        part[0].error = error
 
 
 def _shares(wanted: list[int], capacity: int) -> list[int]:

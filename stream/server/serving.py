@@ -22,22 +22,22 @@ def serving(
     listening: Listening, models: Models, open_engine: OpenEngine, say: Callable[[str], None], *, local: bool
 ) -> Iterator[tuple[Server, Models]]:
     """The running server, and the models as the ``local`` run, if there is one, shares them with the rooms."""
-    with SharedModel(models.model) as shared:
+    shared = SharedModel(models.model, models.device)
 
-        @contextmanager
-        def room_engine(has_sound: bool) -> Iterator[Engine]:
-            with shared.room() as model, open_engine(replace(models, model=model), has_sound) as engine:
-                yield engine
+    @contextmanager
+    def room_engine(has_sound: bool) -> Iterator[Engine]:
+        with shared.room() as model, open_engine(replace(models, model=model), has_sound) as engine:
+            yield engine
 
-        engines = Engines(room_engine, models.model.name, str(models.device))
-        with Server(listening, engines, say, local=local) as server:
-            for line in _greeting(listening):
-                say(line)
-            if local:
-                with shared.room() as model:
-                    yield server, replace(models, model=model)
-            else:
-                yield server, models
+    engines = Engines(room_engine, models.model.name, str(models.device))
+    with Server(listening, engines, say, local=local) as server:
+        for line in _greeting(listening):
+            say(line)
+        if local:
+            with shared.room() as model:
+                yield server, replace(models, model=model)
+        else:
+            yield server, models
 
 
 def _greeting(listening: Listening) -> Iterator[str]:
