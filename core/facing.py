@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 import numpy as np
 import numpy.typing as npt
+import torch
 
 from core.facememory import FaceMemory
 from core.geometry import Box
@@ -31,6 +33,18 @@ class KnownFace:
     last_tick: int
     crops: deque[Crop]
     boxes: list[Box | None]
+
+
+@dataclass(frozen=True, eq=False)
+class _Step:
+    """What there is to compute at a tick: features of the faces that are ``seen`` at ``tick``, from their ``stacks`` of
+    crops; then embeddings of those that were at ``embedded_tick``. Faces are given by their rows."""
+
+    tick: int
+    seen: list[int]
+    stacks: list[Crop]
+    embedded_tick: int
+    embedded: list[int]
 
 
 class Faces:
@@ -62,22 +76,36 @@ class Faces:
         """
         return self.memory.embeddings([self.known[i].row for i in ids], ticks)
 
-    def see(self, sighting: Sighting) -> None:
-        """Take the next sighting. Ticks left out before it are filled with the faces that were there already."""
+    def see(self, sightings: Sequence[Sighting]) -> None:
+        """Take the next sightings; many at once cost less than one by one.
+
+        Ticks left out before one of them are filled with the faces that were there already.
+        """
+        steps: list[_Step] = []
+        for sighting in sightings:
+            for each in chain(self._left_out(sighting), [sighting]):
+                # Nobody is forgotten, and their row given to another, in the batch in which they were still seen.
+                if steps and each.tick - steps[0].tick >= _FORGET_TICKS:
+                    self._compute(steps)
+                    steps = []
+                steps.append(self._step(each))
+        self._compute(steps)
+
+    def finish(self) -> None:
+        """Nothing more will be seen: what the last ticks lack of pictures to come counts as empty."""
+        ticks = range(self._newest_seen + 1, self._newest_seen + 1 + self._model.frame_lookahead)
+        self._compute([self._step(Sighting(tick, tick / TICK_RATE, (), ())) for tick in ticks])
+
+    def _left_out(self, sighting: Sighting) -> Iterator[Sighting]:
         left_out = range(self._newest_seen + 1, sighting.tick)
         if self.known and len(left_out) <= _FORGET_TICKS:
             stayed = tuple(f for f in sighting.faces if f.id in self.known and self.known[f.id].crops)
             for tick in left_out:
                 crops = tuple(self.known[f.id].crops[-1] for f in stayed)
-                self._take(Sighting(tick, sighting.time, stayed, crops))
-        self._take(sighting)
+                yield Sighting(tick, sighting.time, stayed, crops)
 
-    def finish(self) -> None:
-        """Nothing more will be seen: what the last ticks lack of pictures to come counts as empty."""
-        for tick in range(self._newest_seen + 1, self._newest_seen + 1 + self._model.frame_lookahead):
-            self._take(Sighting(tick, tick / TICK_RATE, (), ()))
-
-    def _take(self, sighting: Sighting) -> None:
+    def _step(self, sighting: Sighting) -> _Step:
+        """Note who is where; what there is to compute."""
         self._newest_seen = tick = sighting.tick
         self._forget()
         stack = self._model.frame_stack
@@ -89,12 +117,14 @@ class Faces:
             # Before the first picture since it came into view stands that same picture.
             known.crops.extend([crop] if known.crops else [crop] * stack)
             known.boxes[tick % self._ticks] = face.box
-        self._encode([self.known[face.id] for face in sighting.faces])
         for known in self.known.values():
             if known.last_tick < tick:
                 known.crops.clear()
                 known.boxes[tick % self._ticks] = None
-        self._embed()
+        seen = [self.known[face.id] for face in sighting.faces]
+        embedded = [self.known[i].row for i in self.at(self.through)]
+        stacks = [np.stack(tuple(face.crops)) for face in seen]
+        return _Step(tick, [face.row for face in seen], stacks, self.through, embedded)
 
     def _forget(self) -> None:
         for i in [i for i, face in self.known.items() if self._newest_seen - face.last_tick > _FORGET_TICKS]:
@@ -104,15 +134,20 @@ class Faces:
         crops: deque[Crop] = deque(maxlen=self._model.frame_stack)
         return KnownFace(self.memory.take(), tick, tick, crops, [None] * self._ticks)
 
-    def _encode(self, present: list[KnownFace]) -> None:
-        """The newest picture's features."""
-        features = None
-        if present:
-            features = self._model.encode_frames(np.stack([np.stack(tuple(face.crops)) for face in present]))
-        self.memory.put_features(self._newest_seen, [face.row for face in present], features)
-
-    def _embed(self) -> None:
-        """Embed the newest tick whose pictures to come are known, of every face that was in view then."""
-        rows = [self.known[i].row for i in self.at(self.through)]
-        embeddings = self._model.embed_faces(self.memory.windows(self._newest_seen, rows)) if rows else None
-        self.memory.put_embeddings(self.through, rows, embeddings)
+    def _compute(self, steps: Sequence[_Step]) -> None:
+        """Encode all new pictures in one batch; embed, in another, every face whose pictures to come are known."""
+        stacks = [stack for step in steps for stack in step.stacks]
+        features = self._model.encode_frames(np.stack(stacks)) if stacks else None
+        windows, first = [], 0
+        for step in steps:
+            last = first + len(step.seen)
+            self.memory.put_features(step.tick, step.seen, None if features is None else features[first:last])
+            if step.embedded:
+                windows.append(self.memory.windows(step.tick, step.embedded))
+            first = last
+        embeddings = self._model.embed_faces(torch.cat(windows)) if windows else None
+        first = 0
+        for step in steps:
+            last = first + len(step.embedded)
+            self.memory.put_embeddings(step.embedded_tick, step.embedded, embeddings and embeddings[first:last])
+            first = last

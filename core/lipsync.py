@@ -35,6 +35,10 @@ class FaceEmbeddings:
     vectors: torch.Tensor
     activity: torch.Tensor | None
 
+    def __getitem__(self, rows: slice) -> FaceEmbeddings:
+        """Those of some faces. A view."""
+        return FaceEmbeddings(self.vectors[rows], None if self.activity is None else self.activity[rows])
+
 
 class LipSyncModel(Protocol):
     """A SyncNet. Tick ``k`` is the video frame at ``k / 25`` seconds and the sound around that time.

@@ -7,6 +7,7 @@ fixed look-ahead after its frame (plus the room lag, when the sound comes later 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -76,13 +77,14 @@ class Scorer:
         self._fast = _weights(self._settings.evidence.fast_seconds)
         self._slow = _weights(self._settings.evidence.slow_seconds)
 
-    def see(self, sighting: Sighting) -> None:
-        """Take the faces of the next tick (ticks increase; some may be missing)."""
-        self._faces.see(sighting)
+    def see(self, sightings: Sequence[Sighting]) -> None:
+        """Take the faces of the next ticks (ticks increase; some may be missing). All that wait at once cost least."""
+        self._faces.see(sightings)
 
-    def hear(self, sound: Sound) -> None:
-        """Take the next stretch of sound: gapless, 16 kHz, from session time 0."""
-        self._hearing.hear(sound.samples)
+    def hear(self, sounds: Sequence[Sound]) -> None:
+        """Take the next stretches of sound: gapless, 16 kHz, from session time 0. All that wait at once cost least."""
+        if sounds:
+            self._hearing.hear(np.concatenate([sound.samples for sound in sounds]))
 
     def advance(self, stride: int = 1) -> list[Snapshot]:
         """Decide all ticks whose pictures and sound are there. ``stride``: only every 2nd or 4th tick, to shed load."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -26,8 +26,8 @@ class Seer(Protocol):
 class Listener(Protocol):
     """What says who speaks (:class:`core.scorer.Scorer`)."""
 
-    def see(self, sighting: Sighting) -> None: ...
-    def hear(self, sound: Sound) -> None: ...
+    def see(self, sightings: Sequence[Sighting]) -> None: ...
+    def hear(self, sounds: Sequence[Sound]) -> None: ...
     def advance(self, stride: int = 1) -> list[Snapshot]: ...
     def finish(self) -> list[Snapshot]: ...
 

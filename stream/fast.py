@@ -82,16 +82,14 @@ class _Lockstep:
     def _see(self, frame: Frame, sightings: Iterable[Sighting]) -> None:
         self._hub.frame(frame)
         with stage("scoring"):
-            for sighting in sightings:
-                self._scorer.see(sighting)
+            self._scorer.see(list(sightings))
 
     def _hear(self, sound: Sound) -> None:
         self._hub.sound(sound)
         with stage("scoring"):
-            self._scorer.hear(sound)
+            self._scorer.hear([sound])
             if self._blank is not None:
-                for sighting in self._blank.until(due(sound)):
-                    self._scorer.see(sighting)
+                self._scorer.see(list(self._blank.until(due(sound))))
 
     def _tell(self, snapshots: Iterable[Snapshot]) -> None:
         for snapshot in snapshots:

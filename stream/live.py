@@ -204,8 +204,9 @@ class LiveRun:
                 over = self._stop.is_set() or (source.state is State.ENDED if blank else self._sightings.closed)
                 # Nothing that came before `over` is left behind: sound is fetched after it was asked.
                 over = self._hear(blank) or over
-                for each in seen + (self._sightings.take(0) if over else []):
-                    scorer.see(foremost(each.sighting, self._plan.most_faces, self._speakers))
+                rest = self._sightings.take(0) if over else []
+                most = self._plan.most_faces
+                scorer.see([foremost(each.sighting, most, self._speakers) for each in seen + rest])
                 self._publish(scorer.advance(self._plan.score_stride))
                 if seen:
                     self._govern(max(self._behind(seen[-1].captured), self._source.late_seconds))
@@ -217,14 +218,14 @@ class LiveRun:
         """Hand on the sound that came; True when a run without pictures has reached its duration."""
         if not self._source.has_audio:
             return False
-        for sound in self._source.take_sound():
-            if due(sound) > self._duration:
-                return blank is not None
+        sounds = self._source.take_sound()
+        due_sounds = [sound for sound in sounds if due(sound) <= self._duration]
+        for sound in due_sounds:
             self._hub.sound(sound)
-            self._engine.scorer.hear(sound)
-            for sighting in blank.until(due(sound)) if blank else ():
-                self._engine.scorer.see(sighting)
-        return False
+        self._engine.scorer.hear(due_sounds)
+        if blank and due_sounds:
+            self._engine.scorer.see(list(blank.until(due(due_sounds[-1]))))
+        return blank is not None and len(due_sounds) < len(sounds)
 
     def _publish(self, snapshots: Iterable[Snapshot]) -> None:
         for snapshot in snapshots:

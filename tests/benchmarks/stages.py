@@ -118,8 +118,8 @@ def _whole_tick(shown: Scene, used: LipSyncModel, detector: FaceDetector) -> Cas
     scorer = Scorer(used)
 
     def tick(index: int) -> None:
-        scorer.see(vision.process(index, index / TICK_RATE, shown.image(index)))
-        scorer.hear(shown.heard(index))
+        scorer.see([vision.process(index, index / TICK_RATE, shown.image(index))])
+        scorer.hear([shown.heard(index)])
         scorer.advance()
 
     return Case(_settled(tick), torch.get_num_threads())
@@ -224,7 +224,7 @@ def _encode(shown: Scene, used: LipSyncModel) -> Callable[[], object]:
     mel = np.full((1, used.mel_window, used.mel.mels), used.mel.silence, np.float32)
 
     def encode(tick: int) -> None:
-        faces.see(replace(sighting, tick=tick))
+        faces.see([replace(sighting, tick=tick)])
         used.embed_audio(mel)
 
     return _settled(encode)
@@ -235,8 +235,8 @@ def _advance(shown: Scene, used: LipSyncModel) -> Case:
     scorer, sighting = Scorer(used), shown.sighting(0, used)
 
     def take(tick: int) -> None:
-        scorer.see(replace(sighting, tick=tick))
-        scorer.hear(shown.heard(tick))
+        scorer.see([replace(sighting, tick=tick)])
+        scorer.hear([shown.heard(tick)])
 
     return Case(scorer.advance, before=_settled(take))
 
@@ -251,8 +251,8 @@ def _tick(shown: Scene, used: LipSyncModel) -> Callable[[], object]:
     scorer, sighting = Scorer(used), shown.sighting(0, used)
 
     def score(tick: int) -> None:
-        scorer.see(replace(sighting, tick=tick))
-        scorer.hear(shown.heard(tick))
+        scorer.see([replace(sighting, tick=tick)])
+        scorer.hear([shown.heard(tick)])
         scorer.advance()
 
     return _settled(score)

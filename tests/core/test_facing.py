@@ -69,7 +69,7 @@ def sighting(tick: int, crops: dict[int, Crop]) -> Sighting:
 def seen(model: Compact, ticks: Sequence[int], who: Sequence[int] = (1,)) -> Faces:
     faces = Faces(model, MEMORY)
     for tick in ticks:
-        faces.see(sighting(tick, dict.fromkeys(who, CROPS[tick])))
+        faces.see([sighting(tick, dict.fromkeys(who, CROPS[tick]))])
     return faces
 
 
@@ -109,7 +109,7 @@ def test_a_face_is_embedded_four_ticks_after_it_was_seen(model: Compact) -> None
     faces = Faces(model, MEMORY)
     assert faces.through < 0
     for tick in range(10):
-        faces.see(sighting(tick, {1: CROPS[tick]}))
+        faces.see([sighting(tick, {1: CROPS[tick]})])
         assert faces.through == tick - 4
         assert bool(vectors(faces, range(faces.through + 1)).any(axis=1).all()) if tick >= 4 else True
 
@@ -119,10 +119,30 @@ def test_other_faces_in_the_batch_change_nothing(model: Compact) -> None:
     np.testing.assert_allclose(vectors(alone, range(MEMORY)), vectors(together, range(MEMORY)), atol=1e-5)
 
 
+def test_many_ticks_at_once_are_what_they_are_one_by_one(model: Compact) -> None:
+    """People come, go for longer than a face is remembered, and others take their place; some ticks are left out."""
+    sights = []
+    for tick in [t for t in range(MEMORY) if t % 7 != 3]:
+        there = {1: CROPS[tick % TICKS]} if tick < 40 or tick > 60 else {}
+        there |= {2 + tick // 45: CROPS[-tick % TICKS]} if tick % 45 < 15 else {}
+        sights.append(sighting(tick, there))
+    one_by_one, at_once = Faces(model, MEMORY), Faces(model, MEMORY)
+    for sight in sights:
+        one_by_one.see([sight])
+    at_once.see(sights[:5])
+    at_once.see(sights[5:])
+    assert at_once.through == one_by_one.through and at_once.known.keys() == one_by_one.known.keys()
+    for tick in range(MEMORY):
+        assert at_once.at(tick) == one_by_one.at(tick)
+    ids, ticks = list(one_by_one.known), np.arange(MEMORY)
+    for given, expected in zip(at_once.embeddings(ids, ticks), one_by_one.embeddings(ids, ticks), strict=True):
+        np.testing.assert_allclose(given, expected, atol=1e-5)
+
+
 def test_who_was_in_view_and_where_is_known_by_tick(model: Compact) -> None:
     faces = Faces(model, MEMORY)
     for tick in range(20):
-        faces.see(sighting(tick, {1: CROPS[tick]} | ({2: CROPS[tick]} if 5 <= tick < 12 else {})))
+        faces.see([sighting(tick, {1: CROPS[tick]} | ({2: CROPS[tick]} if 5 <= tick < 12 else {}))])
     assert set(faces.at(4)) == {1}
     assert set(faces.at(5)) == set(faces.at(11)) == {1, 2}
     assert set(faces.at(12)) == {1}
@@ -134,10 +154,10 @@ def test_a_face_that_leaves_is_embedded_to_its_last_picture(network: CompactSync
     faces = Faces(model, MEMORY)
     for tick in range(MEMORY + 40):
         there = tick < MEMORY + 20
-        faces.see(sighting(tick, {1: CROPS[tick % TICKS]} if there else {}))
+        faces.see([sighting(tick, {1: CROPS[tick % TICKS]} if there else {})])
     ended = Faces(model, MEMORY)
     for tick in range(MEMORY + 20):
-        ended.see(sighting(tick, {1: CROPS[tick % TICKS]}))
+        ended.see([sighting(tick, {1: CROPS[tick % TICKS]})])
     ended.finish()
     last = np.arange(MEMORY, MEMORY + 20) % MEMORY
     np.testing.assert_allclose(vectors(faces, last), vectors(ended, last), atol=1e-5)
@@ -147,7 +167,7 @@ def test_nothing_old_shows_through_where_a_face_was_away_for_a_moment(model: Com
     faces = Faces(model, 32)
     away = range(50, 60)
     for tick in range(75):
-        faces.see(sighting(tick, {} if tick in away else {1: CROPS[tick % TICKS]}))
+        faces.see([sighting(tick, {} if tick in away else {1: CROPS[tick % TICKS]})])
     slots = np.array(away) % 32
     assert all(faces.at(tick) == {} for tick in away)
     assert not vectors(faces, slots).any()
@@ -158,21 +178,21 @@ def test_nothing_old_shows_through_where_a_face_was_away_for_a_moment(model: Com
 def test_a_face_that_is_back_after_a_moment_mixes_no_pictures_from_before(model: Compact) -> None:
     back, new = Faces(model, MEMORY), Faces(model, MEMORY)
     for tick in range(10):
-        back.see(sighting(tick, {1: CROPS[tick]}))
+        back.see([sighting(tick, {1: CROPS[tick]})])
     for tick in range(10, 22):
-        back.see(sighting(tick, {}))
+        back.see([sighting(tick, {})])
     for tick in range(22, 50):
-        back.see(sighting(tick, {1: CROPS[tick]}))
-        new.see(sighting(tick, {1: CROPS[tick]}))
+        back.see([sighting(tick, {1: CROPS[tick]})])
+        new.see([sighting(tick, {1: CROPS[tick]})])
     np.testing.assert_allclose(vectors(back, range(22, 46)), vectors(new, range(22, 46)), atol=1e-5)
 
 
 def test_a_face_that_left_is_forgotten_after_a_second(model: Compact) -> None:
     faces = seen(model, range(10))
     for tick in range(10, 35):
-        faces.see(sighting(tick, {}))
+        faces.see([sighting(tick, {})])
     assert 1 in faces.known
-    faces.see(sighting(35, {}))
+    faces.see([sighting(35, {})])
     assert faces.known == {}
 
 
@@ -186,7 +206,7 @@ def test_dropped_ticks_are_filled_with_the_picture_before(model: Compact) -> Non
     dropped = seen(model, [tick for tick in range(40) if tick % 4 != 3])
     held = Faces(model, MEMORY)
     for tick in range(39):
-        held.see(sighting(tick, {1: CROPS[tick - (tick % 4 == 3)]}))
+        held.see([sighting(tick, {1: CROPS[tick - (tick % 4 == 3)]})])
     assert dropped.through == held.through
     np.testing.assert_allclose(vectors(dropped, range(MEMORY)), vectors(held, range(MEMORY)), atol=1e-5)
     assert set(dropped.at(3)) == {1}
@@ -194,7 +214,7 @@ def test_dropped_ticks_are_filled_with_the_picture_before(model: Compact) -> Non
 
 def test_a_newcomer_is_not_filled_in_before_it_came(model: Compact) -> None:
     faces = seen(model, range(5))
-    faces.see(sighting(8, {1: CROPS[8], 2: CROPS[8]}))
+    faces.see([sighting(8, {1: CROPS[8], 2: CROPS[8]})])
     assert set(faces.at(6)) == {1} and set(faces.at(8)) == {1, 2}
 
 
@@ -203,8 +223,8 @@ def test_a_session_may_begin_late_and_be_empty(model: Compact) -> None:
     faces.finish()
     assert faces.at(0) == {}
     late = Faces(model, MEMORY)
-    late.see(sighting(100_000, {}))
-    late.see(sighting(100_001, {1: CROPS[0]}))
+    late.see([sighting(100_000, {})])
+    late.see([sighting(100_001, {1: CROPS[0]})])
     late.finish()
     assert set(late.at(100_001)) == {1} and vectors(late, range(100_001, 100_002)).any()
 
@@ -213,7 +233,7 @@ def test_memory_does_not_grow_with_time() -> None:
     faces = Faces(StandIn(), MEMORY)
 
     for tick in range(3000):
-        faces.see(sighting(tick, {1: CROPS[0], 2 + tick // 50: CROPS[0]}))
+        faces.see([sighting(tick, {1: CROPS[0], 2 + tick // 50: CROPS[0]})])
         assert len(faces.known) <= 3
     assert faces.memory.rows == 4
     for face in faces.known.values():

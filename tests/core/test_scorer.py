@@ -111,9 +111,9 @@ def lock_step(
 ) -> list[Snapshot]:
     snapshots = []
     for tick in ticks:
-        scorer.see(sighting(tick, codes))
+        scorer.see([sighting(tick, codes)])
         if samples is not None:
-            scorer.hear(sound_of(samples, tick))
+            scorer.hear([sound_of(samples, tick)])
         snapshots += scorer.advance(stride)
     return snapshots + scorer.finish()
 
@@ -171,19 +171,19 @@ def test_the_look_ahead_is_exactly_as_stated(talk: npt.NDArray[np.float32], lag_
     """Pictures: the model's four ticks. Sound: the room lag when it comes later, and what its embedding sees."""
     scorer = Scorer(StandIn(), lag_ms=lag_ms)
     for tick in range(TICKS):
-        scorer.hear(sound_of(talk, tick))
+        scorer.hear([sound_of(talk, tick)])
     decided = []
     for tick in range(50):
-        scorer.see(sighting(tick))
+        scorer.see([sighting(tick)])
         decided += [(s.tick, tick) for s in scorer.advance()]
     assert decided == [(tick, tick + 4) for tick in range(46)]
 
     scorer = Scorer(StandIn(), lag_ms=lag_ms)
     for tick in range(30):
-        scorer.see(sighting(tick))
+        scorer.see([sighting(tick)])
     decided = []
     for tick in range(30):
-        scorer.hear(sound_of(talk, tick))
+        scorer.hear([sound_of(talk, tick)])
         decided += [(s.tick, tick) for s in scorer.advance()]
     # One more block: the last mel column of a tick's sound looks 2.5 ms beyond the tick's end.
     later = 1 + max(0, round(lag_ms / 40))
@@ -194,7 +194,7 @@ def test_without_sound_pictures_alone_decide_when() -> None:
     scorer = Scorer(StandIn(), has_sound=False)
     counts = []
     for tick in range(30):
-        scorer.see(sighting(tick))
+        scorer.see([sighting(tick)])
         counts.append(len(scorer.advance()))
     assert counts == [0] * 4 + [1] * 26
     snapshots = scorer.finish()
@@ -206,8 +206,8 @@ def test_finishing_decides_the_last_ticks(talk: npt.NDArray[np.float32]) -> None
     scorer = Scorer(StandIn())
     decided = []
     for tick in range(100):
-        scorer.see(sighting(tick))
-        scorer.hear(sound_of(talk, tick))
+        scorer.see([sighting(tick)])
+        scorer.hear([sound_of(talk, tick)])
         decided += scorer.advance()
     assert len(decided) == 96
     last = scorer.finish()
@@ -224,9 +224,9 @@ def test_sound_that_ends_early_holds_nothing_up(talk: npt.NDArray[np.float32]) -
     scorer = Scorer(StandIn())
     decided = []
     for tick in range(60):
-        scorer.see(sighting(tick))
+        scorer.see([sighting(tick)])
         if tick < 40:
-            scorer.hear(sound_of(talk, tick))
+            scorer.hear([sound_of(talk, tick)])
         decided += scorer.advance()
     decided += scorer.finish()
     assert [s.tick for s in decided] == list(range(60))
@@ -264,9 +264,9 @@ def test_it_does_not_matter_what_comes_first(talk: npt.NDArray[np.float32], orde
     snapshots = []
     for step in steps(order, ticks):
         if step == "see":
-            scorer.see(sighting(next(sights)))
+            scorer.see([sighting(next(sights))])
         elif step == "hear":
-            scorer.hear(sound_of(talk, next(sounds)))
+            scorer.hear([sound_of(talk, next(sounds))])
         else:
             snapshots += scorer.advance()
     assert snapshots + scorer.finish() == expected
@@ -277,8 +277,8 @@ def test_ticks_without_a_picture_are_bridged(talk: npt.NDArray[np.float32]) -> N
     decided = []
     for tick in range(TICKS):
         if tick % 5 != 2 or tick < 5:
-            scorer.see(sighting(tick))
-        scorer.hear(sound_of(talk, tick))
+            scorer.see([sighting(tick)])
+        scorer.hear([sound_of(talk, tick)])
         decided += scorer.advance()
     decided += scorer.finish()
     assert [s.tick for s in decided] == list(range(TICKS))
@@ -288,8 +288,8 @@ def test_ticks_without_a_picture_are_bridged(talk: npt.NDArray[np.float32]) -> N
 def test_after_a_hold_up_old_ticks_are_let_go_and_the_newest_are_scored(talk: npt.NDArray[np.float32]) -> None:
     scorer = Scorer(StandIn())
     for tick in range(TICKS):
-        scorer.see(sighting(tick))
-        scorer.hear(sound_of(talk, tick))
+        scorer.see([sighting(tick)])
+        scorer.hear([sound_of(talk, tick)])
     ticks = [s.tick for s in scorer.advance()]
     assert ticks == list(range(ticks[0], TICKS - 4)) and 20 < len(ticks) < 128
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from time import sleep
 
 import numpy as np
@@ -41,14 +42,16 @@ class StandInScorer:
         self._samples = np.zeros(0, np.float32)
         self._newest = -1
 
-    def see(self, sighting: Sighting) -> None:
-        assert sighting.tick > self._newest
-        self._newest = sighting.tick
-        self._seen.append(sighting)
+    def see(self, sightings: Sequence[Sighting]) -> None:
+        for sighting in sightings:
+            assert sighting.tick > self._newest
+            self._newest = sighting.tick
+            self._seen.append(sighting)
 
-    def hear(self, sound: Sound) -> None:
-        assert round(sound.time * SAMPLE_RATE) == len(self._samples)
-        self._samples = np.concatenate([self._samples, sound.samples])
+    def hear(self, sounds: Sequence[Sound]) -> None:
+        for sound in sounds:
+            assert round(sound.time * SAMPLE_RATE) == len(self._samples)
+            self._samples = np.concatenate([self._samples, sound.samples])
 
     def advance(self, stride: int = 1) -> list[Snapshot]:
         heard = len(self._samples) // SAMPLES_PER_TICK if self._has_sound else self._newest + 1

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 from pathlib import Path
 
@@ -183,7 +183,7 @@ def test_a_source_that_stands_still_ends_at_the_duration() -> None:
 
 def test_a_stage_that_fails_ends_the_run_with_one_line() -> None:
     class Failing(StandInScorer):
-        def see(self, sighting: Sighting) -> None:
+        def see(self, sightings: Sequence[Sighting]) -> None:
             raise RuntimeError("out of memory")
 
     run = live(Camera(), Engine(StandInVision(), Failing(False)), Kept())
@@ -247,8 +247,8 @@ def test_a_source_without_a_clock_of_its_own_time_still_has_a_sound_stream() -> 
             return [Sound(first / 16_000, np.zeros(self._given - first, np.float32))]
 
     class Hearing(StandInScorer):
-        def hear(self, sound: Sound) -> None:
-            heard.append(sound)
+        def hear(self, sounds: Sequence[Sound]) -> None:
+            heard.extend(sounds)
 
     live(Talking(), Engine(StandInVision(), Hearing()), Kept(), duration_seconds=0.2).run(threading.Event())
     assert sum(len(sound.samples) for sound in heard) > 0.1 * 16_000
