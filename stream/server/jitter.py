@@ -1,10 +1,14 @@
 """Buffers that put packets in order without waiting longer than they must.
 
 aiortc's own ones are for playing: they hold back four packets of sound (80 ms, and another 300 ms for good after each
-one that is lost), and a picture until the first packet of the next one.
+one that is lost), and a picture until the first packet of the next one. After a loss they give one picture a packet,
+which for pictures of one packet each is never again in time, and wait for what does not come until they are full: 18 s
+of small pictures.
 """
 
 from __future__ import annotations
+
+from collections.abc import Iterator
 
 from aiortc.jitterbuffer import JitterBuffer, JitterFrame
 from aiortc.rtp import RtpPacket
@@ -12,6 +16,11 @@ from aiortc.utils import uint16_gt
 
 PICTURE_PACKETS = 512
 """As aiortc has it: the largest picture, and what comes while a lost packet is asked for again."""
+
+OVERDUE = 45_000
+"""RTP time, half a second: a packet that has not come until then, though it was asked for again, will not."""
+
+WRAP = 1 << 32
 
 
 class PromptSound(JitterBuffer):
@@ -30,13 +39,42 @@ class PromptSound(JitterBuffer):
 
 
 class PromptPictures(JitterBuffer):
-    """Each picture with its last packet, which RTP marks."""
+    """Each picture with its last packet, which RTP marks; what becomes whole with it is in ``rest``."""
 
     def __init__(self) -> None:
         super().__init__(PICTURE_PACKETS, is_video=True)
+        self._given: int | None = None
+
+    def add(self, packet: RtpPacket) -> tuple[bool, JitterFrame | None]:
+        """Whether a whole picture should be asked for, and what can be decoded now."""
+        asks, frame = super().add(packet)
+        if frame is None and self._is_overdue(packet):
+            self.restart()
+            return True, None
+        return asks, frame
+
+    def rest(self) -> Iterator[JitterFrame]:
+        """All other pictures that can be decoded now, in order."""
+        while self._origin is not None and (frame := self._remove_frame(0)):
+            yield frame
+
+    def restart(self) -> None:
+        """Begin anew with the next packet."""
+        self._packets = [None] * self.capacity
+        self._origin = None
+
+    def _is_overdue(self, packet: RtpPacket) -> bool:
+        """Whether what is missing has been waited for too long."""
+        held = [each for each in self._packets if each is not None]
+        return any(OVERDUE < (packet.timestamp - each.timestamp) % WRAP < WRAP // 2 for each in held)
 
     def _remove_frame(self, sequence_number: int) -> JitterFrame | None:
-        return super()._remove_frame(sequence_number) or self._marked()
+        while frame := super()._remove_frame(sequence_number) or self._marked():
+            # After a new beginning a packet may still come from before it: time never runs backwards.
+            if self._given is None or 0 < (frame.timestamp - self._given) % WRAP < WRAP // 2:
+                self._given = frame.timestamp
+                return frame
+        return None
 
     def _marked(self) -> JitterFrame | None:
         """The only picture here, if all of it is."""

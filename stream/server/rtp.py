@@ -40,8 +40,12 @@ class RtpTap:
         # aiortc 1.16 has no public way to any of it: the transport calls these two by name, and a frame's pts counts
         # from the mapper's origin. tests/stream/server/test_rtp.py fails when that changes.
         self._mapper: Any = vars(receiver)["_RTCRtpReceiver__timestamp_mapper"]
-        self._undecoded: queue.Queue[object] = vars(receiver)["_RTCRtpReceiver__decoder_queue"]
-        buffer = PromptPictures() if kind is Kind.VIDEO else PromptSound()
+        self._losses: Any = vars(receiver)["_RTCRtpReceiver__nack_generator"]
+        self._pictures = PromptPictures()
+        self._undecoded = _Undecoded(self._pictures, self._mapper)
+        if kind is Kind.VIDEO:
+            vars(receiver)["_RTCRtpReceiver__decoder_queue"] = self._undecoded
+        buffer = self._pictures if kind is Kind.VIDEO else PromptSound()
         vars(receiver)["_RTCRtpReceiver__jitter_buffer"] = buffer
         self._ask_whole_picture = receiver._send_rtcp_pli
         self._catching_up = False
@@ -63,6 +67,10 @@ class RtpTap:
         waiting = self._undecoded.qsize()
         if self._catching_up and not waiting:
             self._catching_up = False
+            # What was left out is not lost: nobody waits for it, nobody asks for it again.
+            self._pictures.restart()
+            self._losses.max_seq = None
+            self._losses.missing.clear()
             await self._ask_whole_picture(ssrc)
         elif waiting > MOST_UNDECODED:
             self._catching_up = True
@@ -82,3 +90,20 @@ class RtpTap:
         offset = (rtp_time - self._mapper._origin - self._newest + WRAP // 2) % WRAP - WRAP // 2
         self._newest += offset
         return self._newest / CLOCK_RATES[self._kind]
+
+
+class _Undecoded(queue.Queue[Any]):
+    """What waits for the decoder of pictures: with each one all that became whole with it."""
+
+    def __init__(self, pictures: PromptPictures, mapper: Any) -> None:
+        super().__init__()
+        self._pictures, self._mapper = pictures, mapper
+
+    def put(self, item: Any, block: bool = True, timeout: float | None = None) -> None:
+        super().put(item, block, timeout)
+        if item is None:  # the end
+            return
+        codec, _ = item
+        for picture in self._pictures.rest():
+            picture.timestamp = self._mapper.map(picture.timestamp)
+            super().put((codec, picture))

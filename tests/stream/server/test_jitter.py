@@ -62,3 +62,43 @@ def test_a_whole_picture_is_asked_for_when_too_much_is_lost() -> None:
     buffer.add(packet(0, 0))
     asked = [buffer.add(packet(number, 3000))[0] for number in range(2, buffer.capacity + 3)]
     assert any(asked)
+
+
+def test_after_a_loss_all_whole_pictures_are_there_at_once() -> None:
+    buffer = PromptPictures()
+    assert given(buffer, packet(0, 0, marker=1)) == [b"\x00"]
+    assert given(buffer, *(packet(number, 3000 * number, marker=1) for number in range(2, 9))) == []
+    assert given(buffer, packet(1, 3000, marker=1)) == [b"\x01"]
+    assert [frame.data for frame in buffer.rest()] == [bytes([number]) for number in range(2, 9)]
+    assert list(buffer.rest()) == []
+
+
+@pytest.mark.parametrize("first_time", [0, (1 << 32) - 9000])
+def test_what_never_comes_is_waited_for_for_half_a_second(first_time: int) -> None:
+    buffer = PromptPictures()
+    given(buffer, packet(0, first_time, marker=1))
+    asked, shown = [], []
+    for number in range(2, 60):
+        time = (first_time + 3000 * number) % (1 << 32)
+        asks, frame = buffer.add(packet(number, time, marker=1))
+        asked += [number] if asks else []
+        shown += [number] if frame else []
+    (given_up,) = asked
+    assert 15 < given_up < 20, "the pictures have 33 ms each"
+    assert shown == list(range(given_up + 1, 60))
+
+
+def test_it_begins_anew_with_the_next_packet() -> None:
+    buffer = PromptPictures()
+    given(buffer, packet(0, 0, marker=1), packet(2, 6000, marker=1))
+    buffer.restart()
+    assert list(buffer.rest()) == []
+    assert given(buffer, packet(500, 90_000, marker=1)) == [bytes([500 % 256])]
+
+
+def test_a_packet_from_before_the_new_beginning_turns_no_time_back() -> None:
+    buffer = PromptPictures()
+    given(buffer, packet(0, 0, marker=1), packet(1, 3000, marker=1))
+    buffer.restart()
+    later = given(buffer, packet(1, 3000, marker=1), packet(2, 6000, marker=1), packet(3, 9000, marker=1))
+    assert later == [b"\x02", b"\x03"]

@@ -18,19 +18,26 @@ from tests.stream.server.browser import Browser
 from tests.stream.server.conftest import Serve
 
 SSRC = 5
+CODEC = object()
 
 
 class Receiver:
     """Has what aiortc's receiver has under the names that the tap uses."""
 
     def __init__(self) -> None:
-        self.mapper = SimpleNamespace(_origin=None)
-        self.undecoded: queue.Queue[object] = queue.Queue()
+        self.mapper = SimpleNamespace(_origin=None, map=lambda time: time)
+        self.losses = SimpleNamespace(max_seq=7, missing={5})
         self.packets: list[RtpPacket] = []
         self.reports: list[object] = []
         self.asked: list[int] = []
         vars(self)["_RTCRtpReceiver__timestamp_mapper"] = self.mapper
-        vars(self)["_RTCRtpReceiver__decoder_queue"] = self.undecoded
+        vars(self)["_RTCRtpReceiver__nack_generator"] = self.losses
+        vars(self)["_RTCRtpReceiver__decoder_queue"] = queue.Queue()
+
+    @property
+    def undecoded(self) -> queue.Queue[object]:
+        waiting: queue.Queue[object] = vars(self)["_RTCRtpReceiver__decoder_queue"]
+        return waiting
 
     async def _handle_rtp_packet(self, packet: RtpPacket, arrival_time_ms: int) -> None:
         self.packets.append(packet)
@@ -87,7 +94,7 @@ def test_when_decoding_falls_behind_pictures_are_left_out_until_it_has_caught_up
     tapped = Tapped()
     receiver = tapped.receiver
     for _ in range(MOST_UNDECODED + 1):
-        receiver.undecoded.put(object())
+        receiver.undecoded.put((CODEC, object()))
     tapped.packet(0)
     receiver.undecoded.get()
     tapped.packet(3000)
@@ -97,6 +104,20 @@ def test_when_decoding_falls_behind_pictures_are_left_out_until_it_has_caught_up
     tapped.packet(6000)
     tapped.packet(9000)
     assert len(receiver.packets) == 2 and receiver.asked == [SSRC]
+    assert receiver.losses.max_seq is None and not receiver.losses.missing, "what was left out is not asked for"
+
+
+def test_pictures_that_become_whole_at_once_are_decoded_at_once() -> None:
+    receiver = Tapped().receiver
+    pictures = vars(receiver)["_RTCRtpReceiver__jitter_buffer"]
+    for number in (0, 2, 3, 1):
+        packet = RtpPacket(sequence_number=number, timestamp=3000 * number, marker=1)
+        packet._data = bytes([number])  # type: ignore[attr-defined]
+        _, picture = pictures.add(packet)
+        if picture is not None:
+            receiver.undecoded.put((CODEC, picture))
+    waiting = [receiver.undecoded.get_nowait() for _ in range(receiver.undecoded.qsize())]
+    assert [(picture.data, picture.timestamp) for _, picture in waiting] == [(bytes([n]), 3000 * n) for n in range(4)]
 
 
 def test_sound_is_never_left_out() -> None:
@@ -113,7 +134,7 @@ def test_aiortc_still_has_what_is_listened_in_on(kind: Kind) -> None:
         connection = RTCPeerConnection()
         receiver = connection.addTransceiver(kind.value, "recvonly").receiver
         RtpTap(receiver, kind, lambda *_: None, lambda *_: None)
-        for name in ("jitter_buffer", "timestamp_mapper", "decoder_queue"):
+        for name in ("jitter_buffer", "timestamp_mapper", "decoder_queue", "nack_generator"):
             assert f"_RTCRtpReceiver__{name}" in vars(receiver)
         await connection.close()
 
