@@ -9,7 +9,7 @@ so streaming equals the whole clip.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
 
@@ -29,6 +29,7 @@ from core.lipsync import Crop, FaceEmbeddings
 from core.logmel import COMPACT_MEL, MelSettings
 from core.media import Image
 from core.packing import PackedConvolution, is_available
+from core.products import ProductConvolution, ProductHead
 
 CROP = MouthCrop(side_pixels=48, field=1.4)
 """Lips, chin and the cheeks beside them. 48 pixels: most faces in calls are no sharper."""
@@ -47,6 +48,9 @@ MEL_WINDOW = 44
 
 MEL_AHEAD = 15
 """Of these, how many lie at or after the tick's time: 150 ms, so that sound waits no longer than the picture does."""
+
+SOUND_BANDS = 5
+"""What 40 mels are after three strides of 2."""
 
 WIDTH = 160
 DIMENSIONS = 128
@@ -121,7 +125,7 @@ class SoundEncoder(nn.Module):
             _sound_step(96, 96, (3, 1), (1, 1)),
             nn.Flatten(1, 2),
             nn.Dropout(0.1),
-            nn.Conv1d(96 * 5, WIDTH, 1),
+            nn.Conv1d(96 * SOUND_BANDS, WIDTH, 1),
         )
         self.head = TemporalHead(2, DIMENSIONS)
 
@@ -180,8 +184,7 @@ class Compact:
         network.frames.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         is_packed = device.type == "cpu" and is_available()
         self._frames = _PackedFrames(network.frames) if is_packed else network.frames
-        self._sound = network.sound.layers
-        self._face_head, self._sound_head = _head_as_products(network.face_head), _head_as_products(network.sound.head)
+        self._face_head, self._sound = _head_as_products(network.face_head), _sound_as_products(network.sound)
         self._upload = Upload(device)
         crops = torch.zeros(FRAME_STACK, CROP.side_pixels, CROP.side_pixels, dtype=torch.uint8, device=device)
         self._encode = recorded(self._features, crops)
@@ -218,8 +221,7 @@ class Compact:
         return torch.cat([functional.normalize(out[:, :DIMENSIONS]), torch.sigmoid(out[:, DIMENSIONS:])], dim=1)
 
     def _voice(self, mel: torch.Tensor) -> torch.Tensor:
-        features = self._sound(mel.transpose(1, 2)[:, None]).transpose(1, 2)
-        return functional.normalize(self._sound_head(features)[:, 0])
+        return functional.normalize(self._sound(mel)[:, 0])
 
 
 WEIGHTS_FILE = Path(__file__).parent / "weights" / "compact.safetensors"
@@ -240,49 +242,27 @@ def load_network(path: Path) -> tuple[CompactSyncNet, dict[str, str]]:
     return network, card
 
 
-@dataclass(frozen=True, eq=False)
-class _ProductLayer:
-    """A layer of a temporal head: batch norm as scale and shift, kernel as a matrix [HEAD_KERNEL × WIDTH, WIDTH]."""
-
-    scale: torch.Tensor
-    shift: torch.Tensor
-    kernel: torch.Tensor
-    bias: torch.Tensor
+def _head_as_products(head: TemporalHead) -> ProductHead:
+    return ProductHead(list(zip(head.norms, head.layers, strict=True)), head.last)
 
 
-@dataclass(frozen=True, eq=False)
-class _ProductHead:
-    """A temporal head for a tick's few features, [B, T, WIDTH] to [B, T − layers × (kernel − 1), outputs].
-
-    Convolutions over so little time are five times as fast written as matrix products.
-    """
-
-    layers: tuple[_ProductLayer, ...]
-    last: torch.Tensor
-    last_bias: torch.Tensor
-
-    def __call__(self, x: torch.Tensor) -> torch.Tensor:
-        margin = HEAD_KERNEL // 2
-        for layer in self.layers:
-            active = functional.relu(torch.addcmul(layer.shift, x, layer.scale))
-            patches = active.unfold(1, HEAD_KERNEL, 1).transpose(2, 3).flatten(2)
-            x = x[:, margin:-margin] + patches @ layer.kernel + layer.bias
-        return functional.relu(x) @ self.last + self.last_bias
-
-
-def _head_as_products(head: TemporalHead) -> _ProductHead:
-    layers = tuple(map(_as_product, head.norms, head.layers))
-    weight, bias = head.last.weight.detach(), head.last.bias
+def _sound_as_products(sound: SoundEncoder) -> Callable[[torch.Tensor], torch.Tensor]:
+    """The sound encoder, its batch norms folded, from log-mel [B, columns, mels] to [B, ticks, DIMENSIONS]."""
+    steps = [ProductConvolution(layer) for layer in sound.layers.modules() if isinstance(layer, nn.Conv2d)]
+    last = next(layer for layer in sound.layers if isinstance(layer, nn.Conv1d))
+    # Its inputs are numbered by channel, then by frequency; here they come the other way round.
+    by_channel = last.weight.detach().view(WIDTH, -1, SOUND_BANDS)
+    weight, bias = by_channel.transpose(1, 2).flatten(1).T.contiguous(), last.bias
     assert bias is not None
-    return _ProductHead(layers, weight[:, :, 0].T.contiguous(), bias.detach())
+    head = _head_as_products(sound.head)
 
+    def encode(mel: torch.Tensor) -> torch.Tensor:
+        x = mel.transpose(1, 2)[..., None]
+        for step in steps:
+            x = step(x)
+        return head(x.transpose(1, 2).flatten(2) @ weight + bias.detach())
 
-def _as_product(norm: nn.Module, convolution: nn.Module) -> _ProductLayer:
-    assert isinstance(norm, nn.BatchNorm1d) and isinstance(convolution, nn.Conv1d)
-    assert norm.running_mean is not None and norm.running_var is not None and convolution.bias is not None
-    scale = norm.weight.detach() / torch.sqrt(norm.running_var + norm.eps)
-    kernel = convolution.weight.detach().permute(2, 1, 0).flatten(0, 1).contiguous()
-    return _ProductLayer(scale, norm.bias.detach() - norm.running_mean * scale, kernel, convolution.bias.detach())
+    return encode
 
 
 class _PackedFrames:
