@@ -6,8 +6,9 @@ import asyncio
 import json
 import shutil
 import threading
+import time
 import wave
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import chain, pairwise
@@ -17,13 +18,17 @@ from typing import Any
 import aiohttp
 import cv2
 import numpy as np
+import pytest
 from playwright.sync_api import Browser, Page, Playwright
 
 from core.demo import Demo
 from core.media import Image, Samples
 from core.timebase import SAMPLE_RATE
+from tests.stream.server.test_serving import KEEPS_UP
 
 CHROMIUM = shutil.which("chromium")
+
+needs_chromium = pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed (Debian package chromium)")
 
 FLAGS = (
     "--no-sandbox",
@@ -151,6 +156,28 @@ def begun(events: Sequence[Event]) -> float | None:
         if event["faces"] and not before["faces"]:
             return float(event["time"])
     return None
+
+
+def is_told(events: Sequence[Event], seconds: float) -> bool:
+    """Whether the room has been told of so much footage since people appeared."""
+    start = begun(events)
+    return start is not None and kept(events, "scores")[-1]["time"] > start + seconds
+
+
+def wait_until(is_so: Callable[[], bool], page: Page, seconds: float) -> bool:
+    """Whether it came about in time, while the page goes on."""
+    deadline = time.monotonic() + seconds
+    while not is_so():
+        if time.monotonic() > deadline:
+            return False
+        page.wait_for_timeout(100)
+    return True
+
+
+def skip_if_too_busy(events: Sequence[Event]) -> None:
+    """Nothing can be said about who is marked where most of the work was left out."""
+    if any(event["level"] > KEEPS_UP for event in kept(events, "load")):
+        pytest.skip("this machine is too busy at present to keep up with a room and its browser")
 
 
 def on_file_time(events: Sequence[Event], footage: Footage, size: tuple[int, int]) -> list[Event]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -22,23 +21,24 @@ from core.media import Frame, Sound
 from stream.sources.files import FileReader
 from tests.data import DEV, SHARED, needs_clips
 from tests.stream.server.chromium import (
-    CHROMIUM,
     LEAD_SECONDS,
     Event,
     Footage,
-    begun,
     chromium,
-    kept,
+    is_told,
     listening,
+    needs_chromium,
     on_file_time,
+    skip_if_too_busy,
     start_camera,
+    wait_until,
     write_y4m,
 )
-from tests.stream.server.test_serving import KEEPS_UP, command
+from tests.stream.server.test_serving import command
 
 pytestmark = [
     needs_clips,
-    pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed (Debian package chromium)"),
+    needs_chromium,
     pytest.mark.timeout(300),
 ]
 
@@ -131,9 +131,7 @@ def watch(footage: Footage) -> tuple[list[Event], float]:
         page.add_init_script(NOTE_STARTS)
         start_camera(page, url)
         with listening(page.locator("#events-link").input_value()) as events:
-            deadline = time.monotonic() + 2 * (LEAD_SECONDS + SECONDS) + 10
-            while time.monotonic() < deadline and not is_told(events):
-                page.wait_for_timeout(200)
+            wait_until(lambda: is_told(events, SECONDS), page, 2 * (LEAD_SECONDS + SECONDS) + 10)
         return events, sound_after_picture(page)
 
 
@@ -146,19 +144,13 @@ def sound_after_picture(page: Page) -> float:
     return float(sound - picture)
 
 
-def is_told(events: Sequence[Event]) -> bool:
-    start = begun(events)
-    return start is not None and kept(events, "scores")[-1]["time"] > start + SECONDS
-
-
 def test_a_browser_is_told_what_the_file_is(gallery: Path, footage: Footage, tmp_path: Path) -> None:
     for _ in range(ATTEMPTS):
         events, apart = watch(footage)
         if abs(apart) < APART_SECONDS:
             break
-    if any(event["level"] > KEEPS_UP for event in kept(events, "load")):
-        pytest.skip("this machine is too busy at present to keep up with a room and its browser")
-    assert is_told(events) and abs(apart) < APART_SECONDS
+    skip_if_too_busy(events)
+    assert is_told(events, SECONDS) and abs(apart) < APART_SECONDS
     seen = identity(gallery, on_file_time(events, footage, SIZE), tmp_path)
     fast = identity(gallery, run_fast(gallery, tmp_path), tmp_path)
     assert seen >= fast - WITHIN, f"{seen:.3f} in the browser, {fast:.3f} as a file"
