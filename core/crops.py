@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -29,18 +31,19 @@ class MouthCrop:
 
 def mouth_crop(image: Image, keypoints: Keypoints, wanted: MouthCrop) -> Crop:
     """The grey mouth crop of a face: uint8, ``side_pixels`` square, edge pixels repeated where it leaves the frame."""
-    right_eye, left_eye, mouth = keypoints[RIGHT_EYE], keypoints[LEFT_EYE], keypoints[MOUTH]
-    across = left_eye - right_eye
-    down = mouth - (right_eye + left_eye) / 2
-    reach = max(float(np.hypot(*across)), float(np.hypot(*down)), 1.0)
+    # Plain numbers: on two of them NumPy takes longer to begin than to compute.
+    (right_x, right_y), (left_x, left_y), mouth = keypoints[[RIGHT_EYE, LEFT_EYE, MOUTH]].tolist()
+    across = left_x - right_x, left_y - right_y
+    down = mouth[0] - (right_x + left_x) / 2, mouth[1] - (right_y + left_y) / 2
+    reach = max(math.hypot(*across), math.hypot(*down), 1.0)
     # The eye line gives the tilt; when a head is seen from the side the eyes nearly coincide and the eye-mouth line
     # (turned by 90 degrees) is steadier, so the two are added.
-    tilt = float(np.arctan2(across[1] - down[0], across[0] + down[1]))
+    tilt = math.atan2(across[1] - down[0], across[0] + down[1])
     pixels_per_crop_pixel = wanted.field * reach / wanted.side_pixels
     return _sample(image, mouth, tilt, pixels_per_crop_pixel, wanted.side_pixels)
 
 
-def _sample(image: Image, centre: npt.NDArray[np.float64], tilt: float, step: float, side: int) -> Crop:
+def _sample(image: Image, centre: Sequence[float], tilt: float, step: float, side: int) -> Crop:
     """A ``side`` square around ``centre``, rotated by ``tilt``, one crop pixel being ``step`` source pixels."""
     half_diagonal = step * side * 0.75 + 2
     left, top = int(centre[0] - half_diagonal), int(centre[1] - half_diagonal)
@@ -58,10 +61,10 @@ def _sample(image: Image, centre: npt.NDArray[np.float64], tilt: float, step: fl
         x, y = (x + 0.5) * scale_x - 0.5, (y + 0.5) * scale_y - 0.5
         # Not quite the same both ways: the part's sides are whole numbers of pixels before and after.
         step_x, step_y = step * scale_x, step * scale_y
-    turn = np.array([[np.cos(tilt), -np.sin(tilt)], [np.sin(tilt), np.cos(tilt)]])
-    turn *= np.array([[step_x], [step_y]])
+    turn = step_x * math.cos(tilt), -step_x * math.sin(tilt), step_y * math.sin(tilt), step_y * math.cos(tilt)
     middle = (side - 1) / 2
-    to_source = np.column_stack([turn, (x, y) - turn @ (middle, middle)])
+    shift_x, shift_y = x - (turn[0] + turn[1]) * middle, y - (turn[2] + turn[3]) * middle
+    to_source = np.array([[turn[0], turn[1], shift_x], [turn[2], turn[3], shift_y]])
     crop = cv2.warpAffine(
         grey, to_source, (side, side), flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP, borderMode=cv2.BORDER_REPLICATE
     )
