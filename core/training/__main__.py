@@ -1,12 +1,13 @@
 """``python -m core.training``: train the compact model on a folder of clips, evaluate it, export its weights.
 
-    python -m core.training train --clips DIR --run DIR [--steps N] [--seed N] [--align WEIGHTS]
+    python -m core.training train --clips DIR --run DIR [--steps N] [--seed N] [--align WEIGHTS] [--start RUN]
     python -m core.training evaluate --weights FILE --clips DIR
-    python -m core.training export --run DIR --output FILE --card KEY=VALUE ...
+    python -m core.training export --run DIR [DIR ...] --output FILE --card KEY=VALUE ...
 
 ``train`` resumes a run that was stopped; with ``--align`` it first puts clips right that earlier weights find out of
-sync. ``--clips`` of train holds one folder for each source (single, generated, …); of evaluate, the clips of people who
-were not trained on, one person a file.
+sync; with ``--start`` it goes on from another run's weights. ``--clips`` of train holds one folder for each source
+(single, generated, …); of evaluate, the clips of people who were not trained on, one person a file. ``export`` takes
+the mean of several runs' weights, of which each went on from the one before.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -37,6 +39,7 @@ def main() -> int:
     train.add_argument("--steps", type=int, default=TrainingSettings.steps)
     train.add_argument("--seed", type=int, default=TrainingSettings.seed)
     train.add_argument("--align", type=Path, metavar="WEIGHTS", help="weights that say which clips are out of sync")
+    train.add_argument("--start", type=Path, metavar="RUN", help="a finished run, whose weights are the first ones")
     evaluate = commands.add_parser("evaluate")
     evaluate.add_argument("--clips", type=Path, required=True)
     evaluate.add_argument("--weights", type=Path, default=WEIGHTS_FILE)
@@ -44,7 +47,7 @@ def main() -> int:
         command.add_argument("--detector", type=Path, required=True, help="BlazeFace's model file")
         command.add_argument("--cache", type=Path, required=True, help="folder for the crops")
     exporting = commands.add_parser("export")
-    exporting.add_argument("--run", type=Path, required=True)
+    exporting.add_argument("--run", type=Path, nargs="+", required=True)
     exporting.add_argument("--output", type=Path, default=WEIGHTS_FILE)
     exporting.add_argument("--card", nargs="*", default=[], metavar="KEY=VALUE")
     arguments = parser.parse_args()
@@ -67,7 +70,9 @@ def _train(arguments: argparse.Namespace) -> None:
     if arguments.align:
         network, _ = load_network(arguments.align)
         train = list(aligned(train, network.eval()))
-    Trainer(TrainingSettings(steps=arguments.steps, seed=arguments.seed), train, held_out, arguments.run).run()
+    settings = TrainingSettings(steps=arguments.steps, seed=arguments.seed)
+    start = _mean_of([arguments.start]) if arguments.start else None
+    Trainer(settings, train, held_out, arguments.run, start).run()
 
 
 def _evaluate(arguments: argparse.Namespace) -> None:
@@ -82,14 +87,19 @@ def _evaluate(arguments: argparse.Namespace) -> None:
 
 
 def _export(arguments: argparse.Namespace) -> None:
-    state = arguments.run / "state.pt"
-    if not state.is_file():
-        raise InputError(f"no training run in {arguments.run}: it has no state.pt")
     if bare := next((pair for pair in arguments.card if "=" not in pair), None):
         raise InputError(f"--card {bare}: write KEY=VALUE")
+    export(_mean_of(arguments.run), arguments.output, dict(pair.split("=", 1) for pair in arguments.card))
+
+
+def _mean_of(runs: Sequence[Path]) -> CompactSyncNet:
+    """The mean of the runs' weights, each the running mean of its own. Raises InputError."""
+    if bare := next((run for run in runs if not (run / "state.pt").is_file()), None):
+        raise InputError(f"no training run in {bare}: it has no state.pt")
+    weights = [torch.load(run / "state.pt", weights_only=True)["average"] for run in runs]
     network = CompactSyncNet()
-    network.load_state_dict(torch.load(state, weights_only=True)["average"])
-    export(network, arguments.output, dict(pair.split("=", 1) for pair in arguments.card))
+    network.load_state_dict({name: torch.stack([w[name].float() for w in weights]).mean(0) for name in weights[0]})
+    return network
 
 
 if __name__ == "__main__":

@@ -41,14 +41,22 @@ class TrainingSettings:
 class Trainer:
     """A run in a folder: ``state.pt`` to resume from, ``log.jsonl`` with losses and reports.
 
-    Raises InputError for a folder that holds a run of another length.
+    ``start``: its first weights, where it does not resume; None: random ones. Raises InputError for a folder that holds
+    a run of another length.
     """
 
-    def __init__(self, settings: TrainingSettings, train: list[Example], held_out: list[Example], folder: Path) -> None:
+    def __init__(
+        self,
+        settings: TrainingSettings,
+        train: list[Example],
+        held_out: list[Example],
+        folder: Path,
+        start: CompactSyncNet | None = None,
+    ) -> None:
         torch.manual_seed(settings.seed)
         self._settings, self._held_out, self._folder = settings, held_out, folder
         self._sampler = Sampler(train, settings.talking, settings.idle, settings.ticks, settings.seed)
-        self.network = CompactSyncNet()
+        self.network = start or CompactSyncNet()
         self.network.frames.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._scales = torch.nn.Parameter(torch.tensor([2.5, 2.5]))
         groups: list[dict[str, Any]] = [

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from core.compact import CompactSyncNet
 from core.errors import InputError
 from core.training.augmentation import plain_crops
 from core.training.dataset import Sampler
@@ -37,6 +38,14 @@ def test_a_run_that_was_stopped_ends_with_the_weights_of_an_unbroken_one(tmp_pat
     resumed = Trainer(SETTINGS, examples, [], tmp_path / "stopped").run()
     for (name, first), second in zip(unbroken.state_dict().items(), resumed.state_dict().values(), strict=True):
         torch.testing.assert_close(first, second, rtol=0, atol=1e-6, msg=name)
+
+
+def test_a_run_goes_on_from_the_weights_it_is_given(tmp_path: Path) -> None:
+    start = CompactSyncNet()
+    before = {name: tensor.clone() for name, tensor in start.state_dict().items()}
+    trainer = Trainer(SETTINGS, people(6), [], tmp_path, start)
+    for name, tensor in trainer.average.state_dict().items():
+        torch.testing.assert_close(tensor, before[name], msg=name)
 
 
 @pytest.mark.parametrize("steps", [2, 8])

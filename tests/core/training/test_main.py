@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from core.compact import CompactSyncNet, load_compact
+from core.compact import CompactSyncNet, load_compact, load_network
 from core.training.__main__ import main
 
 
@@ -20,6 +20,19 @@ def test_the_running_mean_of_a_run_is_exported(monkeypatch: pytest.MonkeyPatch, 
     output = tmp_path / "model.safetensors"
     assert run(monkeypatch, "export", "--run", tmp_path, "--output", output, "--card", "data=none", "note=a=b") == 0
     assert load_compact(torch.device("cpu"), output).name == "compact"
+
+
+def test_of_several_runs_the_mean_is_exported(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    weights = [CompactSyncNet().state_dict() for _ in range(2)]
+    for name, each in zip("ab", weights, strict=True):
+        (tmp_path / name).mkdir()
+        torch.save({"average": each}, tmp_path / name / "state.pt")
+    output = tmp_path / "model.safetensors"
+    assert run(monkeypatch, "export", "--run", tmp_path / "a", tmp_path / "b", "--output", output) == 0
+    network, _ = load_network(output)
+    for name, mean in network.state_dict().items():
+        expected = (weights[0][name].float() + weights[1][name].float()) / 2
+        torch.testing.assert_close(mean.float(), expected, atol=1e-3, rtol=1e-3)
 
 
 @pytest.mark.parametrize(
