@@ -76,8 +76,8 @@ class Faces:
         """
         return self.memory.embeddings([self.known[i].row for i in ids], ticks)
 
-    def see(self, sightings: Sequence[Sighting]) -> None:
-        """Take the next sightings; many at once cost less than one by one.
+    def see(self, sightings: Sequence[Sighting], stride: int = 1) -> None:
+        """Take the next sightings; many at once cost less than one by one. Only every ``stride``-th tick is embedded.
 
         Ticks left out before one of them are filled with the faces that were there already.
         """
@@ -88,13 +88,13 @@ class Faces:
                 if steps and each.tick - steps[0].tick >= _FORGET_TICKS:
                     self._compute(steps)
                     steps = []
-                steps.append(self._step(each))
+                steps.append(self._step(each, stride))
         self._compute(steps)
 
     def finish(self) -> None:
         """Nothing more will be seen: what the last ticks lack of pictures to come counts as empty."""
         ticks = range(self._newest_seen + 1, self._newest_seen + 1 + self._model.frame_lookahead)
-        self._compute([self._step(Sighting(tick, tick / TICK_RATE, (), ())) for tick in ticks])
+        self._compute([self._step(Sighting(tick, tick / TICK_RATE, (), ()), stride=1) for tick in ticks])
 
     def _left_out(self, sighting: Sighting) -> Iterator[Sighting]:
         left_out = range(self._newest_seen + 1, sighting.tick)
@@ -104,7 +104,7 @@ class Faces:
                 crops = tuple(self.known[f.id].crops[-1] for f in stayed)
                 yield Sighting(tick, sighting.time, stayed, crops)
 
-    def _step(self, sighting: Sighting) -> _Step:
+    def _step(self, sighting: Sighting, stride: int) -> _Step:
         """Note who is where; what there is to compute."""
         self._newest_seen = tick = sighting.tick
         self._forget()
@@ -122,7 +122,7 @@ class Faces:
                 known.crops.clear()
                 known.boxes[tick % self._ticks] = None
         seen = [self.known[face.id] for face in sighting.faces]
-        embedded = [self.known[i].row for i in self.at(self.through)]
+        embedded = [] if self.through % stride else [self.known[i].row for i in self.at(self.through)]
         stacks = [np.stack(tuple(face.crops)) for face in seen]
         return _Step(tick, [face.row for face in seen], stacks, self.through, embedded)
 

@@ -74,12 +74,16 @@ class Scorer:
         self._turns = Turns(self._settings.turns)
         self._next_tick = 0
         self._last_scored = -1
+        self._stride = 1
         self._fast = _weights(self._settings.evidence.fast_seconds)
         self._slow = _weights(self._settings.evidence.slow_seconds)
 
-    def see(self, sightings: Sequence[Sighting]) -> None:
-        """Take the faces of the next ticks (ticks increase; some may be missing). All that wait at once cost least."""
-        self._faces.see(sightings)
+    def see(self, sightings: Sequence[Sighting], stride: int = 1) -> None:
+        """Take the faces of the next ticks (ticks increase; some may be missing). All that wait at once cost least.
+
+        ``stride``: as for ``advance``, what is not scored need not be embedded.
+        """
+        self._faces.see(sightings, stride)
 
     def hear(self, sounds: Sequence[Sound]) -> None:
         """Take the next stretches of sound: gapless, 16 kHz, from session time 0. All that wait at once cost least."""
@@ -88,6 +92,7 @@ class Scorer:
 
     def advance(self, stride: int = 1) -> list[Snapshot]:
         """Decide all ticks whose pictures and sound are there. ``stride``: only every 2nd or 4th tick, to shed load."""
+        self._stride = stride
         return self._decide(stride, self._hearing.through if self._has_sound else None)
 
     def finish(self) -> list[Snapshot]:
@@ -127,7 +132,8 @@ class Scorer:
         level = np.median(slow, axis=1)
         weights = self._lag.weights(ids)
         # Before there are some ticks to average, every curve is rough and its peak means little.
-        trust = np.minimum(1.0, seen.sum(axis=1) / (self._settings.evidence.trust_seconds * TICK_RATE))
+        trust_ticks = self._settings.evidence.trust_seconds * TICK_RATE
+        trust = np.minimum(1.0, self._stride * seen.sum(axis=1) / trust_ticks)
         sync_slow = trust * self._at_lag(slow - level[:, None], weights)
         if speech >= self._settings.lag.min_speech:
             # Who speaks is where sound fits best, by the face's lag and at all.

@@ -205,9 +205,10 @@ class LiveRun:
                 # Nothing that came before `over` is left behind: sound is fetched after it was asked.
                 over = self._hear(blank) or over
                 rest = self._sightings.take(0) if over else []
-                most = self._plan.most_faces
-                scorer.see([foremost(each.sighting, most, self._speakers) for each in seen + rest])
-                self._publish(scorer.advance(self._plan.score_stride))
+                plan = self._plan
+                chosen = [foremost(each.sighting, plan.most_faces, self._speakers) for each in seen + rest]
+                scorer.see(chosen, plan.score_stride)
+                self._publish(scorer.advance(plan.score_stride))
                 if seen:
                     self._govern(max(self._behind(seen[-1].captured), self._source.late_seconds))
             self._publish(scorer.finish())

@@ -139,6 +139,17 @@ def test_many_ticks_at_once_are_what_they_are_one_by_one(model: Compact) -> None
         np.testing.assert_allclose(given, expected, atol=1e-5)
 
 
+def test_to_shed_load_only_some_ticks_are_embedded_and_those_are_the_same(model: Compact) -> None:
+    every, some = Faces(model, MEMORY), Faces(model, MEMORY)
+    for tick in range(40):
+        every.see([sighting(tick, {1: CROPS[tick]})])
+        some.see([sighting(tick, {1: CROPS[tick]})], stride=4)
+    embedded = np.arange(0, some.through + 1, 4)
+    np.testing.assert_allclose(vectors(some, embedded), vectors(every, embedded), atol=1e-5)
+    ticks = np.arange(some.through + 1)
+    assert some.embeddings([1], ticks)[2][0].tolist() == [tick % 4 == 0 for tick in ticks]
+
+
 def test_who_was_in_view_and_where_is_known_by_tick(model: Compact) -> None:
     faces = Faces(model, MEMORY)
     for tick in range(20):

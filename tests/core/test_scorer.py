@@ -111,7 +111,7 @@ def lock_step(
 ) -> list[Snapshot]:
     snapshots = []
     for tick in ticks:
-        scorer.see([sighting(tick, codes)])
+        scorer.see([sighting(tick, codes)], stride)
         if samples is not None:
             scorer.hear([sound_of(samples, tick)])
         snapshots += scorer.advance(stride)

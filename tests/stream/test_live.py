@@ -183,7 +183,7 @@ def test_a_source_that_stands_still_ends_at_the_duration() -> None:
 
 def test_a_stage_that_fails_ends_the_run_with_one_line() -> None:
     class Failing(StandInScorer):
-        def see(self, sightings: Sequence[Sighting]) -> None:
+        def see(self, sightings: Sequence[Sighting], stride: int = 1) -> None:
             raise RuntimeError("out of memory")
 
     run = live(Camera(), Engine(StandInVision(), Failing(False)), Kept())
