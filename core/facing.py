@@ -71,8 +71,9 @@ class Faces:
     ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32], npt.NDArray[np.bool_]]:
         """Of F known faces at T remembered ticks.
 
-        Unit vectors float32 [F, T, D], zero where a face was not in view; the probability that its mouth speaks,
-        float32 [F, T], NaN where it was not in view or where the model does not tell; whether it was in view [F, T].
+        Unit vectors float32 [F, T, D], zero where a face has none: it was not in view, or the tick was not embedded;
+        the probability that its mouth speaks, float32 [F, T], NaN where it has none or the model does not tell; whether
+        it has them [F, T].
         """
         return self.memory.embeddings([self.known[i].row for i in ids], ticks)
 

@@ -44,9 +44,10 @@ class RtpTap:
         self._pictures = PromptPictures()
         self._undecoded = _Undecoded(self._pictures, self._mapper)
         if kind is Kind.VIDEO:
+            vars(receiver)["_RTCRtpReceiver__jitter_buffer"] = self._pictures
             vars(receiver)["_RTCRtpReceiver__decoder_queue"] = self._undecoded
-        buffer = self._pictures if kind is Kind.VIDEO else PromptSound()
-        vars(receiver)["_RTCRtpReceiver__jitter_buffer"] = buffer
+        else:
+            vars(receiver)["_RTCRtpReceiver__jitter_buffer"] = PromptSound()
         self._ask_whole_picture = receiver._send_rtcp_pli
         self._catching_up = False
         self._hand_on_packet = receiver._handle_rtp_packet
