@@ -23,6 +23,11 @@ OVERDUE = 45_000
 WRAP = 1 << 32
 
 
+def elapsed(since: int, until: int) -> int:
+    """RTP time from one stamp to another, of which both wrap around; negative where ``until`` is the earlier."""
+    return (until - since + WRAP // 2) % WRAP - WRAP // 2
+
+
 class PromptSound(JitterBuffer):
     """Each packet of sound at once. One that comes too late is left out: silence stands in its place."""
 
@@ -65,13 +70,15 @@ class PromptPictures(JitterBuffer):
 
     def _is_overdue(self, packet: RtpPacket) -> bool:
         """Whether what is missing has been waited for too long."""
-        held = [each for each in self._packets if each is not None]
-        return any(OVERDUE < (packet.timestamp - each.timestamp) % WRAP < WRAP // 2 for each in held)
+        assert self._origin is not None
+        slots = ((self._origin + count) % self.capacity for count in range(self.capacity))
+        oldest = next((held for slot in slots if (held := self._packets[slot]) is not None), packet)
+        return elapsed(oldest.timestamp, packet.timestamp) > OVERDUE
 
     def _remove_frame(self, sequence_number: int) -> JitterFrame | None:
         while frame := super()._remove_frame(sequence_number) or self._marked():
             # After a new beginning a packet may still come from before it: time never runs backwards.
-            if self._given is None or 0 < (frame.timestamp - self._given) % WRAP < WRAP // 2:
+            if self._given is None or elapsed(self._given, frame.timestamp) > 0:
                 self._given = frame.timestamp
                 return frame
         return None

@@ -9,13 +9,12 @@ from typing import Any
 from aiortc import RTCRtpReceiver
 from aiortc.rtp import AnyRtcpPacket, RtcpSrPacket, RtpPacket
 
-from stream.server.jitter import PromptPictures, PromptSound
+from stream.server.jitter import PromptPictures, PromptSound, elapsed
 from stream.server.timeline import Kind
 
 CLOCK_RATES = {Kind.VIDEO: 90_000, Kind.AUDIO: 48_000}
 """Hz. All video codecs have this one (RFC 3551), and Opus, the one audio codec that is accepted (RFC 7587)."""
 
-WRAP = 1 << 32
 NTP_FRACTION = 1 << 32
 
 MOST_UNDECODED = 6
@@ -88,8 +87,7 @@ class RtpTap:
         """Seconds on the axis of the frames' pts; None before the first frame, whose pts is 0."""
         if self._mapper._origin is None:
             return None
-        offset = (rtp_time - self._mapper._origin - self._newest + WRAP // 2) % WRAP - WRAP // 2
-        self._newest += offset
+        self._newest += elapsed(self._mapper._origin + self._newest, rtp_time)
         return self._newest / CLOCK_RATES[self._kind]
 
 

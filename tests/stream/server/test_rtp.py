@@ -11,7 +11,8 @@ import pytest
 from aiortc import RTCPeerConnection
 from aiortc.rtp import RtcpSenderInfo, RtcpSrPacket, RtpPacket
 
-from stream.server.rtp import MOST_UNDECODED, WRAP, RtpTap
+from stream.server.jitter import WRAP
+from stream.server.rtp import MOST_UNDECODED, RtpTap
 from stream.server.source import BrowserSource
 from stream.server.timeline import Kind
 from tests.stream.server.browser import Browser
