@@ -42,7 +42,6 @@ class _Kind:
     """One of the model's methods. ``join`` is for its results: several batches' rows as one."""
 
     compute: Callable[[Any], Any]
-    slice: Callable[[Any, slice], Any]
     join: Callable[[list[Any]], Any]
 
 
@@ -85,9 +84,9 @@ class SharedModel:
         self.model = model
         self._batch_rows = batch_rows
         self._wait = _wait_seconds(device) if wait_seconds is None else wait_seconds
-        self.encode_frames = _Kind(model.encode_frames, _copied_rows, torch.cat)
-        self.embed_faces = _Kind(model.embed_faces, _embeddings_of, _joined_embeddings)
-        self.embed_audio = _Kind(model.embed_audio, _copied_rows, torch.cat)
+        self.encode_frames = _Kind(model.encode_frames, torch.cat)
+        self.embed_faces = _Kind(model.embed_faces, _joined_embeddings)
+        self.embed_audio = _Kind(model.embed_audio, torch.cat)
         self._waiting: deque[_Call] = deque()
         self._changed = threading.Condition()
         self._rooms = 0
@@ -166,7 +165,7 @@ def _compute(batch: list[tuple[_Call, slice]]) -> None:
     first = 0
     for call, rows in batch:
         count = rows.stop - rows.start
-        call.parts.append(results if len(batch) == 1 else kind.slice(results, slice(first, first + count)))
+        call.parts.append(results[first : first + count])  # a view: the engine copies it into its own memory
         call.done = rows.stop
         first += count
 
@@ -193,16 +192,6 @@ def _joined(parts: Sequence[Rows]) -> Rows:
     if isinstance(parts[0], torch.Tensor):
         return torch.cat(list(parts))  # type: ignore[arg-type]
     return np.concatenate(parts)
-
-
-def _copied_rows(tensor: torch.Tensor, rows: slice) -> torch.Tensor:
-    """Not a view: it would keep the other rooms' rows in memory."""
-    return tensor[rows].clone()
-
-
-def _embeddings_of(embeddings: FaceEmbeddings, rows: slice) -> FaceEmbeddings:
-    activity = None if embeddings.activity is None else embeddings.activity[rows].clone()
-    return FaceEmbeddings(embeddings.vectors[rows].clone(), activity)
 
 
 def _joined_embeddings(parts: list[FaceEmbeddings]) -> FaceEmbeddings:
