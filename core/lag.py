@@ -32,6 +32,7 @@ class RoomLag:
         self._fixed_ms = fixed_ms
         self._room = np.zeros(len(LAGS))
         self._faces: dict[int, npt.NDArray[np.float64]] = {}
+        self._heard_seconds = 0.0
         apart = LAGS[:, None] - LAGS
         self._near = np.exp(-0.5 * (apart / settings.face_ticks) ** 2)
 
@@ -44,6 +45,7 @@ class RoomLag:
     def update(self, ids: Sequence[int], curves: Curves, speaker: int, seconds: float) -> None:
         """Take ``seconds`` of speech, of which ``curves[speaker]`` is the one that should peak."""
         s = self._settings
+        self._heard_seconds += seconds
         rise = curves[speaker]
         self._room += (rise - self._room) * min(1.0, seconds / s.room_seconds)
         kept = {i: self._faces.get(i, np.zeros(len(LAGS))) for i in ids}
@@ -55,6 +57,11 @@ class RoomLag:
         if self._fixed_ms is not None:
             return _believed(-0.5 * ((LAGS - self._fixed_ms * TICK_RATE / 1000) / 0.7) ** 2)
         return _believed(s.room_sharpness * self._room - 0.5 * (LAGS / s.prior_ticks) ** 2)
+
+    @property
+    def certainty(self) -> float:
+        """How far in [0, 1] the lag is known: it grows with the first seconds of speech."""
+        return 1.0 if self._fixed_ms is not None else min(1.0, self._heard_seconds / self._settings.settle_seconds)
 
     @property
     def ticks(self) -> int:

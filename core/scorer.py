@@ -36,28 +36,23 @@ _SPAN = 2 * TICK_RATE
 class Evidence:
     """What speaks for each of F faces at one tick; every array has F entries.
 
-    ``sync_fast`` and ``sync_slow``: similarity at the face's lag above its median over lags, averaged over a short and
-    a longer time (cosines, about −0.2 to 0.8). ``level``: that median (a cosine: how much this mouth suits this voice
-    at any lag). ``activity``: log-odds that the mouth speaks, judged by sight.
+    ``sync``: similarity at the face's lag above its median over lags (cosines, about −0.2 to 0.8). ``level``: that
+    median (a cosine: how much this mouth suits this voice at any lag). ``activity``: log-odds that the mouth speaks,
+    judged by sight. ``trust`` in [0, 1]: how well face and lag are known yet.
     """
 
-    sync_fast: npt.NDArray[np.float64]
-    sync_slow: npt.NDArray[np.float64]
+    sync: npt.NDArray[np.float64]
     level: npt.NDArray[np.float64]
     activity: npt.NDArray[np.float64]
+    trust: npt.NDArray[np.float64]
 
 
-def probability(evidence: Evidence, settings: EvidenceSettings) -> npt.NDArray[np.float64]:
-    """The probability in [0, 1] that each face is heard speaking: logistic in the evidence."""
-    log_odds = (
-        settings.bias
-        + settings.sync_fast * evidence.sync_fast
-        + settings.sync_slow * evidence.sync_slow
-        + settings.level * evidence.level
-        + settings.activity * evidence.activity
-        + settings.stillness * np.minimum(0.0, evidence.activity - settings.still_below)
-    )
-    return np.asarray(1 / (1 + np.exp(-log_odds)))
+def log_odds(evidence: Evidence, settings: EvidenceSettings) -> npt.NDArray[np.float64]:
+    """How far what is seen speaks for each face being heard: natural log-odds a second."""
+    s = settings
+    fit = s.bias + s.sync * evidence.sync + s.level * evidence.level + s.activity * evidence.activity
+    still = s.stillness * np.minimum(0.0, evidence.activity - s.still_below)
+    return np.asarray(evidence.trust * (fit.clip(-s.most_against, s.most_for) + still))
 
 
 class Scorer:
@@ -71,7 +66,7 @@ class Scorer:
         self._hearing = Hearing(model, _MEMORY_TICKS)
         self._has_sound = has_sound
         self._lag = RoomLag(self._settings.lag, lag_ms)
-        self._turns = Turns(self._settings.turns)
+        self._turns = Turns(self._settings.turns, self._settings.belief)
         self._next_tick = 0
         self._last_scored = -1
         self._stride = 1
@@ -116,12 +111,13 @@ class Scorer:
     def _score(self, tick: int) -> Snapshot:
         present = self._faces.at(tick)
         speech = self._hearing.sound(tick + self._lag.ticks).speech
-        likely: dict[int, float] = {}
+        support: dict[int, float] = {}
         if present:
             evidence = self._evidence(tick, list(present), speech)
-            likely = dict(zip(present, probability(evidence, self._settings.evidence).tolist(), strict=True))
-        turn = self._turns.update(tick / TICK_RATE, speech, likely)
-        faces = tuple(FaceScore(i, box, likely[i], i in turn.speaking) for i, box in present.items())
+            support = dict(zip(present, log_odds(evidence, self._settings.evidence).tolist(), strict=True))
+        self._last_scored = tick
+        turn = self._turns.update(tick / TICK_RATE, speech, support)
+        faces = tuple(FaceScore(i, box, turn.likely[i], i in turn.speaking) for i, box in present.items())
         return Snapshot(tick, tick / TICK_RATE, speech, faces, turn.state, turn.primary, self._lag.value())
 
     def _evidence(self, tick: int, ids: list[int], speech: float) -> Evidence:
@@ -134,19 +130,16 @@ class Scorer:
         # Before there are some ticks to average, every curve is rough and its peak means little.
         trust_ticks = self._settings.evidence.trust_seconds * TICK_RATE
         trust = np.minimum(1.0, self._stride * seen.sum(axis=1) / trust_ticks)
-        sync_slow = trust * self._at_lag(slow - level[:, None], weights)
+        activity_log_odds = self._activity(activity, seen)
+        evidence = Evidence(
+            self._at_lag(fast - level[:, None], weights), level, activity_log_odds, trust * self._lag.certainty
+        )
         if speech >= self._settings.lag.min_speech:
             # Who speaks is where sound fits best, by the face's lag and at all.
-            speaker = int(np.argmax(sync_slow + self._settings.lag.level_share * level))
+            fit = trust * self._at_lag(slow - level[:, None], weights) + self._settings.lag.level_share * level
             seconds = (tick - self._last_scored) / TICK_RATE
-            self._lag.update(ids, slow - level[:, None], speaker, seconds)
-        self._last_scored = tick
-        return Evidence(
-            trust * self._at_lag(fast - level[:, None], weights),
-            sync_slow,
-            trust * level,
-            self._activity(activity, seen),
-        )
+            self._lag.update(ids, slow - level[:, None], int(np.argmax(fit)), seconds)
+        return evidence
 
     def _curves(
         self, ticks: npt.NDArray[np.int_], faces: npt.NDArray[np.float32], seen: npt.NDArray[np.bool_]

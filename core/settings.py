@@ -10,33 +10,51 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class EvidenceSettings:
-    """How a face's similarity to the sound and its movement become one probability.
+    """How a face's similarity to the sound and its movement become log-odds a second that it is heard.
 
-    The weights are those of a logistic regression on the development galleries and the news scene, each weighed so that
-    both "does this face speak" and "which of the faces speaks" come out right (measured).
+    Chosen together with those of BeliefSettings, on the development galleries (everybody in view, and with each person
+    in turn taken out of view), the news scene, and single faces with their own voice, with a stranger's, and frozen.
     """
 
     fast_seconds: float = 0.2
+    """Time constant of the average that sync is taken from: noise of a few ticks is no evidence (measured)."""
     slow_seconds: float = 0.6
-    """Time constants of the two exponential averages (measured: longer ones are steadier but name short turns late)."""
+    """Time constant of the average that the lag and the level are taken from."""
     trust_seconds: float = 0.5
-    """How long a face must have been in view until its similarity counts in full."""
+    """How long a face must have been in view until what is known of it counts in full."""
     lag_sharpness: float = 20.0
     """Per unit of cosine: how strongly the best believable lag counts while a lag is not known well."""
-    bias: float = -5.1
-    sync_fast: float = 7.1
-    sync_slow: float = 16.2
-    level: float = 7.3
-    activity: float = 0.13
-    still_below: float = -2.0
-    stillness: float = 1.5
-    """Log-odds of visual speech under which a mouth is still, and what each unit below takes away. Of talking mouths
-    99 % lie above −0.2, of frozen faces 99 % below −3.3 (measured): whose mouth is still has somebody else's voice.
+    bias: float = -15.0
+    sync: float = 38.0
+    level: float = 37.0
+    activity: float = 1.5
+    most_for: float = 24.0
+    most_against: float = 5.0
+    """Log-odds a second are cut at these: a few ticks that do not fit must not end a turn."""
+    still_below: float = -3.2
+    stillness: float = 19.0
+    """Log-odds of visual speech under which a mouth is still, and what each unit below takes away besides. Of talking
+    mouths 99 % lie above −0.2, of frozen faces 99 % below −3.3 (measured): whose mouth is still has somebody else's
+    voice.
     """
     most_activity: float = 6.0
     """Log-odds of visual speech are cut at plus and minus this, so that sight alone never outweighs sync."""
     unknown_activity: float = 1.0
     """Stands for the log-odds of visual speech where the model does not tell: as of most speaking faces (measured)."""
+
+
+@dataclass(frozen=True)
+class BeliefSettings:
+    """The hidden Markov model of who speaks. Probabilities of a tick, where nothing else is said."""
+
+    changes_a_second: float = 0.13
+    """How often somebody else begins to speak, without a pause between."""
+    nobody_in_view: float = 0.06
+    """Before anything is known: that the voice comes from out of view …"""
+    two_at_once: float = 0.01
+    """… or from two faces …"""
+    most_at_first: float = 0.26
+    """… and what is believed of a single face at most: who is alone in view is not therefore the one who speaks."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +72,8 @@ class LagSettings:
     level_share: float = 0.3
     """Weight of a face's level beside its peak, when it is asked whose curve the lag is taken from."""
     face_seconds: float = 1.5
+    settle_seconds: float = 2.5
+    """Speech heard until the room's lag is known: what does not fit says nothing about a face before."""
     face_sharpness: float = 40.0
     face_ticks: float = 3.0
     """How far a face's own lag may be from the room's: 120 ms of deviation. In 2 of 7 development scenes tiles differ
@@ -69,24 +89,18 @@ class TurnSettings:
     """silero-vad's own recommendation."""
     hold_seconds: float = 0.3
     """A pause this short inside speech is no silence."""
-    on: float = 0.08
-    off: float = 0.03
-    """When there is speech it is most likely somebody's in view: little evidence names a face, none loses it."""
-    also_on: float = 0.6
+    on: float = 0.28
+    off: float = 0.24
+    """When there is speech it is most likely somebody's in view: little belief names a face, less loses it."""
+    challenger_odds: float = 1.5
+    """A challenger's odds must be more than this many times the primary's."""
+    also_on: float = 0.5
     also_off: float = 0.4
-    """Beside the primary speaker only who is likely in earnest speaks as well."""
-    challenger_odds: float = 4.0
-    """A challenger's odds must be this many times the primary's …"""
-    switch_seconds: float = 0.08
-    """… for this long."""
-    begin_seconds: float = 0.08
-    first_belief: float = 0.5
-    belief_seconds: float = 1.0
-    offscreen_below: float = 0.2
-    onscreen_from: float = 0.3
-    """The likeliest face's probability is averaged over ``belief_seconds``, from ``first_belief`` where speech begins.
-    Below ``offscreen_below`` the voice comes from out of view, until the average is ``onscreen_from`` again.
-    """
+    """Beside the primary speaker speaks only who is believed as likely as not."""
+    offscreen_from: float = 0.9
+    """That nobody in view speaks, to say so: until then it is not known yet whose voice it is."""
+    longest_step_seconds: float = 0.16
+    """Every fourth tick, the least that is scored under load. Evidence of one tick counts for no longer than that."""
 
 
 @dataclass(frozen=True)
@@ -94,5 +108,6 @@ class Settings:
     """Everything that decides who is speaking."""
 
     evidence: EvidenceSettings = EvidenceSettings()
+    belief: BeliefSettings = BeliefSettings()
     lag: LagSettings = LagSettings()
     turns: TurnSettings = TurnSettings()

@@ -1,65 +1,63 @@
-"""Turns: who is speaking, as a small state machine over each face's probability and the voice activity."""
+"""Turns: who is speaking, as a small state machine over the voice activity and the belief in each face."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from core.settings import TurnSettings
+import numpy as np
+
+from core.belief import Belief
+from core.settings import BeliefSettings, TurnSettings
 from core.snapshot import State
+from core.timebase import TICK_RATE
 
 
 @dataclass(frozen=True)
 class Turn:
-    """Who speaks now. ``speaking``: ids of everybody who does; ``primary``: the one to show, one of them."""
+    """Who speaks now. ``speaking``: ids of everybody who does; ``primary``: the one to show, one of them.
+
+    ``likely``: of every face in view, the probability in [0, 1] that it speaks.
+    """
 
     state: State
     primary: int | None
     speaking: frozenset[int]
-
-
-_SILENCE = Turn(State.SILENCE, None, frozenset())
+    likely: Mapping[int, float]
 
 
 class Turns:
-    """Voice-activity gate; different thresholds for on and off; a challenger must beat the primary for some time."""
+    """Voice-activity gate; different thresholds for on and off; who would take over must be believed more."""
 
-    def __init__(self, settings: TurnSettings) -> None:
+    def __init__(self, settings: TurnSettings, belief: BeliefSettings) -> None:
         self._settings = settings
-        self._now = _SILENCE
+        self._belief = Belief(belief)
+        self._now = Turn(State.SILENCE, None, frozenset(), {})
+        self._time = -1 / TICK_RATE
         self._heard_at = float("-inf")
         self._is_heard = False
-        self._claim: int | None = None
-        self._claimed_since = 0.0
-        self._belief, self._believed_at = settings.first_belief, 0.0
 
-    def update(self, time: float, speech: float, probabilities: Mapping[int, float]) -> Turn:
-        """Advance to ``time`` (seconds) with the speech probability and each face's probability of speaking."""
+    def update(self, time: float, speech: float, evidence: Mapping[int, float]) -> Turn:
+        """Advance to ``time`` (seconds) with the speech probability and, of each face, the log-odds a second."""
+        s = self._settings
+        seconds, self._time = min(time - self._time, s.longest_step_seconds), time
         if not self._gate(time, speech):
-            self._now, self._claim = _SILENCE, None
-            self._belief, self._believed_at = self._settings.first_belief, time
+            self._belief.reset()
+            self._now = Turn(State.SILENCE, None, frozenset(), dict.fromkeys(evidence, 0.0))
             return self._now
-        s = self._settings
-        before = self._now
-        if self._is_offscreen(time, max(probabilities.values(), default=0.0)):
-            self._now, self._claim = Turn(State.OFFSCREEN, None, frozenset()), None
-            return self._now
-        likely = {i for i, p in probabilities.items() if p >= (s.off if i == before.primary else s.on)}
-        primary = self._primary(time, probabilities, likely)
-        if primary is not None:
-            also = {i for i, p in probabilities.items() if p >= (s.also_off if i in before.speaking else s.also_on)}
-            self._now = Turn(State.SPEAKING, primary, frozenset(also | {primary}))
+        # In a pause that is held over nothing is heard that could speak for or against a face.
+        heard = np.fromiter(evidence.values(), float) * (speech >= s.speech_off)
+        likely = self._belief.update(seconds, list(evidence), heard)
+        before, primary = self._now, self._primary(likely)
+        if primary is None:
+            is_offscreen = before.state is State.OFFSCREEN or self._belief.nobody >= s.offscreen_from
+            # Otherwise it is not known yet who it is, nor that it is nobody in view.
+            state, speaking = State.OFFSCREEN if is_offscreen else State.SILENCE, frozenset[int]()
         else:
-            # It is not known yet who it is, nor that it is nobody in view.
-            self._now = _SILENCE
+            also = {i for i, p in likely.items() if p >= (s.also_off if i in before.speaking else s.also_on)}
+            state, speaking = State.SPEAKING, frozenset(also | {primary})
+        self._now = Turn(state, primary, speaking, likely)
         return self._now
-
-    def _is_offscreen(self, time: float, best: float) -> bool:
-        """Whether the likeliest face has been too unlikely for too long to be the one that is heard."""
-        s = self._settings
-        self._belief += (best - self._belief) * min(1.0, (time - self._believed_at) / s.belief_seconds)
-        self._believed_at = time
-        return self._belief < (s.onscreen_from if self._now.state is State.OFFSCREEN else s.offscreen_below)
 
     def _gate(self, time: float, speech: float) -> bool:
         """Whether there is speech, with a threshold to begin, a lower one to go on, and a short hold over pauses."""
@@ -69,26 +67,15 @@ class Turns:
         self._is_heard = time - self._heard_at <= s.hold_seconds
         return self._is_heard
 
-    def _primary(self, time: float, probabilities: Mapping[int, float], likely: set[int]) -> int | None:
-        """The primary speaker from now on: who it is now, until another (or nobody) has claimed it long enough."""
-        s = self._settings
-        primary = self._now.primary
-        best = max(likely, key=lambda i: probabilities[i], default=None)
-        if primary is None:
-            return best if best is not None and self._lasts(time, best, s.begin_seconds) else None
-        own = probabilities.get(primary, 0.0)
-        if best is not None and best != primary and _odds(probabilities[best]) >= s.challenger_odds * _odds(own):
-            return best if self._lasts(time, best, s.switch_seconds) else primary
-        if primary in likely:
-            self._claim = primary
-            return primary
-        return None if self._lasts(time, None, s.switch_seconds) else primary
-
-    def _lasts(self, time: float, claim: int | None, seconds: float) -> bool:
-        """Whether ``claim`` (a face, or None for nobody) has been made without a break for ``seconds``."""
-        if self._claim != claim:
-            self._claim, self._claimed_since = claim, time
-        return time - self._claimed_since >= seconds - 1e-6
+    def _primary(self, likely: Mapping[int, float]) -> int | None:
+        """Who is the likeliest to speak; of two who both do, the one who did before."""
+        s, now = self._settings, self._now.primary
+        own = likely.get(now, 0.0) if now is not None else 0.0
+        best = max(likely, key=likely.__getitem__, default=None)
+        if best is not None and likely[best] >= s.on:
+            takes_over = own < s.also_off and _odds(likely[best]) > s.challenger_odds * _odds(own)
+            return best if takes_over else now
+        return now if own >= s.off else None
 
 
 def _odds(probability: float) -> float:

@@ -19,7 +19,7 @@ from core.facing import Faces
 from core.lipsync import LipSyncModel
 from core.logmel import StreamingLogMel, log_mel
 from core.scorer import Scorer
-from core.settings import TurnSettings
+from core.settings import BeliefSettings, TurnSettings
 from core.snapshot import FaceScore, Lag, Snapshot, State
 from core.timebase import TICK_RATE
 from core.tracking import Tracker
@@ -242,9 +242,9 @@ def _advance(shown: Scene, used: LipSyncModel) -> Case:
 
 
 def _turns(shown: Scene) -> Callable[[], object]:
-    turns = Turns(TurnSettings())
-    likely = {face.id: 0.9 if face.id == 1 else 0.1 for face in shown.faces}
-    return _settled(lambda tick: turns.update(tick / TICK_RATE, 0.9, likely))
+    turns = Turns(TurnSettings(), BeliefSettings())
+    evidence = {face.id: 5.0 if face.id == 1 else -5.0 for face in shown.faces}
+    return _settled(lambda tick: turns.update(tick / TICK_RATE, 0.9, evidence))
 
 
 def _tick(shown: Scene, used: LipSyncModel) -> Callable[[], object]:

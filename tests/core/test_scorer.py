@@ -12,7 +12,7 @@ from core.geometry import Box
 from core.lipsync import Crop, FaceEmbeddings
 from core.logmel import COMPACT_MEL, MelSettings
 from core.media import Image, Sound
-from core.scorer import Evidence, Scorer, probability
+from core.scorer import Evidence, Scorer, log_odds
 from core.settings import EvidenceSettings
 from core.snapshot import Snapshot, State
 from core.timebase import SAMPLE_RATE, SAMPLES_PER_TICK
@@ -331,8 +331,22 @@ def test_values_are_in_their_ranges(usual: list[Snapshot]) -> None:
         assert (snapshot.primary is None) == (snapshot.state is not State.SPEAKING)
 
 
-@pytest.mark.parametrize("kind", ["sync_fast", "sync_slow", "level", "activity"])
+@pytest.mark.parametrize("kind", ["sync", "level", "activity"])
 def test_more_evidence_is_more_probable(kind: str) -> None:
-    flat = {name: np.full(5, 0.1) for name in ("sync_fast", "sync_slow", "level", "activity")}
-    risen = probability(Evidence(**(flat | {kind: np.linspace(-0.5, 0.8, 5)})), EvidenceSettings())
-    assert (np.diff(risen) > 0).all() and risen.min() > 0 and risen.max() < 1
+    flat = {"sync": np.full(5, 0.2), "level": np.full(5, 0.1), "activity": np.full(5, 1.0), "trust": np.ones(5)}
+    risen = log_odds(Evidence(**(flat | {kind: np.linspace(0.1, 0.5, 5)})), EvidenceSettings())
+    assert (np.diff(risen) > 0).all()
+
+
+def test_evidence_is_cut_but_for_mouths_that_hold_still() -> None:
+    settings = EvidenceSettings()
+    sync = np.array([-1.0, 1.0, 0.3, 0.3])
+    activity = np.array([1.0, 1.0, settings.still_below, settings.still_below - 2])
+    told = log_odds(Evidence(sync, np.zeros(4), activity, np.ones(4)), settings)
+    assert told[:2] == pytest.approx([-settings.most_against, settings.most_for])
+    assert told[3] < told[2] - 2 * settings.stillness + 0.01
+
+
+def test_of_a_face_that_is_not_known_nothing_is_told() -> None:
+    unknown = Evidence(np.array([0.9, -0.9]), np.zeros(2), np.array([3.0, -6.0]), np.zeros(2))
+    assert (log_odds(unknown, EvidenceSettings()) == 0).all()
