@@ -203,6 +203,8 @@ def test_in_real_time_the_events_are_those_of_fast(
 ) -> None:
     clip = Clip().write(tmp_path / "clip.mkv")
     fast, live = play(tmp_path, clip, "--fast"), play(tmp_path, clip)
+    if any(event["type"] == "load" for event in live):
+        pytest.skip("this machine is too busy at present to keep up with a small clip")
     assert live[:-1] == fast[:-1]
     assert live[-1]["latency_ms"]["p95"] is not None
     assert "capture to overlay" in capfd.readouterr().err

@@ -63,15 +63,16 @@ def _train(arguments: argparse.Namespace) -> None:
     folders = [folder for name in SOURCE_WEIGHTS if (folder := arguments.clips / name).is_dir()]
     if not folders:
         raise InputError(f"no clips: {arguments.clips} has none of the folders {', '.join(SOURCE_WEIGHTS)}")
+    # Before the clips, which take minutes to load: a wrong path is told at once.
+    start = _mean_of([arguments.start]) if arguments.start else None
+    earlier = load_network(arguments.align)[0].eval() if arguments.align else None
     arguments.cache.mkdir(parents=True, exist_ok=True)
     detector = FaceDetector(arguments.detector)
     examples = load_examples(folders, detector, arguments.cache) + demo_examples(detector)
     train, held_out = split_by_person(examples)
-    if arguments.align:
-        network, _ = load_network(arguments.align)
-        train = list(aligned(train, network.eval()))
+    if earlier is not None:
+        train = list(aligned(train, earlier))
     settings = TrainingSettings(steps=arguments.steps, seed=arguments.seed)
-    start = _mean_of([arguments.start]) if arguments.start else None
     Trainer(settings, train, held_out, arguments.run, start).run()
 
 

@@ -61,3 +61,16 @@ def test_a_card_without_a_value_is_one_clear_line(
     (tmp_path / "state.pt").write_bytes(b"")
     assert run(monkeypatch, "export", "--run", tmp_path, "--card", "steps") == 2
     assert "KEY=VALUE" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("option", ["--start", "--align"])
+def test_a_wrong_path_to_earlier_weights_is_told_before_anything_is_loaded(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str], option: str
+) -> None:
+    (tmp_path / "single").mkdir()
+    wrong, detector = tmp_path / "wrong", tmp_path / "detector"
+    paths = ("--clips", tmp_path, "--run", tmp_path / "run", "--detector", detector, "--cache", tmp_path / "cache")
+    assert run(monkeypatch, "train", *paths, option, wrong) == 2
+    told = capsys.readouterr().err
+    assert "wrong" in told and told.count("\n") == 1
+    assert not (tmp_path / "cache").exists()
