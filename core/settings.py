@@ -92,7 +92,7 @@ class TurnSettings:
     on: float = 0.28
     off: float = 0.24
     """When there is speech it is most likely somebody's in view: little belief names a face, less loses it."""
-    challenger_odds: float = 1.5
+    challenger_odds: float = 2.0
     """A challenger's odds must be more than this many times the primary's."""
     also_on: float = 0.5
     also_off: float = 0.4
