@@ -45,16 +45,16 @@ class EvidenceSettings:
 
 @dataclass(frozen=True)
 class BeliefSettings:
-    """The hidden Markov model of who speaks. Probabilities of a tick, where nothing else is said."""
+    """The hidden Markov model of who speaks: what is believed before anything is heard, and how often it changes."""
 
-    changes_a_second: float = 0.13
-    """How often somebody else begins to speak, without a pause between."""
     nobody_in_view: float = 0.06
     """Before anything is known: that the voice comes from out of view …"""
     two_at_once: float = 0.01
     """… or from two faces …"""
     most_at_first: float = 0.26
     """… and what is believed of a single face at most: who is alone in view is not therefore the one who speaks."""
+    changes_a_second: float = 0.13
+    """How often somebody else goes on where one stops, without a pause between."""
 
 
 @dataclass(frozen=True)
@@ -67,13 +67,13 @@ class LagSettings:
     """Time constant in seconds of speech: clocks drift by tens of milliseconds an hour."""
     room_sharpness: float = 20.0
     """Belief (natural log) per unit of cosine that a lag stands out by."""
+    settle_seconds: float = 2.5
+    """Speech heard until the room's lag is known: what does not fit says little about a face before."""
     prior_ticks: float = 6.0
     """Deviation of the lag that is expected before anybody has spoken: most cameras are within 240 ms."""
     level_share: float = 0.3
     """Weight of a face's level beside its peak, when it is asked whose curve the lag is taken from."""
     face_seconds: float = 1.5
-    settle_seconds: float = 2.5
-    """Speech heard until the room's lag is known: what does not fit says nothing about a face before."""
     face_sharpness: float = 40.0
     face_ticks: float = 3.0
     """How far a face's own lag may be from the room's: 120 ms of deviation. In 2 of 7 development scenes tiles differ

@@ -48,15 +48,8 @@ class Turns:
         # In a pause that is held over nothing is heard that could speak for or against a face.
         heard = np.fromiter(evidence.values(), float) * (speech >= s.speech_off)
         likely = self._belief.update(seconds, list(evidence), heard)
-        before, primary = self._now, self._primary(likely)
-        if primary is None:
-            is_offscreen = before.state is State.OFFSCREEN or self._belief.nobody >= s.offscreen_from
-            # Otherwise it is not known yet who it is, nor that it is nobody in view.
-            state, speaking = State.OFFSCREEN if is_offscreen else State.SILENCE, frozenset[int]()
-        else:
-            also = {i for i, p in likely.items() if p >= (s.also_off if i in before.speaking else s.also_on)}
-            state, speaking = State.SPEAKING, frozenset(also | {primary})
-        self._now = Turn(state, primary, speaking, likely)
+        primary = self._primary(likely)
+        self._now = Turn(self._state(primary), primary, self._speaking(primary, likely), likely)
         return self._now
 
     def _gate(self, time: float, speech: float) -> bool:
@@ -76,6 +69,23 @@ class Turns:
             takes_over = own < s.also_off and _odds(likely[best]) > s.challenger_odds * _odds(own)
             return best if takes_over else now
         return now if own >= s.off else None
+
+    def _state(self, primary: int | None) -> State:
+        if primary is not None:
+            return State.SPEAKING
+        if self._now.state is State.OFFSCREEN or self._belief.nobody >= self._settings.offscreen_from:
+            return State.OFFSCREEN
+        # It is not known yet who it is, nor that it is nobody in view.
+        return State.SILENCE
+
+    def _speaking(self, primary: int | None, likely: Mapping[int, float]) -> frozenset[int]:
+        """The primary speaker, and who is believed to speak beside it."""
+        s, before = self._settings, self._now.speaking
+        if primary is None:
+            return frozenset()
+        return frozenset(
+            i for i, p in likely.items() if i == primary or p >= (s.also_off if i in before else s.also_on)
+        )
 
 
 def _odds(probability: float) -> float:
