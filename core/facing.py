@@ -61,6 +61,10 @@ class Faces:
     def through(self) -> int:
         return self._newest_seen - self._model.frame_lookahead
 
+    def through_with(self, sighting: Sighting) -> int:
+        """What ``through`` is once ``sighting`` was seen."""
+        return sighting.tick - self._model.frame_lookahead
+
     def at(self, tick: int) -> dict[int, Box]:
         """The faces that were in view at ``tick`` and where, by id."""
         there = ((i, f.boxes[tick % self._ticks]) for i, f in self.known.items() if f.first_tick <= tick <= f.last_tick)

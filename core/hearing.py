@@ -6,9 +6,9 @@ import numpy as np
 import numpy.typing as npt
 
 from core.lipsync import LipSyncModel
-from core.logmel import StreamingLogMel
+from core.logmel import StreamingLogMel, samples_for_column
 from core.media import Samples
-from core.voice import TickSound, VoiceActivity
+from core.voice import TickSound, VoiceActivity, samples_for_tick
 
 
 class Hearing:
@@ -23,6 +23,7 @@ class Hearing:
         self._voice = VoiceActivity()
         self._columns = np.full((max(0, -model.mel_start(0)), model.mel.mels), model.mel.silence, np.float32)
         self._first_column = min(0, model.mel_start(0))
+        self._samples = 0
         self._embedded = -1
         self._voiced = -1
         self._memory = memory_ticks
@@ -33,8 +34,15 @@ class Hearing:
     def through(self) -> int:
         return min(self._embedded, self._voiced)
 
+    def lacks(self, tick: int) -> int:
+        """How many more samples there must be before ``tick`` is known; 0 or less when it is."""
+        last_column = self._model.mel_start(tick) + self._model.mel_window - 1
+        needed = max(samples_for_column(last_column, self._model.mel), samples_for_tick(tick))
+        return needed - self._samples
+
     def hear(self, samples: Samples) -> None:
         """Take the next samples of a stream without gaps that began at session time 0."""
+        self._samples += len(samples)
         for sound in self._voice.push(samples):
             self._voiced += 1
             self._sounds[self._voiced % self._memory] = sound

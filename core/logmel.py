@@ -98,6 +98,11 @@ def log_mel(samples: Samples, settings: MelSettings) -> Mel:
     return np.concatenate(parts)[:columns]
 
 
+def samples_for_column(column: int, settings: MelSettings) -> int:
+    """How many samples of a stream ``StreamingLogMel`` needs from its start to give this column."""
+    return column * settings.hop + settings.window - settings.window // 2
+
+
 class StreamingLogMel:
     """Log-mel of a stream without gaps, silent before its first sample.
 

@@ -18,10 +18,10 @@ from core.facing import Faces
 from core.hearing import Hearing
 from core.lag import LAGS, MAX_LAG_TICKS, RoomLag
 from core.lipsync import LipSyncModel
-from core.media import Sound
+from core.media import Samples, Sound
 from core.settings import EvidenceSettings, Settings
 from core.snapshot import FaceScore, Snapshot
-from core.timebase import TICK_RATE
+from core.timebase import SAMPLE_RATE, TICK_RATE
 from core.turns import Turns
 from core.vision import Sighting
 
@@ -30,6 +30,9 @@ _MEMORY_TICKS = 128
 
 _SPAN = 2 * TICK_RATE
 """Averages reach two seconds back."""
+
+_HELD_SAMPLES = SAMPLE_RATE
+"""Sound that waits for its pictures is embedded after a second at the latest: memory is fixed."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,7 +59,10 @@ def log_odds(evidence: Evidence, settings: EvidenceSettings) -> npt.NDArray[np.f
 
 
 class Scorer:
-    """Feed ``see`` and ``hear`` in any interleaving; ``advance`` gives the snapshots that became decidable."""
+    """Feed ``see`` and ``hear`` in any interleaving; ``advance`` gives the snapshots that became decidable.
+
+    What comes waits until a tick can be decided with it: all that waits at once costs least.
+    """
 
     def __init__(
         self, model: LipSyncModel, lag_ms: float | None = None, has_sound: bool = True, settings: Settings | None = None
@@ -67,33 +73,53 @@ class Scorer:
         self._has_sound = has_sound
         self._lag = RoomLag(self._settings.lag, lag_ms)
         self._turns = Turns(self._settings.turns, self._settings.belief)
+        self._unseen: list[Sighting] = []
+        self._unheard: list[Samples] = []
         self._next_tick = 0
         self._last_scored = -1
         self._stride = 1
         self._fast = _weights(self._settings.evidence.fast_seconds)
         self._slow = _weights(self._settings.evidence.slow_seconds)
 
-    def see(self, sightings: Sequence[Sighting], stride: int = 1) -> None:
-        """Take the faces of the next ticks (ticks increase; some may be missing). All that wait at once cost least.
-
-        ``stride``: as for ``advance``, what is not scored need not be embedded.
-        """
-        self._faces.see(sightings, stride)
+    def see(self, sightings: Sequence[Sighting]) -> None:
+        """Take the faces of the next ticks (ticks increase; some may be missing)."""
+        self._unseen.extend(sightings)
 
     def hear(self, sounds: Sequence[Sound]) -> None:
-        """Take the next stretches of sound: gapless, 16 kHz, from session time 0. All that wait at once cost least."""
-        if sounds:
-            self._hearing.hear(np.concatenate([sound.samples for sound in sounds]))
+        """Take the next stretches of sound: gapless, 16 kHz, from session time 0."""
+        self._unheard.extend(sound.samples for sound in sounds)
 
     def advance(self, stride: int = 1) -> list[Snapshot]:
         """Decide all ticks whose pictures and sound are there. ``stride``: only every 2nd or 4th tick, to shed load."""
         self._stride = stride
+        self._look(stride)
+        if self._has_sound:
+            self._listen(stride)
         return self._decide(stride, self._hearing.through if self._has_sound else None)
 
     def finish(self) -> list[Snapshot]:
         """Decide what is left at the end, without the sound and pictures that would have come."""
+        self._faces.see(self._unseen)
         self._faces.finish()
+        self._hearing.hear(_joined(self._unheard))
+        self._unseen, self._unheard = [], []
         return self._decide(1, None)
+
+    def _look(self, stride: int) -> None:
+        """Embed the pictures that wait, if one of them completes a tick that is to be scored."""
+        through = self._faces.through
+        if self._unseen and self._faces.through_with(self._unseen[-1]) >= through + stride - through % stride:
+            self._faces.see(self._unseen, stride)
+            self._unseen = []
+
+    def _listen(self, stride: int) -> None:
+        """Embed the sound that waits, if the next tick to be scored has its pictures and would have its sound."""
+        waiting = sum(len(samples) for samples in self._unheard)
+        tick = -(-self._next_tick // stride) * stride
+        is_decidable = tick <= self._faces.through and self._hearing.lacks(tick + max(0, self._lag.ticks)) <= waiting
+        if waiting and (is_decidable or waiting >= _HELD_SAMPLES):
+            self._hearing.hear(_joined(self._unheard))
+            self._unheard = []
 
     def _decide(self, stride: int, heard_through: int | None) -> list[Snapshot]:
         # After a hold-up, ticks that are no longer remembered are let go.
@@ -174,6 +200,10 @@ class Scorer:
         p = np.where(given, probabilities, 0.5).clip(1e-6, 1 - 1e-6)
         log_odds = np.log(p / (1 - p)).clip(-s.most_activity, s.most_activity)
         return np.where(given.any(axis=1), _mean(log_odds, given * self._fast), s.unknown_activity)
+
+
+def _joined(parts: Sequence[Samples]) -> Samples:
+    return np.concatenate([np.zeros(0, np.float32), *parts])
 
 
 def _weights(seconds: float) -> npt.NDArray[np.float64]:

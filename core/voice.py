@@ -40,6 +40,16 @@ class TickSound:
     level_dbfs: float
 
 
+def samples_for_tick(tick: int) -> int:
+    """How many samples of a stream ``VoiceActivity`` needs from its start to give this tick."""
+    return (_last_chunk(tick) + 1) * CHUNK_SAMPLES
+
+
+def _last_chunk(tick: int) -> int:
+    """The chunk in which the tick ends."""
+    return ((tick + 1) * SAMPLES_PER_TICK - 1) // CHUNK_SAMPLES
+
+
 class VoiceActivity:
     """Speech probability and level of a stream, tick by tick; the first sample is the start of tick 0.
 
@@ -64,7 +74,7 @@ class VoiceActivity:
             self._speech.extend(self._network.judge(chunks))
             self._chunk_samples = self._chunk_samples[whole * CHUNK_SAMPLES :]
         ticks = []
-        while (last := self._last_chunk(self._tick)) < self._first_chunk + len(self._speech):
+        while (last := _last_chunk(self._tick)) < self._first_chunk + len(self._speech):
             first = self._tick * SAMPLES_PER_TICK // CHUNK_SAMPLES
             # The loudest vote: a word that begins or ends inside the tick counts.
             speech = max(self._speech[first - self._first_chunk : last + 1 - self._first_chunk])
@@ -73,9 +83,6 @@ class VoiceActivity:
             self._tick += 1
         self._forget()
         return ticks
-
-    def _last_chunk(self, tick: int) -> int:
-        return ((tick + 1) * SAMPLES_PER_TICK - 1) // CHUNK_SAMPLES
 
     def _forget(self) -> None:
         needed = self._tick * SAMPLES_PER_TICK // CHUNK_SAMPLES

@@ -207,7 +207,7 @@ class LiveRun:
                 rest = self._sightings.take(0) if over else []
                 plan = self._plan
                 chosen = [foremost(each.sighting, plan.most_faces, self._speakers) for each in seen + rest]
-                scorer.see(chosen, plan.score_stride)
+                scorer.see(chosen)
                 self._publish(scorer.advance(plan.score_stride))
                 if seen:
                     self._govern(max(self._behind(seen[-1].captured), self._source.late_seconds))

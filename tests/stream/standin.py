@@ -42,7 +42,7 @@ class StandInScorer:
         self._samples = np.zeros(0, np.float32)
         self._newest = -1
 
-    def see(self, sightings: Sequence[Sighting], stride: int = 1) -> None:
+    def see(self, sightings: Sequence[Sighting]) -> None:
         for sighting in sightings:
             assert sighting.tick > self._newest
             self._newest = sighting.tick

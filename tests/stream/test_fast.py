@@ -95,10 +95,10 @@ def test_when_it_is_stopped_the_rest_is_decided(tmp_path: Path) -> None:
     reader = FileReader(Clip().write(tmp_path / "clip.mkv"))
 
     class Stopping(StandInScorer):
-        def see(self, sightings, stride=1):
+        def see(self, sightings):
             if any(sighting.tick == 20 for sighting in sightings):
                 stop.set()
-            super().see(sightings, stride)
+            super().see(sightings)
 
     run_fast(reader, Engine(StandInVision(), Stopping()), OutputHub([kept], pytest.fail), None, stop)
     reader.close()
