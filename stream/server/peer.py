@@ -33,6 +33,9 @@ BUFFERED_BYTES = 16_384
 MOST_CANDIDATES = 64
 """A machine with ten addresses has fewer for picture, sound and events together."""
 
+PACKET_MS = 40
+"""Of sound in one packet: half as many to read as with the usual 20; the picture takes longer to come all the same."""
+
 NOT_UNDERSTOOD = "the offer's SDP is not understood"
 
 CLOSE_SECONDS = 2.0
@@ -87,7 +90,7 @@ class Peer:
             await self._connection.setLocalDescription(await self._connection.createAnswer())
         except Exception as error:  # as above
             raise InputError(NOT_UNDERSTOOD) from error
-        return str(self._connection.localDescription.sdp)
+        return _with_long_packets(self._connection.localDescription.sdp)
 
     async def close(self) -> None:
         """Let the last events out, then end the connection and its threads. May be called more than once."""
@@ -151,6 +154,12 @@ def _offered_kinds(sdp: str) -> list[str]:
     if sum(len(each.ice_candidates) for each in media) > MOST_CANDIDATES:
         raise InputError(f"the offer has more than {MOST_CANDIDATES} candidates")
     return sorted(each.kind for each in media if each.kind != "application")
+
+
+def _with_long_packets(sdp: str) -> str:
+    """An answer that asks for sound in packets of ``PACKET_MS``, which aiortc has no way to say."""
+    before, audio, after = sdp.partition("m=audio ")
+    return before + audio + after.replace("a=", f"a=ptime:{PACKET_MS}\r\na=", 1)
 
 
 async def _ended(connection: RTCPeerConnection) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from aiortc import RTCRtpReceiver
+from aiortc.rate import RemoteBitrateEstimator
 from aiortc.rtp import AnyRtcpPacket, RtcpSrPacket, RtpPacket
 
 from stream.server.jitter import PromptPictures, PromptSound, elapsed
@@ -20,6 +21,11 @@ NTP_FRACTION = 1 << 32
 MOST_UNDECODED = 6
 """Pictures that may wait for the decoder: a fifth of a second. Behind that everything is left out until it has caught
 up, and a whole picture is asked for; aiortc would keep them all, and show the past."""
+
+
+LEAST_BITS_A_SECOND = 200_000
+"""aiortc takes packets that a busy machine reads late for a narrow network and asks for ever less, down to 2 kbit/s. A
+network that is narrower than this shows in losses, which senders heed as well."""
 
 
 class RtpTap:
@@ -45,6 +51,8 @@ class RtpTap:
         if kind is Kind.VIDEO:
             vars(receiver)["_RTCRtpReceiver__jitter_buffer"] = self._pictures
             vars(receiver)["_RTCRtpReceiver__decoder_queue"] = self._undecoded
+            bandwidth = vars(receiver)["_RTCRtpReceiver__remote_bitrate_estimator"]
+            vars(receiver)["_RTCRtpReceiver__remote_bitrate_estimator"] = _AtLeast(bandwidth)
         else:
             vars(receiver)["_RTCRtpReceiver__jitter_buffer"] = PromptSound()
         self._ask_whole_picture = receiver._send_rtcp_pli
@@ -89,6 +97,20 @@ class RtpTap:
             return None
         self._newest += elapsed(self._mapper._origin + self._newest, rtp_time)
         return self._newest / CLOCK_RATES[self._kind]
+
+
+class _AtLeast:
+    """aiortc's estimate of the bandwidth, but never less than ``LEAST_BITS_A_SECOND``."""
+
+    def __init__(self, estimator: RemoteBitrateEstimator) -> None:
+        self._estimator = estimator
+
+    def add(self, **packet: int) -> tuple[int, list[int]] | None:
+        """As ``RemoteBitrateEstimator.add``: bits a second and whose; None while there is nothing new to tell."""
+        if (estimate := self._estimator.add(**packet)) is None:
+            return None
+        bits_a_second, sources = estimate
+        return max(bits_a_second, LEAST_BITS_A_SECOND), sources
 
 
 class _Undecoded(queue.Queue[Any]):

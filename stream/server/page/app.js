@@ -1,7 +1,7 @@
 // The page: starts a session with a camera or a meeting, and shows what the server says about it.
 
 import { hasToken, linkTo, setToken } from "./access.js";
-import { CaptureProblem, openCamera, openMeeting, release } from "./capture.js";
+import { CaptureProblem, followLoad, openCamera, openMeeting, release } from "./capture.js";
 import { SessionClock } from "./clock.js";
 import { Connection } from "./connection.js";
 import { DelayLine, watch } from "./delayline.js";
@@ -16,6 +16,9 @@ import { lagText, latenessText, loadText, whoSpeaks } from "./wording.js";
 const PANEL_MS = 100;
 const ANNOUNCE_MS = 1500;
 const COPIED_MS = 1500;
+
+/** From this load level on nothing moves that need not: the machine is busy, and it is often this one. */
+const CALM_FROM_LEVEL = 3;
 
 const element = (id) => document.getElementById(id);
 const delayLine = new DelayLine();
@@ -39,12 +42,11 @@ function begin(stream) {
   const video = element("video");
   video.srcObject = stream;
   video.play().catch(() => {});
-  watch(video, (capturedMs) => delayLine.keep(video, capturedMs), over.signal);
+  watch(video, (capturedMs) => takePicture(video, capturedMs), over.signal);
   session.connection = new Connection(stream, listener);
   const panel = setInterval(showPanel, PANEL_MS);
   const announcer = setInterval(announce, ANNOUNCE_MS);
   over.signal.addEventListener("abort", () => (clearInterval(panel), clearInterval(announcer)));
-  requestAnimationFrame(drawNext);
 }
 
 /** Frees everything; `line` tells why, if the user did not ask for it. */
@@ -69,6 +71,7 @@ const listener = {
     session.room = new Room();
     session.clock = new SessionClock();
     people.clear();
+    follow(0);
     showConnection("live", "Live");
     element("overlay-link").value = linkTo("/overlay", { room });
     element("events-link").value = linkTo("/events", { room }, "ws");
@@ -81,6 +84,7 @@ const listener = {
     } else if (event.type === "error") {
       showNotice(event.message);
     } else {
+      if (event.type === "load") follow(event.level);
       session.room.take(event, session.clock.isRunning ? session.clock.at(now) : null);
     }
   },
@@ -100,10 +104,15 @@ function endedLine(track) {
   return track.kind === "video" ? "The picture ended: the camera went away or sharing was stopped." : "The sound ended: the microphone went away or sharing was stopped.";
 }
 
-// The picture and its marks, at the screen's pace
+function follow(level) {
+  followLoad(session.stream, level);
+  document.body.classList.toggle("calm", level >= CALM_FROM_LEVEL);
+}
 
-function drawNext() {
-  if (!session) return;
+// The picture and its marks, at the camera's pace
+
+function takePicture(video, capturedMs) {
+  delayLine.keep(video, capturedMs);
   const { room, delaySeconds } = session;
   const ageMs = 1000 * Math.min(room.lateness.seconds + delaySeconds, MOST_SECONDS);
   const shown = delayLine.at(performance.now() - ageMs);
@@ -112,7 +121,6 @@ function drawNext() {
     drawPicture(shown.canvas);
     drawMarksOf(shown.capturedMs);
   }
-  requestAnimationFrame(drawNext);
 }
 
 function drawPicture(source) {

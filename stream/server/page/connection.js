@@ -12,11 +12,6 @@ const PING_MS = 1000;
 const FULL_SECONDS = 10;
 const STEADY_MS = 10_000;
 const MOST_BITS_A_SECOND = 2_500_000;
-const MOST_FRAMES_A_SECOND = 30;
-
-/** A server that is so far behind scores every fourth tick: it has no use for more, and what is not sent costs nobody. */
-const SLOW_FROM_LEVEL = 3;
-const SLOW_FRAMES_A_SECOND = 12.5;
 
 const UNAUTHORIZED = 401;
 const TOO_OFTEN = 429;
@@ -132,7 +127,6 @@ export class Connection {
       channel.addEventListener("message", ({ data }) => {
         heardMs = performance.now();
         const event = parsed(data);
-        if (event?.type === "load") limitRate(peer, event.level);
         if (event) this.#listener.event(event);
       }, { signal });
       channel.addEventListener("close", resolve, { signal });
@@ -159,18 +153,8 @@ export class Connection {
 }
 
 function offerTrack(peer, track, stream) {
-  const limits = { maxBitrate: MOST_BITS_A_SECOND, maxFramerate: MOST_FRAMES_A_SECOND };
-  const sendEncodings = track.kind === "video" ? [limits] : [];
+  const sendEncodings = track.kind === "video" ? [{ maxBitrate: MOST_BITS_A_SECOND }] : [];
   peer.addTransceiver(track, { direction: "sendonly", streams: [stream], sendEncodings });
-}
-
-/** Fewer pictures while the server sheds much. */
-function limitRate(peer, level) {
-  const sender = peer.getSenders().find(({ track }) => track?.kind === "video");
-  const parameters = sender?.getParameters();
-  if (!parameters?.encodings.length) return;
-  parameters.encodings[0].maxFramerate = level >= SLOW_FROM_LEVEL ? SLOW_FRAMES_A_SECOND : MOST_FRAMES_A_SECOND;
-  sender.setParameters(parameters).catch(() => {});
 }
 
 function gathered(peer) {
