@@ -13,6 +13,7 @@ from core.crops import Crop
 from core.detection import Detection, FaceDetector, Region, region_around, search_tiles
 from core.geometry import Box, iou_matrix
 from core.media import Image
+from core.timebase import TICK_RATE
 from core.tracking import Prediction, TrackedFace, Tracker
 
 
@@ -36,8 +37,9 @@ class VisionSettings:
     """Tiles searched a tick until the whole frame has been seen once (and again when everybody is gone), …"""
     empty_search_tiles: int = 3
     """… while nobody is in view: a cut back to the room finds everybody of a 1280×720 frame within 0.9 s, …"""
-    search_every_ticks: int = 1
-    """… and beside faces that are followed one tile every this many ticks: a newcomer is found within 2.7 s."""
+    search_seconds: float = 2.7
+    """… and beside faces that are followed a tile now and then, the whole frame in this time: a newcomer waits no
+    longer. The 67 tiles of 1280×720 make it one a tick."""
     follow_field: float = 2.0
     """Side of the crop in which a known face is looked for, in face widths: it may move half a width a tick."""
     min_new_score: float = 0.6
@@ -103,7 +105,7 @@ class Vision:
             return stride * (s.follow_still_ticks if is_still else s.follow_moving_ticks)
 
         # Half a tick of slack: times of ticks are not exact multiples of 40 ms.
-        due = [p for p in known if p.unseen_seconds * 25 >= ticks_between(p) - 0.5]
+        due = [p for p in known if p.unseen_seconds * TICK_RATE >= ticks_between(p) - 0.5]
         due.sort(key=lambda p: -(p.unseen_seconds * (1.0 + p.widths_a_second)))
         return due[: max(1, s.follow_passes // stride)]
 
@@ -116,7 +118,7 @@ class Vision:
         s = self._settings
         if not self._seen_all:
             count = min(s.first_search_tiles, len(self._tiles) - self._next_tile)
-        elif tick % (s.search_every_ticks * stride):
+        elif tick % (self._ticks_a_tile * stride):
             count = 0
         else:
             count = 1 if known else s.empty_search_tiles
@@ -131,6 +133,11 @@ class Vision:
             self._next_tile = (self._next_tile + 1) % len(self._tiles)
             self._seen_all = self._seen_all or self._next_tile == 0
         return found
+
+    @property
+    def _ticks_a_tile(self) -> int:
+        """How many ticks there are for each tile beside faces that are followed."""
+        return max(1, int(self._settings.search_seconds * TICK_RATE / len(self._tiles)))
 
     def _is_known(self, box: Box, known: list[Box]) -> bool:
         return bool(iou_matrix([box], known).max(initial=0.0) > self._settings.same_face_overlap)

@@ -48,9 +48,6 @@ OVERDUE_SECONDS = 0.5
 STALE_SECONDS = 0.5
 """A picture this far behind the newest is skipped: better a gap than a picture of the past."""
 
-DROPPED_SECONDS = 0.5
-"""What a dropped picture counts as, in lateness: a camera's ring is too short to show how late the vision thread is."""
-
 JOIN_SECONDS = 5.0
 """A worker that has not ended by then hangs in a library; it is a daemon and is left behind."""
 
@@ -243,9 +240,8 @@ class LiveRun:
 
     def _govern(self, lateness_seconds: float) -> None:
         now, dropped = self._clock.now(), self._dropped_frames()
-        if dropped > self._dropped:
-            self._dropped, lateness_seconds = dropped, max(lateness_seconds, DROPPED_SECONDS)
-        level = self._governor.update(lateness_seconds, now)
+        level = self._governor.update(lateness_seconds, now, has_dropped=dropped > self._dropped)
+        self._dropped = dropped
         if level != self._plan.level:
             self._plan = self._governor.plan
             self._worst_level = max(self._worst_level, level)

@@ -36,6 +36,11 @@ class GovernorSettings:
 
     smoothing_seconds: float = 0.3
     """A hiccup of a few ticks is caught up with, not shed."""
+    longest_step_seconds: float = 0.08
+    """What one measurement stands for at most: it does not tell how late all of a hold-up before it was."""
+    dropped_seconds: float = 0.05
+    """What a measurement with dropped pictures adds: a camera's ring is too short to show how late the vision thread
+    is. Three within the smoothing time are too much, one is a hiccup."""
     late_seconds: float = 0.16
     """Four ticks behind: more than a busy machine's jitter, and the picture on the screen is not yet seen to be late.
     Half of it right after work was taken on again: that was too much, then."""
@@ -66,12 +71,14 @@ class LoadGovernor:
     def plan(self) -> LoadPlan:
         return PLANS[self._level]
 
-    def update(self, lateness_seconds: float, now: float) -> int:
-        """The level after a measurement: how far the scores are behind the newest picture, at ``now`` (seconds)."""
+    def update(self, lateness_seconds: float, now: float, *, has_dropped: bool = False) -> int:
+        """The level after a measurement: how far the scores are behind the newest picture, at ``now`` (seconds), and
+        whether pictures were dropped since the last one."""
         s = self._settings
-        elapsed = 0.0 if self._last is None else now - self._last
+        elapsed = 0.0 if self._last is None else min(now - self._last, s.longest_step_seconds)
         self._last = now
         self._smooth += (lateness_seconds - self._smooth) * -math.expm1(-elapsed / s.smoothing_seconds)
+        self._smooth += s.dropped_seconds * has_dropped
         if self._smooth > s.easy_seconds:
             self._easy_since = None
         elif self._easy_since is None:

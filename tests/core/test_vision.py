@@ -126,14 +126,16 @@ def test_a_tick_never_takes_more_passes_than_its_budget() -> None:
             assert passes <= settings.follow_passes + 1
 
 
-def test_a_still_face_is_looked_for_only_now_and_then() -> None:
-    settings = VisionSettings()
-    detector = KnownFaces(face_at(600, 300, 200))
+@pytest.mark.parametrize(("width", "height", "ticks_a_tile"), [(1280, 720, 1), (640, 360, 3)])
+def test_a_still_face_and_the_rest_of_the_frame_are_looked_at_only_now_and_then(
+    width: int, height: int, ticks_a_tile: int
+) -> None:
+    detector = KnownFaces(face_at(width / 2, height / 2, height / 4))
     vision = Vision(detector, small_crop)
-    run(vision, black(), range(15))
+    run(vision, black(width, height), range(15))
     before = detector.passes
-    run(vision, black(), range(15, 75))
-    assert detector.passes - before <= 60 / settings.search_every_ticks + 60 / settings.follow_still_ticks + 2
+    run(vision, black(width, height), range(15, 75))
+    assert detector.passes - before <= 60 / ticks_a_tile + 60 / VisionSettings().follow_still_ticks + 2
 
 
 def test_load_is_shed_by_looking_less_often() -> None:
