@@ -21,7 +21,7 @@ from core.lipsync import LipSyncModel
 from core.media import Samples, Sound
 from core.settings import EvidenceSettings, Settings
 from core.snapshot import FaceScore, Snapshot
-from core.timebase import SAMPLE_RATE, TICK_RATE
+from core.timebase import TICK_RATE
 from core.turns import Turns
 from core.vision import Sighting
 
@@ -30,9 +30,6 @@ _MEMORY_TICKS = 128
 
 _SPAN = 2 * TICK_RATE
 """Averages reach two seconds back."""
-
-_HELD_SAMPLES = SAMPLE_RATE
-"""Sound that waits for its pictures is embedded after a second at the latest: memory is fixed."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,11 +110,10 @@ class Scorer:
             self._unseen = []
 
     def _listen(self, stride: int) -> None:
-        """Embed the sound that waits, if the next tick to be scored has its pictures and would have its sound."""
-        waiting = sum(len(samples) for samples in self._unheard)
-        tick = -(-self._next_tick // stride) * stride
-        is_decidable = tick <= self._faces.through and self._hearing.lacks(tick + max(0, self._lag.ticks)) <= waiting
-        if waiting and (is_decidable or waiting >= _HELD_SAMPLES):
+        """Embed the sound that waits, if it completes a tick that is to be scored: before its pictures are there."""
+        later = max(0, self._lag.ticks)
+        heard = self._hearing.through - later
+        if self._hearing.lacks(heard + stride - heard % stride + later) <= sum(map(len, self._unheard)):
             self._hearing.hear(_joined(self._unheard))
             self._unheard = []
 

@@ -255,7 +255,7 @@ def test_what_waits_for_a_scored_tick_is_embedded_at_once(talk: npt.NDArray[np.f
         assert calls <= TICKS / stride + 6  # the beginning and the end
 
 
-def test_sound_without_pictures_does_not_pile_up(talk: npt.NDArray[np.float32]) -> None:
+def test_sound_is_embedded_before_its_pictures_come(talk: npt.NDArray[np.float32]) -> None:
     model = StandIn()
     listens = Mock(wraps=model.embed_audio)
     with patch.object(model, "embed_audio", listens):
@@ -263,8 +263,8 @@ def test_sound_without_pictures_does_not_pile_up(talk: npt.NDArray[np.float32]) 
         for tick in range(TICKS):
             scorer.hear([sound_of(talk, tick)])
             assert scorer.advance(4) == []
-    assert [len(call.args[0]) for call in listens.call_args_list[1:]] == [25] * (listens.call_count - 1)
-    assert listens.call_count == TICKS // 25
+    assert {len(call.args[0]) for call in listens.call_args_list[1:]} == {4}
+    assert listens.call_count >= TICKS // 4 - 1
 
 
 def assert_same(told: list[Snapshot], expected: list[Snapshot]) -> None:
