@@ -22,6 +22,7 @@ from playwright.sync_api import Page, Playwright, ViewportSize, expect, sync_pla
 
 from core.demo import Demo, DemoSettings, Judge
 from stream.palette import PALETTE
+from stream.server.peer import PACKET_MS
 from tests.stream.server.chromium import (
     LEAD_SECONDS,
     Event,
@@ -209,7 +210,7 @@ def test_browsers_at_once_each_get_their_own_truth(
         assert page is not None
         for events in heard:
             assert wait_until(partial(is_told, events, SECONDS - 0.5), page, PATIENCE_SECONDS)
-        assert metric(server, "rooms") == browsers
+        assert wait_until(lambda: metric(server, "rooms") == browsers, page, GONE_SECONDS), "a room has no browser"
     for events in heard:
         skip_if_too_busy(events)
     for (demo, footage), events in zip(shows, heard, strict=True):
@@ -250,6 +251,52 @@ def test_a_lost_room_is_opened_anew(playwright: Playwright, server: str, shown: 
         urllib.request.urlopen(close).close()
         expect(page.locator("#overlay-link")).not_to_have_value(first)
         page.locator("#connection[data-state=live]").wait_for()
+
+
+REMEMBER_CONNECTION = """window.RTCPeerConnection = class extends RTCPeerConnection {
+    constructor(...rest) { super(...rest); window.connection = this; }
+    createDataChannel(...rest) { return window.channel = super.createDataChannel(...rest); }
+};"""
+
+PACKETS_OF_SOUND = """async () => {
+    for (const report of (await connection.getStats()).values()) {
+        if (report.type === "outbound-rtp" && report.kind === "audio") return [report.packetsSent, report.timestamp];
+    }
+}"""
+
+TELL_LEVEL = (
+    """level => channel.dispatchEvent(new MessageEvent("message", { data: JSON.stringify({ type: "load", level }) }))"""
+)
+
+CAMERA = """() => {
+    const { width, frameRate } = document.getElementById("video").srcObject.getVideoTracks()[0].getSettings();
+    return [width, frameRate];
+}"""
+
+
+def test_sound_comes_in_long_packets(playwright: Playwright, server: str, shown: Shown) -> None:
+    _, footage = shown(2, 5)
+    with chromium(playwright, footage) as browser:
+        page = browser.new_page(viewport=SMALL)
+        page.add_init_script(REMEMBER_CONNECTION)
+        start_camera(page, f"{server}/?token={TOKEN}")
+        page.wait_for_timeout(1000)
+        first, begun_ms = page.evaluate(PACKETS_OF_SOUND)
+        page.wait_for_timeout(3000)
+        last, ended_ms = page.evaluate(PACKETS_OF_SOUND)
+    assert (last - first) / (ended_ms - begun_ms) == pytest.approx(1 / PACKET_MS, rel=0.2)
+
+
+def test_the_camera_slows_down_with_the_server(playwright: Playwright, server: str, shown: Shown) -> None:
+    _, footage = shown(2, 5)
+    with chromium(playwright, footage) as browser:
+        page = browser.new_page(viewport=SMALL)
+        page.add_init_script(REMEMBER_CONNECTION)
+        start_camera(page, f"{server}/?token={TOKEN}")
+        for level, rate in ((2, 30), (3, 12.5), (4, 8), (0, 30)):
+            page.evaluate(TELL_LEVEL, level)
+            assert wait_until(lambda rate=rate: page.evaluate(CAMERA) == [WIDTH, rate], page, 5.0)
+            assert bool(page.locator("body.calm").count()) == (level >= 3)
 
 
 def test_keyboard_alone_starts_and_stops_and_every_control_has_a_name(

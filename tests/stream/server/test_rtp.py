@@ -6,13 +6,14 @@ import asyncio
 import queue
 from types import SimpleNamespace
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 from aiortc import RTCPeerConnection
 from aiortc.rtp import RtcpSenderInfo, RtcpSrPacket, RtpPacket
 
 from stream.server.jitter import WRAP
-from stream.server.rtp import MOST_UNDECODED, RtpTap
+from stream.server.rtp import LEAST_BITS_A_SECOND, MOST_UNDECODED, RtpTap
 from stream.server.source import BrowserSource
 from stream.server.timeline import Kind
 from tests.stream.server.browser import Browser
@@ -34,6 +35,7 @@ class Receiver:
         vars(self)["_RTCRtpReceiver__timestamp_mapper"] = self.mapper
         vars(self)["_RTCRtpReceiver__nack_generator"] = self.losses
         vars(self)["_RTCRtpReceiver__decoder_queue"] = queue.Queue()
+        vars(self)["_RTCRtpReceiver__remote_bitrate_estimator"] = self.bandwidth = Mock()
 
     @property
     def undecoded(self) -> queue.Queue[object]:
@@ -121,6 +123,20 @@ def test_pictures_that_become_whole_at_once_are_decoded_at_once() -> None:
     assert [(picture.data, picture.timestamp) for _, picture in waiting] == [(bytes([n]), 3000 * n) for n in range(4)]
 
 
+def test_packets_that_are_read_late_are_no_narrow_network() -> None:
+    receiver = Tapped().receiver
+    estimator = vars(receiver)["_RTCRtpReceiver__remote_bitrate_estimator"]
+    packet = {"abs_send_time": 1, "arrival_time_ms": 2, "payload_size": 1000, "ssrc": SSRC}
+    for estimate, told in (
+        ((2_000, [SSRC]), (LEAST_BITS_A_SECOND, [SSRC])),
+        ((2_000_000, [SSRC]), (2_000_000, [SSRC])),
+        (None, None),
+    ):
+        receiver.bandwidth.add.return_value = estimate
+        assert estimator.add(**packet) == told
+        receiver.bandwidth.add.assert_called_with(**packet)
+
+
 def test_sound_is_never_left_out() -> None:
     tapped = Tapped(Kind.AUDIO)
     for _ in range(100):
@@ -135,7 +151,13 @@ def test_aiortc_still_has_what_is_listened_in_on(kind: Kind) -> None:
         connection = RTCPeerConnection()
         receiver = connection.addTransceiver(kind.value, "recvonly").receiver
         RtpTap(receiver, kind, lambda *_: None, lambda *_: None)
-        for name in ("jitter_buffer", "timestamp_mapper", "decoder_queue", "nack_generator"):
+        for name in (
+            "jitter_buffer",
+            "timestamp_mapper",
+            "decoder_queue",
+            "nack_generator",
+            "remote_bitrate_estimator",
+        ):
             assert f"_RTCRtpReceiver__{name}" in vars(receiver)
         await connection.close()
 
