@@ -89,10 +89,14 @@ class Scorer:
     def advance(self, stride: int = 1) -> list[Snapshot]:
         """Decide all ticks whose pictures and sound are there. ``stride``: only every 2nd or 4th tick, to shed load."""
         self._stride = stride
+        self.embed(stride)
+        return self._decide(stride, self._hearing.through if self._has_sound else None)
+
+    def embed(self, stride: int = 1) -> None:
+        """Embed what waits, as far as it completes a tick that is to be scored: the greater part of ``advance``."""
         self._look(stride)
         if self._has_sound:
             self._listen(stride)
-        return self._decide(stride, self._hearing.through if self._has_sound else None)
 
     def finish(self) -> list[Snapshot]:
         """Decide what is left at the end, without the sound and pictures that would have come."""
@@ -103,14 +107,13 @@ class Scorer:
         return self._decide(1, None)
 
     def _look(self, stride: int) -> None:
-        """Embed the pictures that wait, if one of them completes a tick that is to be scored."""
         through = self._faces.through
         if self._unseen and self._faces.through_with(self._unseen[-1]) >= through + stride - through % stride:
             self._faces.see(self._unseen, stride)
             self._unseen = []
 
     def _listen(self, stride: int) -> None:
-        """Embed the sound that waits, if it completes a tick that is to be scored: before its pictures are there."""
+        """Sound is not held back for its pictures: once they come, it would be in their way."""
         later = max(0, self._lag.ticks)
         heard = self._hearing.through - later
         if self._hearing.lacks(heard + stride - heard % stride + later) <= sum(map(len, self._unheard)):

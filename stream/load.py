@@ -41,8 +41,8 @@ class GovernorSettings:
     dropped_seconds: float = 0.05
     """What a measurement with dropped pictures adds: a camera's ring is too short to show how late the vision thread
     is. Three within the smoothing time are too much, one is a hiccup."""
-    late_seconds: float = 0.12
-    """Three ticks behind: more than a busy machine's jitter, and the picture on the screen is not yet seen to be late.
+    late_seconds: float = 0.16
+    """Four ticks behind: more than a busy machine's jitter, and the picture on the screen is not yet seen to be late.
     Half of it right after work was taken on again: that was too much, then."""
     easy_seconds: float = 0.05
     """About one tick behind is keeping up."""

@@ -231,12 +231,13 @@ def _encode(shown: Scene, used: LipSyncModel) -> Callable[[], object]:
 
 
 def _advance(shown: Scene, used: LipSyncModel) -> Case:
-    """Lags, evidence and turns, once a tick's pictures and sound are there."""
+    """Lags, evidence and turns, once a tick's pictures and sound are embedded."""
     scorer, sighting = Scorer(used), shown.sighting(0, used)
 
     def take(tick: int) -> None:
         scorer.see([replace(sighting, tick=tick)])
         scorer.hear([shown.heard(tick)])
+        scorer.embed()
 
     return Case(scorer.advance, before=_settled(take))
 

@@ -37,7 +37,7 @@ def test_in_time_nothing_is_shed() -> None:
 
 def test_a_hiccup_is_not_shed() -> None:
     governor = LoadGovernor()
-    assert set(levels(governor, 0.0, 0, 5) + levels(governor, 0.3, 5, 0.12) + levels(governor, 0.0, 5.12, 5)) == {0}
+    assert set(levels(governor, 0.0, 0, 5) + levels(governor, 0.3, 5, 0.2) + levels(governor, 0.0, 5.2, 5)) == {0}
 
 
 def test_one_hold_up_is_not_shed_though_a_picture_was_dropped() -> None:
