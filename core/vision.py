@@ -36,7 +36,8 @@ class VisionSettings:
     first_search_tiles: int = 8
     """Tiles searched a tick until the whole frame has been seen once (and again when everybody is gone), …"""
     empty_search_tiles: int = 3
-    """… while nobody is in view: a cut back to the room finds everybody of a 1280×720 frame within 0.9 s, …"""
+    """… while nobody is in view, and once more after the first is found: a cut back to the room finds everybody of a
+    1280×720 frame within 0.9 s, …"""
     search_seconds: float = 2.7
     """… and beside faces that are followed a tile now and then, the whole frame in this time: a newcomer waits no
     longer. The 67 tiles of 1280×720 make it one a tick."""
@@ -76,6 +77,7 @@ class Vision:
         self._size = (0, 0)
         self._next_tile = 0
         self._seen_all = False
+        self._searched_since_empty = 0
 
     def process(self, tick: int, time: float, image: Image, stride: int = 1) -> Sighting:
         """The people in ``image``. ``stride`` > 1 (load shedding) looks for each face only that much less often."""
@@ -116,12 +118,15 @@ class Vision:
     def _search(self, tick: int, image: Image, known: list[Box], stride: int) -> list[Detection]:
         """New faces in the next tiles, each confirmed by a second look from near."""
         s = self._settings
+        if self._seen_all and not known:
+            self._searched_since_empty = 0
         if not self._seen_all:
             count = min(s.first_search_tiles, len(self._tiles) - self._next_tile)
-        elif tick % (self._ticks_a_tile * stride):
-            count = 0
+        elif self._searched_since_empty < len(self._tiles):
+            count = 0 if tick % stride else s.empty_search_tiles
         else:
-            count = 1 if known else s.empty_search_tiles
+            count = 0 if tick % (self._ticks_a_tile * stride) else 1
+        self._searched_since_empty += count
         found: list[Detection] = []
         for _ in range(count):
             tile = self._tiles[self._next_tile]

@@ -97,6 +97,17 @@ def test_a_cut_to_an_empty_frame_and_back(detector: FaceDetector) -> None:
     assert {f.id for f in back[-1].faces} == {f.id for f in before.faces}
 
 
+@pytest.mark.parametrize(("width", "height"), [(1280, 720), (640, 360)])
+def test_everybody_of_a_room_that_was_empty_is_found_within_a_second(width: int, height: int) -> None:
+    detector = KnownFaces()
+    vision = Vision(detector, small_crop)
+    run(vision, black(width, height), range(50))
+    detector.faces = [
+        face_at(x * width, y * height, height / 4) for x, y in ((0.2, 0.3), (0.8, 0.3), (0.2, 0.7), (0.8, 0.7))
+    ]
+    assert len(run(vision, black(width, height), range(50, 76))[-1].faces) == 4
+
+
 def test_each_face_comes_with_its_crop_in_the_order_of_ids() -> None:
     vision = Vision(KnownFaces(face_at(300, 200, 100), face_at(900, 400, 200)), small_crop)
     sighting = run(vision, black(), range(12))[-1]
