@@ -35,12 +35,12 @@ class VisionSettings:
     """Faster than this, a face is looked for every tick."""
     first_search_tiles: int = 8
     """Tiles searched a tick until the whole frame has been seen once (and again when everybody is gone), …"""
-    empty_search_tiles: int = 3
-    """… while nobody is in view, and once more after the first is found: a cut back to the room finds everybody of a
-    1280×720 frame within 0.9 s, …"""
+    empty_search_tiles_a_second: float = 75.0
+    """Tiles searched while nobody is in view, and once more after the first is found: a cut back to the room finds
+    everybody of a 1280×720 frame within 0.9 s, …"""
     search_seconds: float = 2.7
-    """… and beside faces that are followed a tile now and then, the whole frame in this time: a newcomer waits no
-    longer. The 67 tiles of 1280×720 make it one a tick."""
+    """… and beside faces that are followed, the whole frame in this time: a newcomer waits no longer. The 67 tiles of
+    1280×720 make it one a tick."""
     follow_field: float = 2.0
     """Side of the crop in which a known face is looked for, in face widths: it may move half a width a tick."""
     min_new_score: float = 0.6
@@ -78,6 +78,8 @@ class Vision:
         self._next_tile = 0
         self._seen_all = False
         self._searched_since_empty = 0
+        self._searched_until = 0.0
+        self._owed_tiles = 0.0
 
     def process(self, tick: int, time: float, image: Image, stride: int = 1) -> Sighting:
         """The people in ``image``. ``stride`` > 1 (load shedding) looks for each face only that much less often."""
@@ -88,7 +90,7 @@ class Vision:
         known = self._tracker.predictions(time)
         chosen = self._due(known, stride)
         found = [d for p in chosen for d in self._look(image, p.box)]
-        found += self._search(tick, image, [p.box for p in known] + [d.box for d in found], stride)
+        found += self._search(time, image, [p.box for p in known] + [d.box for d in found], stride)
         faces = self._tracker.update(time, image, self._merged(found), {p.id for p in chosen})
         if not faces and known:
             self._next_tile, self._seen_all = 0, False
@@ -115,17 +117,12 @@ class Vision:
         height, width = image.shape[:2]
         return self._detector.detect(image, region_around(box, self._settings.follow_field, width, height))
 
-    def _search(self, tick: int, image: Image, known: list[Box], stride: int) -> list[Detection]:
+    def _search(self, time: float, image: Image, known: list[Box], stride: int) -> list[Detection]:
         """New faces in the next tiles, each confirmed by a second look from near."""
         s = self._settings
         if self._seen_all and not known:
             self._searched_since_empty = 0
-        if not self._seen_all:
-            count = min(s.first_search_tiles, len(self._tiles) - self._next_tile)
-        elif self._searched_since_empty < len(self._tiles):
-            count = 0 if tick % stride else s.empty_search_tiles
-        else:
-            count = 0 if tick % (self._ticks_a_tile * stride) else 1
+        count = self._tiles_due(time, stride)
         self._searched_since_empty += count
         found: list[Detection] = []
         for _ in range(count):
@@ -139,10 +136,17 @@ class Vision:
             self._seen_all = self._seen_all or self._next_tile == 0
         return found
 
-    @property
-    def _ticks_a_tile(self) -> int:
-        """How many ticks there are for each tile beside faces that are followed."""
-        return max(1, int(self._settings.search_seconds * TICK_RATE / len(self._tiles)))
+    def _tiles_due(self, time: float, stride: int) -> int:
+        """How many tiles to search now. By time, not by tick: a slow camera's pictures fall on few ticks."""
+        s = self._settings
+        seconds, self._searched_until = time - self._searched_until, time
+        if not self._seen_all:
+            return min(s.first_search_tiles, len(self._tiles) - self._next_tile)
+        is_hurried = self._searched_since_empty < len(self._tiles)
+        a_second = s.empty_search_tiles_a_second if is_hurried else len(self._tiles) / s.search_seconds
+        owed = min(self._owed_tiles + seconds * a_second / stride, s.first_search_tiles)
+        self._owed_tiles = owed - int(owed)
+        return int(owed)
 
     def _is_known(self, box: Box, known: list[Box]) -> bool:
         return bool(iou_matrix([box], known).max(initial=0.0) > self._settings.same_face_overlap)

@@ -108,6 +108,20 @@ def test_everybody_of_a_room_that_was_empty_is_found_within_a_second(width: int,
     assert len(run(vision, black(width, height), range(50, 76))[-1].faces) == 4
 
 
+@pytest.mark.parametrize("phase", range(4))
+def test_a_slow_camera_and_load_do_not_keep_people_unseen(phase: int) -> None:
+    """Its pictures fall on every second tick or on fewer, never on others: which ones does not matter."""
+    detector = KnownFaces()
+    vision = Vision(detector, small_crop)
+    ticks = range(phase, 50 + phase, 4)
+    for tick in ticks:
+        vision.process(tick, tick / 25, black(640, 360), stride=4)
+    detector.faces = [face_at(200, 180, 90), face_at(500, 180, 90)]
+    later = range(ticks[-1] + 4, ticks[-1] + 50, 4)
+    found = [vision.process(tick, tick / 25, black(640, 360), stride=4).faces for tick in later]
+    assert len(found[-1]) == 2
+
+
 def test_each_face_comes_with_its_crop_in_the_order_of_ids() -> None:
     vision = Vision(KnownFaces(face_at(300, 200, 100), face_at(900, 400, 200)), small_crop)
     sighting = run(vision, black(), range(12))[-1]
