@@ -66,7 +66,7 @@ class Messages:
         if isinstance(sent, bool) or not -LATEST < sent < LATEST:
             raise InputError("sent is a number of milliseconds")
         now = self._now()
-        return [] if now is None else [line("pong", sent=sent, time=round(now, 3), delay=0)]
+        return [] if now is None else [line("pong", sent=sent, time=round(now, 3))]
 
     def _name(self, person: int, name: str) -> None:
         name = " ".join("".join(letter if letter.isprintable() else " " for letter in name).split())

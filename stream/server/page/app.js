@@ -29,12 +29,12 @@ const people = new PeopleList(
   (id) => session?.connection.send({ type: "pin", id }),
 );
 
-/** What runs at present: {stream, connection, room, clock, over, delaySeconds, shownMs}; null on the welcome page. */
+/** What runs at present: {stream, connection, room, clock, over, shownMs}; null on the welcome page. */
 let session = null;
 
 function begin(stream) {
   const over = new AbortController();
-  session = { stream, over, room: new Room(), clock: new SessionClock(), delaySeconds: 0, shownMs: null, connection: null };
+  session = { stream, over, room: new Room(), clock: new SessionClock(), shownMs: null, connection: null };
   for (const track of stream.getTracks()) {
     track.addEventListener("ended", () => end(endedLine(track)), { signal: over.signal });
   }
@@ -80,7 +80,6 @@ const listener = {
     const now = performance.now();
     if (event.type === "pong") {
       session.clock.answered(event.sent, now, event.time);
-      session.delaySeconds = event.delay;
     } else if (event.type === "error") {
       showNotice(event.message);
     } else {
@@ -113,8 +112,7 @@ function follow(level) {
 
 function takePicture(video, capturedMs) {
   delayLine.keep(video, capturedMs);
-  const { room, delaySeconds } = session;
-  const ageMs = 1000 * Math.min(room.lateness.seconds + delaySeconds, MOST_SECONDS);
+  const ageMs = 1000 * Math.min(session.room.lateness.seconds, MOST_SECONDS);
   const shown = delayLine.at(performance.now() - ageMs);
   if (shown && shown.capturedMs !== session.shownMs) {
     session.shownMs = shown.capturedMs;
@@ -135,10 +133,10 @@ function drawPicture(source) {
 
 /** The marks of the picture captured at `capturedMs`. */
 function drawMarksOf(capturedMs) {
-  const { room, clock, delaySeconds } = session;
+  const { room, clock } = session;
   const marks = element("marks");
   if (!fit(marks)) return;
-  const time = clock.isRunning ? clock.at(capturedMs) + delaySeconds : -Infinity;
+  const time = clock.isRunning ? clock.at(capturedMs) : -Infinity;
   const faces = room.moments.facesAt(time);
   const primary = faces.some((face) => face.id === room.pinned) ? room.pinned : room.moments.speakerAt(time).id;
   drawMarks(marks, room.picture, faces, { primary, pinned: room.pinned, nameOf: (id) => room.nameOf(id) });
@@ -147,7 +145,7 @@ function drawMarksOf(capturedMs) {
 // Words
 
 function showPanel() {
-  const { room, clock, delaySeconds } = session;
+  const { room, clock } = session;
   const [nowMs, nameOf] = [performance.now(), (id) => room.nameOf(id)];
   people.show(room, nowMs);
   const now = clock.isRunning ? clock.at(nowMs) - room.lateness.seconds : 0;
@@ -163,7 +161,7 @@ function showPanel() {
   element("nobody").hidden = people.ids.length > 0;
   setText(element("lag"), lagText(room.lag));
   setText(element("load"), loadText(room.load));
-  setText(element("lateness"), latenessText(room.lateness.seconds && room.lateness.seconds + delaySeconds));
+  setText(element("lateness"), latenessText(room.lateness.seconds));
 }
 
 /** For screen readers: not every change, but where things stand. */

@@ -27,7 +27,7 @@ class Page:
 
 
 def test_a_ping_is_answered_with_the_time() -> None:
-    assert Page().say(type="ping", sent=12.25) == [{"type": "pong", "sent": 12.25, "time": 1.5, "delay": 0}]
+    assert Page().say(type="ping", sent=12.25) == [{"type": "pong", "sent": 12.25, "time": 1.5}]
     assert Page(now=None).say(type="ping", sent=1) == [], "before the session has begun there is no time"
 
 
