@@ -2,6 +2,9 @@
 
 A room's camera and microphone have one lag. The tiles of a video call or of a split screen each come with a delay of
 their own, so every face keeps a lag near the room's, learnt while it is the one that speaks.
+
+When a stream was held up on its way, the lag slips. By the old one nobody's lips fit then, so the lag would be learnt
+from whoever fits by chance. That somebody's lips fit at a lag that nobody is believed to have gives it away.
 """
 
 from __future__ import annotations
@@ -32,6 +35,8 @@ class RoomLag:
         self._fixed_ms = fixed_ms
         self._room = np.zeros(len(LAGS))
         self._faces: dict[int, npt.NDArray[np.float64]] = {}
+        self._anybody = np.zeros(len(LAGS))
+        self._explained = 0.0
         self._heard_seconds = 0.0
         apart = LAGS[:, None] - LAGS
         self._near = np.exp(-0.5 * (apart / settings.face_ticks) ** 2)
@@ -45,12 +50,26 @@ class RoomLag:
     def update(self, ids: Sequence[int], curves: Curves, speaker: int, seconds: float) -> None:
         """Take ``seconds`` of speech, of which ``curves[speaker]`` is the one that should peak."""
         s = self._settings
+        believed = self.weights(ids).argmax(axis=1)
         self._heard_seconds += seconds
         rise = curves[speaker]
         self._room += (rise - self._room) * min(1.0, seconds / s.room_seconds)
         kept = {i: self._faces.get(i, np.zeros(len(LAGS))) for i in ids}
         kept[ids[speaker]] = kept[ids[speaker]] + (rise - kept[ids[speaker]]) * min(1.0, seconds / s.face_seconds)
         self._faces = kept
+        if self._fixed_ms is None and self._has_slipped(curves, believed, seconds):
+            self._room, self._faces = self._anybody.copy(), {}
+            self._explained = float(self._anybody.max())
+
+    def _has_slipped(self, curves: Curves, believed: npt.NDArray[np.int_], seconds: float) -> bool:
+        """Whether for some time somebody's lips have fitted clearly better at some lag than anybody's near the lag that
+        is ``believed`` of them (indices into LAGS)."""
+        s = self._settings
+        share = min(1.0, seconds / s.slip_seconds)
+        near = [curve[max(0, k - 2) : k + 3].max() for curve, k in zip(curves, believed, strict=True)]
+        self._anybody += (curves.max(axis=0) - self._anybody) * share
+        self._explained += (max(near) - self._explained) * share
+        return bool(self._anybody.max() - self._explained > s.slip_rise)
 
     def _room_weights(self) -> npt.NDArray[np.float64]:
         s = self._settings

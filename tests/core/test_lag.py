@@ -55,6 +55,32 @@ def test_a_few_words_of_another_lag_do_not_move_the_rooms() -> None:
     assert lag.value().milliseconds == pytest.approx(80, abs=25)
 
 
+def listen(lag: RoomLag, seconds: float, at: float) -> None:
+    """As the scorer does: whose lips fit best by the lag that is believed is taken for the speaker."""
+    rng = np.random.default_rng(3)
+    for tick in range(round(seconds * 25)):
+        rise = curves(at, tick // 50 % 4, rng)
+        lag.update([1, 2, 3, 4], rise, int((rise * lag.weights([1, 2, 3, 4])).sum(axis=1).argmax()), TICK)
+
+
+@pytest.mark.parametrize("slip", [-12, -8, 6, 8, 12])
+def test_a_slip_is_followed_within_four_seconds_of_speech(slip: int) -> None:
+    lag = RoomLag(LagSettings())
+    listen(lag, 20.0, 1.0)
+    listen(lag, 4.0, 1.0 + slip)
+    assert lag.ticks == pytest.approx(1.0 + slip, abs=1)
+    assert LAGS[lag.weights([1, 2, 3, 4]).argmax(axis=1)] == pytest.approx(4 * [1.0 + slip], abs=1)
+
+
+def test_a_tile_far_from_the_others_is_no_slip() -> None:
+    lag, rng = RoomLag(LagSettings()), np.random.default_rng(4)
+    for tick in range(2000):
+        speaker = tick // 100 % 4
+        rise = curves(-7.0 if speaker == 3 else 0.0, speaker, rng)
+        lag.update([1, 2, 3, 4], rise, speaker, TICK)
+        assert tick < 500 or lag.ticks == pytest.approx(0, abs=1)
+
+
 def test_a_lag_set_by_hand_is_held() -> None:
     lag = RoomLag(LagSettings(), fixed_ms=-120)
     follow(lag, 10.0, 5.0)
