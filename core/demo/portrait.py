@@ -343,7 +343,7 @@ def _paint_glasses(layer: Layer, look: Look) -> None:
 
 def draw_backdrop(look: Look, width: int, height: int, centre: tuple[float, float], scale: float) -> Image:
     """The room and the shoulders: height × width × 3."""
-    layer = Layer.clear(width * OVERSAMPLING, height * OVERSAMPLING, (0, 0), height * OVERSAMPLING)
+    layer = Layer.clear(width, height, (0, 0), height)  # no finer than it is shown: it is out of focus
     _paint_room(layer, look, width / height)
     room = layer.pixels(width, height)[..., :3]
     backdrop = np.asarray(cv2.GaussianBlur(room, (0, 0), max(height * 0.012, 0.8)), np.uint8)

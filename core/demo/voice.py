@@ -11,10 +11,9 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy.fft import irfft, rfft
-from scipy.ndimage import gaussian_filter1d
+from numpy.fft import irfft, rfft
 
-from core.demo.articulation import CONTROL_RATE, Curve, Speech
+from core.demo.articulation import CONTROL_RATE, Curve, Speech, smoothed
 from core.media import Samples
 from core.timebase import SAMPLE_RATE
 
@@ -68,14 +67,14 @@ def speak(speech: Speech, voice: Voice, rng: np.random.Generator) -> Samples:
     return np.asarray(sound * (LEVEL / (sound.std() + 1e-9)), np.float32)
 
 
-def _per_sample(curve: Curve) -> Wave:
+def _per_sample(curve: npt.NDArray[np.floating]) -> Wave:
     return np.asarray(np.interp(np.arange(len(curve) * POINT), np.arange(len(curve)) * POINT, curve))
 
 
 def _glottal_source(speech: Speech, voice: Voice, noise: Wave, rng: np.random.Generator) -> Wave:
     """Pulses of the vocal folds (1 % jitter, 6 % shimmer) and the breath between them."""
     voicing = _per_sample(speech.voicing)
-    drift = gaussian_filter1d(rng.normal(0, 1, len(speech.pitch)), 1) * 1.9
+    drift = smoothed(rng.normal(0, 1, len(speech.pitch)), 1) * 1.9
     cycles = np.cumsum(_per_sample(speech.pitch * (1 + 0.01 * drift))) * (voice.pitch_hz / SAMPLE_RATE)
     number = cycles.astype(np.intp)
     phase, shimmer = cycles - number, (1 + 0.06 * rng.normal(0, 1, number[-1] + 1))[number]

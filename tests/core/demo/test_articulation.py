@@ -1,7 +1,11 @@
 from __future__ import annotations
 
+from typing import Literal
+
 import numpy as np
+import numpy.typing as npt
 import pytest
+from scipy.ndimage import gaussian_filter1d
 
 from core.demo.articulation import (
     CONTROL_RATE,
@@ -12,6 +16,7 @@ from core.demo.articulation import (
     grin,
     keep_still,
     lips_at,
+    smoothed,
     talk,
 )
 
@@ -67,3 +72,15 @@ def test_lips_between_two_points_are_interpolated_and_held_beyond_the_ends() -> 
     curve[1:, OPENING] = 0.5, 1.0
     assert lips_at(curve, 0.5 / CONTROL_RATE).opening == pytest.approx(0.25)
     assert lips_at(curve, -1.0).opening == 0.0 and lips_at(curve, 9.0).opening == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize(("beyond", "mode"), [("symmetric", "reflect"), ("edge", "nearest"), ("wrap", "wrap")])
+@pytest.mark.parametrize("shape", [(40,), (500,), (500, 6)], ids=str)
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_a_smoothed_curve_is_scipys(
+    beyond: Literal["symmetric", "edge", "wrap"], mode: str, shape: tuple[int, ...], dtype: type[np.floating]
+) -> None:
+    curve: npt.NDArray[np.float64] = rng().normal(0, 1, shape).astype(dtype)
+    made = smoothed(curve, 12.5, beyond)
+    assert made.dtype == dtype
+    assert np.allclose(made, gaussian_filter1d(curve, 12.5, axis=0, mode=mode), atol=1e-6)
