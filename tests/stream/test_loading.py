@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import threading
 
 import pytest
@@ -19,3 +20,24 @@ def test_later_begins_when_it_is_asked_or_told_to() -> None:
     Later(lambda: 9).wait()  # never begun: nothing to wait for
     with pytest.raises(ZeroDivisionError):
         Later(lambda: 1 // 0).result()
+
+
+def test_nothing_is_collected_while_it_works_and_what_it_made_never() -> None:
+    was_enabled = Later(gc.isenabled)
+    try:
+        assert not was_enabled.result()
+        was_enabled.wait()
+        assert gc.isenabled() and gc.get_freeze_count() > 0
+    finally:
+        gc.unfreeze()
+
+
+def test_what_goes_wrong_leaves_the_collector_on() -> None:
+    failing = Later(lambda: 1 // 0)
+    try:
+        with pytest.raises(ZeroDivisionError):
+            failing.result()
+        failing.wait()
+        assert gc.isenabled()
+    finally:
+        gc.unfreeze()
