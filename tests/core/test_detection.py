@@ -1,7 +1,10 @@
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
+from unittest.mock import patch
 
 import cv2
 import numpy as np
@@ -51,6 +54,20 @@ def test_a_face_is_found_at_the_same_place_as_with_averaging(detector: FaceDetec
     (plain,) = detector.detect(cv2.resize(portrait, (192, 108), interpolation=cv2.INTER_AREA))
     np.testing.assert_allclose(face.keypoints, plain.keypoints * 1280 / 192, atol=0.02 * face.box.width)
     assert face.score == pytest.approx(plain.score, abs=0.02)
+
+
+def test_a_face_is_looked_for_in_the_thread_that_asks(detector: FaceDetector, portrait: Image) -> None:
+    """MediaPipe would hand each call to a thread of its own: two changes of thread a call."""
+    submitted: list[str] = []
+
+    def noted(pool: ThreadPoolExecutor, work: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        submitted.append(str(work))
+        return submit(pool, work, *args, **kwargs)
+
+    submit = ThreadPoolExecutor.submit
+    with patch.object(ThreadPoolExecutor, "submit", noted):
+        assert len(detector.detect(portrait)) == 1
+    assert not submitted
 
 
 @pytest.mark.parametrize("size", SIZES)
