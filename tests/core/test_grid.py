@@ -25,7 +25,8 @@ def variable_times(seed: int, seconds: float) -> np.ndarray:
     return np.cumsum(np.random.default_rng(seed).uniform(1 / 60, 1 / 12, int(seconds * 30)))
 
 
-def assert_each_tick_has_the_nearest_frame(times: np.ndarray) -> None:
+def assert_each_tick_has_the_nearest_frame(times: np.ndarray, unforeseen: float = 0.0) -> None:
+    """``unforeseen``: share of ticks for which one that came sooner than those before it would have been nearer."""
     given = ticks(times)
     assert [tick for tick, _ in given] == list(range(given[0][0], given[0][0] + len(given)))
     nominal = np.array([tick for tick, _ in given]) / TICK_RATE
@@ -33,7 +34,10 @@ def assert_each_tick_has_the_nearest_frame(times: np.ndarray) -> None:
     after = np.searchsorted(times, nominal).clip(1, len(times) - 1)
     nearest = np.minimum(np.abs(times[after] - nominal), np.abs(times[after - 1] - nominal))
     # The first frame is not held back for one that may lie nearer.
-    np.testing.assert_allclose(away[1:], nearest[1:], atol=1e-9)
+    others = away[1:] > nearest[1:] + 1e-9
+    assert others.mean() <= unforeseen
+    # Even then the frame that it got was the nearest until just before the middle between the two.
+    assert (away[1:] - nearest[1:]).max() < np.diff(times).max() / 2
 
 
 @pytest.mark.parametrize("rate", [15, 24, 25, 30000 / 1001, 30, 50, 60])
@@ -51,7 +55,7 @@ def test_nothing_drifts_in_an_hour() -> None:
 
 @pytest.mark.parametrize("seed", range(5))
 def test_each_tick_gets_the_nearest_frame_of_variable_video(seed: int) -> None:
-    assert_each_tick_has_the_nearest_frame(variable_times(seed, 300))
+    assert_each_tick_has_the_nearest_frame(variable_times(seed, 300), unforeseen=0.01)
 
 
 def test_at_25_frames_a_second_every_frame_is_a_tick() -> None:
@@ -71,10 +75,20 @@ def test_timestamps_rounded_to_milliseconds_change_nothing(seed: int) -> None:
 def test_camera_jitter_never_repeats_a_tick_nor_leaves_one_out() -> None:
     rng = np.random.default_rng(0)
     times = np.sort(np.arange(5000) / 30 + rng.uniform(-0.015, 0.015, 5000))
-    assert_each_tick_has_the_nearest_frame(times[times > 0])
+    assert_each_tick_has_the_nearest_frame(times[times > 0], unforeseen=0.02)
 
 
-def test_a_tick_is_decided_as_soon_as_a_frame_at_or_after_it_is_known() -> None:
+@pytest.mark.parametrize("rate", [8, 12.5, 15, 20, 24, 30, 60])
+def test_of_even_video_a_tick_waits_no_longer_than_half_a_frame(rate: float) -> None:
+    grid, decided = TickGrid(), -1
+    for index in range(200):
+        for tick, _ in grid.push(Frame(index / rate, IMAGE)):
+            decided = tick
+        if index > 10:
+            assert (decided + 1) / TICK_RATE > (index + 0.5) / rate - 1e-9
+
+
+def test_a_tick_is_decided_at_the_latest_when_a_frame_at_or_after_it_is_known() -> None:
     for times in (np.arange(200) / 60, np.arange(200) / 15, variable_times(1, 10)):
         grid = TickGrid()
         decided = -1

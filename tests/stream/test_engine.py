@@ -16,7 +16,7 @@ def test_a_picture_that_stands_for_several_ticks_is_looked_at_once() -> None:
     watch = Watch(vision)
     frames = [Frame(number / 10, np.full((4, 4, 3), number, np.uint8)) for number in range(11)]
     sightings = [sighting for frame in frames for sighting in watch.see(frame)]
-    assert [sighting.tick for sighting in sightings] == list(range(26))
+    assert [sighting.tick for sighting in sightings] == list(range(27))
     assert len(vision.strides) == 11
     for sighting in sightings:
         assert abs(sighting.time - sighting.tick / 25) <= 0.05
