@@ -22,7 +22,7 @@ from core.vision import Sighting
 from stream.clock import SessionClock
 from stream.engine import Blank, Engine, Watch, stage
 from stream.latency import LatencyHistogram
-from stream.load import LoadGovernor, foremost
+from stream.load import GovernorSettings, LoadGovernor, foremost
 from stream.outputs.hub import OutputHub
 from stream.overlay import OverlayInfo
 from stream.rings import FrameRing
@@ -102,6 +102,7 @@ class LiveRun:
         window: Window | None,
         duration_seconds: float | None,
         say: Callable[[str], None],
+        shedding: GovernorSettings | None = None,
     ) -> None:
         self._source, self._engine, self._hub = source, engine, hub
         self._composer, self._board, self._window = composer, board, window
@@ -111,7 +112,7 @@ class LiveRun:
         self._stop = threading.Event()
         self._over = threading.Event()
         self._sightings = _Sightings(SIGHTINGS_WAITING)
-        self._governor = LoadGovernor()
+        self._governor = LoadGovernor(shedding)
         self._plan = self._governor.plan
         self._worst_level = 0
         self._dropped = 0

@@ -12,6 +12,7 @@ from core.snapshot import Snapshot
 from stream.engine import Engine, stage
 from stream.latency import LatencyHistogram
 from stream.live import Board, LiveRun
+from stream.load import GovernorSettings
 from stream.outputs.hub import OutputHub
 from stream.outputs.output import Output
 from stream.server.messages import Messages, line
@@ -20,6 +21,10 @@ from stream.server.relay import Relay
 from stream.server.source import BrowserSource
 
 BROWSER = "browser"
+
+SHEDDING = GovernorSettings(late_seconds=0.09)
+"""A mark in a browser has a way to go as well: 0.3 s after the picture it is to be there, and the look-ahead and the
+way take 0.21 s of that."""
 
 JOIN_SECONDS = 5.0
 """A room that has not ended by then hangs in a library; its thread is a daemon and is left behind."""
@@ -90,7 +95,15 @@ class Room:
         audio = BROWSER if self.source.has_audio else None
         hub.event(SessionEvent(BROWSER, audio, self._engines.model, self._engines.device))
         run = LiveRun(
-            self.source, engine, hub, composer=None, board=Board(), window=None, duration_seconds=None, say=self._say
+            self.source,
+            engine,
+            hub,
+            composer=None,
+            board=Board(),
+            window=None,
+            duration_seconds=None,
+            say=self._say,
+            shedding=SHEDDING,
         )
         try:
             run.run(self._stop)

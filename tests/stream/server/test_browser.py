@@ -298,7 +298,7 @@ def test_the_camera_slows_down_with_the_server(playwright: Playwright, server: s
         page = browser.new_page(viewport=SMALL)
         page.add_init_script(REMEMBER_CONNECTION)
         start_camera(page, f"{server}/?token={TOKEN}")
-        for level, rate in ((2, 30), (3, 12.5), (4, 8), (0, 30)):
+        for level, rate in ((1, 25), (2, 20), (3, 12.5), (4, 8), (0, 30)):
             page.evaluate(TELL_LEVEL, level)
             assert wait_until(lambda rate=rate: page.evaluate(CAMERA) == [WIDTH, rate], page, 5.0)
             assert bool(page.locator("body.calm").count()) == (level >= 3)
