@@ -210,6 +210,17 @@ def null_sink() -> Iterator[dict[str, str]]:
                 daemon.send_signal(signal.SIGTERM)
 
 
+CLICKS = np.array([0.3, 0.7, 1.4, 1.5])
+"""Seconds from the beginning of what is played, which is two seconds long."""
+
+
+def play_clicks(env: dict[str, str], played: Path) -> bool:
+    """Whether the player kept up: one that was held up, no microphone's fault, left a hole in what it played."""
+    command = ["paplay", "-v", "--latency-msec=40", "-d", "mic", str(played)]
+    told = subprocess.run(command, env=env, check=True, timeout=20, stderr=subprocess.PIPE, text=True).stderr
+    return told.count("Stream underrun") == 1  # it runs out of sound at the end
+
+
 @pytest.mark.parametrize("name", ["", "mic.monitor"])
 def test_what_is_played_into_the_null_sink_is_heard_at_the_right_time(
     null_sink: dict[str, str], tmp_path: Path, name: str
@@ -219,23 +230,27 @@ def test_what_is_played_into_the_null_sink_is_heard_at_the_right_time(
     with wave.open(str(played), "wb") as file:
         file.setparams((1, 2, 44_100, 0, "NONE", ""))
         clicks = np.zeros(44_100 * 2, np.int16)
-        for second in (0.3, 0.7, 1.4, 1.5):
+        for second in CLICKS:
             clicks[round(second * 44_100) : round(second * 44_100) + 88] = 16_000
         file.writeframes(clicks.tobytes())
     heard_file = tmp_path / "heard.npy"
     command = [sys.executable, "-c", LISTENER, name, str(heard_file)]
-    with subprocess.Popen(command, env=null_sink, stdout=subprocess.PIPE, text=True) as listener:
-        assert listener.stdout is not None
-        zero = json.loads(listener.stdout.readline())["zero"]
-        time.sleep(0.5)
-        command = ["paplay", "--latency-msec=20", "-d", "mic", str(played)]
-        subprocess.run(command, env=null_sink, check=True, timeout=20)
-        over = time.monotonic() - zero
-        report = json.loads(listener.stdout.readline())
+    whole = False
+    for _ in range(4):
+        with subprocess.Popen(command, env=null_sink, stdout=subprocess.PIPE, text=True) as listener:
+            assert listener.stdout is not None
+            zero = json.loads(listener.stdout.readline())["zero"]
+            time.sleep(0.5)
+            whole = play_clicks(null_sink, played)
+            over = time.monotonic() - zero
+            report = json.loads(listener.stdout.readline())
+        if whole:
+            break
+    assert whole, "the player was held up each time: nothing is known about the microphone"
     heard = np.array(click_times(0.0, np.load(heard_file)))
     assert report == {"gaps": 0, "overflows": 0, "trouble": None}
-    np.testing.assert_allclose(np.diff(heard), np.diff([0.3, 0.7, 1.4, 1.5]), atol=0.003)
+    np.testing.assert_allclose(np.diff(heard), np.diff(CLICKS), atol=0.003)
     # Starting a player takes PulseAudio up to a second; paplay returns when the last sample has been played.
-    late = heard - (over - 2.0 + np.array([0.3, 0.7, 1.4, 1.5]))
+    late = heard - (over - 2.0 + CLICKS)
     print(f"microphone path: heard {late[0] * 1000:+.0f} ms from when it was played")
     assert np.abs(late).max() < 0.1
