@@ -6,14 +6,19 @@ import pickle
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias
 
-import torch
+import numpy as np
+import numpy.typing as npt
 from safetensors import SafetensorError, safe_open
-from torch import nn
 
 from core.errors import InputError
 
-StateDict = dict[str, torch.Tensor]
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+StateDict: TypeAlias = "dict[str, torch.Tensor]"
 
 
 def load_pickled(path: Path) -> StateDict:
@@ -23,6 +28,8 @@ def load_pickled(path: Path) -> StateDict:
     ``module.`` that DataParallel puts before every name is dropped.
     Raises InputError when the file is missing, broken, holds something else, or asks for code to be run.
     """
+    import torch
+
     _require_file(path)
     try:
         with warnings.catch_warnings():
@@ -38,15 +45,16 @@ def load_pickled(path: Path) -> StateDict:
     return {str(name).removeprefix("module."): tensor for name, tensor in state.items()}
 
 
-def load_safetensors(path: Path) -> tuple[StateDict, dict[str, str]]:
-    """The weights in a ``.safetensors`` file, by name, on the CPU, and its metadata header.
+def load_safetensors(path: Path) -> tuple[dict[str, npt.NDArray[Any]], dict[str, str]]:
+    """The weights in a ``.safetensors`` file, by name, those that are no whole numbers as float32; its metadata header.
 
     Raises InputError when the file is missing or broken.
     """
     _require_file(path)
     try:
-        with safe_open(str(path), framework="pt") as file:
-            return {name: file.get_tensor(name) for name in file.keys()}, dict(file.metadata() or {})  # noqa: SIM118
+        with safe_open(str(path), framework="np") as file:
+            weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            return {name: _in_full(array) for name, array in weights.items()}, dict(file.metadata() or {})
     except (OSError, SafetensorError, ValueError, RuntimeError) as error:
         raise _unreadable(path) from error
 
@@ -65,9 +73,13 @@ def fill(model: nn.Module, state: StateDict, path: Path) -> None:
             raise InputError(f"{path} is not a checkpoint of this model: {name} is {found}, not {expected}")
     if unknown := next((name for name in state if name not in wanted), None):
         raise InputError(f"{path} is not a checkpoint of this model: it has an unknown {unknown}")
-    if broken := next((n for n, t in state.items() if t.is_floating_point() and not torch.isfinite(t).all()), None):
+    if broken := next((n for n, t in state.items() if t.is_floating_point() and not t.isfinite().all()), None):
         raise InputError(f"{path} is damaged: {broken} holds values that are not numbers")
     model.load_state_dict(state)
+
+
+def _in_full(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    return array.astype(np.float32) if np.issubdtype(array.dtype, np.floating) else array
 
 
 def _require_file(path: Path) -> None:

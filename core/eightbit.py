@@ -12,8 +12,6 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from core.packing import is_available
-
 MARGIN = 1.5
 """How much more than on the samples a layer may give before it saturates. Faces of people reached 0.7 to 1.1 times what
 drawn ones did (measured on the trained compact model); the margin costs half a bit."""
@@ -24,7 +22,8 @@ _ops = torch.ops.onednn
 def is_fast() -> bool:
     """Whether this processor multiplies bytes faster than floats, and the library for it is there."""
     found = torch.cpu.get_capabilities()
-    return is_available() and bool(found.get("avx512_vnni") or found.get("avx_vnni"))
+    has_library: bool = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
+    return has_library and bool(found.get("avx512_vnni") or found.get("avx_vnni"))
 
 
 @dataclass(frozen=True)

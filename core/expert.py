@@ -22,6 +22,7 @@ from core.cudagraph import Upload, recorded
 from core.demo import Demo, DemoSettings
 from core.detection import Keypoints
 from core.eightbit import Convolution, EightBit, is_fast
+from core.features import Features
 from core.geometry import Box
 from core.lipsync import Crop, FaceEmbeddings
 from core.logmel import EXPERT_MEL, MelSettings
@@ -156,12 +157,12 @@ class Expert:
         return self._upload(stacks[:, 0])
 
     @torch.inference_mode()
-    def embed_faces(self, windows: torch.Tensor) -> FaceEmbeddings:
-        return FaceEmbeddings(self._embed(windows).cpu(), None)
+    def embed_faces(self, windows: Features) -> FaceEmbeddings:
+        return FaceEmbeddings(self._embed(torch.as_tensor(windows)).cpu().numpy(), None)
 
     @torch.inference_mode()
-    def embed_audio(self, mel: npt.NDArray[np.float32]) -> torch.Tensor:
-        return self._hear(self._upload(mel)).cpu()
+    def embed_audio(self, mel: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        return np.asarray(self._hear(self._upload(mel)).cpu().numpy())
 
     def _face(self, windows: torch.Tensor) -> torch.Tensor:
         pixels = _as_channels(windows).to(self._face_dtype)

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
-import torch
 
+from core.features import Features, joined, zeros
 from core.lipsync import FaceEmbeddings
 
 _FIRST_ROWS = 4
@@ -20,7 +20,7 @@ class FaceMemory:
     def __init__(self, window: int, ticks: int, dimensions: int) -> None:
         self._window, self._ticks = window, ticks
         self._free = list(range(_FIRST_ROWS))
-        self._features: torch.Tensor | None = None
+        self._features: Features | None = None
         self._vectors = np.zeros((_FIRST_ROWS, ticks, dimensions), np.float32)
         self._activity = np.full((_FIRST_ROWS, ticks), np.nan, np.float32)
         self._embedded = np.zeros((_FIRST_ROWS, ticks), np.bool_)
@@ -49,23 +49,23 @@ class FaceMemory:
         self._vectors, self._activity = np.tile(self._vectors, (2, 1, 1)), np.tile(self._activity, (2, 1))
         self._embedded = np.tile(self._embedded, (2, 1))
         if self._features is not None:
-            self._features = self._features.repeat(2, *(1 for _ in self._features.shape[1:]))
+            self._features = joined([self._features, self._features])
 
-    def put_features(self, tick: int, rows: list[int], features: torch.Tensor | None) -> None:
+    def put_features(self, tick: int, rows: list[int], features: Features | None) -> None:
         """Those of ``tick``, [len(rows), *feature]; all other faces have empty ones there. None: nobody has any."""
         if self._features is not None:
             self._features[:, tick % self._window] = 0
         if features is None:
             return
         if self._features is None:
-            self._features = features.new_zeros((self.rows, self._window, *features.shape[1:]))
-        self._features[rows, tick % self._window] = features
+            self._features = zeros(features, (self.rows, self._window, *features.shape[1:]))
+        self._features[rows, tick % self._window] = features  # type: ignore[assignment]  # both of one kind
 
-    def windows(self, newest: int, rows: list[int]) -> torch.Tensor:
+    def windows(self, newest: int, rows: list[int]) -> Features:
         """The features of the ``window`` ticks up to ``newest``, oldest first: [len(rows), window, *feature]."""
         assert self._features is not None
-        order = [tick % self._window for tick in range(newest + 1, newest + 1 + self._window)]
-        return self._features[torch.tensor(rows)[:, None], torch.tensor(order)]
+        order = np.arange(newest + 1, newest + 1 + self._window) % self._window
+        return self._features[np.array(rows)[:, None], order]
 
     def put_embeddings(self, tick: int, rows: list[int], embeddings: FaceEmbeddings | None) -> None:
         """Those of ``tick``, in the order of ``rows``; all other faces have none there. None: nobody has any."""
@@ -73,9 +73,9 @@ class FaceMemory:
         self._vectors[:, slot], self._activity[:, slot], self._embedded[:, slot] = 0.0, np.nan, False
         if embeddings is None:
             return
-        self._vectors[rows, slot], self._embedded[rows, slot] = embeddings.vectors.numpy(), True
+        self._vectors[rows, slot], self._embedded[rows, slot] = embeddings.vectors, True
         if embeddings.activity is not None:
-            self._activity[rows, slot] = embeddings.activity.numpy()
+            self._activity[rows, slot] = embeddings.activity
 
     def embeddings(
         self, rows: list[int], ticks: npt.NDArray[np.int_]

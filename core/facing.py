@@ -9,9 +9,9 @@ from itertools import chain
 
 import numpy as np
 import numpy.typing as npt
-import torch
 
 from core.facememory import FaceMemory
+from core.features import joined
 from core.geometry import Box
 from core.lipsync import Crop, LipSyncModel
 from core.timebase import TICK_RATE
@@ -150,7 +150,7 @@ class Faces:
             if step.embedded:
                 windows.append(self.memory.windows(step.tick, step.embedded))
             first = last
-        embeddings = self._model.embed_faces(torch.cat(windows)) if windows else None
+        embeddings = self._model.embed_faces(joined(windows)) if windows else None
         first = 0
         for step in steps:
             last = first + len(step.embedded)

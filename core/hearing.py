@@ -60,7 +60,7 @@ class Hearing:
     def _embed(self, ticks: list[int]) -> None:
         starts = [self._model.mel_start(tick) - self._first_column for tick in ticks]
         windows = np.stack([self._columns[start : start + self._model.mel_window] for start in starts])
-        self._vectors[np.array(ticks) % self._memory] = self._model.embed_audio(windows).numpy()
+        self._vectors[np.array(ticks) % self._memory] = self._model.embed_audio(windows)
         self._embedded = ticks[-1]
 
     def vectors(self, ticks: npt.NDArray[np.int_]) -> npt.NDArray[np.float32]:

@@ -6,15 +6,17 @@ two belong together. Frames are encoded once each and kept by the caller; sound 
 
 from __future__ import annotations
 
+import ctypes
+import sys
 from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
-import torch
 
 from core.detection import Keypoints
 from core.errors import InputError
+from core.features import Features
 from core.geometry import Box
 from core.logmel import MelSettings
 from core.media import Image
@@ -26,14 +28,14 @@ Crop = npt.NDArray[np.uint8]
 
 @dataclass(frozen=True, eq=False)
 class FaceEmbeddings:
-    """A batch of embedded faces, float32 on the CPU.
+    """A batch of embedded faces, float32.
 
     ``vectors``: [B, D], unit length. ``activity``: [B], the probability in [0, 1] that the mouth speaks, judged by
     sight alone; None from a model that does not tell.
     """
 
-    vectors: torch.Tensor
-    activity: torch.Tensor | None
+    vectors: npt.NDArray[np.float32]
+    activity: npt.NDArray[np.float32] | None
 
     def __getitem__(self, rows: slice) -> FaceEmbeddings:
         """Those of some faces. A view."""
@@ -87,19 +89,19 @@ class LipSyncModel(Protocol):
         """What the model looks at of one face: uint8, of one fixed shape whatever the face's size and place."""
         ...
 
-    def encode_frames(self, stacks: npt.NDArray[np.uint8]) -> torch.Tensor:
+    def encode_frames(self, stacks: npt.NDArray[np.uint8]) -> Features:
         """Features [B, *feature], on the model's device, of crops [B, S, *crop], oldest first.
 
         Computed once a frame, then kept with the track.
         """
         ...
 
-    def embed_faces(self, windows: torch.Tensor) -> FaceEmbeddings:
+    def embed_faces(self, windows: Features) -> FaceEmbeddings:
         """Embed B faces from W successive frames' features each, [B, W, *feature], oldest first."""
         ...
 
-    def embed_audio(self, mel: npt.NDArray[np.float32]) -> torch.Tensor:
-        """Embed B stretches of sound, [B, mel_window, mels]: unit vectors [B, D], float32 on the CPU."""
+    def embed_audio(self, mel: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        """Embed B stretches of sound, [B, mel_window, mels]: unit vectors [B, D]."""
         ...
 
 
@@ -113,15 +115,30 @@ def sound_lookahead_seconds(model: LipSyncModel) -> float:
     return (max(ends) + model.mel.window // 2) / SAMPLE_RATE
 
 
-def choose_device(name: str) -> torch.device:
+def choose_device(name: str) -> str:
     """The device for ``--device``: auto (CUDA, then Apple's MPS, then the CPU), cpu, cuda or mps.
 
     Raises InputError when the machine has no such device.
     """
+    if name == "cpu" or (name == "auto" and not _has_gpu_driver()):
+        return "cpu"
+    import torch
+
     available = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
     if name == "auto":
-        return torch.device(next(device for device, there in available.items() if there))
+        return next(device for device, there in available.items() if there)
     if not available.get(name, False):
         usable = ", ".join(device for device, there in available.items() if there)
         raise InputError(f"device {name} is not available here: use one of auto, {usable}")
-    return torch.device(name)
+    return name
+
+
+def _has_gpu_driver() -> bool:
+    """Whether it is worth asking PyTorch, which takes a second to import."""
+    if sys.platform == "darwin":
+        return True
+    try:
+        ctypes.CDLL("nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1")
+    except OSError:
+        return False
+    return True

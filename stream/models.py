@@ -4,18 +4,14 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from types import ModuleType
 from typing import TYPE_CHECKING
 
+from core.importing import without
 from stream.settings import RunSettings
 
 if TYPE_CHECKING:
-    import torch
-
     from core.lipsync import LipSyncModel
 
 COMPACT = "compact"
@@ -29,7 +25,7 @@ class Models:
     """``model`` on ``device``, warmed up, and the face detector's file."""
 
     model: LipSyncModel
-    device: torch.device
+    device: str
     detector_file: Path
 
 
@@ -56,37 +52,25 @@ def import_mediapipe() -> None:
     MediaPipe's drawing helpers, which nothing here uses, import its pyplot: four fifths of MediaPipe's time. They get
     an empty module in its place.
     """
-    with _empty("matplotlib"), _empty("matplotlib.pyplot"):
+    with without("matplotlib"), without("matplotlib.pyplot"):
         import mediapipe  # noqa: F401
-
-
-@contextmanager
-def _empty(module: str) -> Iterator[None]:
-    """Nothing in the place of ``module``, unless it is there already."""
-    if module in sys.modules:
-        yield
-        return
-    sys.modules[module] = ModuleType(module)
-    try:
-        yield
-    finally:
-        del sys.modules[module]
 
 
 def warm_up(model: LipSyncModel) -> None:
     """Each encoder once: what a library puts off until it is first used is then not felt in the first ticks."""
     import numpy as np
 
+    from core.features import joined
     from core.geometry import Box
 
     keypoints = np.array(FACE_KEYPOINTS, np.float64)
     crop = model.crop(np.zeros((96, 96, 3), np.uint8), Box(16, 16, 64, 64), keypoints)
     features = model.encode_frames(np.stack([crop] * model.frame_stack)[None])
-    model.embed_faces(features[:, None].repeat_interleave(model.frame_window, dim=1))
+    model.embed_faces(joined([features] * model.frame_window)[None])
     model.embed_audio(np.full((1, model.mel_window, model.mel.mels), model.mel.silence, np.float32))
 
 
-def share_cores(device: torch.device, model: str) -> None:
+def share_cores(device: str, model: str) -> None:
     """How many threads each library may use while ``model`` runs.
 
     The stages already run side by side, one thread each; a pool in each of them would fight over the same cores. The
@@ -96,20 +80,21 @@ def share_cores(device: torch.device, model: str) -> None:
     (62 ms on two, 116 ms on one).
     """
     import cv2
-    import torch
 
     cv2.setNumThreads(1)
-    torch.set_num_threads(usable_cores() if device.type == "cpu" and _is_divided(device, model) else 1)
+    if model == COMPACT and device == "cpu":
+        return  # OpenVINO was told
+    import torch
+
+    torch.set_num_threads(usable_cores() if device == "cpu" and _is_divided() else 1)
 
 
-def _is_divided(device: torch.device, model: str) -> bool:
-    if model == COMPACT:
-        return False
+def _is_divided() -> bool:
     import torch
 
     from core.expert import fast_dtype
 
-    return fast_dtype(device) != torch.int8
+    return fast_dtype(torch.device("cpu")) != torch.int8
 
 
 def usable_cores() -> int:
@@ -117,11 +102,13 @@ def usable_cores() -> int:
     return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
 
 
-def _loaded(name: str, device: torch.device) -> LipSyncModel:
+def _loaded(name: str, device: str) -> LipSyncModel:
     if name == COMPACT:
         from core.compact import load_compact
 
         return load_compact(device)
+    import torch
+
     from core.expert import load_expert
 
-    return load_expert(Path(name), device)
+    return load_expert(Path(name), torch.device(device))

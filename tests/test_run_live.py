@@ -38,7 +38,7 @@ def models() -> None:
 
     try:
         fetch(BLAZEFACE_SHORT)
-        load_compact(torch.device("cpu"))
+        load_compact("cpu")
     except InputError as error:
         pytest.skip(str(error))
 

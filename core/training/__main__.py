@@ -20,7 +20,8 @@ from pathlib import Path
 
 import torch
 
-from core.compact import WEIGHTS_FILE, CompactSyncNet, load_network
+from core.compact import WEIGHTS_FILE
+from core.compactnet import CompactSyncNet, load_network
 from core.detection import FaceDetector
 from core.errors import InputError
 from core.training.alignment import aligned

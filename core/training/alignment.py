@@ -12,7 +12,7 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 
-from core.compact import CompactSyncNet
+from core.compactnet import CompactSyncNet
 from core.timebase import SAMPLES_PER_TICK
 from core.training.dataset import Example, speech_of
 from core.training.evaluation import EmbeddedClip, embed_clip

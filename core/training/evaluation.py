@@ -11,16 +11,8 @@ import numpy.typing as npt
 import torch
 from torch.nn import functional
 
-from core.compact import (
-    COLUMNS_PER_TICK,
-    FRAME_LOOKAHEAD,
-    FRAME_STACK,
-    FRAME_WINDOW,
-    MEL_AHEAD,
-    MEL_WINDOW,
-    CompactSyncNet,
-    standardised,
-)
+from core.compact import COLUMNS_PER_TICK, FRAME_LOOKAHEAD, FRAME_STACK, FRAME_WINDOW, MEL_AHEAD, MEL_WINDOW
+from core.compactnet import CompactSyncNet, standardised
 from core.logmel import COMPACT_MEL
 from core.timebase import TICK_RATE
 from core.training.augmentation import batch_log_mel, plain_crops

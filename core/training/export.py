@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 from safetensors.torch import save_file
 
-from core.compact import CompactSyncNet
+from core.compactnet import CompactSyncNet
 
 
 def export(network: CompactSyncNet, path: Path, card: dict[str, str]) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from core.compact import CompactSyncNet, standardised
+from core.compactnet import CompactSyncNet, standardised
 from core.errors import InputError
 from core.training.augmentation import augmented_crops, augmented_mel
 from core.training.dataset import Batch, Example, Sampler

@@ -13,16 +13,16 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import torch
 
 from core.detection import Keypoints
+from core.features import Features, joined
 from core.geometry import Box
 from core.lipsync import Crop, FaceEmbeddings, LipSyncModel
 from core.logmel import MelSettings
@@ -33,8 +33,6 @@ BATCH_ROWS = 64
 
 ACCELERATOR_WAIT_SECONDS = 0.002
 """How long a call may wait for those of other rooms: a twentieth of a tick."""
-
-Rows = npt.NDArray[Any] | torch.Tensor
 
 
 @dataclass(frozen=True)
@@ -53,7 +51,7 @@ class _Call:
     """
 
     kind: _Kind
-    rows: Rows
+    rows: Features
     due: float
     turn: threading.Event = field(default_factory=threading.Event)
     parts: list[Any] = field(default_factory=list)
@@ -78,15 +76,15 @@ class SharedModel:
     """Computes with ``model`` for rooms in threads of their own."""
 
     def __init__(
-        self, model: LipSyncModel, device: torch.device, batch_rows: int = BATCH_ROWS, wait_seconds: float | None = None
+        self, model: LipSyncModel, device: str, batch_rows: int = BATCH_ROWS, wait_seconds: float | None = None
     ) -> None:
         """``wait_seconds``: how long a call may wait for those of other rooms; None: what suits ``device``."""
         self.model = model
         self._batch_rows = batch_rows
         self._wait = _wait_seconds(device) if wait_seconds is None else wait_seconds
-        self.encode_frames = _Kind(model.encode_frames, torch.cat)
+        self.encode_frames = _Kind(model.encode_frames, joined)
         self.embed_faces = _Kind(model.embed_faces, _joined_embeddings)
-        self.embed_audio = _Kind(model.embed_audio, torch.cat)
+        self.embed_audio = _Kind(model.embed_audio, joined)
         self._waiting: deque[_Call] = deque()
         self._changed = threading.Condition()
         self._rooms = 0
@@ -104,7 +102,7 @@ class SharedModel:
                 self._rooms -= 1
                 self._changed.notify()
 
-    def compute(self, kind: _Kind, rows: Rows) -> Any:
+    def compute(self, kind: _Kind, rows: Features) -> Any:
         """What the model's method gives for ``rows``. Raises what it raises."""
         call = _Call(kind, rows, time.monotonic() + self._wait)
         with self._changed:
@@ -155,13 +153,13 @@ class SharedModel:
                 call.turn.set()
 
 
-def _wait_seconds(device: torch.device) -> float:
-    return 0.0 if device.type == "cpu" else ACCELERATOR_WAIT_SECONDS
+def _wait_seconds(device: str) -> float:
+    return 0.0 if device == "cpu" else ACCELERATOR_WAIT_SECONDS
 
 
 def _compute(batch: list[tuple[_Call, slice]]) -> None:
     kind = batch[0][0].kind
-    results = kind.compute(_joined([call.rows[rows] for call, rows in batch]))
+    results = kind.compute(joined([call.rows[rows] for call, rows in batch]))
     first = 0
     for call, rows in batch:
         count = rows.stop - rows.start
@@ -186,17 +184,11 @@ def _shares(wanted: list[int], capacity: int) -> list[int]:
     return shares
 
 
-def _joined(parts: Sequence[Rows]) -> Rows:
-    if len(parts) == 1:
-        return parts[0]
-    if isinstance(parts[0], torch.Tensor):
-        return torch.cat(list(parts))  # type: ignore[arg-type]
-    return np.concatenate(parts)
-
-
 def _joined_embeddings(parts: list[FaceEmbeddings]) -> FaceEmbeddings:
     activities = [part.activity for part in parts if part.activity is not None]
-    return FaceEmbeddings(torch.cat([part.vectors for part in parts]), torch.cat(activities) if activities else None)
+    return FaceEmbeddings(
+        np.concatenate([part.vectors for part in parts]), np.concatenate(activities) if activities else None
+    )
 
 
 class _RoomModel:
@@ -239,14 +231,14 @@ class _RoomModel:
     def crop(self, image: Image, box: Box, keypoints: Keypoints) -> Crop:
         return self._model.crop(image, box, keypoints)
 
-    def encode_frames(self, stacks: npt.NDArray[np.uint8]) -> torch.Tensor:
-        features: torch.Tensor = self._shared.compute(self._shared.encode_frames, stacks)
+    def encode_frames(self, stacks: npt.NDArray[np.uint8]) -> Features:
+        features: Features = self._shared.compute(self._shared.encode_frames, stacks)
         return features
 
-    def embed_faces(self, windows: torch.Tensor) -> FaceEmbeddings:
+    def embed_faces(self, windows: Features) -> FaceEmbeddings:
         embeddings: FaceEmbeddings = self._shared.compute(self._shared.embed_faces, windows)
         return embeddings
 
-    def embed_audio(self, mel: npt.NDArray[np.float32]) -> torch.Tensor:
-        vectors: torch.Tensor = self._shared.compute(self._shared.embed_audio, mel)
+    def embed_audio(self, mel: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        vectors: npt.NDArray[np.float32] = self._shared.compute(self._shared.embed_audio, mel)
         return vectors

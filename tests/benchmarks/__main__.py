@@ -52,7 +52,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _measured(given: argparse.Namespace) -> Iterator[Row]:
     device = choose_device(given.device)
-    everything = ["stages", "scaling", *(["gpu"] if device.type == "cuda" else []), *SECTIONS]
+    everything = ["stages", "scaling", *(["gpu"] if device == "cuda" else []), *SECTIONS]
     for section in given.sections or everything:
         if section == "stages":
             yield from _stages(given)
@@ -60,7 +60,7 @@ def _measured(given: argparse.Namespace) -> Iterator[Row]:
             for name in given.model or MODELS[:1]:
                 yield from scaling(name, given.faces or FACES, device, fetch(BLAZEFACE_SHORT), given.rounds)
         elif section == "gpu":
-            if device.type != "cuda":
+            if device != "cuda":
                 raise InputError("gpu: measured with --device cuda only")
             yield from gpu(device, given.rounds)
         elif section in SECTIONS:

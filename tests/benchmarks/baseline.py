@@ -19,7 +19,7 @@ from core.logmel import EXPERT_MEL, Mel
 class PlainExpert:
     """The expert, a face and a tick at a time."""
 
-    def __init__(self, network: SyncNetColor, device: torch.device) -> None:
+    def __init__(self, network: SyncNetColor, device: str) -> None:
         self._network, self._device = network.to(device), device
 
     @torch.inference_mode()

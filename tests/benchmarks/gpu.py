@@ -19,7 +19,7 @@ GMAC_A_WINDOW = 1.11
 WARM_UP_ROUNDS = 10
 
 
-def gpu(device: torch.device, rounds: int) -> list[Row]:
+def gpu(device: str, rounds: int) -> list[Row]:
     """Matrix rate and encoder by turns, so that both see the same clock and heat."""
     expert = model("expert", device)
     windows = torch.randint(0, 256, (WINDOWS, FRAMES, 48, 96, 3), dtype=torch.uint8, device=device)

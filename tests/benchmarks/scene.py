@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from core.compact import Compact, CompactSyncNet
+from core.compactnet import CompactSyncNet, model_of
 from core.demo import Demo, DemoSettings
 from core.detection import Detection
 from core.expert import Expert, SyncNetColor, fast_dtype
@@ -81,11 +81,11 @@ def scene(people: int) -> Scene:
     return Scene(images, tuple(faces), demo.sound(0, 4 * SAMPLE_RATE))
 
 
-def model(name: str, device: torch.device) -> LipSyncModel:
+def model(name: str, device: str) -> LipSyncModel:
     """``name`` as the engine runs it."""
     if name == "compact":
-        return Compact(_seeded(CompactSyncNet), device)
-    return Expert(_seeded(SyncNetColor), device, fast_dtype(device))
+        return model_of(_seeded(CompactSyncNet), device)
+    return Expert(_seeded(SyncNetColor), torch.device(device), fast_dtype(torch.device(device)))
 
 
 def plain_expert() -> SyncNetColor:

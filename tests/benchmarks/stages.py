@@ -45,7 +45,7 @@ PLAIN = " plain"
 
 def picture_stages(people: int, detector_file: Path, rounds: int) -> list[Row]:
     """Everything that no lip-sync model has a part in."""
-    share_cores(torch.device("cpu"), COMPACT)
+    share_cores("cpu", COMPACT)
     shown = scene(people)
     with tempfile.TemporaryDirectory() as folder, quiet_libraries():
         clip = write_clip(Path(folder), people, CLIP_SECONDS, TICK_RATE)
@@ -63,7 +63,7 @@ def picture_stages(people: int, detector_file: Path, rounds: int) -> list[Row]:
     return _rows("", people, timed)
 
 
-def model_stages(name: str, people: int, device: torch.device, rounds: int) -> list[Row]:
+def model_stages(name: str, people: int, device: str, rounds: int) -> list[Row]:
     """What a model's side of a tick costs; the plain way is the expert's, whichever model stands against it."""
     share_cores(device, name)
     threads = torch.get_num_threads()
@@ -89,7 +89,7 @@ def model_stages(name: str, people: int, device: torch.device, rounds: int) -> l
     return _rows(name, people, timed)
 
 
-def whole_tick(name: str, people: int, device: torch.device, detector_file: Path, rounds: int) -> list[Row]:
+def whole_tick(name: str, people: int, device: str, detector_file: Path, rounds: int) -> list[Row]:
     """Vision and scoring of one tick in one thread: what is left of its 40 ms is for capture, drawing and outputs."""
     share_cores(device, name)
     with quiet_libraries(), closing(FaceDetector(detector_file)) as detector:
@@ -99,7 +99,7 @@ def whole_tick(name: str, people: int, device: torch.device, detector_file: Path
     return [Row("stages", "whole tick", name, people, spread(timed), "ms", note=note)]
 
 
-def scaling(name: str, faces: Sequence[int], device: torch.device, detector_file: Path, rounds: int) -> list[Row]:
+def scaling(name: str, faces: Sequence[int], device: str, detector_file: Path, rounds: int) -> list[Row]:
     """How many times as much a whole tick costs with more faces as with the fewest, all by turns."""
     share_cores(device, name)
     used, (fewest, *more) = model(name, device), sorted(faces)
@@ -187,7 +187,7 @@ def _track(shown: Scene) -> Callable[[], object]:
 
 
 def _vision(shown: Scene, detector: FaceDetector) -> Callable[[], object]:
-    used = model(COMPACT, torch.device("cpu"))
+    used = model(COMPACT, "cpu")
     vision = Vision(detector, lambda image, face: used.crop(image, face.box, face.keypoints))
     return _settled(lambda tick: vision.process(tick, tick / TICK_RATE, shown.image(tick)))
 

@@ -62,7 +62,7 @@ def test_what_is_sent_stays_when_the_next_is_staged() -> None:
 def test_the_compact_model_gives_on_the_card_what_it_gives_on_the_cpu() -> None:
     rng = np.random.default_rng(0)
     side = CROP.side_pixels
-    plain, fast = load_compact(CPU), load_compact(CUDA)
+    plain, fast = load_compact("cpu"), load_compact("cuda")
     stacks = rng.integers(0, 256, (7, FRAME_STACK, side, side), dtype=np.uint8)
     mel = rng.uniform(-1, 1, (7, MEL_WINDOW, COMPACT_MEL.mels)).astype(np.float32)
     faces = [m.embed_faces(m.encode_frames(stacks)[:, None].repeat(1, FRAME_WINDOW, 1)) for m in (plain, fast)]

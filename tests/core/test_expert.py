@@ -77,7 +77,11 @@ def faces_by_the_book(network: SyncNetColor, frames: np.ndarray) -> torch.Tensor
 
 def embedded(model: LipSyncModel, frames: np.ndarray) -> torch.Tensor:
     features = [model.encode_frames(frames[:, t : t + 1]) for t in range(5)]
-    return model.embed_faces(torch.stack(features, dim=1)).vectors
+    return torch.from_numpy(model.embed_faces(torch.stack(features, dim=1)).vectors)
+
+
+def heard(model: Expert, mel: np.ndarray) -> torch.Tensor:
+    return torch.from_numpy(model.embed_audio(mel))
 
 
 def test_the_network_is_the_published_one(plain: SyncNetColor) -> None:
@@ -120,11 +124,11 @@ def test_order_of_frames_and_colours_matters(exact: Expert, frames: np.ndarray) 
 def test_sound_is_embedded_by_the_book(plain: SyncNetColor, exact: Expert, mel: np.ndarray) -> None:
     with torch.inference_mode():
         expected = [plain.audio_encoder(torch.tensor(columns.T[None, None])).view(1, -1) for columns in mel]
-    assert torch.allclose(exact.embed_audio(mel), functional.normalize(torch.cat(expected)), atol=1e-5)
+    assert torch.allclose(heard(exact, mel), functional.normalize(torch.cat(expected)), atol=1e-5)
 
 
 def test_cosines_lie_between_0_and_1(exact: Expert, frames: np.ndarray, mel: np.ndarray) -> None:
-    faces, sounds = embedded(exact, frames), exact.embed_audio(mel)
+    faces, sounds = embedded(exact, frames), heard(exact, mel)
     assert faces.dtype == sounds.dtype == torch.float32
     assert torch.allclose(faces.norm(dim=1), torch.ones(3)) and torch.allclose(sounds.norm(dim=1), torch.ones(3))
     cosines = faces @ sounds.T
@@ -137,8 +141,8 @@ def test_half_the_bits_give_the_same_directions(
     fast = Expert(copy.deepcopy(plain), CPU, torch.bfloat16)
     faces = embedded(fast, frames)
     assert (faces * faces_by_the_book(plain, frames)).sum(1).min() > 0.99
-    assert faces @ fast.embed_audio(mel).T == pytest.approx(
-        (embedded(exact, frames) @ exact.embed_audio(mel).T).numpy(), abs=1e-2
+    assert faces @ heard(fast, mel).T == pytest.approx(
+        (embedded(exact, frames) @ heard(exact, mel).T).numpy(), abs=1e-2
     )
 
 
@@ -148,7 +152,7 @@ def test_a_network_that_bears_it_looks_at_faces_in_eight_bits(frames: np.ndarray
     faces = embedded(fast, frames)
     assert not torch.equal(faces, embedded(exact, frames))
     assert (faces * embedded(exact, frames)).sum(1).min() > 0.999
-    assert torch.equal(fast.embed_audio(mel), exact.embed_audio(mel))
+    assert torch.equal(heard(fast, mel), heard(exact, mel))
     alone = torch.cat([embedded(fast, frames[row : row + 1]) for row in range(len(frames))])
     assert torch.equal(alone, faces)
 
@@ -225,8 +229,8 @@ def test_any_size_of_face_gives_one_size_of_crop(side: float) -> None:
 
 
 def test_devices() -> None:
-    assert choose_device("cpu") == CPU
-    assert choose_device("auto").type in {"cpu", "cuda", "mps"}
+    assert choose_device("cpu") == "cpu"
+    assert choose_device("auto") in {"cpu", "cuda", "mps"}
     assert fast_dtype(CPU) in {torch.bfloat16, torch.int8, torch.float32}
     if not torch.cuda.is_available():
         with pytest.raises(InputError, match=r"device cuda is not available here: use one of auto, .*cpu"):

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import numpy as np
-import torch
 
 from core.facememory import FaceMemory
 from core.lipsync import FaceEmbeddings
@@ -9,14 +8,14 @@ from core.lipsync import FaceEmbeddings
 WINDOW, TICKS, DIMENSIONS = 3, 8, 2
 
 
-def numbered(tick: int, rows: list[int]) -> torch.Tensor:
+def numbered(tick: int, rows: list[int]) -> np.ndarray:
     """Features that tell whose and when they are."""
-    return torch.tensor([[100.0 * row + tick] for row in rows])
+    return np.array([[100.0 * row + tick] for row in rows], np.float32)
 
 
 def embedded(tick: int, rows: list[int]) -> FaceEmbeddings:
     features = numbered(tick, rows)
-    return FaceEmbeddings(features.expand(-1, DIMENSIONS), features[:, 0])
+    return FaceEmbeddings(features.repeat(DIMENSIONS, axis=1), features[:, 0])
 
 
 def test_windows_are_the_newest_ticks_oldest_first() -> None:

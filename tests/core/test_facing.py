@@ -7,8 +7,10 @@ import numpy.typing as npt
 import pytest
 import torch
 
-from core.compact import Compact, CompactSyncNet
+from core.compact import Compact
+from core.compactnet import CompactSyncNet, model_of
 from core.facing import Faces
+from core.features import Features
 from core.geometry import Box
 from core.lipsync import Crop, FaceEmbeddings
 from core.tracking import TrackedFace
@@ -30,7 +32,7 @@ def network() -> CompactSyncNet:
 def model(network: CompactSyncNet) -> Compact:
     copy = CompactSyncNet()
     copy.load_state_dict(network.state_dict())
-    return Compact(copy, torch.device("cpu"))
+    return model_of(copy, "cpu", "f32")
 
 
 def stored_crops(seed: int) -> np.ndarray:
@@ -54,11 +56,11 @@ class StandIn(Compact):
     def __init__(self) -> None:
         pass
 
-    def encode_frames(self, stacks: npt.NDArray[np.uint8]) -> torch.Tensor:
-        return torch.zeros(len(stacks), 4)
+    def encode_frames(self, stacks: npt.NDArray[np.uint8]) -> Features:
+        return np.zeros((len(stacks), 4), np.float32)
 
-    def embed_faces(self, windows: torch.Tensor) -> FaceEmbeddings:
-        return FaceEmbeddings(torch.ones(len(windows), self.dimensions), None)
+    def embed_faces(self, windows: Features) -> FaceEmbeddings:
+        return FaceEmbeddings(np.ones((len(windows), self.dimensions), np.float32), None)
 
 
 def sighting(tick: int, crops: dict[int, Crop]) -> Sighting:

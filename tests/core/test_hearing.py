@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from core.compact import Compact, CompactSyncNet
+from core.compact import Compact
+from core.compactnet import CompactSyncNet, model_of
 from core.hearing import Hearing
 from core.lipsync import sound_lookahead_seconds
 from core.media import Samples
@@ -27,7 +28,7 @@ def network() -> CompactSyncNet:
 def model(network: CompactSyncNet) -> Compact:
     copy = CompactSyncNet()
     copy.load_state_dict(network.state_dict())
-    return Compact(copy, torch.device("cpu"))
+    return model_of(copy, "cpu", "f32")
 
 
 def noise(seconds: float, seed: int = 0) -> Samples:

@@ -7,9 +7,9 @@ from unittest.mock import Mock, patch
 import numpy as np
 import numpy.typing as npt
 import pytest
-import torch
 
 from core.demo import Demo, DemoSettings
+from core.features import Features
 from core.geometry import Box
 from core.lipsync import Crop, FaceEmbeddings
 from core.logmel import COMPACT_MEL, MelSettings
@@ -52,19 +52,19 @@ class StandIn:
     def crop(self, image: Image, box: Box, keypoints: npt.NDArray[np.float64]) -> Crop:
         raise NotImplementedError
 
-    def encode_frames(self, stacks: npt.NDArray[np.uint8]) -> torch.Tensor:
-        return torch.from_numpy(stacks[:, -1, 0, :1].astype(np.float32)) + 1
+    def encode_frames(self, stacks: npt.NDArray[np.uint8]) -> Features:
+        return stacks[:, -1, 0, :1].astype(np.float32) + 1
 
-    def embed_faces(self, windows: torch.Tensor) -> FaceEmbeddings:
+    def embed_faces(self, windows: npt.NDArray[np.float32]) -> FaceEmbeddings:
         # The embedded tick is the first of the window: four come after it. Nothing was seen: code 0, nobody's.
-        codes = windows[:, 0, 0].numpy().astype(int)
-        activity = torch.full((len(codes),), 0.8) if self.has_activity else None
-        return FaceEmbeddings(torch.from_numpy(self._codes[codes].astype(np.float32)), activity)
+        codes = windows[:, 0, 0].astype(int)
+        activity = np.full(len(codes), 0.8, np.float32) if self.has_activity else None
+        return FaceEmbeddings(self._codes[codes].astype(np.float32), activity)
 
-    def embed_audio(self, mel: npt.NDArray[np.float32]) -> torch.Tensor:
+    def embed_audio(self, mel: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         ticks = self._next_tick + np.arange(len(mel)) - self.lag
         self._next_tick += len(mel)
-        return torch.from_numpy(self._codes[1 + ticks % CODES].astype(np.float32))
+        return np.asarray(self._codes[1 + ticks % CODES], np.float32)
 
 
 def speech() -> npt.NDArray[np.float32]:

@@ -10,9 +10,12 @@ import numpy as np
 import pytest
 import torch
 
-from core.compact import Compact, CompactSyncNet
+from core.compact import Compact
+from core.compactgraphs import compiled
+from core.compactnet import CompactSyncNet
 from core.errors import InputError
-from stream.models import COMPACT, load_models, share_cores, warm_up
+from core.features import Features
+from stream.models import load_models, share_cores, warm_up
 from stream.settings import RunSettings
 
 
@@ -27,26 +30,35 @@ def test_warming_up_runs_every_encoder_once() -> None:
     class Counting(Compact):
         calls: tuple[str, ...] = ()
 
-        def encode_frames(self, stacks: np.ndarray) -> torch.Tensor:
+        def encode_frames(self, stacks: np.ndarray) -> Features:
             self.calls += ("frames",)
             return super().encode_frames(stacks)
 
-        def embed_faces(self, windows: torch.Tensor):
+        def embed_faces(self, windows: Features):
             self.calls += ("faces",)
             return super().embed_faces(windows)
 
-        def embed_audio(self, mel: np.ndarray) -> torch.Tensor:
+        def embed_audio(self, mel: np.ndarray) -> np.ndarray:
             self.calls += ("audio",)
             return super().embed_audio(mel)
 
-    model = Counting(CompactSyncNet(), torch.device("cpu"))
+    network = CompactSyncNet().eval().state_dict()
+    model = Counting(compiled({name: tensor.numpy() for name, tensor in network.items()}))
     warm_up(model)
     assert model.calls == ("frames", "faces", "audio")
 
 
-def test_a_small_model_takes_one_core() -> None:
-    share_cores(torch.device("cpu"), COMPACT)
-    assert torch.get_num_threads() == 1
+def test_the_built_in_model_needs_no_pytorch_on_a_cpu_and_reports_nothing_by_network() -> None:
+    told = """
+import sys
+from stream.models import load_models
+from stream.settings import RunSettings
+assert load_models(RunSettings(video="demo", device="cpu")).model.name == "compact"
+import stream.live, stream.fast, stream.overlay
+assert "torch" not in sys.modules
+assert not [name for name in sys.modules if "telemetry" in name]
+"""
+    subprocess.run([sys.executable, "-c", told], check=True, cwd=Path(__file__).parents[2])
 
 
 @pytest.mark.parametrize(("computes_in", "threads"), [(torch.float32, 3), (torch.bfloat16, 3), (torch.int8, 1)])
@@ -55,9 +67,9 @@ def test_a_large_model_takes_the_cores_that_it_may_use(
 ) -> None:
     monkeypatch.setattr("stream.models.usable_cores", lambda: 3)
     monkeypatch.setattr("core.expert.fast_dtype", lambda device: computes_in)
-    share_cores(torch.device("cpu"), "lipsync_expert.pth")
+    share_cores("cpu", "lipsync_expert.pth")
     assert torch.get_num_threads() == threads
-    share_cores(torch.device("cuda"), "lipsync_expert.pth")
+    share_cores("cuda", "lipsync_expert.pth")
     assert torch.get_num_threads() == 1
 
 

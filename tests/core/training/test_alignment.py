@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from core.compact import CompactSyncNet
+from core.compactnet import CompactSyncNet
 from core.timebase import SAMPLES_PER_TICK
 from core.training import alignment
 from core.training.alignment import MOST_LAG_TICKS, aligned, lag_curve, moved, peak

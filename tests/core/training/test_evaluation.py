@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from core.compact import CompactSyncNet
+from core.compactnet import CompactSyncNet
 from core.training.evaluation import (
     EmbeddedClip,
     embed_all,

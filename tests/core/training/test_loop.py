@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from core.compact import CompactSyncNet
+from core.compactnet import CompactSyncNet
 from core.errors import InputError
 from core.training.augmentation import plain_crops
 from core.training.dataset import Sampler

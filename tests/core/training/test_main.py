@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from core.compact import CompactSyncNet, load_compact, load_network
+from core.compact import load_compact
+from core.compactnet import CompactSyncNet, load_network
 from core.training.__main__ import main
 
 
@@ -19,7 +20,7 @@ def test_the_running_mean_of_a_run_is_exported(monkeypatch: pytest.MonkeyPatch, 
     torch.save({"average": CompactSyncNet().state_dict()}, tmp_path / "state.pt")
     output = tmp_path / "model.safetensors"
     assert run(monkeypatch, "export", "--run", tmp_path, "--output", output, "--card", "data=none", "note=a=b") == 0
-    assert load_compact(torch.device("cpu"), output).name == "compact"
+    assert load_compact("cpu", output).name == "compact"
 
 
 def test_of_several_runs_the_mean_is_exported(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
