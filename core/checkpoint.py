@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import pickle
 import warnings
-from collections.abc import Mapping
+import zipfile
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -57,6 +59,61 @@ def load_safetensors(path: Path) -> tuple[dict[str, npt.NDArray[Any]], dict[str,
             return {name: _in_full(array) for name, array in weights.items()}, dict(file.metadata() or {})
     except (OSError, SafetensorError, ValueError, RuntimeError) as error:
         raise _unreadable(path) from error
+
+
+def load_torchscript(path: Path) -> dict[str, npt.NDArray[np.float32]]:
+    """The float32 tensors of a TorchScript file by name, read without PyTorch; none of its code is run.
+
+    Raises InputError when the file is missing, broken or holds something else.
+    """
+    _require_file(path)
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return dict(_tensors("", _TorchScript(archive).load()))
+    except (OSError, ValueError, KeyError, AttributeError, zipfile.BadZipFile, pickle.UnpicklingError) as error:
+        raise _unreadable(path) from error
+
+
+class _Module:
+    """A module of a TorchScript file, as far as it is read: its attributes."""
+
+
+class _TorchScript(pickle.Unpickler):
+    """Modules and tensors as PyTorch's own serialization writes them, and nothing else."""
+
+    def __init__(self, archive: zipfile.ZipFile) -> None:
+        self._archive = archive
+        self._root = archive.namelist()[0].split("/")[0]
+        super().__init__(io.BytesIO(archive.read(f"{self._root}/data.pkl")))
+
+    def find_class(self, module: str, name: str) -> Any:
+        known = {"_rebuild_tensor_v2": _strided, "FloatStorage": np.float32, "OrderedDict": dict}
+        if module.startswith("__torch__"):
+            return _Module
+        if module == "torch.jit._pickle":  # build_intlist and its like
+            return list
+        if name not in known:
+            raise pickle.UnpicklingError(f"{module}.{name} is not read")
+        return known[name]
+
+    def persistent_load(self, reference: tuple[str, type[np.float32], str, str, int]) -> npt.NDArray[np.float32]:
+        _, kind, name, _, _ = reference
+        return np.frombuffer(self._archive.read(f"{self._root}/data/{name}"), kind)
+
+
+def _strided(
+    storage: npt.NDArray[np.float32], first: int, shape: tuple[int, ...], strides: tuple[int, ...], *_: object
+) -> npt.NDArray[np.float32]:
+    size = storage.itemsize
+    return np.lib.stride_tricks.as_strided(storage[first:], shape, [size * stride for stride in strides]).copy()
+
+
+def _tensors(name: str, value: object) -> Iterator[tuple[str, npt.NDArray[np.float32]]]:
+    if isinstance(value, np.ndarray):
+        yield name, value
+    elif isinstance(value, _Module):
+        for attribute, inner in vars(value).items():
+            yield from _tensors(f"{name}.{attribute}".removeprefix("."), inner)
 
 
 def fill(model: nn.Module, state: StateDict, path: Path) -> None:

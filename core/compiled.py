@@ -14,7 +14,6 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from core.errors import InputError
 from core.importing import without
 
 Floats = npt.NDArray[np.float32]
@@ -56,7 +55,10 @@ class Compiled:
         self, function: Callable[[Node], Node], shape: tuple[int, ...], dtype: npt.DTypeLike, precision: Precision
     ) -> None:
         rows = ops.parameter(_openvino.PartialShape([-1, *shape]), np.dtype(dtype))
-        self._request = _request(_openvino.Model([function(rows)], [rows], "compiled"), precision)
+        # One thread, the caller's: the stages already run side by side, and these layers are too small to be divided.
+        settings = {"INFERENCE_NUM_THREADS": 1, "NUM_STREAMS": 1, "INFERENCE_PRECISION_HINT": precision}
+        model = _openvino.Model([function(rows)], [rows], "compiled")
+        self._request = _CORE.compile_model(model, "CPU", settings).create_infer_request()
         self._dtype = np.dtype(dtype)
 
     def __call__(self, rows: npt.NDArray[Any]) -> Floats:
@@ -64,30 +66,3 @@ class Compiled:
         self._request.set_input_tensor(_openvino.Tensor(np.ascontiguousarray(rows, self._dtype)))
         self._request.infer()
         return np.array(self._request.get_output_tensor().data, np.float32)
-
-
-class CompiledFile:
-    """The model in an ONNX file, in float32. For one thread at a time.
-
-    Raises InputError when ``path`` cannot be read.
-    """
-
-    def __init__(self, path: Path) -> None:
-        try:
-            self._request = _request(_CORE.read_model(path), "f32")
-        except RuntimeError as error:
-            raise InputError(f"{path} cannot be read: get the file again") from error
-        self._outputs = [output.any_name for output in self._request.model_outputs]
-
-    def __call__(self, **inputs: Floats) -> dict[str, Floats]:
-        """Outputs by name of inputs by name."""
-        for name, array in inputs.items():
-            self._request.set_tensor(name, _openvino.Tensor(np.ascontiguousarray(array)))
-        self._request.infer()
-        return {name: np.array(self._request.get_tensor(name).data) for name in self._outputs}
-
-
-def _request(model: Any, precision: Precision) -> Any:
-    # One thread, the caller's: the stages already run side by side, and these layers are too small to be divided.
-    settings = {"INFERENCE_NUM_THREADS": 1, "NUM_STREAMS": 1, "INFERENCE_PRECISION_HINT": precision}
-    return _CORE.compile_model(model, "CPU", settings).create_infer_request()

@@ -1,7 +1,7 @@
 """Voice activity and level, streaming: whether somebody can be heard speaking at each tick.
 
-The network is silero-vad's (MIT), from its wheel. Importing the package itself would import torch, and take it down to
-one thread for the whole process.
+The network is silero-vad's (MIT): its wheel's weights, computed with numpy on the calling thread. Importing the package
+itself would take torch down to one thread for the whole process.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from core.compiled import CompiledFile
+from core.checkpoint import load_torchscript
 from core.errors import InputError
 from core.media import Samples
 from core.timebase import SAMPLES_PER_TICK
@@ -24,8 +24,9 @@ CHUNK_SAMPLES = 512
 """The network judges 32 ms at a time, with the 64 samples before them as context (silero-vad's own numbers)."""
 
 _CONTEXT_SAMPLES = 64
-_MEMORY = 128
-"""Numbers that its LSTM keeps from chunk to chunk, twice."""
+_STFT_SAMPLES = 256
+_STFT_HOP = 128
+_STFT_BINS = _STFT_SAMPLES // 2 + 1
 
 SILENCE_DBFS = -100.0
 """The level of digital silence."""
@@ -57,7 +58,7 @@ class VoiceActivity:
     """
 
     def __init__(self) -> None:
-        self._network = _SileroVad()
+        self._network = _SileroVad(_silero_weights())
         self._tick_samples = np.zeros(0, np.float32)
         self._chunk_samples = np.zeros(0, np.float32)
         self._speech: list[float] = []  # of the chunks from self._first_chunk on
@@ -96,28 +97,68 @@ def level_dbfs(samples: Samples) -> float:
 
 
 class _SileroVad:
-    """The network, with its memory."""
+    """The network, with its memory: a small STFT and four convolutions a chunk, then an LSTM over the chunks."""
 
-    def __init__(self) -> None:
-        self._network = CompiledFile(_silero_file())
-        self._hidden = np.zeros((1, 1, _MEMORY), np.float32)
-        self._cell = np.zeros((1, 1, _MEMORY), np.float32)
+    def __init__(self, weights: dict[str, Floats]) -> None:
+        self._stft = weights["stft.forward_basis_buffer"][:, 0].T
+        self._convolutions = [
+            (_as_matrix(weights[f"encoder.{n}.reparam_conv.weight"]), weights[f"encoder.{n}.reparam_conv.bias"], stride)
+            for n, stride in enumerate((1, 2, 2, 1))
+        ]
+        self._input_gates = weights["decoder.rnn.weight_ih"].T
+        self._hidden_gates = weights["decoder.rnn.weight_hh"].T
+        self._gate_bias = weights["decoder.rnn.bias_ih"] + weights["decoder.rnn.bias_hh"]
+        self._final = weights["decoder.decoder.2.weight"][0, :, 0]
+        self._final_bias = weights["decoder.decoder.2.bias"][0]
+        self._hidden = np.zeros(len(self._final), np.float32)
+        self._cell = np.zeros(len(self._final), np.float32)
         self._context = np.zeros(_CONTEXT_SAMPLES, np.float32)
 
     def judge(self, chunks: Floats) -> list[float]:
         """Speech probability of each of n successive chunks, [n, CHUNK_SAMPLES]."""
         contexts = np.vstack((self._context, chunks[:-1, -_CONTEXT_SAMPLES:]))
         self._context = chunks[-1, -_CONTEXT_SAMPLES:].copy()
-        out = self._network(input=np.hstack((contexts, chunks)), h=self._hidden, c=self._cell)
-        self._hidden, self._cell = out["hn"], out["cn"]
-        return [float(probability) for probability in out["speech_probs"]]
+        features = self._features(np.hstack((contexts, chunks)))
+        gates = features @ self._input_gates + self._gate_bias
+        return [self._step(gate) for gate in gates]
+
+    def _features(self, sound: Floats) -> Floats:
+        # Mirrored at its end, by hand: np.pad takes longer than the products.
+        padded = np.hstack((sound, sound[:, -2 : -2 - _CONTEXT_SAMPLES : -1]))
+        windows = np.lib.stride_tricks.sliding_window_view(padded, _STFT_SAMPLES, axis=1)[:, ::_STFT_HOP]
+        spectrum = windows @ self._stft
+        x = np.hypot(spectrum[..., :_STFT_BINS], spectrum[..., _STFT_BINS:])
+        for kernel, bias, stride in self._convolutions:
+            padded = np.zeros((len(x), x.shape[1] + 2, x.shape[2]), np.float32)
+            padded[:, 1:-1] = x
+            steps = range(0, x.shape[1], stride)
+            patches = np.stack([padded[:, at : at + 3].reshape(len(x), -1) for at in steps], axis=1)
+            x = np.maximum(patches @ kernel + bias, 0)
+        return np.asarray(x[:, 0])
+
+    def _step(self, gates: Floats) -> float:
+        i, f, g, o = np.split(gates + self._hidden @ self._hidden_gates, 4)
+        self._cell = _sigmoid(f) * self._cell + _sigmoid(i) * np.tanh(g)
+        self._hidden = _sigmoid(o) * np.tanh(self._cell)
+        return float(_sigmoid(np.maximum(self._hidden, 0) @ self._final + self._final_bias))
 
 
-def _silero_file() -> Path:
-    """The form that takes any number of successive chunks at once."""
+def _sigmoid(x: Floats) -> Floats:
+    return np.asarray(0.5 * (np.tanh(0.5 * x) + 1), np.float32)
+
+
+def _as_matrix(kernel: Floats) -> Floats:
+    """A convolution kernel [out, in, width] as a matrix [width × in, out]: a convolution is then one product."""
+    return kernel.transpose(2, 1, 0).reshape(-1, len(kernel))
+
+
+def _silero_weights() -> dict[str, Floats]:
+    prefix = "_model."  # the 16 kHz network; an 8 kHz one lies beside it
     # find_spec looks without importing.
     found = importlib.util.find_spec("silero_vad")
-    file = Path(found.origin if found and found.origin else "").parent / "data" / "silero_vad_16k_sequence.onnx"
-    if not file.is_file():
-        raise InputError("the voice activity model is not there: pip install 'silero-vad>=6.2.3,<7'")
-    return file
+    folder = Path(found.origin).parent if found and found.origin else Path()
+    try:
+        state = load_torchscript(folder / "data" / "silero_vad.jit")
+    except InputError as error:
+        raise InputError("the voice activity model cannot be read: pip install 'silero-vad>=6.2,<7'") from error
+    return {name.removeprefix(prefix): array for name, array in state.items() if name.startswith(prefix)}

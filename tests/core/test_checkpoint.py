@@ -10,7 +10,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from core.checkpoint import fill, load_pickled, load_safetensors
+from core.checkpoint import fill, load_pickled, load_safetensors, load_torchscript
 from core.errors import InputError
 
 
@@ -74,6 +74,16 @@ def test_safetensors_give_weights_and_header(tmp_path: Path) -> None:
     assert load_safetensors(path)[1] == {}
 
 
+def test_torchscript_gives_its_tensors_by_name_without_pytorch(tmp_path: Path) -> None:
+    path = tmp_path / "c.jit"
+    network = torch.nn.Sequential(layer(), torch.nn.ReLU())
+    torch.jit.save(torch.jit.script(network), path)
+    weights = load_torchscript(path)
+    assert set(weights) == set(network.state_dict())
+    for name, tensor in network.state_dict().items():
+        assert np.array_equal(weights[name], tensor)
+
+
 @pytest.mark.parametrize("nested", [True, False])
 def test_code_in_a_checkpoint_is_not_run(tmp_path: Path, nested: bool, capfd: pytest.CaptureFixture[str]) -> None:
     mark, path = tmp_path / "was-here", tmp_path / "c.pth"
@@ -82,11 +92,12 @@ def test_code_in_a_checkpoint_is_not_run(tmp_path: Path, nested: bool, capfd: py
     else:
         path.write_bytes(pickle.dumps(Hostile(mark)))
     assert "unsafe" in refusal(lambda: load_pickled(path))
+    assert "not a checkpoint" in refusal(lambda: load_torchscript(path))
     assert not mark.exists()
     assert capfd.readouterr() == ("", "")
 
 
-@pytest.mark.parametrize("load", [load_pickled, load_safetensors])
+@pytest.mark.parametrize("load", [load_pickled, load_safetensors, load_torchscript])
 @pytest.mark.parametrize(
     ("content", "message"),
     [(b"", "is empty"), (b"not a model, just text\n", "is not a"), (b"\x80\x02", "is not a"), (bytes(999), "is not a")],
@@ -98,7 +109,7 @@ def test_what_is_no_checkpoint(tmp_path: Path, load: Callable[[Path], object], c
     assert message in refusal(lambda: load(path))
 
 
-@pytest.mark.parametrize("load", [load_pickled, load_safetensors])
+@pytest.mark.parametrize("load", [load_pickled, load_safetensors, load_torchscript])
 def test_what_is_no_file(tmp_path: Path, load: Callable[[Path], object]) -> None:
     assert "no model file" in refusal(lambda: load(tmp_path / "absent.pth"))
     assert "not a file" in refusal(lambda: load(tmp_path))
