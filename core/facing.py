@@ -37,12 +37,12 @@ class KnownFace:
 
 @dataclass(frozen=True, eq=False)
 class _Step:
-    """What there is to compute at a tick: features of the faces that are ``seen`` at ``tick``, from their ``stacks`` of
-    crops; then embeddings of those that were at ``embedded_tick``. Faces are given by their rows."""
+    """What there is to compute at a tick: features of the faces that are ``seen`` at ``tick``, each from a stack of
+    ``crops``; then embeddings of those that were at ``embedded_tick``. Faces are given by their rows."""
 
     tick: int
     seen: list[int]
-    stacks: list[Crop]
+    crops: list[Crop]
     embedded_tick: int
     embedded: list[int]
 
@@ -128,8 +128,8 @@ class Faces:
                 known.boxes[tick % self._ticks] = None
         seen = [self.known[face.id] for face in sighting.faces]
         embedded = [] if self.through % stride else [self.known[i].row for i in self.at(self.through)]
-        stacks = [np.stack(tuple(face.crops)) for face in seen]
-        return _Step(tick, [face.row for face in seen], stacks, self.through, embedded)
+        crops = [crop for face in seen for crop in face.crops]
+        return _Step(tick, [face.row for face in seen], crops, self.through, embedded)
 
     def _forget(self) -> None:
         for i in [i for i, face in self.known.items() if self._newest_seen - face.last_tick > _FORGET_TICKS]:
@@ -139,10 +139,13 @@ class Faces:
         crops: deque[Crop] = deque(maxlen=self._model.frame_stack)
         return KnownFace(self.memory.take(), tick, tick, crops, [None] * self._ticks)
 
+    def _stacks(self, crops: list[Crop]) -> npt.NDArray[np.uint8]:
+        return np.array(crops).reshape(-1, self._model.frame_stack, *crops[0].shape)
+
     def _compute(self, steps: Sequence[_Step]) -> None:
         """Encode all new pictures in one batch; embed, in another, every face whose pictures to come are known."""
-        stacks = [stack for step in steps for stack in step.stacks]
-        features = self._model.encode_frames(np.stack(stacks)) if stacks else None
+        crops = [crop for step in steps for crop in step.crops]
+        features = self._model.encode_frames(self._stacks(crops)) if crops else None
         windows, first = [], 0
         for step in steps:
             last = first + len(step.seen)

@@ -40,12 +40,17 @@ class RoomLag:
         self._heard_seconds = 0.0
         apart = LAGS[:, None] - LAGS
         self._near = np.exp(-0.5 * (apart / settings.face_ticks) ** 2)
+        self._believe()
+
+    def _believe(self) -> None:
+        """What is asked many times a tick, after each change."""
+        self._weights = self._room_weights()
+        self._prior = np.log(self._near @ self._weights + 1e-9)
 
     def weights(self, ids: Sequence[int]) -> Curves:
         """How believable each lag is for each face: faces × 31, rows sum to 1."""
-        prior = np.log(self._near @ self._room_weights() + 1e-9)
         own = np.array([self._faces.get(i, np.zeros(len(LAGS))) for i in ids]).reshape(-1, len(LAGS))
-        return _believed(prior + self._settings.face_sharpness * own)
+        return _believed(self._prior + self._settings.face_sharpness * own)
 
     def update(self, ids: Sequence[int], curves: Curves, speaker: int, seconds: float) -> None:
         """Take ``seconds`` of speech, of which ``curves[speaker]`` is the one that should peak."""
@@ -60,6 +65,7 @@ class RoomLag:
         if self._fixed_ms is None and self._has_slipped(curves, believed, seconds):
             self._room, self._faces = self._anybody.copy(), {}
             self._explained = float(self._anybody.max())
+        self._believe()
 
     def _has_slipped(self, curves: Curves, believed: npt.NDArray[np.int_], seconds: float) -> bool:
         """Whether for some time somebody's lips have fitted clearly better at some lag than anybody's near the lag that
@@ -85,13 +91,13 @@ class RoomLag:
     @property
     def ticks(self) -> int:
         """The room's most believable lag in whole ticks."""
-        return int(LAGS[int(np.argmax(self._room_weights()))])
+        return int(LAGS[int(np.argmax(self._weights))])
 
     def value(self) -> Lag:
         """The room's lag, between ticks by its nearest lags' weights; confidence: the belief within ±2 ticks of it."""
         if self._fixed_ms is not None:
             return Lag(self._fixed_ms, 1.0)
-        weights = self._room_weights()
+        weights = self._weights
         k = int(np.argmax(weights))
         near = slice(max(0, k - 1), k + 2)
         lag = float((LAGS[near] * weights[near]).sum() / weights[near].sum())

@@ -80,8 +80,10 @@ def share_cores(device: str, model: str) -> None:
     (62 ms on two, 116 ms on one).
     """
     import cv2
+    from threadpoolctl import threadpool_limits
 
     cv2.setNumThreads(1)
+    threadpool_limits(1, "blas")  # numpy's
     if model == COMPACT and device == "cpu":
         return  # OpenVINO was told
     import torch
