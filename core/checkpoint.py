@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 import pickle
 import warnings
 import zipfile
@@ -70,7 +71,7 @@ def load_torchscript(path: Path) -> dict[str, npt.NDArray[np.float32]]:
     try:
         with zipfile.ZipFile(path) as archive:
             return dict(_tensors("", _TorchScript(archive).load()))
-    except (OSError, ValueError, KeyError, AttributeError, zipfile.BadZipFile, pickle.UnpicklingError) as error:
+    except Exception as error:  # damaged bytes end in nearly any exception here, too
         raise _unreadable(path) from error
 
 
@@ -87,7 +88,7 @@ class _TorchScript(pickle.Unpickler):
         super().__init__(io.BytesIO(archive.read(f"{self._root}/data.pkl")))
 
     def find_class(self, module: str, name: str) -> Any:
-        known = {"_rebuild_tensor_v2": _strided, "FloatStorage": np.float32, "OrderedDict": dict}
+        known = {"_rebuild_tensor_v2": _shaped, "FloatStorage": np.float32, "OrderedDict": dict}
         if module.startswith("__torch__"):
             return _Module
         if module == "torch.jit._pickle":  # build_intlist and its like
@@ -101,11 +102,14 @@ class _TorchScript(pickle.Unpickler):
         return np.frombuffer(self._archive.read(f"{self._root}/data/{name}"), kind)
 
 
-def _strided(
+def _shaped(
     storage: npt.NDArray[np.float32], first: int, shape: tuple[int, ...], strides: tuple[int, ...], *_: object
 ) -> npt.NDArray[np.float32]:
-    size = storage.itemsize
-    return np.lib.stride_tricks.as_strided(storage[first:], shape, [size * stride for stride in strides]).copy()
+    array = storage[first : first + math.prod(shape)].reshape(shape)
+    steps = zip(shape, array.strides, strides, strict=True)
+    if any(size > 1 and step != stride * storage.itemsize for size, step, stride in steps):
+        raise pickle.UnpicklingError("a tensor whose numbers do not lie one behind the other is not read")
+    return array
 
 
 def _tensors(name: str, value: object) -> Iterator[tuple[str, npt.NDArray[np.float32]]]:
