@@ -63,6 +63,7 @@ class Compiled:
 
     def __call__(self, rows: npt.NDArray[Any]) -> Floats:
         """[B, *shape] to [B, ...], float32."""
-        self._request.set_input_tensor(_openvino.Tensor(np.ascontiguousarray(rows, self._dtype)))
+        given = np.ascontiguousarray(rows, self._dtype)  # read where it lies
+        self._request.set_input_tensor(_openvino.Tensor(given, shared_memory=True))
         self._request.infer()
         return np.array(self._request.get_output_tensor().data, np.float32)
