@@ -18,7 +18,7 @@ from torch.nn import functional
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from core.checkpoint import fill, load_pickled
-from core.cudagraph import Upload, recorded
+from core.cudagraph import Function, Upload, recorded
 from core.demo import Demo, DemoSettings
 from core.detection import Keypoints
 from core.eightbit import Convolution, EightBit, is_fast
@@ -110,12 +110,22 @@ class SyncNetColor(nn.Module):
         )
 
 
+Divide = Callable[[Function], Function]
+"""Makes a function of a batch compute the batch's parts side by side, to the same result."""
+
+
+def whole(function: Function) -> Function:
+    """``function`` as it is: nothing is divided."""
+    return function
+
+
 class Expert:
     """The expert behind the engine's interface (``core.lipsync.LipSyncModel``).
 
     Tick ``k`` is embedded from frames k−2 to k+2 and the 16 mel columns from where frame k−2 begins. A frame's feature
     is its crop. Takes ``network`` over: its batch norms are folded away. ``dtype`` is what it computes in; int8 is for
-    faces alone, and stands for the faster of bfloat16 and float32 where ``network`` does not bear it.
+    faces alone, and the faster of bfloat16 and float32 for sound, and for all where ``network`` does not bear int8.
+    ``divide`` may have the parts of a batch of faces computed in several threads.
     """
 
     name = "expert"
@@ -126,7 +136,13 @@ class Expert:
     frame_lookahead = FRAMES // 2
     mel_window = MEL_COLUMNS
 
-    def __init__(self, network: SyncNetColor, device: torch.device, dtype: torch.dtype) -> None:
+    def __init__(
+        self,
+        network: SyncNetColor,
+        device: torch.device,
+        dtype: torch.dtype,
+        divide: Divide = whole,
+    ) -> None:
         # Channels-last convolutions are faster on CPU and CUDA; Apple's backend gains nothing from them.
         layout = torch.contiguous_format if device.type == "mps" else torch.channels_last
         self._layout = layout
@@ -136,7 +152,7 @@ class Expert:
         self._face_dtype = dtype
         if dtype == torch.int8:
             eight_bit = _eight_bit(network.face_encoder)
-            dtype = torch.float32 if eight_bit else fast_float_dtype()
+            dtype = fast_float_dtype()
             self._face_encoder = eight_bit or network.face_encoder
             self._face_dtype = torch.uint8 if eight_bit else dtype
         self._dtype = dtype
@@ -144,7 +160,7 @@ class Expert:
         self._audio_encoder = network.audio_encoder
         self._upload = Upload(device)
         window = torch.zeros(FRAMES, *CROP_SHAPE, dtype=torch.uint8, device=device)
-        self._embed = recorded(self._face, window)
+        self._embed = divide(recorded(self._face, window))
         self._hear = recorded(self._voice, torch.zeros(MEL_COLUMNS, EXPERT_MEL.mels, device=device))
 
     def mel_start(self, tick: int) -> int:
@@ -156,18 +172,18 @@ class Expert:
     def encode_frames(self, stacks: npt.NDArray[np.uint8]) -> torch.Tensor:
         return self._upload(stacks[:, 0])
 
-    @torch.inference_mode()
     def embed_faces(self, windows: Features) -> FaceEmbeddings:
         return FaceEmbeddings(self._embed(torch.as_tensor(windows)).cpu().numpy(), None)
 
-    @torch.inference_mode()
     def embed_audio(self, mel: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         return np.asarray(self._hear(self._upload(mel)).cpu().numpy())
 
+    @torch.inference_mode()
     def _face(self, windows: torch.Tensor) -> torch.Tensor:
         pixels = _as_channels(windows).to(self._face_dtype)
         return _direction(self._face_encoder(pixels.contiguous(memory_format=self._layout)))
 
+    @torch.inference_mode()
     def _voice(self, mel: torch.Tensor) -> torch.Tensor:
         columns = mel.transpose(1, 2)[:, None].to(self._dtype)
         return _direction(self._audio_encoder(columns.contiguous(memory_format=self._layout)))
@@ -178,14 +194,14 @@ def _direction(out: torch.Tensor) -> torch.Tensor:
     return functional.normalize(out.float().flatten(1))
 
 
-def load_expert(path: Path, device: torch.device) -> Expert:
+def load_expert(path: Path, device: torch.device, divide: Divide = whole) -> Expert:
     """The expert from Wav2Lip's checkpoint, in the fastest number format that ``device`` computes well.
 
-    Raises InputError when ``path`` is not such a checkpoint.
+    ``divide`` is Expert's. Raises InputError when ``path`` is not such a checkpoint.
     """
     network = SyncNetColor()
     fill(network, load_pickled(path), path)
-    return Expert(network, device, fast_dtype(device))
+    return Expert(network, device, fast_dtype(device), divide)
 
 
 def fast_dtype(device: torch.device) -> torch.dtype:

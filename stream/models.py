@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -71,13 +69,10 @@ def warm_up(model: LipSyncModel) -> None:
 
 
 def share_cores(device: str, model: str) -> None:
-    """How many threads each library may use while ``model`` runs.
+    """One thread for each library while ``model`` runs on ``device``.
 
-    The stages already run side by side, one thread each; a pool in each of them would fight over the same cores. The
-    compact model's layers are too small to be divided, and the expert's in eight bits are through before a second
-    thread has got a core from the other stages (measured: 8 faces in 28 ms on one, 14 ms on two that are free; live
-    with 4 faces, 25 ticks a second on one, 7 on two). In float32 beside them all else is little: it gets all cores
-    (62 ms on two, 116 ms on one).
+    The stages already run side by side, one thread each; a pool in each of them would fight over the same cores. What
+    one core does not bear is divided by ``stream.dividing``.
     """
     import cv2
     from threadpoolctl import threadpool_limits
@@ -88,20 +83,7 @@ def share_cores(device: str, model: str) -> None:
         return  # OpenVINO was told
     import torch
 
-    torch.set_num_threads(usable_cores() if device == "cpu" and _is_divided() else 1)
-
-
-def _is_divided() -> bool:
-    import torch
-
-    from core.expert import fast_dtype
-
-    return fast_dtype(torch.device("cpu")) != torch.int8
-
-
-def usable_cores() -> int:
-    """The cores that this process may run on, where the system tells (Linux), else all there are."""
-    return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
+    torch.set_num_threads(1)
 
 
 def _loaded(name: str, device: str) -> LipSyncModel:
@@ -111,6 +93,7 @@ def _loaded(name: str, device: str) -> LipSyncModel:
         return load_compact(device)
     import torch
 
-    from core.expert import load_expert
+    from core.expert import load_expert, whole
+    from stream.dividing import divided
 
-    return load_expert(Path(name), torch.device(device))
+    return load_expert(Path(name), torch.device(device), divided if device == "cpu" else whole)

@@ -17,13 +17,14 @@ from torch import nn
 from core.compactnet import CompactSyncNet, model_of
 from core.demo import Demo, DemoSettings
 from core.detection import Detection
-from core.expert import Expert, SyncNetColor, fast_dtype
+from core.expert import Expert, SyncNetColor, fast_dtype, whole
 from core.geometry import Box
 from core.lipsync import LipSyncModel
 from core.media import Image, Samples, Sound
 from core.timebase import SAMPLE_RATE, SAMPLES_PER_TICK, TICK_RATE
 from core.tracking import TrackedFace
 from core.vision import Sighting
+from stream.dividing import divided
 from stream.outputs.mp4 import Mp4Writer
 from stream.outputs.soundtape import SoundTape
 
@@ -85,7 +86,8 @@ def model(name: str, device: str) -> LipSyncModel:
     """``name`` as the engine runs it."""
     if name == "compact":
         return model_of(_seeded(CompactSyncNet), device)
-    return Expert(_seeded(SyncNetColor), torch.device(device), fast_dtype(torch.device(device)))
+    divide = divided if device == "cpu" else whole
+    return Expert(_seeded(SyncNetColor), torch.device(device), fast_dtype(torch.device(device)), divide)
 
 
 def plain_expert() -> SyncNetColor:
