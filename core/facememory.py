@@ -65,7 +65,7 @@ class FaceMemory:
         """The features of the ``window`` ticks up to ``newest``, oldest first: [len(rows), window, *feature]."""
         assert self._features is not None
         order = np.arange(newest + 1, newest + 1 + self._window) % self._window
-        return self._features[np.array(rows)[:, None], order]
+        return self._features[_cells(rows, order)]
 
     def put_embeddings(self, tick: int, rows: list[int], embeddings: FaceEmbeddings | None) -> None:
         """Those of ``tick``, in the order of ``rows``; all other faces have none there. None: nobody has any."""
@@ -77,9 +77,17 @@ class FaceMemory:
         if embeddings.activity is not None:
             self._activity[rows, slot] = embeddings.activity
 
-    def embeddings(
+    def vectors(self, rows: list[int], ticks: npt.NDArray[np.int_]) -> npt.NDArray[np.float32]:
+        """[F, T, D], zero where there are none."""
+        return self._vectors[_cells(rows, ticks % self._ticks)]
+
+    def activity(
         self, rows: list[int], ticks: npt.NDArray[np.int_]
-    ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32], npt.NDArray[np.bool_]]:
-        """Vectors [F, T, D], zero where there are none; activity [F, T], NaN where there is none; which there are."""
-        at = np.ix_(np.array(rows), ticks % self._ticks)
-        return self._vectors[at], self._activity[at], self._embedded[at]
+    ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.bool_]]:
+        """[F, T], NaN where there is none; beside it, where there are embeddings."""
+        cells = _cells(rows, ticks % self._ticks)
+        return self._activity[cells], self._embedded[cells]
+
+
+def _cells(rows: list[int], slots: npt.NDArray[np.int_]) -> tuple[npt.NDArray[np.int_], npt.NDArray[np.int_]]:
+    return np.array(rows)[:, None], slots

@@ -70,16 +70,21 @@ class Faces:
         there = ((i, f.boxes[tick % self._ticks]) for i, f in self.known.items() if f.first_tick <= tick <= f.last_tick)
         return {i: box for i, box in there if box is not None}
 
-    def embeddings(
-        self, ids: Sequence[int], ticks: npt.NDArray[np.int_]
-    ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32], npt.NDArray[np.bool_]]:
-        """Of F known faces at T remembered ticks.
+    def vectors(self, ids: Sequence[int], ticks: npt.NDArray[np.int_]) -> npt.NDArray[np.float32]:
+        """Unit vectors of F known faces at T remembered ticks, [F, T, D].
 
-        Unit vectors float32 [F, T, D], zero where a face has none: it was not in view, or the tick was not embedded;
-        the probability that its mouth speaks, float32 [F, T], NaN where it has none or the model does not tell; whether
-        it has them [F, T].
+        Zero where a face has none: it was not in view, or the tick was not embedded.
         """
-        return self.memory.embeddings([self.known[i].row for i in ids], ticks)
+        return self.memory.vectors([self.known[i].row for i in ids], ticks)
+
+    def activity(
+        self, ids: Sequence[int], ticks: npt.NDArray[np.int_]
+    ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.bool_]]:
+        """The probability that the mouths of F known faces speak at T remembered ticks, [F, T].
+
+        NaN where a face has none or the model does not tell; beside it, whether it has a vector, [F, T].
+        """
+        return self.memory.activity([self.known[i].row for i in ids], ticks)
 
     def see(self, sightings: Sequence[Sighting], stride: int = 1) -> None:
         """Take the next sightings; many at once cost less than one by one. Only every ``stride``-th tick is embedded.

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from numpy.lib.stride_tricks import as_strided, sliding_window_view
 
+from core.curves import LagCurves
 from core.facing import Faces
 from core.hearing import Hearing
 from core.lag import LAGS, MAX_LAG_TICKS, RoomLag
@@ -76,7 +76,7 @@ class Scorer:
         self._last_scored = -1
         self._stride = 1
         self._fast = _weights(self._settings.evidence.fast_seconds)
-        self._both = np.stack([_weights(self._settings.evidence.slow_seconds), self._fast])
+        self._curves = LagCurves(np.stack([_weights(self._settings.evidence.slow_seconds), self._fast]))
 
     def see(self, sightings: Sequence[Sighting]) -> None:
         """Take the faces of the next ticks (ticks increase; some may be missing)."""
@@ -147,9 +147,8 @@ class Scorer:
 
     def _evidence(self, tick: int, ids: list[int], speech: float) -> Evidence:
         """What speaks for each face at ``tick``; also lets the lags follow."""
-        ticks = np.arange(tick - _SPAN + 1, tick + 1)
-        vectors, activity, seen = self._faces.embeddings(ids, ticks)
-        slow, fast = self._curves(ticks, vectors, seen)
+        activity, seen = self._faces.activity(ids, np.arange(tick - _SPAN + 1, tick + 1))
+        slow, fast = self._similarity(tick, ids, seen)
         level = np.sort(slow, axis=1)[:, len(LAGS) // 2]  # their median, in an eighth of the time
         weights = self._lag.weights(ids)
         # Before there are some ticks to average, every curve is rough and its peak means little.
@@ -166,27 +165,20 @@ class Scorer:
             self._lag.update(ids, slow - level[:, None], int(np.argmax(fit)), seconds)
         return evidence
 
-    def _curves(
-        self, ticks: npt.NDArray[np.int_], faces: npt.NDArray[np.float32], seen: npt.NDArray[np.bool_]
+    def _similarity(
+        self, tick: int, ids: list[int], seen: npt.NDArray[np.bool_]
     ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-        """Cosines of faces [F, T, D] with the sound at every lag, averaged over the slow and the fast time: [F, 31].
+        """Cosines of each face with the sound at every lag, averaged over the slow and the fast time: [F, 31].
 
-        0 where nothing is known. Sound that came early is not used: a tick has the same answer however fast its sound
-        arrives.
+        Sound that came early is not used: a tick has the same answer however fast its sound arrives.
         """
-        newest = ticks[-1] + max(0, self._lag.ticks) if self._has_sound else -1
-        sound_ticks = np.arange(ticks[0] - MAX_LAG_TICKS, ticks[-1] + MAX_LAG_TICKS + 1)
+        lacks = self._curves.lacks(ids, tick)
+        newest = tick + max(0, self._lag.ticks) if self._has_sound else -1
+        sound_ticks = np.arange(tick + 1 - lacks - MAX_LAG_TICKS, tick + 1 + MAX_LAG_TICKS)
         sounds = self._hearing.vectors(sound_ticks)
-        heard = ~np.isnan(sounds[:, 0]) & (sound_ticks <= newest)
-        # One product for all faces: as one for each it takes twice as long.
-        products = faces.reshape(-1, faces.shape[2]) @ np.where(heard[:, None], sounds, np.float32(0)).T
-        products = products.reshape(*faces.shape[:2], -1)
-        per_face, per_tick, per_lag = products.strides
-        by_lag = as_strided(products, (*faces.shape[:2], len(LAGS)), (per_face, per_tick + per_lag, per_lag))
-        heard_by_lag = sliding_window_view(heard, len(LAGS))  # [T, 31]
-        total = (self._both @ by_lag).swapaxes(0, 1)
-        weight = (seen * self._both[:, None]) @ heard_by_lag.astype(np.float64)
-        slow, fast = total / np.maximum(weight, 1e-9)
+        sounds[sound_ticks > newest] = np.nan
+        vectors = self._faces.vectors(ids, np.arange(tick + 1 - lacks, tick + 1))
+        slow, fast = self._curves.update(ids, tick, vectors, sounds, seen)
         return slow, fast
 
     def _at_lag(self, rise: npt.NDArray[np.float64], weights: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:

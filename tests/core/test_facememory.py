@@ -37,7 +37,8 @@ def test_who_was_not_there_has_empty_features_and_no_embedding() -> None:
     memory.put_features(20, [], None)
     memory.put_embeddings(20, [], None)
     assert memory.windows(20, rows[1:])[0, :, 0].tolist() == [0.0, 100.0 * rows[1] + 19, 0.0]
-    vectors, activity, known = memory.embeddings(rows[1:], np.arange(17, 21))
+    vectors = memory.vectors(rows[1:], np.arange(17, 21))
+    activity, known = memory.activity(rows[1:], np.arange(17, 21))
     assert known[0].tolist() == [True, False, True, False]
     assert vectors[0, :, 1].tolist() == [100.0 * rows[1] + 17, 0.0, 100.0 * rows[1] + 19, 0.0]
     assert np.isnan(activity[0]).tolist() == [False, True, False, True]
@@ -51,7 +52,8 @@ def test_a_row_that_is_taken_again_is_empty() -> None:
     memory.give_back(first)
     assert memory.take() == first
     assert not memory.windows(5, [first]).any()
-    vectors, activity, known = memory.embeddings([first], np.arange(TICKS))
+    vectors = memory.vectors([first], np.arange(TICKS))
+    activity, known = memory.activity([first], np.arange(TICKS))
     assert not vectors.any() and np.isnan(activity).all() and not known.any()
 
 
@@ -63,4 +65,4 @@ def test_there_is_room_for_more_faces_and_those_before_keep_theirs() -> None:
     rows += [memory.take() for _ in range(24)]
     assert len(set(rows)) == 25 and memory.rows == 32
     assert memory.windows(0, rows)[:, -1, 0].tolist() == [100.0 * rows[0]] + 24 * [0.0]
-    assert memory.embeddings(rows, np.arange(1))[2][:, 0].tolist() == [True] + 24 * [False]
+    assert memory.activity(rows, np.arange(1))[1][:, 0].tolist() == [True] + 24 * [False]

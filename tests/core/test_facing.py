@@ -76,11 +76,11 @@ def seen(model: Compact, ticks: Sequence[int], who: Sequence[int] = (1,)) -> Fac
 
 
 def vectors(faces: Faces, ticks: npt.NDArray[np.int_] | range, person: int = 1) -> npt.NDArray[np.float32]:
-    return faces.embeddings([person], np.asarray(ticks))[0][0]
+    return faces.vectors([person], np.asarray(ticks))[0]
 
 
 def activity(faces: Faces, ticks: npt.NDArray[np.int_] | range) -> npt.NDArray[np.float32]:
-    return faces.embeddings([1], np.asarray(ticks))[1][0]
+    return faces.activity([1], np.asarray(ticks))[0][0]
 
 
 def test_a_stream_gives_the_whole_clips_embeddings(network: CompactSyncNet, model: Compact) -> None:
@@ -137,7 +137,8 @@ def test_many_ticks_at_once_are_what_they_are_one_by_one(model: Compact) -> None
     for tick in range(MEMORY):
         assert at_once.at(tick) == one_by_one.at(tick)
     ids, ticks = list(one_by_one.known), np.arange(MEMORY)
-    for given, expected in zip(at_once.embeddings(ids, ticks), one_by_one.embeddings(ids, ticks), strict=True):
+    np.testing.assert_allclose(at_once.vectors(ids, ticks), one_by_one.vectors(ids, ticks), atol=1e-5)
+    for given, expected in zip(at_once.activity(ids, ticks), one_by_one.activity(ids, ticks), strict=True):
         np.testing.assert_allclose(given, expected, atol=1e-5)
 
 
@@ -149,7 +150,7 @@ def test_to_shed_load_only_some_ticks_are_embedded_and_those_are_the_same(model:
     embedded = np.arange(0, some.through + 1, 4)
     np.testing.assert_allclose(vectors(some, embedded), vectors(every, embedded), atol=1e-5)
     ticks = np.arange(some.through + 1)
-    assert some.embeddings([1], ticks)[2][0].tolist() == [tick % 4 == 0 for tick in ticks]
+    assert some.activity([1], ticks)[1][0].tolist() == [tick % 4 == 0 for tick in ticks]
 
 
 def test_who_was_in_view_and_where_is_known_by_tick(model: Compact) -> None:
