@@ -9,9 +9,9 @@ from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
-from numpy.lib.stride_tricks import as_strided, sliding_window_view
 
 from core.lag import LAGS, MAX_LAG_TICKS
+from core.overlapping import overlapping
 
 Floats = npt.NDArray[np.float64]
 
@@ -57,8 +57,7 @@ class LagCurves:
         known = ~np.isnan(sounds[:, 0])
         # One product for all faces: as one for each it takes twice as long.
         products = faces.reshape(-1, faces.shape[2]) @ np.where(known[:, None], sounds, np.float32(0)).T
-        per_tick, per_sound = products.strides
-        shape, strides = (count, len(faces), len(LAGS)), (per_tick + per_sound, count * per_tick, per_sound)
+        shape, steps = (count, len(faces), len(LAGS)), (len(sounds) + 1, count * len(sounds), 1)
         kept = self.span - count
         passed = tick - self._tick
         if kept:
@@ -66,8 +65,8 @@ class LagCurves:
             self._heard[:kept] = self._heard[passed : passed + kept]
         else:
             self._cosines = np.empty((self.span, len(faces), len(LAGS)))
-        self._cosines[kept:] = as_strided(products, shape, strides)
-        self._heard[kept:] = sliding_window_view(known, len(LAGS))
+        self._cosines[kept:] = overlapping(products, shape, steps)
+        self._heard[kept:] = overlapping(known, (count, len(LAGS)), (1, 1))
         self._ids, self._tick = list(ids), tick
         total = self._weights @ self._cosines.reshape(self.span, -1)
         weight = (seen * self._weights[:, None]) @ self._heard

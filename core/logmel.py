@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from core.media import Samples
+from core.overlapping import overlapping
 from core.timebase import SAMPLE_RATE
 
 Mel = npt.NDArray[np.float32]
@@ -128,7 +129,7 @@ class StreamingLogMel:
         count = max(0, 1 + (len(self._pending) - settings.window) // settings.hop)
         if not count:
             return np.empty((0, settings.mels), np.float32)
-        windows = np.lib.stride_tricks.sliding_window_view(self._pending, settings.window)[:: settings.hop][:count]
+        windows = overlapping(self._pending, (count, settings.window), (settings.hop, 1))
         magnitudes = np.abs(np.fft.rfft(windows * self._hann, n=settings.n_fft, axis=1))
         # Copied, or the view would keep everything ever pushed in one step alive.
         self._pending = self._pending[count * settings.hop :].copy()
