@@ -7,6 +7,7 @@ turns late and forgets the start of long ones. Adding up is as fast as the evide
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -53,13 +54,13 @@ class Belief:
             stays = np.exp(-s.changes_a_second * seconds)
             weights = stays * self._carried_over(self._weights, everybody) + (1 - stays) * weights
         gain = seconds * np.concatenate(([0.0], evidence, np.zeros(len(gone))))
-        log_gain = np.triu(gain + gain[:, None])
+        log_gain = gain + gain[:, None]
         weights = weights * np.exp(log_gain - log_gain.max())
         self._weights = weights = weights / weights.sum()
         each = (weights.sum(axis=0) + weights.sum(axis=1))[1:].clip(max=1.0)
         self._likely = dict(zip(everybody, each.tolist(), strict=True))
-        unseen = [0, *range(1 + len(ids), 1 + len(everybody))]
-        self._nobody = float(weights[np.ix_(unseen, unseen)].sum())
+        first_gone = 1 + len(ids)
+        self._nobody = float(weights[0, 0] + weights[0, first_gone:].sum() + weights[first_gone:, first_gone:].sum())
         return {i: self._likely[i] for i in ids}
 
     def _carried_over(self, before: Weights, ids: list[int]) -> Weights:
@@ -77,8 +78,12 @@ class Belief:
         return weights
 
 
+@lru_cache(maxsize=64)
 def _prior(seen: int, gone: int, settings: BeliefSettings) -> Weights:
-    """What is believed before anything is heard of faces that are ``seen`` (first) and ``gone`` (last)."""
+    """What is believed before anything is heard of faces that are ``seen`` (first) and ``gone`` (last): not to change.
+
+    A tick seldom has other numbers of faces than the last.
+    """
     s = settings
     weights = np.zeros((1 + seen + gone, 1 + seen + gone))
     if seen > 1:
@@ -86,4 +91,5 @@ def _prior(seen: int, gone: int, settings: BeliefSettings) -> Weights:
     if seen:
         weights[0, 1 : 1 + seen] = min(s.most_at_first, (1 - s.nobody_in_view - s.two_at_once) / seen)
     weights[0, 0] = 1 - weights.sum()
+    weights.flags.writeable = False
     return weights

@@ -45,6 +45,7 @@ class RoomLag:
     def _believe(self) -> None:
         """What is asked many times a tick, after each change."""
         self._weights = self._room_weights()
+        self._likeliest = int(np.argmax(self._weights))
         self._prior = np.log(self._near @ self._weights + 1e-9)
 
     def weights(self, ids: Sequence[int]) -> Curves:
@@ -91,14 +92,14 @@ class RoomLag:
     @property
     def ticks(self) -> int:
         """The room's most believable lag in whole ticks."""
-        return int(LAGS[int(np.argmax(self._weights))])
+        return self._likeliest - MAX_LAG_TICKS
 
     def value(self) -> Lag:
         """The room's lag, between ticks by its nearest lags' weights; confidence: the belief within ±2 ticks of it."""
         if self._fixed_ms is not None:
             return Lag(self._fixed_ms, 1.0)
         weights = self._weights
-        k = int(np.argmax(weights))
+        k = self._likeliest
         near = slice(max(0, k - 1), k + 2)
         lag = float((LAGS[near] * weights[near]).sum() / weights[near].sum())
         return Lag(lag * 1000 / TICK_RATE, float(weights[max(0, k - 2) : k + 3].sum()))
