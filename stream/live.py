@@ -22,7 +22,7 @@ from core.vision import Sighting
 from stream.clock import SessionClock
 from stream.engine import Blank, Engine, Watch, stage
 from stream.latency import LatencyHistogram
-from stream.load import GovernorSettings, LoadGovernor, foremost
+from stream.load import PLANS, GovernorSettings, LoadGovernor, foremost
 from stream.outputs.hub import OutputHub
 from stream.overlay import OverlayInfo
 from stream.rings import FrameRing
@@ -113,7 +113,7 @@ class LiveRun:
         self._over = threading.Event()
         self._sightings = _Sightings(SIGHTINGS_WAITING)
         self._governor = LoadGovernor(shedding)
-        self._plan = self._governor.plan
+        self._plan = PLANS[0]  # until the first measurement
         self._worst_level = 0
         self._dropped = 0
         self._latency = LatencyHistogram()

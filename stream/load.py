@@ -34,6 +34,8 @@ PLANS = (
 class GovernorSettings:
     """When the level changes. Lateness is in seconds, smoothed over ``smoothing_seconds``."""
 
+    first_level: int = 0
+    """The level to begin with: that of others who share the machine, so that a newcomer does not push them aside."""
     smoothing_seconds: float = 0.3
     """A hiccup of a few ticks is caught up with, not shed."""
     longest_step_seconds: float = 0.08
@@ -59,7 +61,7 @@ class LoadGovernor:
 
     def __init__(self, settings: GovernorSettings | None = None) -> None:
         self._settings = settings or GovernorSettings()
-        self._level = 0
+        self._level = self._settings.first_level
         self._smooth = 0.0
         self._last: float | None = None
         self._changed = -math.inf

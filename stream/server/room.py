@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from core.events import Event, LoadEvent, ScoresEvent, SessionEvent
 from core.snapshot import Snapshot
@@ -40,7 +40,10 @@ class Engines:
 
 
 class Room:
-    """``begin`` once, ``end`` once. ``over`` is called, in the room's thread, when its run has ended by itself."""
+    """``begin`` once, ``end`` once. ``over`` is called, in the room's thread, when its run has ended by itself.
+
+    ``first_level``: how much work it sheds until it can be told how much it has to.
+    """
 
     def __init__(
         self,
@@ -50,10 +53,12 @@ class Room:
         metrics: Metrics,
         say: Callable[[str], None],
         over: Callable[[], object],
+        first_level: int,
     ) -> None:
         self.source, self.relay = source, relay
         self.messages = Messages(relay.tell, lambda: source.now)
         self._engines, self._say, self._over = engines, say, over
+        self._shedding = replace(SHEDDING, first_level=first_level)
         self._meter = _Meter(source, relay, metrics)
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="room", daemon=True)
@@ -103,7 +108,7 @@ class Room:
             window=None,
             duration_seconds=None,
             say=self._say,
-            shedding=SHEDDING,
+            shedding=self._shedding,
         )
         try:
             run.run(self._stop)

@@ -108,8 +108,9 @@ class Rooms:
         try:
             source = BrowserSource(has_audio=await peer.offered(offer.sdp), long_side=offer.long_side)
             over = partial(self._loop.call_soon_threadsafe, close)
-            room = Room(source, Relay(self._loop), self._engines, self._metrics, self._say, over)
-            answer = await peer.answer(source, room.relay.listen())
+            relay = Relay(self._loop)
+            room = Room(source, relay, self._engines, self._metrics, self._say, over, self._worst_level())
+            answer = await peer.answer(source, relay.listen())
         except BaseException:
             await peer.close()
             raise

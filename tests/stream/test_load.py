@@ -35,6 +35,11 @@ def test_in_time_nothing_is_shed() -> None:
     assert governor.plan == PLANS[0]
 
 
+def test_a_newcomer_begins_where_the_others_are() -> None:
+    seen = levels(LoadGovernor(GovernorSettings(first_level=3)), 0.0, 0, 30)
+    assert seen[0] == 3 and seen[-1] == 0 and sorted(seen, reverse=True) == seen
+
+
 def test_a_hiccup_is_not_shed() -> None:
     governor = LoadGovernor()
     assert set(levels(governor, 0.0, 0, 5) + levels(governor, 0.3, 5, 0.2) + levels(governor, 0.0, 5.2, 5)) == {0}

@@ -14,6 +14,7 @@ import pytest
 
 from stream.engine import Engine
 from stream.server import rooms
+from stream.server.room import Room
 from tests.stream.server.browser import Browser, Hum, Pictures, metric, offered
 from tests.stream.server.conftest import STAND_INS, Serve
 from tests.stream.standin import stand_in
@@ -45,6 +46,18 @@ def test_browsers_at_once_get_their_own_truth(serve: Serve, said: list[str], cou
 
     asyncio.run(all_at_once(serve().port))
     assert not said
+
+
+def test_a_newcomer_sheds_what_the_busiest_room_does(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Room, "load_level", 2)
+
+    async def play(port: int) -> None:
+        async with Browser(port, Pictures()) as first, Browser(port, Pictures()) as second:
+            await asyncio.gather(first.scored(3), second.scored(3))
+            assert not first.of("load")
+            assert second.of("load")[0]["level"] == 2
+
+    asyncio.run(play(serve().port))
 
 
 def test_a_browser_without_sound_has_a_room_too(serve: Serve) -> None:
