@@ -18,6 +18,8 @@ from tests.benchmarks.scene import MODELS
 from tests.benchmarks.stages import model_stages, picture_stages, scaling, whole_tick
 
 FACES = (1, 2, 4, 8, 16, 25)
+ROOMS = (2, 4)
+CHOICES = ("stages", "scaling", "gpu", *SECTIONS, "rooms")
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -40,9 +42,11 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description=__doc__)
-    parser.add_argument("sections", nargs="*", metavar="SECTION", help=f"stages, scaling, gpu, {', '.join(SECTIONS)}")
+    parser.add_argument("sections", nargs="*", metavar="SECTION", help=f"{', '.join(CHOICES)}; rooms only by name")
     parser.add_argument("--model", choices=MODELS, action="append", help="default: both for stages, else compact")
-    parser.add_argument("--faces", type=int, nargs="+", help="default: 1 to 25 for stages, else as each is judged")
+    parser.add_argument(
+        "--faces", type=int, nargs="+", help="default: 1 to 25 for stages, else as each is judged; of rooms: how many"
+    )
     parser.add_argument("--device", default="cpu", help="for stages, scaling and gpu: cpu, cuda or mps")
     parser.add_argument("--rounds", type=int, default=30, help="of stages, scaling and gpu")
     parser.add_argument("--seconds", type=float, default=30.0, help="of each whole run")
@@ -63,11 +67,13 @@ def _measured(given: argparse.Namespace) -> Iterator[Row]:
             if device != "cuda":
                 raise InputError("gpu: measured with --device cuda only")
             yield from gpu(device, given.rounds)
+        elif section == "rooms":
+            yield from _rooms(given)
         elif section in SECTIONS:
             for name in given.model or MODELS[:1]:
                 yield from whole_engine(section, name, tuple(given.faces or ()), given.seconds)
         else:
-            raise InputError(f"{section}: choose from {', '.join(['stages', 'scaling', 'gpu', *SECTIONS])}")
+            raise InputError(f"{section}: choose from {', '.join(CHOICES)}")
 
 
 def _stages(given: argparse.Namespace) -> Iterator[Row]:
@@ -77,6 +83,15 @@ def _stages(given: argparse.Namespace) -> Iterator[Row]:
         for name in given.model or MODELS:
             yield from model_stages(name, people, device, given.rounds)
             yield from whole_tick(name, people, device, detector_file, given.rounds)
+
+
+def _rooms(given: argparse.Namespace) -> Iterator[Row]:
+    try:
+        from tests.benchmarks.rooms import rooms
+    except ImportError as error:
+        raise InputError(f"rooms: {error.name} is missing: pip install '.[test,web]'") from error
+    for browsers in given.faces or ROOMS:
+        yield from rooms(browsers, given.seconds)
 
 
 if __name__ == "__main__":

@@ -75,7 +75,7 @@ def _note(run: Run, event: dict[str, object], now: float, process: int) -> None:
         run.moments.append(float(str(event["time"])))
         if not run.memory or now - run.memory[-1][0] >= 1:
             run.memory.append((now, _resident_bytes(process)))
-            run.cpu.append((now, _cpu_seconds(process)))
+            run.cpu.append((now, cpu_seconds(process)))
     elif event["type"] == "load":
         run.worst_level = max(run.worst_level, int(str(event["level"])))
     elif event["type"] == "summary":
@@ -89,7 +89,8 @@ def _resident_bytes(process: int) -> int:
     return int(Path(f"/proc/{process}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
-def _cpu_seconds(process: int) -> float:
+def cpu_seconds(process: int) -> float:
+    """How long a process has used a processor so far."""
     fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 

@@ -5,9 +5,10 @@ const FRAME_RATE = { ideal: 30, max: 30 };
 
 /**
  * Pictures a second at each load level of the server. One that is far behind scores six ticks a second and has no use
- * for more. It is often this very machine that is busy, and what is not captured is neither sent nor drawn.
+ * for more; with fewer than ten, lips can no longer be compared with sound. It is often this very machine that is busy,
+ * and what is not captured is neither sent nor drawn.
  */
-const FRAMES_AT_LEVEL = [30, 25, 20, 12.5, 8];
+const FRAMES_AT_LEVEL = [30, 25, 20, 12.5, 10];
 
 /** Enough for the faces before a camera; half of what 1280×720 costs to send and to look at. */
 const CAMERA = { width: { ideal: 960, max: 1280 }, height: { ideal: 540, max: 720 }, frameRate: FRAME_RATE };

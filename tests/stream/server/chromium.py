@@ -9,9 +9,9 @@ import threading
 import time
 import wave
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from itertools import chain, pairwise
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +19,9 @@ import aiohttp
 import cv2
 import numpy as np
 import pytest
-from playwright.sync_api import Browser, Page, Playwright
+from playwright.sync_api import Browser, Page, Playwright, ViewportSize
 
-from core.demo import Demo
+from core.demo import Demo, Judge
 from core.media import Image, Samples
 from core.timebase import SAMPLE_RATE
 from tests.stream.server.test_serving import KEEPS_UP
@@ -41,8 +41,14 @@ FLAGS = (
     "--no-first-run",
 )
 
+SMALL = ViewportSize(width=480, height=360)
+"""Browsers that paint without a graphics card leave little of two cores to the server."""
+
 LEAD_SECONDS = 4.0
 """Of picture without faces before anybody is shown: time to connect, and then the picture tells when it begins."""
+
+SEEN_LEAD_SECONDS = 1.0
+"""So much of the lead must a room have seen to tell where it ends."""
 
 APART_SECONDS = 0.1
 """Between what Chromium's two fake devices have given: a picture as a rule, far more where they had to wait."""
@@ -64,23 +70,23 @@ class Footage:
 
 
 def write_demo(demo: Demo, seconds: float, stem: Path) -> Footage:
-    """The demo's people as footage. Chromium plays MJPEG at 30 frames a second, which the demo's rate has to be."""
-    width, height = demo.settings.size
-    images = [*lead(width, height, 30), *(demo.frame(index) for index in range(round(seconds * 30)))]
-    images.append(images[-1])  # Chromium leaves out the last: each round would set the sound a picture further behind
-    video = stem.with_suffix(".mjpeg")
-    video.write_bytes(b"".join(cv2.imencode(".jpg", image)[1].tobytes() for image in images))
-    return Footage(video, write_sound(demo.sound(0, round(seconds * SAMPLE_RATE)), stem), seconds, rate=30)
+    """The demo's people as footage."""
+    images = (demo.frame(index) for index in range(round(seconds * demo.settings.rate)))
+    samples = demo.sound(0, round(seconds * SAMPLE_RATE))
+    return write_footage(images, samples, demo.settings.size, demo.settings.rate, stem)
 
 
-def write_y4m(images: Iterable[Image], samples: Samples, size: tuple[int, int], stem: Path) -> Footage:
-    """Pictures of 25 a second (BGR; width and height) and sound (16 kHz) as footage, without loss."""
+def write_footage(images: Iterable[Image], samples: Samples, size: tuple[int, int], rate: int, stem: Path) -> Footage:
+    """Pictures (BGR; width and height, so many a second) and sound (16 kHz) as footage, without loss.
+
+    Not MJPEG: as long as it decodes that, Chromium's camera falls behind its microphone on a busy machine, for good.
+    """
     video = stem.with_suffix(".y4m")
     with video.open("wb") as file:
-        file.write(b"YUV4MPEG2 W%d H%d F25:1 Ip A1:1 C420jpeg\n" % size)
-        for image in chain(lead(*size, 25), images):
+        file.write(b"YUV4MPEG2 W%d H%d F%d:1 Ip A1:1 C420jpeg\n" % (*size, rate))
+        for image in chain(lead(*size, rate), images):
             file.write(b"FRAME\n" + cv2.cvtColor(image, cv2.COLOR_BGR2YUV_I420).tobytes())
-    return Footage(video, write_sound(samples, stem), len(samples) / SAMPLE_RATE, rate=25)
+    return Footage(video, write_sound(samples, stem), len(samples) / SAMPLE_RATE, rate)
 
 
 def lead(width: int, height: int, rate: int) -> Iterator[Image]:
@@ -125,6 +131,20 @@ def start_camera(page: Page, url: str) -> None:
 
 
 @contextmanager
+def at_once(browsers: Sequence[Browser], url: str) -> Iterator[tuple[list[Page], list[list[Event]]]]:
+    """All of them live, and the events of each one's room: no camera is begun before all have loaded the page."""
+    with ExitStack() as stack:
+        pages = [browser.new_page(viewport=SMALL) for browser in browsers]
+        for page in pages:
+            page.goto(url)
+        for page in pages:
+            page.get_by_role("button", name="Camera and microphone").click()
+        for page in pages:
+            page.locator("#connection[data-state=live]").wait_for(timeout=20_000 * len(pages))
+        yield pages, [stack.enter_context(listening(page.locator("#events-link").input_value())) for page in pages]
+
+
+@contextmanager
 def listening(address: str) -> Iterator[list[Event]]:
     """The events of ``/events`` at a WebSocket address, as they come, with what was told before the listener came."""
     events: list[Event] = []
@@ -156,18 +176,27 @@ def kept(events: Sequence[Event], kind: str) -> list[Event]:
     return [event for event in events if event["type"] == kind]
 
 
-def begun(events: Sequence[Event]) -> float | None:
-    """Session time of the first picture after a lead that the room saw some of: people appear; None until then."""
-    scores = kept(events, "scores")
-    for before, event in pairwise(scores):
-        if event["faces"] and not before["faces"]:
-            return float(event["time"])
-    return None
+def rounds(events: Sequence[Event]) -> list[float]:
+    """Session times of the first pictures of each round of footage: people appear after a lead."""
+    beginnings, empty_since = [], None
+    for event in kept(events, "scores"):
+        if not event["faces"]:
+            empty_since = empty_since or event["time"]
+            continue
+        if empty_since is not None and event["time"] - empty_since > SEEN_LEAD_SECONDS:
+            beginnings.append(float(event["time"]))
+        empty_since = None
+    return beginnings
 
 
-def is_told(events: Sequence[Event], seconds: float) -> bool:
-    """Whether the room has been told of so much footage since people appeared."""
-    start = begun(events)
+def begun(events: Sequence[Event], after: float = 0.0) -> float | None:
+    """Session time at which a round of the footage first began, ``after`` another; None until then."""
+    return next((beginning for beginning in rounds(events) if beginning >= after), None)
+
+
+def is_told(events: Sequence[Event], seconds: float, after: float = 0.0) -> bool:
+    """Whether the room has been told of so much footage of a round that began ``after`` a time."""
+    start = begun(events, after)
     return start is not None and kept(events, "scores")[-1]["time"] > start + seconds
 
 
@@ -206,9 +235,10 @@ def skip_if_apart(behind_seconds: float) -> None:
         pytest.skip(f"this machine is too busy: the fake camera came {behind_seconds:.2f} s behind its microphone")
 
 
-def on_file_time(events: Sequence[Event], footage: Footage, size: tuple[int, int]) -> list[Event]:
-    """What is told of the first round of the footage, by its own clock and in its own pixels (width, height)."""
-    start = begun(events)
+def on_file_time(events: Sequence[Event], footage: Footage, size: tuple[int, int], after: float = 0.0) -> list[Event]:
+    """What is told of the first round of the footage ``after`` a time, by its own clock and in its own pixels (width,
+    height)."""
+    start = begun(events, after)
     assert start is not None
     picture = kept(events, "picture")[-1]
     across, down = size[0] / picture["width"], size[1] / picture["height"]
@@ -220,6 +250,22 @@ def on_file_time(events: Sequence[Event], footage: Footage, size: tuple[int, int
         faces = [face | {"box": box} for face, box in zip(event.get("faces", []), boxes, strict=True)]
         told.append(event | {"time": event["time"] - start} | ({"faces": faces} if faces else {}))
     return told
+
+
+def identity(events: Sequence[Event], demo: Demo, footage: Footage, after: float = 0.0) -> float:
+    """Share of the turns' time of that round in which the right person was the speaker."""
+    judge = Judge(demo.tiles, demo.turns)
+    who: int | None = None
+    for event in on_file_time(events, footage, demo.settings.size, after):
+        if event["type"] == "speaker":
+            who = event["id"] if event["state"] == "speaking" else None
+        elif event["type"] == "scores":
+            box = next((face["box"] for face in event["faces"] if face["id"] == who), None)
+            centre = (box[0] + box[2] / 2, box[1] + box[3] / 2) if box else None
+            judge.count(event["time"], who is not None, centre)
+    share = judge.verdict().identity
+    assert share is not None
+    return share
 
 
 def boxes_of(event: Event) -> list[list[float]]:

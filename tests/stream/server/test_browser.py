@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import signal
+import tempfile
 import time
 import urllib.error
 import urllib.request
@@ -18,23 +19,25 @@ import pytest
 pytest.importorskip("playwright", reason="playwright is not installed: pip install '.[test]'")
 pytest.importorskip("aiortc", reason="the extra [web] is not installed: pip install '.[web]'")
 
-from playwright.sync_api import Page, Playwright, ViewportSize, expect, sync_playwright
+from playwright.sync_api import Page, Playwright, expect, sync_playwright
 
-from core.demo import Demo, DemoSettings, Judge
+from core.demo import Demo, DemoSettings
 from stream.palette import PALETTE
 from stream.server.peer import PACKET_MS
 from tests.stream.server.chromium import (
     LEAD_SECONDS,
+    SMALL,
     Event,
     Footage,
+    at_once,
     begun,
     camera_behind_seconds,
     chromium,
+    identity,
     is_told,
     kept,
     listening,
     needs_chromium,
-    on_file_time,
     skip_if_apart,
     skip_if_too_busy,
     start_camera,
@@ -54,9 +57,6 @@ PATIENCE_SECONDS = 2 * (LEAD_SECONDS + SECONDS) + 5
 """For all of the footage, in its second round if the room missed the first one's beginning."""
 
 NAMES = ("Ada", "Grace", "Alan", "Edsger")
-
-SMALL = ViewportSize(width=480, height=360)
-"""Two browsers that paint without a graphics card leave little of two cores to the server."""
 
 PATIENCE_MS = 20_000
 """For anything that appears: a test shares its machine with others."""
@@ -88,18 +88,18 @@ Shown = Callable[[int, int], tuple[Demo, Footage]]
 
 
 @pytest.fixture(scope="module")
-def shown(tmp_path_factory: pytest.TempPathFactory) -> Shown:
-    """Makes the demo of so many people and a seed, and footage of it."""
-    folder = tmp_path_factory.mktemp("footage")
+def shown() -> Iterator[Shown]:
+    """Makes the demo of so many people and a seed, and footage of it, which is too large to be kept."""
     made: dict[tuple[int, int], tuple[Demo, Footage]] = {}
+    with tempfile.TemporaryDirectory() as folder:
 
-    def show(people: int, seed: int) -> tuple[Demo, Footage]:
-        if (people, seed) not in made:
-            demo = Demo(DemoSettings(people, seed, SECONDS, WIDTH, HEIGHT, rate=30))
-            made[people, seed] = demo, write_demo(demo, SECONDS, folder / f"{people}-{seed}")
-        return made[people, seed]
+        def show(people: int, seed: int) -> tuple[Demo, Footage]:
+            if (people, seed) not in made:
+                demo = Demo(DemoSettings(people, seed, SECONDS, WIDTH, HEIGHT))
+                made[people, seed] = demo, write_demo(demo, SECONDS, Path(folder) / f"{people}-{seed}")
+            return made[people, seed]
 
-    return show
+        yield show
 
 
 def metric(server: str, name: str) -> float:
@@ -116,22 +116,6 @@ def wait_for_footage(events: list[Event], page: Page, footage: Footage) -> None:
     skip_if_too_busy(events)
     skip_if_apart(camera_behind_seconds(page, footage))
     assert was_told
-
-
-def identity(events: list[Event], demo: Demo, footage: Footage) -> float:
-    """Share of the turns' time in which the right person was the speaker."""
-    judge = Judge(demo.tiles, demo.turns)
-    who: int | None = None
-    for event in on_file_time(events, footage, (WIDTH, HEIGHT)):
-        if event["type"] == "speaker":
-            who = event["id"] if event["state"] == "speaking" else None
-        elif event["type"] == "scores":
-            box = next((face["box"] for face in event["faces"] if face["id"] == who), None)
-            centre = (box[0] + box[2] / 2, box[1] + box[3] / 2) if box else None
-            judge.count(event["time"], who is not None, centre)
-    share = judge.verdict().identity
-    assert share is not None
-    return share
 
 
 MARKS_OF = """colour => {
@@ -205,12 +189,8 @@ def test_browsers_at_once_each_get_their_own_truth(
     """Four on two cores leave the server little: there is a room for each, whatever is shed."""
     shows = [shown(2, seed) for seed in range(5, 5 + browsers)]
     with ExitStack() as stack:
-        # A camera that is a file falls behind its microphone while another browser begins.
-        pages = [stack.enter_context(chromium(playwright, footage)).new_page(viewport=SMALL) for _, footage in shows]
-        heard = []
-        for page in pages:
-            start_camera(page, f"{server}/?token={TOKEN}")
-            heard.append(stack.enter_context(listening(page.locator("#events-link").input_value())))
+        opened = [stack.enter_context(chromium(playwright, footage)) for _, footage in shows]
+        pages, heard = stack.enter_context(at_once(opened, f"{server}/?token={TOKEN}"))
         told = [wait_until(partial(is_told, events, SECONDS - 0.5), pages[-1], PATIENCE_SECONDS) for events in heard]
         behind_seconds = [camera_behind_seconds(page, footage) for page, (_, footage) in zip(pages, shows, strict=True)]
         assert wait_until(lambda: metric(server, "rooms") == browsers, pages[-1], GONE_SECONDS), "a room has no browser"
@@ -298,7 +278,7 @@ def test_the_camera_slows_down_with_the_server(playwright: Playwright, server: s
         page = browser.new_page(viewport=SMALL)
         page.add_init_script(REMEMBER_CONNECTION)
         start_camera(page, f"{server}/?token={TOKEN}")
-        for level, rate in ((1, 25), (2, 20), (3, 12.5), (4, 8), (0, 30)):
+        for level, rate in ((2, 20), (3, 12.5), (4, 10), (1, 25), (0, footage.rate)):
             page.evaluate(TELL_LEVEL, level)
             assert wait_until(lambda rate=rate: page.evaluate(CAMERA) == [WIDTH, rate], page, 5.0)
             assert bool(page.locator("body.calm").count()) == (level >= 3)

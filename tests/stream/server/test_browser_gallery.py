@@ -18,11 +18,13 @@ from playwright.sync_api import sync_playwright
 
 import run_live
 from core.media import Frame, Sound
+from core.timebase import TICK_RATE
 from stream.sources.files import FileReader
 from tests.data import DEV, SHARED, needs_clips
 from tests.stream.server.chromium import (
     APART_SECONDS,
     LEAD_SECONDS,
+    SMALL,
     Event,
     Footage,
     camera_behind_seconds,
@@ -35,7 +37,7 @@ from tests.stream.server.chromium import (
     skip_if_too_busy,
     start_camera,
     wait_until,
-    write_y4m,
+    write_footage,
 )
 from tests.stream.server.test_serving import command
 
@@ -73,7 +75,7 @@ def footage(gallery: Path) -> Footage:
     reader = FileReader(gallery)
     samples = np.concatenate([item.samples for item in reader if isinstance(item, Sound)])
     images = (item.image for item in FileReader(gallery) if isinstance(item, Frame))
-    return write_y4m(images, samples, SIZE, gallery.with_name("camera"))
+    return write_footage(images, samples, SIZE, TICK_RATE, gallery.with_name("camera"))
 
 
 def identity(gallery: Path, events: Sequence[Event], folder: Path) -> float:
@@ -95,7 +97,7 @@ def run_fast(gallery: Path, folder: Path) -> list[Event]:
 def watch(footage: Footage) -> tuple[list[Event], float]:
     """The events of a browser that has the footage for a camera, and how far that came behind its microphone."""
     with command() as (_, url), sync_playwright() as playwright, chromium(playwright, footage) as browser:
-        page = browser.new_page(viewport={"width": 480, "height": 360})
+        page = browser.new_page(viewport=SMALL)
         start_camera(page, url)
         with listening(page.locator("#events-link").input_value()) as events:
             wait_until(lambda: is_told(events, SECONDS), page, 2 * (LEAD_SECONDS + SECONDS) + 10)
