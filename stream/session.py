@@ -92,7 +92,7 @@ def run(settings: RunSettings, say: Say) -> None:
         models = loading.result()
         if address is not None:
             server, models = cleanup.enter_context(_serving(settings, address, models, say, local=True))
-            outputs += [server.relay] if server.relay else []
+            outputs += server.outputs
         engine = cleanup.enter_context(_engine(settings, models, has_sound=source.has_audio))
         with _interrupts() as stop:
             begin = SessionEvent(*_names(settings, source), models.model.name, str(models.device))

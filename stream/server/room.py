@@ -7,7 +7,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 
-from core.events import Event, LoadEvent, ScoresEvent, SessionEvent
+from core.events import Event, ScoresEvent, SessionEvent
 from core.snapshot import Snapshot
 from stream.engine import Engine, stage
 from stream.latency import LatencyHistogram
@@ -19,6 +19,7 @@ from stream.server.messages import Messages, line
 from stream.server.metrics import Metrics
 from stream.server.relay import Relay
 from stream.server.source import BrowserSource
+from stream.server.standing import Standing
 
 BROWSER = "browser"
 
@@ -59,19 +60,10 @@ class Room:
         self.messages = Messages(relay.tell, lambda: source.now)
         self._engines, self._say, self._over = engines, say, over
         self._shedding = replace(SHEDDING, first_level=first_level)
+        self.standing = Standing()
         self._meter = _Meter(source, relay, metrics)
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="room", daemon=True)
-
-    @property
-    def faces(self) -> int:
-        """How many are in view."""
-        return self._meter.faces
-
-    @property
-    def load_level(self) -> int:
-        """How much work is shed."""
-        return self._meter.load_level
 
     def begin(self) -> None:
         """Open an engine and run it, in a thread; once, and not after the end."""
@@ -96,7 +88,7 @@ class Room:
             self._over()
 
     def _drive(self, engine: Engine) -> None:
-        hub = OutputHub([self.relay, self._meter], self._say)
+        hub = OutputHub([self.relay, self.standing, self._meter], self._say)
         audio = BROWSER if self.source.has_audio else None
         hub.event(SessionEvent(BROWSER, audio, self._engines.model, self._engines.device))
         run = LiveRun(
@@ -117,7 +109,7 @@ class Room:
 
 
 class _Meter(Output):
-    """Tells the size of the pictures when it changes, and measures how the room does."""
+    """Tells the size of the pictures when it changes, and measures how late the room is."""
 
     option = "--serve"
 
@@ -126,8 +118,6 @@ class _Meter(Output):
         self._size: tuple[int, int] | None = None
         self._dropped = 0
         self.latency = LatencyHistogram()
-        self.faces = 0
-        self.load_level = 0
 
     def snapshot(self, snapshot: Snapshot) -> None:
         if (size := self._source.picture_size) != self._size and size:
@@ -135,10 +125,7 @@ class _Meter(Output):
             self._relay.tell("picture", line("picture", width=size[0], height=size[1]))
 
     def event(self, event: Event) -> None:
-        if isinstance(event, LoadEvent):
-            self.load_level = event.level
         if isinstance(event, ScoresEvent) and (now := self._source.now) is not None:
-            self.faces = len(event.faces)
             self.latency.add(1000 * (now - event.time))
             self._metrics.latency.observe(now - event.time)
             before, self._dropped = self._dropped, self._source.dropped

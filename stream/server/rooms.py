@@ -13,6 +13,7 @@ from stream.server.peer import Peer
 from stream.server.relay import Relay
 from stream.server.room import Engines, Room
 from stream.server.source import BrowserSource
+from stream.server.standing import Standing
 
 MOST_ROOMS = 8
 
@@ -45,15 +46,15 @@ class _Connected:
 
 
 class Rooms:
-    """Belongs to the server's loop."""
+    """Belongs to the server's loop. ``local``: how this machine's own run stands, where that is a room as well."""
 
-    def __init__(self, engines: Engines, metrics: Metrics, say: Callable[[str], None]) -> None:
-        self._engines, self._metrics, self._say = engines, metrics, say
+    def __init__(self, engines: Engines, metrics: Metrics, say: Callable[[str], None], local: Standing | None) -> None:
+        self._engines, self._metrics, self._say, self._local = engines, metrics, say, local
         self._rooms: dict[str, _Connected] = {}
         self._opening = 0
         self._loop = asyncio.get_running_loop()
-        metrics.watch("rooms", "Rooms that there are", lambda: len(self))
-        metrics.watch("faces", "People in view in all rooms", lambda: sum(room.faces for room in self.all()))
+        metrics.watch("rooms", "Rooms that there are", lambda: len(self._standings()))
+        metrics.watch("faces", "People in view in all rooms", lambda: sum(each.faces for each in self._standings()))
         metrics.watch("load_level", "Work that is shed in the busiest room, 0 to 4", self._worst_level)
         self._sweeping = asyncio.create_task(self._sweep())
 
@@ -118,8 +119,12 @@ class Rooms:
         self._metrics.opened.inc()
         return name, answer
 
+    def _standings(self) -> list[Standing]:
+        own = [self._local] if self._local is not None else []
+        return own + [room.standing for room in self.all()]
+
     def _worst_level(self) -> int:
-        return max((room.load_level for room in self.all()), default=0)
+        return max((each.load_level for each in self._standings()), default=0)
 
     async def _close(self, name: str, connected: _Connected) -> None:
         try:

@@ -12,6 +12,7 @@ from typing import Any
 from aiohttp import web
 from aiortc import InvalidStateError
 
+from stream.outputs.output import Output
 from stream.server.allowance import Allowance
 from stream.server.app import OFFER_BYTES, Site, add_headers
 from stream.server.guard import guard
@@ -20,6 +21,7 @@ from stream.server.metrics import Metrics
 from stream.server.relay import Relay
 from stream.server.room import Engines
 from stream.server.rooms import Rooms
+from stream.server.standing import Standing
 
 IDLE_SECONDS = 20.0
 """A connection on which nothing is asked for this long is closed."""
@@ -36,10 +38,11 @@ class Server:
     """Serves from ``__enter__`` to ``__exit__``."""
 
     def __init__(self, listening: Listening, engines: Engines, say: Callable[[str], None], *, local: bool) -> None:
-        """``local``: whether this machine's own run is a room as well: its ``relay``."""
+        """``local``: whether this machine's own run is a room as well: it feeds ``outputs``."""
         self._listening, self._engines, self._say = listening, engines, say
         self._loop = asyncio.new_event_loop()
         self.relay = Relay(self._loop) if local else None
+        self._standing = Standing() if local else None
         self._failures = Allowance(FAILURES_TOLD, FAILURES_TOLD / 60)
         self._ready: Future[None] = Future()
         self._stop = asyncio.Event()
@@ -49,6 +52,11 @@ class Server:
     def port(self) -> int:
         """Where it listens."""
         return self._listening.port
+
+    @property
+    def outputs(self) -> list[Output]:
+        """What this machine's own run feeds."""
+        return [output for output in (self.relay, self._standing) if output is not None]
 
     def __enter__(self) -> Server:
         self._thread.start()
@@ -72,7 +80,7 @@ class Server:
     async def _serve(self) -> None:
         self._loop.set_exception_handler(lambda _, context: self._tell_failure(context))
         metrics = Metrics()
-        rooms = Rooms(self._engines, metrics, self._say)
+        rooms = Rooms(self._engines, metrics, self._say, self._standing)
         guarded = guard(self._listening.settings, metrics, self._loop.time, self._say)
         app = web.Application(client_max_size=OFFER_BYTES, middlewares=[guarded])
         app.add_routes(Site(rooms, self.relay, metrics).routes())

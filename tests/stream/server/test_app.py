@@ -12,8 +12,9 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from core.events import ScoresEvent, SpeakerEvent
-from core.snapshot import State
+from core.events import LoadEvent, ScoresEvent, SpeakerEvent
+from core.geometry import Box
+from core.snapshot import FaceScore, State
 from stream.server import app
 from stream.server import server as server_module
 from stream.server.app import OFFER_BYTES
@@ -165,6 +166,21 @@ def test_events_are_relayed_from_a_run_on_this_machine(serve: Serve) -> None:
                 assert (await events.receive_json())["type"] == "speaker"
                 server.relay.event(ScoresEvent(2.0, 0.5, ()))
                 assert await events.receive_json() == {"type": "scores", "time": 2.0, "speech": 0.5, "faces": []}
+
+    talk(server, work)
+
+
+def test_the_metrics_count_the_run_on_this_machine(serve: Serve) -> None:
+    server = serve(local=True)
+    seen = FaceScore(1, Box(0.0, 0.0, 9.0, 9.0), 0.5, False)
+    for output in server.outputs:
+        output.event(ScoresEvent(2.0, 0.5, (seen, seen)))
+        output.event(LoadEvent(2.0, 3, 0, 0))
+
+    async def work(session: aiohttp.ClientSession) -> None:
+        told = await (await session.get("/metrics")).text()
+        for line in ("speakerlight_rooms 1.0", "speakerlight_faces 2.0", "speakerlight_load_level 3.0"):
+            assert line in told.splitlines()
 
     talk(server, work)
 

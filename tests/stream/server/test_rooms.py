@@ -12,9 +12,9 @@ import aiohttp
 import numpy as np
 import pytest
 
+from core.events import LoadEvent
 from stream.engine import Engine
 from stream.server import rooms
-from stream.server.room import Room
 from tests.stream.server.browser import Browser, Hum, Pictures, metric, offered
 from tests.stream.server.conftest import STAND_INS, Serve
 from tests.stream.standin import stand_in
@@ -48,16 +48,17 @@ def test_browsers_at_once_get_their_own_truth(serve: Serve, said: list[str], cou
     assert not said
 
 
-def test_a_newcomer_sheds_what_the_busiest_room_does(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Room, "load_level", 2)
+def test_a_newcomer_sheds_what_the_busiest_room_does(serve: Serve) -> None:
+    server = serve(local=True)
+    for output in server.outputs:
+        output.event(LoadEvent(1.0, 2, 0, 0))
 
     async def play(port: int) -> None:
-        async with Browser(port, Pictures()) as first, Browser(port, Pictures()) as second:
-            await asyncio.gather(first.scored(3), second.scored(3))
-            assert not first.of("load")
-            assert second.of("load")[0]["level"] == 2
+        async with Browser(port, Pictures()) as browser:
+            await browser.scored(3)
+            assert browser.of("load")[0]["level"] == 2
 
-    asyncio.run(play(serve().port))
+    asyncio.run(play(server.port))
 
 
 def test_a_browser_without_sound_has_a_room_too(serve: Serve) -> None:
