@@ -1,11 +1,11 @@
 """``python -m core.training``: train the compact model on a folder of clips, evaluate it, export its weights.
 
-    python -m core.training train --clips DIR --run DIR [--steps N] [--seed N] [--align WEIGHTS] [--start RUN]
+    python -m core.training train --clips DIR --run DIR [--steps N] [--seed N] [--align WEIGHTS] [--start WEIGHTS]
     python -m core.training evaluate --weights FILE --clips DIR
     python -m core.training export --run DIR [DIR ...] --output FILE --card KEY=VALUE ...
 
 ``train`` resumes a run that was stopped; with ``--align`` it first puts clips right that earlier weights find out of
-sync; with ``--start`` it goes on from another run's weights. ``--clips`` of train holds one folder for each source
+sync; with ``--start`` it goes on from earlier weights. ``--clips`` of train holds one folder for each source
 (single, generated, …); of evaluate, the clips of people who were not trained on, one person a file. ``export`` takes
 the mean of several runs' weights, of which each went on from the one before.
 """
@@ -40,7 +40,7 @@ def main() -> int:
     train.add_argument("--steps", type=int, default=TrainingSettings.steps)
     train.add_argument("--seed", type=int, default=TrainingSettings.seed)
     train.add_argument("--align", type=Path, metavar="WEIGHTS", help="weights that say which clips are out of sync")
-    train.add_argument("--start", type=Path, metavar="RUN", help="a finished run, whose weights are the first ones")
+    train.add_argument("--start", type=Path, metavar="WEIGHTS", help="weights to begin with")
     evaluate = commands.add_parser("evaluate")
     evaluate.add_argument("--clips", type=Path, required=True)
     evaluate.add_argument("--weights", type=Path, default=WEIGHTS_FILE)
@@ -65,7 +65,7 @@ def _train(arguments: argparse.Namespace) -> None:
     if not folders:
         raise InputError(f"no clips: {arguments.clips} has none of the folders {', '.join(SOURCE_WEIGHTS)}")
     # Before the clips, which take minutes to load: a wrong path is told at once.
-    start = _mean_of([arguments.start]) if arguments.start else None
+    start = load_network(arguments.start)[0] if arguments.start else None
     earlier = load_network(arguments.align)[0].eval() if arguments.align else None
     arguments.cache.mkdir(parents=True, exist_ok=True)
     detector = FaceDetector(arguments.detector)

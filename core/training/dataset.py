@@ -121,8 +121,10 @@ class Sampler:
         # Without replacement: two clips of one moment would be each other's negatives.
         picks = rng.choice(len(self._examples), self._talking, replace=False, p=self._weights)
         cuts = [self._cut(self._examples[i], rng) for i in picks]
-        others = rng.permutation(len(cuts))
-        sounds = [augmented_sound(c[1], cuts[o][1], rng) for c, o in zip(cuts, others, strict=True)]
+        # Of the whole set, not of this batch: a face of the batch whose voice is heard as well would be no negative.
+        behind = rng.choice(len(self._examples), self._talking, p=self._weights)
+        voices = [self._cut(self._examples[i], rng)[1] for i in behind]
+        sounds = [augmented_sound(cut[1], voice, rng) for cut, voice in zip(cuts, voices, strict=True)]
         idle = rng.choice(picks, self._idle, replace=False)
         still = [idle_crops(self._examples[i].face, self._ticks, rng) for i in idle]
         spoken = np.stack([c[2] for c in cuts])

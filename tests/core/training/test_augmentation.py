@@ -7,7 +7,14 @@ import torch
 from core.compact import CROP
 from core.crops import mouth_crop
 from core.logmel import COMPACT_MEL, log_mel
-from core.training.augmentation import augmented_crops, augmented_mel, augmented_sound, batch_log_mel, plain_crops
+from core.training.augmentation import (
+    augmented_crops,
+    augmented_mel,
+    augmented_sound,
+    batch_log_mel,
+    dressed,
+    plain_crops,
+)
 from core.training.clips import STORED_CROP
 from tests.core.test_crops import drawn, keypoints_of
 
@@ -45,6 +52,14 @@ def test_a_clip_stays_one_clip_its_frames_are_changed_alike() -> None:
     within = (out[:, 1:] - out[:, :-1]).abs().mean()
     between = (out[1:] - out[:-1]).abs().mean()
     assert within < 0.4 * between
+
+
+def test_in_another_persons_skin_every_movement_stays() -> None:
+    clips = crops(batch=40).float()
+    out = dressed(clips, seeded())
+    torch.testing.assert_close(out.diff(dim=1), clips.diff(dim=1), atol=1e-3, rtol=0)
+    is_changed = (out - clips).abs().amax((1, 2, 3)) > 1
+    assert 10 < int(is_changed.sum()) < 30
 
 
 def test_plain_crops_are_what_the_engine_cuts() -> None:

@@ -16,8 +16,9 @@ from core.training.evaluation import (
     report,
     stacked,
     whose_voice,
+    with_second_voices,
 )
-from tests.core.training.people import people
+from tests.core.training.people import people, person
 
 
 @pytest.fixture(scope="module")
@@ -98,7 +99,19 @@ def test_before_the_start_and_after_the_end_features_are_empty() -> None:
     assert padded[0, 0].tolist() == [0] * 8 + [1] * 3 + [0] * 4
 
 
+def test_a_second_voice_is_as_loud_and_the_next_ones() -> None:
+    examples = [*people(2, ticks=30), person(2, ticks=45)]
+    for mixed, example, other in zip(with_second_voices(examples), examples, [*examples[1:], examples[0]], strict=True):
+        own, second = example.face.samples, mixed.face.samples - example.face.samples
+        assert mixed.face.samples.dtype == np.float32 and len(second) == len(own)
+        assert np.std(second) == pytest.approx(np.std(own), rel=0.01)
+        repeated = np.resize(other.face.samples, len(own))
+        assert np.corrcoef(second, repeated)[0, 1] > 0.999
+        assert mixed.face.crops is example.face.crops
+
+
 def test_a_report_tells_every_measure(network: CompactSyncNet) -> None:
     measures = report(network, people(4, ticks=75))
+    assert "whose voice of 4, 1 s, beside another as loud" in measures
     assert {"whose voice of 4, 1 s", "offset within a frame, 2 s", "true cosine", "frozen cosine"} <= set(measures)
     assert all(math.isfinite(value) for value in measures.values())
