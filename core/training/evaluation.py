@@ -54,8 +54,16 @@ def embed_clip(network: CompactSyncNet, crops: npt.NDArray[np.uint8], samples: n
     stacks = stacked(plain_crops(torch.from_numpy(crops)[None]))[0]
     features = torch.cat([network.frames(standardised(part)) for part in torch.split(stacks, 256)])
     vectors, logits = network.embed_windows(padded_features(features[None]))
-    sounds = network.sound(clip_mel(torch.from_numpy(samples)[None], len(crops)))
-    return EmbeddedClip(vectors[0].T.numpy(), sounds[0].T.numpy(), torch.sigmoid(logits[0]).numpy())
+    return EmbeddedClip(
+        vectors[0].T.numpy(), embed_sound(network, samples, len(crops)), torch.sigmoid(logits[0]).numpy()
+    )
+
+
+@torch.inference_mode()
+def embed_sound(network: CompactSyncNet, samples: npt.NDArray[np.float32], ticks: int) -> npt.NDArray[np.float32]:
+    """Unit vectors [ticks, D] of a whole clip's sound."""
+    sounds: npt.NDArray[np.float32] = network.sound(clip_mel(torch.from_numpy(samples)[None], ticks))[0].T.numpy()
+    return sounds
 
 
 def embed_all(network: CompactSyncNet, examples: Sequence[Example]) -> list[EmbeddedClip]:
@@ -146,7 +154,10 @@ def with_second_voices(examples: Sequence[Example]) -> list[Example]:
 def report(network: CompactSyncNet, examples: Sequence[Example]) -> dict[str, float]:
     """The measures of a set of people (one at least), by name."""
     clips = embed_all(network, examples)
-    mixed = embed_all(network, with_second_voices(examples))
+    mixed = [
+        replace(clip, sounds=embed_sound(network, example.face.samples, example.ticks))
+        for clip, example in zip(clips, with_second_voices(examples), strict=True)
+    ]
     frozen, frozen_activity = frozen_similarity(network, examples)
     return {
         "whose voice of 4, 1 s": whose_voice(clips, 1.0)[0],

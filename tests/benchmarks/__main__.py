@@ -89,7 +89,7 @@ def _rooms(given: argparse.Namespace) -> Iterator[Row]:
     try:
         from tests.benchmarks.rooms import rooms
     except ImportError as error:
-        raise InputError(f"rooms: {error.name} is missing: pip install '.[test,web]'") from error
+        raise InputError(f"rooms: {error.name} is missing: pip install '.[test]'") from error
     for browsers in given.faces or ROOMS:
         yield from rooms(browsers, given.seconds)
 
