@@ -79,10 +79,11 @@ class Faces:
 
     def activity(
         self, ids: Sequence[int], ticks: npt.NDArray[np.int_]
-    ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.bool_]]:
-        """The probability that the mouths of F known faces speak at T remembered ticks, [F, T].
+    ) -> tuple[npt.NDArray[np.float32] | None, npt.NDArray[np.bool_]]:
+        """The log-odds that the mouths of F known faces speak at T remembered ticks, [F, T].
 
-        NaN where a face has none or the model does not tell; beside it, whether it has a vector, [F, T].
+        0 where a face has no vector; beside it, where it has one, [F, T]. None for log-odds of a model that does not
+        tell them.
         """
         return self.memory.activity([self.known[i].row for i in ids], ticks)
 

@@ -63,10 +63,13 @@ class Hearing:
         self._vectors[np.array(ticks) % self._memory] = self._model.embed_audio(windows)
         self._embedded = ticks[-1]
 
-    def vectors(self, ticks: npt.NDArray[np.int_]) -> npt.NDArray[np.float32]:
-        """Sound embeddings of ``ticks``, [len(ticks), D]; NaN where a tick is not known yet, before 0, or forgotten."""
+    def vectors(self, ticks: npt.NDArray[np.int_], newest: int) -> npt.NDArray[np.float32]:
+        """Sound embeddings of ``ticks``, [len(ticks), D]; NaN where a tick is not known yet, or forgotten, and before 0
+        and after ``newest``.
+        """
         out = self._vectors[ticks % self._memory]
-        out[(ticks < 0) | (ticks > self._embedded) | (ticks <= self._embedded - self._memory)] = np.nan
+        first = max(0, self._embedded - self._memory + 1)
+        out[(ticks < first) | (ticks > min(newest, self._embedded))] = np.nan
         return out
 
     def sound(self, tick: int) -> TickSound:

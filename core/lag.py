@@ -23,6 +23,11 @@ MAX_LAG_TICKS = 15
 
 LAGS = np.arange(-MAX_LAG_TICKS, MAX_LAG_TICKS + 1)
 
+_NEAR = np.arange(-2, 3)
+
+_NOTHING_YET = np.zeros(len(LAGS))
+_NOTHING_YET.flags.writeable = False
+
 Curves = npt.NDArray[np.float64]
 """How far the similarity at each lag of LAGS stands above the face's median over lags: faces × 31."""
 
@@ -50,17 +55,20 @@ class RoomLag:
 
     def weights(self, ids: Sequence[int]) -> Curves:
         """How believable each lag is for each face: faces × 31, rows sum to 1."""
-        own = np.array([self._faces.get(i, np.zeros(len(LAGS))) for i in ids]).reshape(-1, len(LAGS))
-        return _believed(self._prior + self._settings.face_sharpness * own)
+        return _believed(self._scores(ids))
+
+    def _scores(self, ids: Sequence[int]) -> Curves:
+        own = np.array([self._faces.get(i, _NOTHING_YET) for i in ids]).reshape(-1, len(LAGS))
+        return np.asarray(self._prior + self._settings.face_sharpness * own)
 
     def update(self, ids: Sequence[int], curves: Curves, speaker: int, seconds: float) -> None:
         """Take ``seconds`` of speech, of which ``curves[speaker]`` is the one that should peak."""
         s = self._settings
-        believed = self.weights(ids).argmax(axis=1)
+        believed = self._scores(ids).argmax(axis=1)
         self._heard_seconds += seconds
         rise = curves[speaker]
         self._room += (rise - self._room) * min(1.0, seconds / s.room_seconds)
-        kept = {i: self._faces.get(i, np.zeros(len(LAGS))) for i in ids}
+        kept = {i: self._faces.get(i, _NOTHING_YET) for i in ids}
         kept[ids[speaker]] = kept[ids[speaker]] + (rise - kept[ids[speaker]]) * min(1.0, seconds / s.face_seconds)
         self._faces = kept
         if self._fixed_ms is None and self._has_slipped(curves, believed, seconds):
@@ -73,9 +81,10 @@ class RoomLag:
         is ``believed`` of them (indices into LAGS)."""
         s = self._settings
         share = min(1.0, seconds / s.slip_seconds)
-        near = [curve[max(0, k - 2) : k + 3].max() for curve, k in zip(curves, believed, strict=True)]
+        near = (believed[:, None] + _NEAR).clip(0, len(LAGS) - 1)
+        explained = float(curves[np.arange(len(curves))[:, None], near].max())
         self._anybody += (curves.max(axis=0) - self._anybody) * share
-        self._explained += (max(near) - self._explained) * share
+        self._explained += (explained - self._explained) * share
         return bool(self._anybody.max() - self._explained > s.slip_rise)
 
     def _room_weights(self) -> npt.NDArray[np.float64]:

@@ -148,51 +148,50 @@ class Scorer:
     def _evidence(self, tick: int, ids: list[int], speech: float) -> Evidence:
         """What speaks for each face at ``tick``; also lets the lags follow."""
         activity, seen = self._faces.activity(ids, np.arange(tick - _SPAN + 1, tick + 1))
-        slow, fast = self._similarity(tick, ids, seen)
-        level = np.sort(slow, axis=1)[:, len(LAGS) // 2]  # their median, in an eighth of the time
-        weights = self._lag.weights(ids)
+        averages = self._similarity(tick, ids, seen)
+        level = np.sort(averages[0], axis=1)[:, len(LAGS) // 2]  # their median, in an eighth of the time
+        rises = averages - level[:, None]
+        slow, fast = self._at_lag(rises, self._lag.weights(ids))
         # Before there are some ticks to average, every curve is rough and its peak means little.
         trust_ticks = self._settings.evidence.trust_seconds * TICK_RATE
         trust = np.minimum(1.0, self._stride * seen.sum(axis=1) / trust_ticks)
-        activity_log_odds = self._activity(activity, seen)
-        evidence = Evidence(
-            self._at_lag(fast - level[:, None], weights), level, activity_log_odds, trust * self._lag.certainty
-        )
+        evidence = Evidence(fast, level, self._activity(activity, seen), trust * self._lag.certainty)
         if speech >= self._settings.lag.min_speech:
             # Who speaks is where sound fits best, by the face's lag and at all.
-            fit = trust * self._at_lag(slow - level[:, None], weights) + self._settings.lag.level_share * level
+            fit = trust * slow + self._settings.lag.level_share * level
             seconds = (tick - self._last_scored) / TICK_RATE
-            self._lag.update(ids, slow - level[:, None], int(np.argmax(fit)), seconds)
+            self._lag.update(ids, rises[0], int(np.argmax(fit)), seconds)
         return evidence
 
-    def _similarity(
-        self, tick: int, ids: list[int], seen: npt.NDArray[np.bool_]
-    ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-        """Cosines of each face with the sound at every lag, averaged over the slow and the fast time: [F, 31].
+    def _similarity(self, tick: int, ids: list[int], seen: npt.NDArray[np.bool_]) -> npt.NDArray[np.float64]:
+        """Cosines of each face with the sound at every lag, averaged over the slow and over the fast time: [2, F, 31].
 
         Sound that came early is not used: a tick has the same answer however fast its sound arrives.
         """
         lacks = self._curves.lacks(ids, tick)
         newest = tick + max(0, self._lag.ticks) if self._has_sound else -1
         sound_ticks = np.arange(tick + 1 - lacks - MAX_LAG_TICKS, tick + 1 + MAX_LAG_TICKS)
-        sounds = self._hearing.vectors(sound_ticks)
-        sounds[sound_ticks > newest] = np.nan
+        sounds = self._hearing.vectors(sound_ticks, newest)
         vectors = self._faces.vectors(ids, np.arange(tick + 1 - lacks, tick + 1))
-        slow, fast = self._curves.update(ids, tick, vectors, sounds, seen)
-        return slow, fast
+        return self._curves.update(ids, tick, vectors, sounds, seen)
 
-    def _at_lag(self, rise: npt.NDArray[np.float64], weights: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-        """The value at each face's lag; while that is not known well, the best value at the believable lags."""
+    def _at_lag(self, rises: npt.NDArray[np.float64], weights: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        """The curves' value at each face's lag, [2, F] of [2, F, 31].
+
+        While that is not known well, the best value at the believable lags.
+        """
         sharp = self._settings.evidence.lag_sharpness
-        return np.asarray(np.log((np.exp(sharp * rise) * weights).sum(1)) / sharp)
+        return np.asarray(np.log((np.exp(sharp * rises) * weights).sum(axis=2)) / sharp)
 
-    def _activity(self, probabilities: npt.NDArray[np.float32], seen: npt.NDArray[np.bool_]) -> npt.NDArray[np.float64]:
+    def _activity(
+        self, log_odds: npt.NDArray[np.float32] | None, seen: npt.NDArray[np.bool_]
+    ) -> npt.NDArray[np.float64]:
         """Log-odds of visual speech, averaged over the short time: F values from [F, T]."""
         s = self._settings.evidence
-        given = seen & ~np.isnan(probabilities)
-        p = np.where(given, probabilities, 0.5).clip(1e-6, 1 - 1e-6)
-        log_odds = np.log(p / (1 - p)).clip(-s.most_activity, s.most_activity)
-        return np.where(given.any(axis=1), _mean(log_odds, given * self._fast), s.unknown_activity)
+        if log_odds is None:
+            return np.full(len(seen), s.unknown_activity)
+        total = log_odds.clip(-s.most_activity, s.most_activity) @ self._fast
+        return np.asarray(total / np.maximum(seen @ self._fast, 1e-9))
 
 
 def _joined(parts: Sequence[Samples]) -> Samples:
@@ -202,8 +201,3 @@ def _joined(parts: Sequence[Samples]) -> Samples:
 def _weights(seconds: float) -> npt.NDArray[np.float64]:
     """Weights of the last ``_SPAN`` ticks, oldest first: exponential with a time constant of ``seconds``."""
     return np.asarray(np.exp(-np.arange(_SPAN)[::-1] / (seconds * TICK_RATE)))
-
-
-def _mean(values: npt.NDArray[np.floating], weights: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """Weighted mean over axis 1; 0 where no weight is."""
-    return np.asarray((values * weights).sum(1) / np.maximum(weights.sum(1), 1e-9))

@@ -80,7 +80,10 @@ def vectors(faces: Faces, ticks: npt.NDArray[np.int_] | range, person: int = 1) 
 
 
 def activity(faces: Faces, ticks: npt.NDArray[np.int_] | range) -> npt.NDArray[np.float32]:
-    return faces.activity([1], np.asarray(ticks))[0][0]
+    """The probability that the mouth speaks, NaN where there is none."""
+    log_odds, known = faces.activity([1], np.asarray(ticks))
+    assert log_odds is not None
+    return np.where(known, 1 / (1 + np.exp(-log_odds)), np.nan)[0]
 
 
 def test_a_stream_gives_the_whole_clips_embeddings(network: CompactSyncNet, model: Compact) -> None:

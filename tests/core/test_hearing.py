@@ -42,7 +42,7 @@ def heard(model: Compact, samples: Samples, pieces: list[int]) -> tuple[np.ndarr
     for piece in np.split(samples, np.cumsum(pieces)):
         hearing.hear(piece)
     ticks = np.arange(hearing.through + 1)
-    return hearing.vectors(ticks), [hearing.sound(int(tick)).speech for tick in ticks]
+    return hearing.vectors(ticks, hearing.through), [hearing.sound(int(tick)).speech for tick in ticks]
 
 
 @torch.inference_mode()
@@ -85,10 +85,11 @@ def test_a_tick_is_known_no_later_than_the_stated_look_ahead(model: Compact) -> 
 def test_what_is_not_known_is_not_a_number(model: Compact) -> None:
     hearing = Hearing(model, MEMORY)
     assert hearing.through == -1
-    assert np.isnan(hearing.vectors(np.arange(3))).all()
+    assert np.isnan(hearing.vectors(np.arange(3), 2)).all()
     hearing.hear(noise(1.0))
     ticks = np.array([-5, -1, 0, hearing.through, hearing.through + 3])
-    assert np.isnan(hearing.vectors(ticks)).all(axis=1).tolist() == [True, True, False, False, True]
+    assert np.isnan(hearing.vectors(ticks, 1000)).all(axis=1).tolist() == [True, True, False, False, True]
+    assert np.isnan(hearing.vectors(ticks, 0)).all(axis=1).tolist() == [True, True, False, True, True]
     assert hearing.sound(-1).speech == 0 and hearing.sound(1000).level_dbfs == -100
 
 
@@ -96,11 +97,12 @@ def test_only_the_last_ticks_are_remembered(model: Compact) -> None:
     hearing = Hearing(model, 16)
     hearing.hear(noise(2.0))
     ticks = np.arange(hearing.through + 1)
-    known = ~np.isnan(hearing.vectors(ticks)[:, 0])
+    known = ~np.isnan(hearing.vectors(ticks, hearing.through)[:, 0])
     assert known.tolist() == [tick > hearing.through - 16 for tick in ticks]
     whole = Hearing(model, MEMORY)
     whole.hear(noise(2.0))
-    np.testing.assert_allclose(hearing.vectors(ticks[-10:]), whole.vectors(ticks[-10:]), atol=1e-5)
+    last = ticks[-10:]
+    np.testing.assert_allclose(hearing.vectors(last, last[-1]), whole.vectors(last, last[-1]), atol=1e-5)
 
 
 def test_no_sound_is_no_progress(model: Compact) -> None:
