@@ -27,6 +27,7 @@ from stream.engine import Engine
 from stream.fast import run_fast
 from stream.live import Board, LiveReport, LiveRun
 from stream.loading import Later
+from stream.memory import given_back
 from stream.models import Models, load_models
 from stream.outputs.background import Background
 from stream.outputs.eventlog import EventLog
@@ -73,6 +74,7 @@ def run(settings: RunSettings, say: Say) -> None:
     Raises InputError for what the user can mend, StageError when a stage failed; the outputs are whole all the same.
     """
     with ExitStack() as cleanup:
+        cleanup.enter_context(given_back())
         address = cleanup.enter_context(_listening(settings.serve)) if settings.serve is not None else None
         if address is not None and settings.video is None:
             _serve_browsers(settings, address, say)
