@@ -16,20 +16,21 @@ class EvidenceSettings:
     in turn taken out of view), the news scene, and single faces with their own voice, with a stranger's, and frozen.
     """
 
-    fast_seconds: float = 0.2
-    """Time constant of the average that sync is taken from: noise of a few ticks is no evidence (measured)."""
+    fast_seconds: float = 0.07
+    """Time constant of the average that sync and movement are taken from: two ticks. Belief adds up by itself, and what
+    is averaged for longer still speaks for whoever spoke before (measured)."""
     slow_seconds: float = 0.6
     """Time constant of the average that the lag and the level are taken from."""
     trust_seconds: float = 0.5
     """How long a face must have been in view until what is known of it counts in full."""
     lag_sharpness: float = 20.0
     """Per unit of cosine: how strongly the best believable lag counts while a lag is not known well."""
-    bias: float = -15.0
+    bias: float = -14.7
     sync: float = 38.0
     level: float = 37.0
-    activity: float = 1.5
+    activity: float = 1.0
     most_for: float = 24.0
-    most_against: float = 5.0
+    most_against: float = 4.0
     """Log-odds a second are cut at these: a few ticks that do not fit must not end a turn."""
     still_below: float = -3.2
     stillness: float = 19.0

@@ -82,12 +82,14 @@ def _softened(pixels: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
 
 def dressed(pixels: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
     """Half of the clips with another clip's mean picture in their own one's place, up to 0.8 of it: skin, beard and
-    light of another person, the same movement."""
+    light of another person. Half of them, too, with their movement made larger or smaller: others open their mouths
+    more, or less."""
     batch = len(pixels)
     mean = pixels.mean(1, keepdim=True)
     others = mean[torch.randperm(batch, generator=generator)]
     share = _uniform(generator, 0.2, 0.8, batch, 1, 1, 1) * (_uniform(generator, 0, 1, batch, 1, 1, 1) < 0.5)
-    return pixels + share * (others - mean)
+    larger = _uniform(generator, -0.4, 0.4, batch, 1, 1, 1) * (_uniform(generator, 0, 1, batch, 1, 1, 1) < 0.5)
+    return mean + larger.exp() * (pixels - mean) + share * (others - mean)
 
 
 def _lit(pixels: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
@@ -121,9 +123,9 @@ def augmented_sound(samples: np.ndarray, others: np.ndarray, rng: np.random.Gene
     out = samples / level
     if rng.random() < 0.3:
         out = _in_room(out, rng)
-    if rng.random() < 0.6:
+    if rng.random() < 0.65:
         other = others / (np.sqrt(np.mean(others**2)) + 1e-5)
-        out = out + other * 10 ** (rng.uniform(-20, 6) / 20)
+        out = out + other * 10 ** (rng.uniform(-20, 9) / 20)
     if rng.random() < 0.7:
         noise = rng.standard_normal(len(out))
         if rng.random() < 0.5:

@@ -16,7 +16,7 @@ from core.errors import InputError
 from core.training.augmentation import augmented_crops, augmented_mel
 from core.training.dataset import Batch, Example, Sampler
 from core.training.evaluation import clip_mel, padded_features, report, stacked
-from core.training.losses import MOST_APART_TICKS, when_loss, whether_loss, whose_loss
+from core.training.losses import APART_TICKS, MOST_APART_TICKS, when_loss, whether_loss, whose_loss
 
 
 @dataclass(frozen=True)
@@ -104,7 +104,8 @@ class Trainer:
         scale = self._scales.exp().clamp(max=40.0)
         spoken = batch.spoken
         when = when_loss(faces[:talking], sounds, scale[0], spoken)
-        lags = torch.randint(-MOST_APART_TICKS, MOST_APART_TICKS + 1, (talking,), generator=generator)
+        apart = (APART_TICKS * torch.randn(talking, generator=generator)).round().long()
+        lags = apart.clamp(-MOST_APART_TICKS, MOST_APART_TICKS)
         whose = whose_loss(faces[:talking], sounds, faces[talking:], scale[1], spoken, lags)
         known = ~batch.speech.isnan()
         whether = whether_loss(logits, batch.speech.nan_to_num(), known.float())
