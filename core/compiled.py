@@ -31,6 +31,13 @@ ops: Any = import_module("openvino.opset13")
 
 _CORE = _openvino.Core()
 
+_IN_A_ROW = 10
+"""So many batches of one size, one after the other, and the next ones get a graph of just that size: what depends on
+it is then not worked out anew for each. One for a few rows of the compact model is made in 25 ms (measured)."""
+
+_MOST_SIZES = 4
+"""Graphs that are kept, for the sizes that came last: as many as a room's people usually take."""
+
 
 def fast_precision() -> Precision:
     """bfloat16 where the processor gains by it, else float32.
@@ -46,14 +53,6 @@ def fast_precision() -> Precision:
 def _has_matrix_units() -> bool:
     flags = Path("/proc/cpuinfo")  # Linux; nothing else tells without a library for it
     return flags.exists() and "amx_bf16" in flags.read_text()
-
-
-_IN_A_ROW = 10
-"""So many batches of one size, one after the other, and the next ones get a graph of just that size: what depends on
-it is then not worked out anew for each. One for a few rows of the compact model is made in 25 ms (measured)."""
-
-_MOST_SIZES = 4
-"""Graphs that are kept, for the sizes that came last: as many as a room's people usually take."""
 
 
 class Compiled:

@@ -23,13 +23,15 @@ MAX_LAG_TICKS = 15
 
 LAGS = np.arange(-MAX_LAG_TICKS, MAX_LAG_TICKS + 1)
 
-_NEAR = np.arange(-2, 3)
-
-_NOTHING_YET = np.zeros(len(LAGS))
-_NOTHING_YET.flags.writeable = False
-
 Curves = npt.NDArray[np.float64]
 """How far the similarity at each lag of LAGS stands above the face's median over lags: faces × 31."""
+
+_NEAR = np.arange(-2, 3)
+"""So many ticks from a lag that is believed, it still explains what fits."""
+
+_NOTHING_YET = np.zeros(len(LAGS))
+"""What is known of the lag of a face that has not spoken yet."""
+_NOTHING_YET.flags.writeable = False
 
 
 class RoomLag:
