@@ -22,7 +22,8 @@ class FaceMemory:
         self._free = list(range(_FIRST_ROWS))
         self._features: Features | None = None
         self._vectors = np.zeros((_FIRST_ROWS, ticks, dimensions), np.float32)
-        self._activity: npt.NDArray[np.float32] | None = None
+        self._activity = np.zeros((_FIRST_ROWS, ticks), np.float32)
+        self._tells_activity = False
         self._embedded = np.zeros((_FIRST_ROWS, ticks), np.bool_)
 
     @property
@@ -35,9 +36,7 @@ class FaceMemory:
         if not self._free:
             self._grow()
         row = self._free.pop()
-        self._vectors[row], self._embedded[row] = 0.0, False
-        if self._activity is not None:
-            self._activity[row] = 0.0
+        self._vectors[row], self._activity[row], self._embedded[row] = 0.0, 0.0, False
         if self._features is not None:
             self._features[row] = 0
         return row
@@ -48,9 +47,8 @@ class FaceMemory:
 
     def _grow(self) -> None:
         self._free.extend(range(self.rows, 2 * self.rows))
-        self._vectors, self._embedded = np.tile(self._vectors, (2, 1, 1)), np.tile(self._embedded, (2, 1))
-        if self._activity is not None:
-            self._activity = np.tile(self._activity, (2, 1))
+        self._vectors, self._activity = np.tile(self._vectors, (2, 1, 1)), np.tile(self._activity, (2, 1))
+        self._embedded = np.tile(self._embedded, (2, 1))
         if self._features is not None:
             self._features = joined([self._features, self._features])
 
@@ -73,16 +71,12 @@ class FaceMemory:
     def put_embeddings(self, tick: int, rows: list[int], embeddings: FaceEmbeddings | None) -> None:
         """Those of ``tick``, in the order of ``rows``; all other faces have none there. None: nobody has any."""
         slot = tick % self._ticks
-        self._vectors[:, slot], self._embedded[:, slot] = 0.0, False
-        if self._activity is not None:
-            self._activity[:, slot] = 0.0
+        self._vectors[:, slot], self._activity[:, slot], self._embedded[:, slot] = 0.0, 0.0, False
         if embeddings is None:
             return
         self._vectors[rows, slot], self._embedded[rows, slot] = embeddings.vectors, True
         if embeddings.activity is not None:
-            if self._activity is None:
-                self._activity = np.zeros(self._embedded.shape, np.float32)
-            self._activity[rows, slot] = _log_odds(embeddings.activity)
+            self._activity[rows, slot], self._tells_activity = _log_odds(embeddings.activity), True
 
     def vectors(self, rows: list[int], ticks: npt.NDArray[np.int_]) -> npt.NDArray[np.float32]:
         """[F, T, D], zero where there are none."""
@@ -96,7 +90,7 @@ class FaceMemory:
         None in its place while no embedding has told any.
         """
         cells = _cells(rows, ticks % self._ticks)
-        return None if self._activity is None else self._activity[cells], self._embedded[cells]
+        return self._activity[cells] if self._tells_activity else None, self._embedded[cells]
 
 
 def _log_odds(probabilities: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
