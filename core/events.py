@@ -12,9 +12,9 @@ import math
 from dataclasses import dataclass, field
 from typing import ClassVar
 
-from core.geometry import Box
-from core.snapshot import FaceScore, Lag, Snapshot, State
-from core.timebase import TICK_RATE
+from speakerlight.core.geometry import Box
+from speakerlight.core.snapshot import FaceScore, Lag, Snapshot, SpeakingState
+from speakerlight.core.timebase import TICK_RATE
 
 VERSION = 1
 """Of the schema. It rises when a reader of the old one could break."""
@@ -49,7 +49,7 @@ class SessionEvent:
 
 @dataclass(frozen=True)
 class ScoresEvent:
-    """One tick: the probability of speech and every face in view. Units as in :class:`core.snapshot.Snapshot`."""
+    """One tick: the probability of speech and every face in view. Units as in ``Snapshot``."""
 
     type: ClassVar[str] = "scores"
     time: float
@@ -67,7 +67,7 @@ class SpeakerEvent:
 
     type: ClassVar[str] = "speaker"
     time: float
-    state: State
+    state: SpeakingState
     id: int | None
     previous: int | None
 
@@ -166,7 +166,7 @@ class EventStream:
     """Turns successive snapshots into events. Before the first snapshot the state is silence and no lag was told."""
 
     def __init__(self) -> None:
-        self._state = State.SILENCE
+        self._state = SpeakingState.SILENCE
         self._primary: int | None = None
         self._lag: LagEvent | None = None
 

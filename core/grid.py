@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator
 
-from core.media import Frame
-from core.timebase import TICK_RATE
+from speakerlight.core.media import Frame
+from speakerlight.core.timebase import TICK_RATE
 
 _JITTER_SECONDS = 1e-3
 """Containers round timestamps to a millisecond or so: a frame this little early still counts as on its tick."""

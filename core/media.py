@@ -23,7 +23,7 @@ class Frame:
 
 
 @dataclass(frozen=True, eq=False)
-class Sound:
+class AudioChunk:
     """A stretch of sound without gaps. ``time`` is that of its first sample, in seconds of the session."""
 
     time: float

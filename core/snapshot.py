@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from core.geometry import Box
+from speakerlight.core.geometry import Box
 
 
-class State(StrEnum):
+class SpeakingState(StrEnum):
     """Whether somebody speaks, and whether that somebody is in the picture."""
 
     SILENCE = "silence"
@@ -46,6 +46,6 @@ class Snapshot:
     time: float
     speech: float
     faces: tuple[FaceScore, ...]
-    state: State
+    state: SpeakingState
     primary: int | None
     lag: Lag

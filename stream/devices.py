@@ -7,9 +7,8 @@ from pathlib import Path
 
 import av.device
 import av.error
-
-from core.errors import InputError
-from stream.sources.microphone import portaudio
+from speakerlight.core.errors import InputError
+from speakerlight.sources.microphone import portaudio
 
 LINUX_CAMERAS = Path("/sys/class/video4linux")
 

@@ -9,69 +9,69 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
-from core.errors import InputError
-from core.grid import TickGrid
-from core.media import Frame, Image, Sound
-from core.snapshot import Snapshot
-from core.timebase import TICK_RATE
-from core.vision import Sighting
+from speakerlight.core.errors import InputError
+from speakerlight.core.faces.vision import FrameTracks
+from speakerlight.core.grid import TickGrid
+from speakerlight.core.media import AudioChunk, Frame, Image
+from speakerlight.core.snapshot import Snapshot
+from speakerlight.core.timebase import TICK_RATE
 
 
-class Seer(Protocol):
-    """What finds people in a picture (:class:`core.vision.Vision`)."""
+class VisionStage(Protocol):
+    """What finds people in a picture (:class:`speakerlight.core.faces.vision.Vision`)."""
 
-    def process(self, tick: int, time: float, image: Image, stride: int = 1) -> Sighting: ...
+    def process(self, tick: int, time: float, image: Image, stride: int = 1) -> FrameTracks: ...
 
 
-class Listener(Protocol):
-    """What says who speaks (:class:`core.scorer.Scorer`)."""
+class ScorerStage(Protocol):
+    """What says who speaks (:class:`speakerlight.core.decision.scorer.Scorer`)."""
 
-    def see(self, sightings: Sequence[Sighting]) -> None: ...
-    def hear(self, sounds: Sequence[Sound]) -> None: ...
+    def push_tracks(self, frame_tracks: Sequence[FrameTracks]) -> None: ...
+    def push_audio(self, sounds: Sequence[AudioChunk]) -> None: ...
     def advance(self, stride: int = 1) -> list[Snapshot]: ...
     def finish(self) -> list[Snapshot]: ...
 
 
-class Watch:
+class TickAdapter:
     """Frames of any rate in, one sighting a tick out. A picture that stands for several ticks is looked at once."""
 
-    def __init__(self, vision: Seer) -> None:
+    def __init__(self, vision: VisionStage) -> None:
         self._vision = vision
         self._grid = TickGrid()
         self._frame: Frame | None = None
-        self._sighting: Sighting | None = None
+        self._tracks: FrameTracks | None = None
 
-    def see(self, frame: Frame, stride: int = 1) -> Iterator[Sighting]:
+    def push(self, frame: Frame, stride: int = 1) -> Iterator[FrameTracks]:
         """The sightings of the ticks that ``frame`` decides; ``stride`` as for ``Vision.process``."""
         for tick, chosen in self._grid.push(frame):
-            if self._sighting is not None and chosen is self._frame:
-                self._sighting = replace(self._sighting, tick=tick)
+            if self._tracks is not None and chosen is self._frame:
+                self._tracks = replace(self._tracks, tick=tick)
             else:
-                self._sighting = self._vision.process(tick, chosen.time, chosen.image, stride)
+                self._tracks = self._vision.process(tick, chosen.time, chosen.image, stride)
             self._frame = chosen
-            yield self._sighting
+            yield self._tracks
 
 
-class Blank:
+class EmptyFrames:
     """The ticks of a run without pictures: nobody in view, as fast as its sound goes on."""
 
     def __init__(self) -> None:
         self._next_tick = 0
 
-    def until(self, time: float) -> Iterator[Sighting]:
+    def until(self, time: float) -> Iterator[FrameTracks]:
         """The ticks that have not come yet, up to ``time`` (seconds)."""
         while self._next_tick / TICK_RATE <= time:
             tick = self._next_tick
             self._next_tick += 1
-            yield Sighting(tick, tick / TICK_RATE, (), ())
+            yield FrameTracks(tick, tick / TICK_RATE, (), ())
 
 
 @dataclass(frozen=True, eq=False)
 class Engine:
     """One run's stages. Each belongs to one thread at a time."""
 
-    vision: Seer
-    scorer: Listener
+    vision: VisionStage
+    scorer: ScorerStage
 
 
 class StageError(Exception):

@@ -11,14 +11,13 @@ from collections.abc import Generator, Iterable, Iterator
 from contextlib import closing
 from typing import TypeVar
 
+from speakerlight.core.faces.vision import FrameTracks
+from speakerlight.core.media import AudioChunk, Frame
+from speakerlight.core.snapshot import Snapshot
+from speakerlight.engine import EmptyFrames, Engine, ScorerStage, TickAdapter, stage
+from speakerlight.outputs.hub import OutputHub
+from speakerlight.sources.source import MediaReader, due
 from tqdm import tqdm
-
-from core.media import Frame, Sound
-from core.snapshot import Snapshot
-from core.vision import Sighting
-from stream.engine import Blank, Engine, Listener, Watch, stage
-from stream.outputs.hub import OutputHub
-from stream.sources.source import MediaReader, due
 
 DECODED_AHEAD = 16
 """Pictures and sounds: enough to keep a second core decoding, 200 MB of 4K pictures at the worst."""
@@ -44,38 +43,40 @@ def run_fast(
     length = min((end for end in (reader.duration_seconds, duration_seconds) if end is not None), default=None)
     lockstep = _Lockstep(engine.scorer, hub, reader.has_video)
     decoded = read_ahead(reader, DECODED_AHEAD)
-    looked = read_ahead(_looked_at(decoded, Watch(engine.vision)), LOOKED_AHEAD)
+    looked = read_ahead(_looked_at(decoded, TickAdapter(engine.vision)), LOOKED_AHEAD)
     with closing(decoded), closing(looked), _progress(length) as bar:
         try:
             with stage("reading"):
-                for item, sightings in looked:
+                for item, frame_tracks in looked:
                     moment = due(item)
                     if stop.is_set() or (duration_seconds is not None and moment > duration_seconds):
                         break
-                    lockstep.feed(item, sightings)
+                    lockstep.feed(item, frame_tracks)
                     _advance(bar, moment)
         finally:
             lockstep.finish()
 
 
-def _looked_at(items: Iterable[Frame | Sound], watch: Watch) -> Iterator[tuple[Frame | Sound, list[Sighting]]]:
+def _looked_at(
+    items: Iterable[Frame | AudioChunk], adapter: TickAdapter
+) -> Iterator[tuple[Frame | AudioChunk, list[FrameTracks]]]:
     for item in items:
         with stage("vision"):
-            yield item, list(watch.see(item)) if isinstance(item, Frame) else []
+            yield item, list(adapter.push(item)) if isinstance(item, Frame) else []
 
 
 class _Lockstep:
-    def __init__(self, scorer: Listener, hub: OutputHub, has_video: bool) -> None:
+    def __init__(self, scorer: ScorerStage, hub: OutputHub, has_video: bool) -> None:
         self._scorer = scorer
         self._hub = hub
-        self._blank = None if has_video else Blank()
+        self._blank = None if has_video else EmptyFrames()
         self._scored = 0.0
 
-    def feed(self, item: Frame | Sound, sightings: Iterable[Sighting]) -> None:
+    def feed(self, item: Frame | AudioChunk, frame_tracks: Iterable[FrameTracks]) -> None:
         if isinstance(item, Frame):
-            self._see(item, sightings)
+            self._push_frame(item, frame_tracks)
         else:
-            self._hear(item)
+            self._push_audio(item)
         if due(item) - self._scored >= SCORED_TOGETHER_SECONDS:
             self._scored = due(item)
             with stage("scoring"):
@@ -85,17 +86,17 @@ class _Lockstep:
         with stage("scoring"):
             self._tell(self._scorer.finish())
 
-    def _see(self, frame: Frame, sightings: Iterable[Sighting]) -> None:
+    def _push_frame(self, frame: Frame, frame_tracks: Iterable[FrameTracks]) -> None:
         self._hub.frame(frame)
         with stage("scoring"):
-            self._scorer.see(list(sightings))
+            self._scorer.push_tracks(list(frame_tracks))
 
-    def _hear(self, sound: Sound) -> None:
+    def _push_audio(self, sound: AudioChunk) -> None:
         self._hub.sound(sound)
         with stage("scoring"):
-            self._scorer.hear([sound])
+            self._scorer.push_audio([sound])
             if self._blank is not None:
-                self._scorer.see(list(self._blank.until(due(sound))))
+                self._scorer.push_tracks(list(self._blank.until(due(sound))))
 
     def _tell(self, snapshots: Iterable[Snapshot]) -> None:
         for snapshot in snapshots:

@@ -14,32 +14,32 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
-from core.events import LoadEvent, Percentiles
-from core.media import Frame
-from core.snapshot import FaceScore, Snapshot
-from core.timebase import TICK_RATE
-from core.vision import Sighting
-from stream.clock import SessionClock
-from stream.engine import Blank, Engine, Watch, stage
-from stream.latency import LatencyHistogram
-from stream.load import PLANS, GovernorSettings, LoadGovernor, foremost
-from stream.outputs.hub import OutputHub
-from stream.overlay import OverlayInfo
-from stream.rings import FrameRing
-from stream.sources.source import LiveSource, State, due
-from stream.views import ViewComposer
-from stream.window import Action, Command, Controls, Window
+from speakerlight.clock import SessionClock
+from speakerlight.composer import ViewComposer
+from speakerlight.core.events import LoadEvent, Percentiles
+from speakerlight.core.faces.vision import FrameTracks
+from speakerlight.core.media import Frame
+from speakerlight.core.snapshot import FaceScore, Snapshot
+from speakerlight.core.timebase import TICK_RATE
+from speakerlight.engine import EmptyFrames, Engine, TickAdapter, stage
+from speakerlight.latency import LatencyHistogram
+from speakerlight.load_shedding import PLANS, GovernorSettings, LoadGovernor, foremost
+from speakerlight.outputs.hub import OutputHub
+from speakerlight.overlay import OverlayInfo
+from speakerlight.rings import FrameRing
+from speakerlight.sources.source import LiveSource, SourceState, due
+from speakerlight.window import Action, Command, Controls, Window
 
-SIGHTINGS_WAITING = TICK_RATE
+TRACKS_WAITING = TICK_RATE
 """One second of ticks; more than that are of no use to anybody."""
 
-HEARING_SECONDS = 0.02
+AUDIO_POLL_SECONDS = 0.02
 """How often sound is fetched at least: half a tick."""
 
-LOOKING_SECONDS = 0.05
+VISION_POLL_SECONDS = 0.05
 """How long the vision thread waits for a picture before it looks whether the run is over."""
 
-SERVING_SECONDS = 0.025
+WINDOW_POLL_SECONDS = 0.025
 """How often the window is served and the run's end noticed at least, when no picture comes: keys feel immediate."""
 
 OVERDUE_SECONDS = 0.5
@@ -51,10 +51,10 @@ STALE_SECONDS = 0.5
 JOIN_SECONDS = 5.0
 """A worker that has not ended by then hangs in a library; it is a daemon and is left behind."""
 
-TELLING_SECONDS = 0.05
+STATUS_POLL_SECONDS = 0.05
 """How often a run that nobody looks at looks whether it is over or its source in trouble."""
 
-LATEST_SPEAKERS = 3
+RECENT_SPEAKERS = 3
 """So many people who spoke last keep being scored when the machine is far too slow."""
 
 LATENCY_SMOOTHING = 0.1
@@ -70,7 +70,7 @@ class LiveReport:
     worst_level: int
 
 
-class Board:
+class OverlayStatus:
     """What is on show beside the snapshots. One thread writes, any may read: the value is immutable."""
 
     def __init__(self) -> None:
@@ -81,7 +81,7 @@ class Board:
 class _Seen:
     """A sighting on its way to the scorer; ``captured``: time of the frame that brought it about."""
 
-    sighting: Sighting
+    tracks: FrameTracks
     captured: float
 
 
@@ -98,28 +98,28 @@ class LiveRun:
         hub: OutputHub,
         *,
         composer: ViewComposer | None,
-        board: Board,
+        board: OverlayStatus,
         window: Window | None,
         duration_seconds: float | None,
-        say: Callable[[str], None],
+        notify: Callable[[str], None],
         shedding: GovernorSettings | None = None,
     ) -> None:
         self._source, self._engine, self._hub = source, engine, hub
         self._composer, self._board, self._window = composer, board, window
         self._duration = math.inf if duration_seconds is None else duration_seconds
-        self._say = say
+        self._notify = notify
         self._clock = SessionClock()
         self._stop = threading.Event()
         self._over = threading.Event()
-        self._sightings = _Sightings(SIGHTINGS_WAITING)
+        self._tracks_queue = _TracksQueue(TRACKS_WAITING)
         self._governor = LoadGovernor(shedding)
         self._plan = PLANS[0]  # until the first measurement
         self._worst_level = 0
         self._dropped = 0
         self._latency = LatencyHistogram()
-        self._newest_sighting: Sighting | None = None
+        self._newest_tracks: FrameTracks | None = None
         self._snapshot: Snapshot | None = None
-        self._speakers: deque[int] = deque(maxlen=LATEST_SPEAKERS)
+        self._speakers: deque[int] = deque(maxlen=RECENT_SPEAKERS)
         self._controls = Controls()
         self._trouble: str | None = None
         self._failure: Exception | None = None
@@ -133,7 +133,7 @@ class LiveRun:
         self._stop = stop
         workers = [self._worker("scoring", self._score)]
         if self._source.frames is not None:
-            workers.append(self._worker("vision", self._watch))
+            workers.append(self._worker("vision", self._run_vision))
         self._clock = SessionClock()
         self._source.start(self._clock)
         for worker in workers:
@@ -149,7 +149,7 @@ class LiveRun:
             self._source.stop()
             for worker in workers:
                 worker.join(JOIN_SECONDS)
-            self._tell_trouble()
+            self._report_trouble()
         if self._failure is not None:
             raise self._failure
         return self.report()
@@ -171,12 +171,12 @@ class LiveRun:
 
     # Vision thread
 
-    def _watch(self) -> None:
-        frames, watch = self._source.frames, Watch(self._engine.vision)
+    def _run_vision(self) -> None:
+        frames, adapter = self._source.frames, TickAdapter(self._engine.vision)
         assert frames is not None
         try:
             while not self._stop.is_set() and not frames.drained:
-                frame = frames.take(LOOKING_SECONDS)
+                frame = frames.take(VISION_POLL_SECONDS)
                 if frame is None:
                     continue
                 if self._behind(frame.time) > STALE_SECONDS:
@@ -184,28 +184,30 @@ class LiveRun:
                 if frame.time > self._duration:
                     return
                 self._hub.frame(frame)
-                for sighting in watch.see(frame, self._plan.vision_stride):
-                    self._newest_sighting = sighting
-                    self._sightings.put(_Seen(sighting, frame.time))
+                for tracks in adapter.push(frame, self._plan.vision_stride):
+                    self._newest_tracks = tracks
+                    self._tracks_queue.put(_Seen(tracks, frame.time))
         finally:
-            self._sightings.close()
+            self._tracks_queue.close()
 
     # Scoring thread
 
     def _score(self) -> None:
         scorer, source = self._engine.scorer, self._source
-        blank = Blank() if source.frames is None else None
+        blank = EmptyFrames() if source.frames is None else None
         try:
             over = False
             while not over:
-                seen = self._sightings.take(HEARING_SECONDS)
-                over = self._stop.is_set() or (source.state is State.ENDED if blank else self._sightings.closed)
+                seen = self._tracks_queue.take(AUDIO_POLL_SECONDS)
+                over = self._stop.is_set() or (
+                    source.state is SourceState.ENDED if blank else self._tracks_queue.closed
+                )
                 # Nothing that came before `over` is left behind: sound is fetched after it was asked.
-                over = self._hear(blank) or over
-                rest = self._sightings.take(0) if over else []
+                over = self._push_audio(blank) or over
+                rest = self._tracks_queue.take(0) if over else []
                 plan = self._plan
-                chosen = [foremost(each.sighting, plan.most_faces, self._speakers) for each in seen + rest]
-                scorer.see(chosen)
+                chosen = [foremost(each.tracks, plan.most_faces, self._speakers) for each in seen + rest]
+                scorer.push_tracks(chosen)
                 self._publish(scorer.advance(plan.score_stride))
                 if seen:
                     self._govern(max(self._behind(seen[-1].captured), self._source.late_seconds))
@@ -213,17 +215,17 @@ class LiveRun:
         finally:
             self._over.set()
 
-    def _hear(self, blank: Blank | None) -> bool:
+    def _push_audio(self, blank: EmptyFrames | None) -> bool:
         """Hand on the sound that came; True when a run without pictures has reached its duration."""
         if not self._source.has_audio:
             return False
-        sounds = self._source.take_sound()
+        sounds = self._source.take_audio()
         due_sounds = [sound for sound in sounds if due(sound) <= self._duration]
         for sound in due_sounds:
             self._hub.sound(sound)
-        self._engine.scorer.hear(due_sounds)
+        self._engine.scorer.push_audio(due_sounds)
         if blank and due_sounds:
-            self._engine.scorer.see(list(blank.until(due(due_sounds[-1]))))
+            self._engine.scorer.push_tracks(list(blank.until(due(due_sounds[-1]))))
         return blank is not None and len(due_sounds) < len(sounds)
 
     def _publish(self, snapshots: Iterable[Snapshot]) -> None:
@@ -250,13 +252,13 @@ class LiveRun:
 
     def _dropped_frames(self) -> int:
         in_ring = self._source.frames.dropped if self._source.frames is not None else 0
-        return in_ring + self._sightings.dropped
+        return in_ring + self._tracks_queue.dropped
 
     # Main thread
 
     def _wait_until_over(self) -> None:
-        while not (self._stop.is_set() or self._over.wait(TELLING_SECONDS) or self._is_overdue()):
-            self._tell_trouble()
+        while not (self._stop.is_set() or self._over.wait(STATUS_POLL_SECONDS) or self._is_overdue()):
+            self._report_trouble()
 
     def _is_overdue(self) -> bool:
         return self._clock.now() > self._duration + OVERDUE_SECONDS
@@ -264,11 +266,11 @@ class LiveRun:
     def _show_until_over(self, frames: FrameRing, composer: ViewComposer) -> None:
         shown: Frame | None = None
         while not (self._stop.is_set() or self._over.is_set() or self._is_overdue()):
-            frame = frames.wait_newer(shown, SERVING_SECONDS)
+            frame = frames.wait_newer(shown, WINDOW_POLL_SECONDS)
             if frame is not None:
                 shown = frame
                 self._show(frame, composer)
-            self._tell_trouble()
+            self._report_trouble()
             for command in self._window.commands() if self._window is not None else ():
                 self._obey(command)
 
@@ -291,31 +293,31 @@ class LiveRun:
         self._controls = self._controls.after(command, self._shown_snapshot())
 
     def _shown_snapshot(self) -> Snapshot | None:
-        return brought_up_to_date(self._snapshot, self._newest_sighting)
+        return with_newest_boxes(self._snapshot, self._newest_tracks)
 
-    def _tell_trouble(self) -> None:
+    def _report_trouble(self) -> None:
         trouble = self._source.trouble
         if trouble is not None and trouble != self._trouble:
-            self._say(trouble)
+            self._notify(trouble)
         self._trouble = trouble
 
 
-def brought_up_to_date(snapshot: Snapshot | None, sighting: Sighting | None) -> Snapshot | None:
+def with_newest_boxes(snapshot: Snapshot | None, tracks: FrameTracks | None) -> Snapshot | None:
     """The newest scores at the newest places: a snapshot is some 0.2 s old, in which a head moves.
 
     Faces that are not scored yet have score 0.
     """
-    if snapshot is None or sighting is None or sighting.tick <= snapshot.tick:
+    if snapshot is None or tracks is None or tracks.tick <= snapshot.tick:
         return snapshot
     scored = {face.id: face for face in snapshot.faces}
     faces = tuple(
         replace(scored[face.id], box=face.box) if face.id in scored else FaceScore(face.id, face.box, 0.0, False)
-        for face in sighting.faces
+        for face in tracks.faces
     )
     return replace(snapshot, faces=faces)
 
 
-class _Sightings:
+class _TracksQueue:
     """Bounded hand-over from the vision thread to the scoring thread; drops the oldest and counts it."""
 
     def __init__(self, capacity: int) -> None:

@@ -11,11 +11,10 @@ from dataclasses import dataclass, field
 
 import cv2
 import numpy as np
-
-from core.geometry import Box
-from core.media import Image
-from core.snapshot import FaceScore, Lag, Snapshot, State
-from stream.palette import Rgb, colour, is_light
+from speakerlight.core.geometry import Box
+from speakerlight.core.media import Image
+from speakerlight.core.snapshot import FaceScore, Lag, Snapshot, SpeakingState
+from speakerlight.palette import Rgb, colour, is_light
 
 Bgr = tuple[int, int, int]
 Point = tuple[int, int]
@@ -164,7 +163,7 @@ def draw_speech_meter(image: Image, speech: float, corner: Point, extent: Point)
 
 def status_items(snapshot: Snapshot, info: OverlayInfo) -> list[tuple[str, Bgr]]:
     """The status line's texts with their colours, the most important first."""
-    items = [(state_text(snapshot, info.names), WHITE if snapshot.state is not State.SILENCE else QUIET)]
+    items = [(state_text(snapshot, info.names), WHITE if snapshot.state is not SpeakingState.SILENCE else QUIET)]
     if info.load_level:
         items.append((f"load {info.load_level}", WARNING_COLOUR))
     if info.latency_ms is not None:
@@ -175,9 +174,9 @@ def status_items(snapshot: Snapshot, info: OverlayInfo) -> list[tuple[str, Bgr]]
 
 def state_text(snapshot: Snapshot, names: Mapping[int, str]) -> str:
     """Who is speaking, in words."""
-    if snapshot.state is State.SILENCE:
+    if snapshot.state is SpeakingState.SILENCE:
         return "Silence"
-    if snapshot.state is State.OFFSCREEN:
+    if snapshot.state is SpeakingState.OFFSCREEN:
         return "Off-screen speaker"
     others = [face.id for face in snapshot.faces if face.speaking and face.id != snapshot.primary]
     people = ([] if snapshot.primary is None else [snapshot.primary]) + others

@@ -8,8 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-
-from core.media import Frame
+from speakerlight.core.media import Frame
 
 RATE_FRAMES = 50
 """Frames over which the real rate is measured: two seconds at 25 a second."""

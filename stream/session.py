@@ -12,47 +12,46 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-
-from core.crops import Crop
-from core.demo import Demo, Judge
-from core.detection import FaceDetector
-from core.errors import InputError
-from core.events import Percentiles, SessionEvent
-from core.media import Image
-from core.snapshot import Snapshot
-from core.tracking import TrackedFace
-from core.vision import Vision, VisionSettings
-from stream.devices import cameras
-from stream.engine import Engine
-from stream.fast import run_fast
-from stream.live import Board, LiveReport, LiveRun
-from stream.loading import Later
-from stream.memory import given_back
-from stream.models import Models, load_models
-from stream.outputs.background import Background
-from stream.outputs.eventlog import EventLog
-from stream.outputs.face_videos import FaceVideos
-from stream.outputs.hub import OutputHub
-from stream.outputs.output import Output
-from stream.outputs.plot import Plot
-from stream.outputs.recorder import Recorder
-from stream.outputs.rttm import Rttm
-from stream.outputs.summary import summary_text
-from stream.outputs.virtual_camera import VirtualCamera
-from stream.redaction import redacted
-from stream.settings import RunSettings
-from stream.sources import LiveSource, MediaReader, open_live, open_reader
-from stream.sources.demo import DemoReader
-from stream.sources.joined import JoinedSource
-from stream.sources.pacing import PacedSource
-from stream.sources.quiet import quiet_libraries
-from stream.views import ViewComposer
-from stream.window import Window
+from speakerlight.composer import ViewComposer
+from speakerlight.core.demo import Demo, Judge
+from speakerlight.core.errors import InputError
+from speakerlight.core.events import Percentiles, SessionEvent
+from speakerlight.core.faces.crops import Crop
+from speakerlight.core.faces.detection import FaceDetector
+from speakerlight.core.faces.tracking import TrackedFace
+from speakerlight.core.faces.vision import Vision, VisionSettings
+from speakerlight.core.media import Image
+from speakerlight.core.snapshot import Snapshot
+from speakerlight.devices import cameras
+from speakerlight.engine import Engine
+from speakerlight.fast import run_fast
+from speakerlight.live import LiveReport, LiveRun, OverlayStatus
+from speakerlight.memory_trim import memory_trimmed
+from speakerlight.model_future import LoadFuture
+from speakerlight.model_loading import Models, load_models
+from speakerlight.outputs.background import Background
+from speakerlight.outputs.eventlog import EventLog
+from speakerlight.outputs.face_videos import FaceVideos
+from speakerlight.outputs.hub import OutputHub
+from speakerlight.outputs.output import Output
+from speakerlight.outputs.plot import Plot
+from speakerlight.outputs.recorder import Recorder
+from speakerlight.outputs.rttm import Rttm
+from speakerlight.outputs.summary import summary_text
+from speakerlight.outputs.virtual_camera import VirtualCamera
+from speakerlight.redaction import redacted
+from speakerlight.run_settings import RunSettings
+from speakerlight.sources import LiveSource, MediaReader, open_live, open_reader
+from speakerlight.sources.demo import DemoReader
+from speakerlight.sources.joined import JoinedSource
+from speakerlight.sources.pacing import PacedSource
+from speakerlight.sources.quiet_libraries import quiet_libraries
+from speakerlight.window import Window
 
 if TYPE_CHECKING:
-    from stream.server.listening import Listening
-    from stream.server.server import Server
-    from stream.server.settings import ServeSettings
+    from speakerlight.server.listener import Listening
+    from speakerlight.server.serve_settings import ServeSettings
+    from speakerlight.server.server import Server
 
 TITLE = "Speakerlight"
 
@@ -64,75 +63,75 @@ DEMO_SECONDS = 30.0
 """The demo has no end of its own."""
 """… and what is shown instead where there is no camera at all."""
 
-Say = Callable[[str], None]
+Notify = Callable[[str], None]
 Source = MediaReader | LiveSource
 
 
-def run(settings: RunSettings, say: Say) -> None:
+def run(settings: RunSettings, notify: Notify) -> None:
     """Run to the end. ``say`` takes lines for people.
 
     Raises InputError for what the user can mend, StageError when a stage failed; the outputs are whole all the same.
     """
     with ExitStack() as cleanup:
-        cleanup.enter_context(given_back())
+        cleanup.enter_context(memory_trimmed())
         address = cleanup.enter_context(_listening(settings.serve)) if settings.serve is not None else None
         if address is not None and settings.video is None:
-            _serve_browsers(settings, address, say)
+            _serve_browsers(settings, address, notify)
             return
-        loading = Later(partial(load_models, settings))
+        loading = LoadFuture(partial(load_models, settings))
         cleanup.callback(loading.wait)
         # Devices take their time to open: the models load meanwhile. A recording says at once what is wrong with it.
         if _opens_slowly(settings):
             loading.begin()
-        settings, source = _opened(settings, say)
+        settings, source = _opened(settings, notify)
         cleanup.callback(source.stop if isinstance(source, LiveSource) else source.close)
-        board = Board()
-        outputs = _outputs(settings, has_sound=source.has_audio, board=board)
+        board = OverlayStatus()
+        outputs = _outputs(settings, has_audio=source.has_audio, board=board)
         loading.begin()
         truth = _DemoTruth(demo) if (demo := _demo_in(source)) else None
         outputs += [truth] if truth else []
         models = loading.result()
         if address is not None:
-            server, models = cleanup.enter_context(_serving(settings, address, models, say, local=True))
+            server, models = cleanup.enter_context(_serving(settings, address, models, notify, local=True))
             outputs += server.outputs
-        engine = cleanup.enter_context(_engine(settings, models, has_sound=source.has_audio))
+        engine = cleanup.enter_context(_engine(settings, models, has_audio=source.has_audio))
         with _interrupts() as stop:
             begin = SessionEvent(*_names(settings, source), models.model.name, str(models.device))
             if isinstance(source, LiveSource):
-                _live(settings, source, engine, outputs, begin, board, stop, say)
+                _live(settings, source, engine, outputs, begin, board, stop, notify)
             else:
-                _fast(settings, source, engine, outputs, begin, stop, say)
+                _fast(settings, source, engine, outputs, begin, stop, notify)
         if truth:
-            say(str(truth))
+            notify(str(truth))
 
 
-def _serve_browsers(settings: RunSettings, address: Listening, say: Say) -> None:
+def _serve_browsers(settings: RunSettings, address: Listening, notify: Notify) -> None:
     models = load_models(settings)
-    with _serving(settings, address, models, say, local=False), _interrupts() as stop:
+    with _serving(settings, address, models, notify, local=False), _interrupts() as stop:
         stop.wait(settings.duration_seconds)
 
 
 def _listening(settings: ServeSettings) -> AbstractContextManager[Listening]:
     try:
-        import stream.server.serving  # noqa: F401
+        import speakerlight.server.serving  # noqa: F401
     except ModuleNotFoundError as error:
         raise InputError(
             f"--serve needs {error.name}, which is not here: pip install '.[web]' in the checkout"
         ) from None
-    from stream.server.listening import listening
+    from speakerlight.server.listener import listening
 
     return listening(settings)
 
 
 def _serving(
-    settings: RunSettings, address: Listening, models: Models, say: Say, *, local: bool
+    settings: RunSettings, address: Listening, models: Models, notify: Notify, *, local: bool
 ) -> AbstractContextManager[tuple[Server, Models]]:
-    from stream.server.serving import serving
+    from speakerlight.server.serving import serving
 
-    def open_engine(models: Models, has_sound: bool) -> AbstractContextManager[Engine]:
-        return _engine(settings, models, has_sound=has_sound)
+    def open_engine(models: Models, has_audio: bool) -> AbstractContextManager[Engine]:
+        return _engine(settings, models, has_audio=has_audio)
 
-    return serving(address, models, open_engine, say, local=local)
+    return serving(address, models, open_engine, notify, local=local)
 
 
 def _live(
@@ -141,14 +140,14 @@ def _live(
     engine: Engine,
     outputs: list[Output],
     begin: SessionEvent,
-    board: Board,
+    board: OverlayStatus,
     stop: threading.Event,
-    say: Say,
+    notify: Notify,
 ) -> None:
     queued = [Background(output) for output in outputs]
-    hub = OutputHub(queued, say)
+    hub = OutputHub(queued, notify)
     hub.event(begin)
-    window = Window(TITLE, say) if settings.window and source.has_video else None
+    window = Window(TITLE, notify) if settings.window and source.has_video else None
     live = LiveRun(
         source,
         engine,
@@ -157,17 +156,17 @@ def _live(
         board=board,
         window=window,
         duration_seconds=settings.duration_seconds,
-        say=say,
+        notify=notify,
     )
     try:
         live.run(stop)
     finally:
         if window is not None:
             window.close()
-        say(_told(hub, live.report()))
+        notify(_report_text(hub, live.report()))
         for output in queued:
             if output.dropped_frames:
-                say(f"{output.option}: {output.dropped_frames} pictures were left out: the machine was too slow")
+                notify(f"{output.option}: {output.dropped_frames} pictures were left out: the machine was too slow")
 
 
 def _fast(
@@ -177,17 +176,17 @@ def _fast(
     outputs: list[Output],
     begin: SessionEvent,
     stop: threading.Event,
-    say: Say,
+    notify: Notify,
 ) -> None:
-    hub = OutputHub(outputs, say)
+    hub = OutputHub(outputs, notify)
     hub.event(begin)
     try:
         run_fast(reader, engine, hub, settings.duration_seconds, stop)
     finally:
-        say(_told(hub, LiveReport(Percentiles(), 0, 0)))
+        notify(_report_text(hub, LiveReport(Percentiles(), 0, 0)))
 
 
-def _told(hub: OutputHub, report: LiveReport) -> str:
+def _report_text(hub: OutputHub, report: LiveReport) -> str:
     text = summary_text(hub.close(report.latency), report.dropped_frames)
     return f"{text}\nload was shed up to level {report.worst_level}" if report.worst_level else text
 
@@ -207,7 +206,7 @@ def _demo_in(source: Source) -> Demo | None:
     return reader.demo if isinstance(reader, DemoReader) else None
 
 
-def _opened(settings: RunSettings, say: Say) -> tuple[RunSettings, Source]:
+def _opened(settings: RunSettings, notify: Notify) -> tuple[RunSettings, Source]:
     """The source, and the settings with the video that it turned out to be."""
     video = CAMERA if settings.video is None else settings.video
     settings_given, settings = settings, replace(settings, video=video)
@@ -220,11 +219,11 @@ def _opened(settings: RunSettings, say: Say) -> tuple[RunSettings, Source]:
     except InputError:
         if settings_given.video is not None or cameras():
             raise
-    say("no camera found: showing the demo instead; --video names another source")
-    return _opened(replace(settings_given, video=DEMO), say)
+    notify("no camera found: showing the demo instead; --video names another source")
+    return _opened(replace(settings_given, video=DEMO), notify)
 
 
-def _outputs(settings: RunSettings, *, has_sound: bool, board: Board) -> list[Output]:
+def _outputs(settings: RunSettings, *, has_audio: bool, board: OverlayStatus) -> list[Output]:
     """What was asked for. Each is checked before anything runs; InputError."""
     inputs = [name for name in (settings.video, settings.audio) if name is not None]
     outputs: list[Output] = []
@@ -240,20 +239,20 @@ def _outputs(settings: RunSettings, *, has_sound: bool, board: Board) -> list[Ou
             Recorder(
                 settings.output,
                 lambda frame, snapshot: composer.compose(frame, snapshot, board.info),
-                has_sound,
+                has_audio,
                 inputs,
             )
         )
     if settings.save_faces is not None:
-        outputs.append(FaceVideos(settings.save_faces, has_sound))
+        outputs.append(FaceVideos(settings.save_faces, has_audio))
     if settings.virtual_camera:
         outputs.append(VirtualCamera())
     return outputs
 
 
 @contextmanager
-def _engine(settings: RunSettings, models: Models, *, has_sound: bool) -> Iterator[Engine]:
-    from core.scorer import Scorer
+def _engine(settings: RunSettings, models: Models, *, has_audio: bool) -> Iterator[Engine]:
+    from speakerlight.core.decision.scorer import Scorer
 
     model = models.model
 
@@ -268,7 +267,7 @@ def _engine(settings: RunSettings, models: Models, *, has_sound: bool) -> Iterat
             detector.detect(np.zeros((side, side, 3), np.uint8))
     try:
         vision = Vision(detector, crop, VisionSettings(max_faces=settings.max_faces))
-        yield Engine(vision, Scorer(model, settings.lag_ms, has_sound=has_sound))
+        yield Engine(vision, Scorer(model, settings.lag_ms, has_audio=has_audio))
     finally:
         with quiet_libraries():
             detector.close()
@@ -306,7 +305,7 @@ class _DemoTruth(Output):
         self._judge = Judge(demo.tiles, demo.turns)
 
     def snapshot(self, snapshot: Snapshot) -> None:
-        self._judge.see(snapshot)
+        self._judge.push(snapshot)
 
     def __str__(self) -> str:
         return str(self._judge.verdict())

@@ -11,9 +11,8 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 import cv2
-
-from core.media import Image
-from core.snapshot import Snapshot
+from speakerlight.core.media import Image
+from speakerlight.core.snapshot import Snapshot
 
 NOTICE = "no display: running without a window"
 
@@ -64,12 +63,12 @@ class Controls:
 class Window:
     """An OpenCV window that opens with the first picture. ``say`` takes the one line about a missing display."""
 
-    def __init__(self, title: str, say: Callable[[str], None]) -> None:
+    def __init__(self, title: str, notify: Callable[[str], None]) -> None:
         self._title = title
         self._is_open = False
         self._can_open = has_display()
         if not self._can_open:
-            say(NOTICE)
+            notify(NOTICE)
 
     @property
     def is_shown(self) -> bool:

@@ -20,9 +20,9 @@ import av
 import numpy as np
 import pytest
 import torch
+from speakerlight import command_line
+from speakerlight.core.errors import InputError
 
-import run_live
-from core.errors import InputError
 from tests.files import size
 from tests.stream.sources.conftest import Clip
 
@@ -33,8 +33,8 @@ SECOND = tuple(np.arange(25) / 25)
 @pytest.fixture(scope="session")
 def models() -> None:
     """BlazeFace and the compact model."""
-    from core.compact import load_compact
-    from stream.model_files import BLAZEFACE_SHORT, fetch
+    from speakerlight.core.models.compact import load_compact
+    from speakerlight.model_cache import BLAZEFACE_SHORT, fetch
 
     try:
         fetch(BLAZEFACE_SHORT)
@@ -60,7 +60,7 @@ def lines(capfd: pytest.CaptureFixture[str]) -> list[str]:
 def refused(capfd: pytest.CaptureFixture[str], *arguments: str | Path) -> str:
     """Runs, expects exit status 2 and one line on stderr; gives the line."""
     capfd.readouterr()
-    assert run_live.main([*map(str, arguments)]) == 2
+    assert command_line.main([*map(str, arguments)]) == 2
     said = lines(capfd)
     assert len(said) == 1, said
     assert said[0].startswith("run_live.py: ")
@@ -83,10 +83,10 @@ def test_wrong_arguments_are_one_line(capfd: pytest.CaptureFixture[str]) -> None
 
 
 def test_help_and_devices_are_answers_not_errors(capfd: pytest.CaptureFixture[str]) -> None:
-    assert run_live.main(["--list-devices"]) == 0
+    assert command_line.main(["--list-devices"]) == 0
     assert "Cameras (--video):" in capfd.readouterr().out
     with pytest.raises(SystemExit) as ended:
-        run_live.main(["--help"])
+        command_line.main(["--help"])
     assert ended.value.code == 0
     assert "--save-faces DIR" in capfd.readouterr().out
 
@@ -178,7 +178,7 @@ def play(tmp_path: Path, video: Path, *arguments: str | Path) -> list[dict[str, 
     """Runs to the normal end, with every output; gives the events."""
     log = tmp_path / "e.jsonl"
     everything = ["--no-window", "--events", log, "--rttm", tmp_path / "r.rttm", "--output", tmp_path / "o.mp4"]
-    assert run_live.main([*map(str, ["--video", video, *everything, *arguments])]) == 0
+    assert command_line.main([*map(str, ["--video", video, *everything, *arguments])]) == 0
     return events(log)
 
 
@@ -288,10 +288,10 @@ def test_a_stage_that_fails_is_one_line_and_outputs_are_whole(
     def broken(self: object, *given: object) -> None:
         raise MemoryError("nothing left")
 
-    monkeypatch.setattr("core.vision.Vision.process", broken)
+    monkeypatch.setattr("speakerlight.core.faces.vision.Vision.process", broken)
     clip, log = Clip().write(tmp_path / "clip.mkv"), tmp_path / "e.jsonl"
     for pace in (["--fast"], []):
-        assert run_live.main(["--video", str(clip), "--no-window", "--events", str(log), *pace]) == 1
+        assert command_line.main(["--video", str(clip), "--no-window", "--events", str(log), *pace]) == 1
         assert "run_live.py: vision failed: MemoryError: nothing left" in lines(capfd)[-1]
         assert events(log)[-1]["type"] == "summary"
 

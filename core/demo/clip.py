@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
-
-from core.demo.articulation import lips_at, talk
-from core.demo.person import cast
-from core.demo.portrait import Portrait
-from core.demo.voice import speak
-from core.media import Image, Samples
-from core.timebase import TICK_RATE
+from speakerlight.core.demo.articulation import lips_at, talk
+from speakerlight.core.demo.person import cast
+from speakerlight.core.demo.portrait import Portrait
+from speakerlight.core.demo.voice import speak
+from speakerlight.core.media import Image, Samples
+from speakerlight.core.timebase import TICK_RATE
 
 SIDE = 256
 

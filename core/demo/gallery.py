@@ -9,16 +9,25 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
-
-from core.demo.articulation import Curve, Speech, lips_at, talk
-from core.demo.person import Person, cast
-from core.demo.portrait import Portrait
-from core.demo.script import MINUTE, Doing, Spell, Truth, Turn, cut, idle_lips, spells_of_minute, turns_of_minute
-from core.demo.voice import speak
-from core.errors import InputError
-from core.geometry import Box
-from core.media import Frame, Image, Samples, Sound
-from core.timebase import SAMPLE_RATE, SAMPLES_PER_TICK, TICK_RATE
+from speakerlight.core.demo.articulation import Curve, Speech, lips_at, talk
+from speakerlight.core.demo.person import Person, cast
+from speakerlight.core.demo.portrait import Portrait
+from speakerlight.core.demo.script import (
+    MINUTE,
+    Doing,
+    Spell,
+    Truth,
+    Turn,
+    cut,
+    idle_lips,
+    spells_of_minute,
+    turns_of_minute,
+)
+from speakerlight.core.demo.voice import speak
+from speakerlight.core.errors import InputError
+from speakerlight.core.geometry import Box
+from speakerlight.core.media import AudioChunk, Frame, Image, Samples
+from speakerlight.core.timebase import SAMPLE_RATE, SAMPLES_PER_TICK, TICK_RATE
 
 MOST_PEOPLE = 25
 HD_PEOPLE = 9
@@ -124,9 +133,9 @@ class Demo:
             out[first:after] += spoken[first - offset : after - offset]
         return out
 
-    def play(self) -> Iterator[Frame | Sound]:
+    def play(self) -> Iterator[Frame | AudioChunk]:
         """All of it in the order of time: a frame at its time, a 40 ms block of sound when its last sample is due."""
-        return heapq.merge(self._frames(), self._sounds(), key=_due)
+        return heapq.merge(self._frames(), self._audio(), key=_due)
 
     def _frames(self) -> Iterator[Frame]:
         index, end = 0, self.settings.seconds or math.inf
@@ -134,11 +143,11 @@ class Demo:
             yield Frame(index / self.settings.rate, self.frame(index))
             index += 1
 
-    def _sounds(self) -> Iterator[Sound]:
+    def _audio(self) -> Iterator[AudioChunk]:
         start, end = 0, (self.settings.seconds or math.inf) * SAMPLE_RATE
         while start < end:
             count = math.ceil(min(SAMPLES_PER_TICK, end - start))
-            yield Sound(start / SAMPLE_RATE, self.sound(start, count))
+            yield AudioChunk(start / SAMPLE_RATE, self.sound(start, count))
             start += count
 
     def _empty_stage(self) -> Image:
@@ -201,5 +210,5 @@ def _part(image: Image, tile: Box) -> Image:
     return image[top : top + int(tile.height), left : left + int(tile.width)]
 
 
-def _due(media: Frame | Sound) -> float:
+def _due(media: Frame | AudioChunk) -> float:
     return media.time if isinstance(media, Frame) else media.time + len(media.samples) / SAMPLE_RATE

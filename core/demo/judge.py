@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from core.demo.script import Turn
-from core.geometry import Box
-from core.snapshot import Snapshot, State
+from speakerlight.core.demo.script import Turn
+from speakerlight.core.geometry import Box
+from speakerlight.core.snapshot import Snapshot, SpeakingState
 
 COLLAR_SECONDS = 0.5
 """From a turn's start: nobody can be named before there is something to hear."""
@@ -41,10 +41,10 @@ class Judge:
         self._tiles, self._turns = tiles, turns
         self._spoken = self._right = self._quiet = self._unmarked = 0
 
-    def see(self, snapshot: Snapshot) -> None:
+    def push(self, snapshot: Snapshot) -> None:
         """Count one snapshot."""
         primary = next((face.box for face in snapshot.faces if face.id == snapshot.primary), None)
-        speaking = snapshot.state is State.SPEAKING
+        speaking = snapshot.state is SpeakingState.SPEAKING
         self.count(snapshot.time, speaking, primary.centre if speaking and primary else None)
 
     def count(self, time: float, marked: bool, centre: tuple[float, float] | None) -> None:

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
-
-from core.demo.articulation import Lips
-from core.demo.paint import Outline, band, fill_outline
-from core.demo.person import Colour, Look
-from core.media import Image
+from speakerlight.core.demo.articulation import Lips
+from speakerlight.core.demo.paint import Outline, band, fill_outline
+from speakerlight.core.demo.person import Colour, Look
+from speakerlight.core.media import Image
 
 MOUTH_Y = 0.27
 """Where the lips meet, in face heights below the middle of the face."""

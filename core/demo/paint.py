@@ -7,9 +7,8 @@ from collections.abc import Callable
 import cv2
 import numpy as np
 import numpy.typing as npt
-
-from core.demo.person import Colour
-from core.media import Image
+from speakerlight.core.demo.person import Colour
+from speakerlight.core.media import Image
 
 Field = npt.NDArray[np.float32]
 Outline = npt.NDArray[np.float64]

@@ -8,8 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-
-from core.demo.voice import Voice
+from speakerlight.core.demo.voice import Voice
 
 Colour = tuple[float, float, float]
 """Blue, green, red in [0, 255]."""
@@ -146,10 +145,10 @@ def cast(seed: int, count: int) -> tuple[Person, ...]:
 
 
 def _person(picks: list[int], pitch_hz: float, rng: np.random.Generator) -> Person:
-    return Person(_look(picks, pitch_hz, rng), _voice(pitch_hz, rng), _habits(rng))
+    return Person(_embed_faces(picks, pitch_hz, rng), _voice(pitch_hz, rng), _habits(rng))
 
 
-def _look(picks: list[int], pitch_hz: float, rng: np.random.Generator) -> Look:
+def _embed_faces(picks: list[int], pitch_hz: float, rng: np.random.Generator) -> Look:
     skin_pick, hair_pick, shirt_pick, wall_pick, style_pick, room_pick = picks
     skin = _varied(SKINS[skin_pick], 6, rng)
     dark = sum(skin) < 400

@@ -11,12 +11,11 @@ from functools import lru_cache
 import cv2
 import numpy as np
 import numpy.typing as npt
-
-from core.demo.articulation import Lips
-from core.demo.mouth import JAW_DROP, MOUTH_Y, draw_mouth
-from core.demo.paint import Field, Layer, Light, Outline, band, box, ellipse, lowered
-from core.demo.person import Colour, Hair, Look, Pose, Room
-from core.media import Image
+from speakerlight.core.demo.articulation import Lips
+from speakerlight.core.demo.mouth import JAW_DROP, MOUTH_Y, draw_mouth
+from speakerlight.core.demo.paint import Field, Layer, Light, Outline, band, box, ellipse, lowered
+from speakerlight.core.demo.person import Colour, Hair, Look, Pose, Room
+from speakerlight.core.media import Image
 
 LEFT, TOP, RIGHT, BOTTOM = -0.6, -0.9, 0.6, 0.64
 """What a head may fill, in face heights about the middle of the face (hairline −0.5, chin 0.5)."""
@@ -44,7 +43,7 @@ class Portrait:
     """One person on a tile of ``width`` × ``height`` pixels."""
 
     def __init__(self, look: Look, width: int, height: int) -> None:
-        self._look = look
+        self._embed_faces = look
         self._scale = min(FACE_SHARE * height, 0.62 * width)
         self._centre = (width / 2, 0.5 * height)
         self.backdrop = draw_backdrop(look, width, height, self._centre, self._scale)
@@ -57,7 +56,7 @@ class Portrait:
         """Draw the head on ``tile`` (height × width × 3, with the backdrop on it), in place."""
         parts = self._parts
         self._assemble(pose, lips)
-        draw_mouth(self._head, parts.origin, parts.scale, self._look, lips)
+        draw_mouth(self._head, parts.origin, parts.scale, self._embed_faces, lips)
         turn = self._placement(pose)
         left, top, right, bottom = _bounds(turn, self._head.shape, tile.shape)
         turn[:, 2] -= (left, top)

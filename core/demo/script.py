@@ -10,9 +10,8 @@ from enum import StrEnum
 from typing import Any
 
 import numpy as np
-
-from core.demo.articulation import Curve, chew, grin, keep_still, talk
-from core.geometry import Box
+from speakerlight.core.demo.articulation import Curve, chew, grin, keep_still, talk
+from speakerlight.core.geometry import Box
 
 MINUTE = 60.0
 GRID = 25

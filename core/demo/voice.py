@@ -12,10 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 from numpy.fft import irfft, rfft
-
-from core.demo.articulation import CONTROL_RATE, Curve, Speech, smoothed
-from core.media import Samples
-from core.timebase import SAMPLE_RATE
+from speakerlight.core.demo.articulation import CONTROL_RATE, Curve, Speech, smoothed
+from speakerlight.core.media import Samples
+from speakerlight.core.timebase import SAMPLE_RATE
 
 LEVEL = 0.08
 """Root mean square of a turn's sound: a voice close to a microphone, full scale 1."""

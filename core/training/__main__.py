@@ -1,8 +1,8 @@
-"""``python -m core.training``: train the compact model on a folder of clips, evaluate it, export its weights.
+"""``python -m speakerlight.core.training``: train the compact model, evaluate it, export its weights.
 
-    python -m core.training train --clips DIR --run DIR [--steps N] [--seed N] [--align WEIGHTS] [--start WEIGHTS]
-    python -m core.training evaluate --weights FILE --clips DIR
-    python -m core.training export --run DIR [DIR ...] --output FILE --card KEY=VALUE ...
+    python -m speakerlight.core.training train --clips DIR --run DIR [--steps N] [--align FILE] [--start FILE]
+    python -m speakerlight.core.training evaluate --weights FILE --clips DIR
+    python -m speakerlight.core.training export --run DIR [DIR ...] --output FILE --card KEY=VALUE ...
 
 ``train`` resumes a run that was stopped; with ``--align`` it first puts clips right that earlier weights find out of
 sync; with ``--start`` it goes on from earlier weights. ``--clips`` of train holds one folder for each source
@@ -19,16 +19,15 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import torch
-
-from core.compact import WEIGHTS_FILE
-from core.compactnet import CompactSyncNet, load_network
-from core.detection import FaceDetector
-from core.errors import InputError
-from core.training.alignment import aligned
-from core.training.dataset import SOURCE_WEIGHTS, demo_examples, load_examples, split_by_person
-from core.training.evaluation import report
-from core.training.export import export
-from core.training.loop import Trainer, TrainingSettings
+from speakerlight.core.errors import InputError
+from speakerlight.core.faces.detection import FaceDetector
+from speakerlight.core.models.compact import WEIGHTS_FILE
+from speakerlight.core.models.compact_network import CompactSyncNet, load_network
+from speakerlight.core.training.alignment import aligned
+from speakerlight.core.training.dataset import SOURCE_WEIGHTS, demo_examples, load_examples, split_by_person
+from speakerlight.core.training.evaluation import report
+from speakerlight.core.training.export import export
+from speakerlight.core.training.loop import Trainer, TrainingSettings
 
 
 def main() -> int:

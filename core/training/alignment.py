@@ -11,11 +11,10 @@ from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
-
-from core.compactnet import CompactSyncNet
-from core.timebase import SAMPLES_PER_TICK
-from core.training.dataset import Example, speech_of
-from core.training.evaluation import EmbeddedClip, embed_clip
+from speakerlight.core.models.compact_network import CompactSyncNet
+from speakerlight.core.timebase import SAMPLES_PER_TICK
+from speakerlight.core.training.dataset import Example, speech_of
+from speakerlight.core.training.evaluation import EmbeddedClip, embed_clip
 
 MOST_LAG_TICKS = 10
 LEAST_RISE = 0.06

@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import numpy as np
 import torch
+from speakerlight.core.audio.logmel import COMPACT_MEL, mel_filters
+from speakerlight.core.models.compact import CROP
+from speakerlight.core.training.clips import STORED_CROP
 from torch.nn import functional
-
-from core.compact import CROP
-from core.logmel import COMPACT_MEL, mel_filters
-from core.training.clips import STORED_CROP
 
 _ZOOM = CROP.field / STORED_CROP.field
 
@@ -147,7 +146,7 @@ def _in_room(samples: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 
 def batch_log_mel(samples: torch.Tensor, first_column: int, columns: int) -> torch.Tensor:
-    """[B, N] sound to [B, columns, mels], as ``core.logmel`` does it with COMPACT_MEL; outside lies silence."""
+    """[B, N] sound to [B, columns, mels], as ``core.audio.logmel`` does it with COMPACT_MEL; outside lies silence."""
     s = COMPACT_MEL
     left = max(0, s.window // 2 - first_column * s.hop)
     right = max(0, (first_column + columns - 1) * s.hop + s.window // 2 - samples.shape[1])

@@ -15,14 +15,13 @@ import av
 import cv2
 import numpy as np
 import numpy.typing as npt
-
-from core.crops import Crop, MouthCrop, mouth_crop
-from core.detection import FaceDetector
-from core.grid import TickGrid
-from core.media import Frame, Image, Samples
-from core.timebase import SAMPLE_RATE, SAMPLES_PER_TICK
-from core.tracking import TrackedFace
-from core.vision import Sighting, Vision
+from speakerlight.core.faces.crops import Crop, MouthCrop, mouth_crop
+from speakerlight.core.faces.detection import FaceDetector
+from speakerlight.core.faces.tracking import TrackedFace
+from speakerlight.core.faces.vision import FrameTracks, Vision
+from speakerlight.core.grid import TickGrid
+from speakerlight.core.media import Frame, Image, Samples
+from speakerlight.core.timebase import SAMPLE_RATE, SAMPLES_PER_TICK
 
 STORED_CROP = MouthCrop(side_pixels=96, field=2.0)
 """What is cached: larger than any model's crop, so that augmentation can shift, turn and zoom inside it."""
@@ -77,14 +76,16 @@ def read_samples(path: Path) -> Samples:
 def face_in(name: str, frames: Iterable[Frame], samples: Samples, detector: FaceDetector) -> TalkingFace | None:
     """The person seen longest, with the sound of that time; None when no face is there for long enough."""
     vision, grid = Vision(detector, _stored_crop), TickGrid()
-    sightings: list[Sighting] = []
+    frame_tracks: list[FrameTracks] = []
     for frame in frames:
-        sightings += [vision.process(tick, at.time, at.image) for tick, at in grid.push(frame)]
-    counts = Counter(face.id for s in sightings for face in s.faces)
+        frame_tracks += [vision.process(tick, at.time, at.image) for tick, at in grid.push(frame)]
+    counts = Counter(face.id for s in frame_tracks for face in s.faces)
     if not counts:
         return None
     person = counts.most_common(1)[0][0]
-    seen = {s.tick: crop for s in sightings for face, crop in zip(s.faces, s.crops, strict=True) if face.id == person}
+    seen = {
+        s.tick: crop for s in frame_tracks for face, crop in zip(s.faces, s.crops, strict=True) if face.id == person
+    }
     first, last = min(seen), min(max(seen) + 1, len(samples) // SAMPLES_PER_TICK)
     if last - first < _MIN_TICKS or len(seen) < 0.9 * (last - first):
         return None

@@ -9,16 +9,15 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import torch
-
-from core.demo.clip import talking_clip
-from core.detection import FaceDetector
-from core.errors import InputError
-from core.media import Frame, Samples
-from core.timebase import SAMPLES_PER_TICK, TICK_RATE
-from core.training.augmentation import augmented_sound
-from core.training.clips import TalkingFace, cached_face, face_in
-from core.training.idle import idle_crops
-from core.voice import VoiceActivity
+from speakerlight.core.audio.vad import VoiceActivity
+from speakerlight.core.demo.clip import talking_clip
+from speakerlight.core.errors import InputError
+from speakerlight.core.faces.detection import FaceDetector
+from speakerlight.core.media import Frame, Samples
+from speakerlight.core.timebase import SAMPLES_PER_TICK, TICK_RATE
+from speakerlight.core.training.augmentation import augmented_sound
+from speakerlight.core.training.clips import TalkingFace, cached_face, face_in
+from speakerlight.core.training.idle import idle_crops
 
 SOURCE_WEIGHTS = {"single": 0.58, "generated": 0.18, "arabic": 0.18, "grid": 0.02, "demo": 0.04}
 """Share of each source in a batch. ``single`` holds the widest variety of people, ``grid`` one man."""

@@ -9,14 +9,20 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 import torch
+from speakerlight.core.audio.logmel import COMPACT_MEL
+from speakerlight.core.models.compact import (
+    COLUMNS_PER_TICK,
+    FRAME_LOOKAHEAD,
+    FRAME_STACK,
+    FRAME_WINDOW,
+    MEL_AHEAD,
+    MEL_WINDOW,
+)
+from speakerlight.core.models.compact_network import CompactSyncNet, standardised
+from speakerlight.core.timebase import TICK_RATE
+from speakerlight.core.training.augmentation import batch_log_mel, plain_crops
+from speakerlight.core.training.dataset import Example
 from torch.nn import functional
-
-from core.compact import COLUMNS_PER_TICK, FRAME_LOOKAHEAD, FRAME_STACK, FRAME_WINDOW, MEL_AHEAD, MEL_WINDOW
-from core.compactnet import CompactSyncNet, standardised
-from core.logmel import COMPACT_MEL
-from core.timebase import TICK_RATE
-from core.training.augmentation import batch_log_mel, plain_crops
-from core.training.dataset import Example
 
 _LAGS = 10
 

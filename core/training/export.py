@@ -6,8 +6,7 @@ from pathlib import Path
 
 import torch
 from safetensors.torch import save_file
-
-from core.compactnet import CompactSyncNet
+from speakerlight.core.models.compact_network import CompactSyncNet
 
 
 def export(network: CompactSyncNet, path: Path, card: dict[str, str]) -> None:

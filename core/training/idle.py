@@ -5,9 +5,8 @@ from __future__ import annotations
 import cv2
 import numpy as np
 import numpy.typing as npt
-
-from core.timebase import SAMPLES_PER_TICK, TICK_RATE
-from core.training.clips import TalkingFace
+from speakerlight.core.timebase import SAMPLES_PER_TICK, TICK_RATE
+from speakerlight.core.training.clips import TalkingFace
 
 Crops = npt.NDArray[np.uint8]
 

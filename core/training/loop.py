@@ -10,13 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-
-from core.compactnet import CompactSyncNet, standardised
-from core.errors import InputError
-from core.training.augmentation import augmented_crops, augmented_mel
-from core.training.dataset import Batch, Example, Sampler
-from core.training.evaluation import clip_mel, padded_features, report, stacked
-from core.training.losses import APART_TICKS, MOST_APART_TICKS, when_loss, whether_loss, whose_loss
+from speakerlight.core.errors import InputError
+from speakerlight.core.models.compact_network import CompactSyncNet, standardised
+from speakerlight.core.training.augmentation import augmented_crops, augmented_mel
+from speakerlight.core.training.dataset import Batch, Example, Sampler
+from speakerlight.core.training.evaluation import clip_mel, padded_features, report, stacked
+from speakerlight.core.training.losses import APART_TICKS, MOST_APART_TICKS, when_loss, whether_loss, whose_loss
 
 
 @dataclass(frozen=True)

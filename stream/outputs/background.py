@@ -7,10 +7,10 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from core.events import Event
-from core.media import Frame, Image, Sound
-from core.snapshot import Snapshot
-from stream.outputs.output import Output
+from speakerlight.core.events import Event
+from speakerlight.core.media import AudioChunk, Frame, Image
+from speakerlight.core.snapshot import Snapshot
+from speakerlight.outputs.output import Output
 
 FRAME_LIMIT = 16
 """About half a second of video: what an encoder may fall behind, and what ``close`` may still have to encode."""
@@ -59,7 +59,7 @@ class Background(Output):
     def snapshot(self, snapshot: Snapshot) -> None:
         self._hand_on("snapshot", lambda: self._output.snapshot(snapshot))
 
-    def sound(self, sound: Sound) -> None:
+    def sound(self, sound: AudioChunk) -> None:
         self._hand_on("sound", lambda: self._output.sound(sound))
 
     def frame(self, frame: Frame, snapshot: Snapshot | None) -> None:

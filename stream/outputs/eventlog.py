@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import IO
 
-from core.events import Event
-from stream.outputs.output import Output, check_writable
+from speakerlight.core.events import Event
+from speakerlight.outputs.output import Output, check_writable
 
 STDOUT = "-"
 

@@ -7,15 +7,15 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-from core.errors import InputError
-from core.geometry import Box
-from core.media import Frame, Sound
-from core.snapshot import Snapshot
-from core.timebase import TICK_RATE
-from stream.crop import crop
-from stream.outputs.mp4 import Mp4Writer
-from stream.outputs.output import Output, check_writable
-from stream.outputs.soundtape import SoundTape
+from speakerlight.core.errors import InputError
+from speakerlight.core.geometry import Box
+from speakerlight.core.media import AudioChunk, Frame
+from speakerlight.core.snapshot import Snapshot
+from speakerlight.core.timebase import TICK_RATE
+from speakerlight.outputs.audio_tape import AudioTape
+from speakerlight.outputs.mp4 import Mp4Writer
+from speakerlight.outputs.output import Output, check_writable
+from speakerlight.scaling import crop
 
 SIZE = 224
 """Width and height in pixels: what most models of faces and lips take."""
@@ -43,17 +43,17 @@ class FaceVideos(Output):
     option = "--save-faces"
     takes_frames = True
 
-    def __init__(self, folder: Path, has_sound: bool = True) -> None:
+    def __init__(self, folder: Path, has_audio: bool = True) -> None:
         if folder.exists() and not folder.is_dir():
             raise InputError(f"{self.option} {folder}: this is a file; give the name of a folder")
         existing = next(each for each in (folder, *folder.absolute().parents) if each.exists())
         check_writable(existing / "face-1.mp4" if existing == folder else existing / folder.name, self.option)
         self._folder = folder
-        self._tape = SoundTape() if has_sound else None
+        self._tape = AudioTape() if has_audio else None
         self._tracks: dict[int, _Track] = {}
         self._parts: dict[int, int] = {}
 
-    def sound(self, sound: Sound) -> None:
+    def sound(self, sound: AudioChunk) -> None:
         if self._tape is not None:
             self._tape.put(sound)
 

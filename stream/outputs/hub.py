@@ -10,12 +10,12 @@ import threading
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
-from core.events import Event, EventStream, Percentiles, SummaryEvent
-from core.media import Frame, Image, Sound
-from core.snapshot import Snapshot
-from stream.outputs.output import Output
-from stream.outputs.pairing import Pairing
-from stream.outputs.summary import Tally
+from speakerlight.core.events import Event, EventStream, Percentiles, SummaryEvent
+from speakerlight.core.media import AudioChunk, Frame, Image
+from speakerlight.core.snapshot import Snapshot
+from speakerlight.outputs.output import Output
+from speakerlight.outputs.pairing import Pairing
+from speakerlight.outputs.summary import Tally
 
 
 class OutputHub:
@@ -47,7 +47,7 @@ class OutputHub:
         with self._lock:
             self._each(lambda output: output.shown(image), [output for output in self._outputs if output.takes_shown])
 
-    def sound(self, sound: Sound) -> None:
+    def sound(self, sound: AudioChunk) -> None:
         """Captured sound; its samples must not change afterwards."""
         with self._lock:
             self._each(lambda output: output.sound(sound))

@@ -12,11 +12,10 @@ from typing import cast
 
 import av
 from av.video.stream import VideoStream
-
-from core.media import Image
-from core.timebase import SAMPLE_RATE, TICK_RATE
-from stream.crop import even, fitted
-from stream.outputs.soundtape import SoundTape
+from speakerlight.core.media import Image
+from speakerlight.core.timebase import SAMPLE_RATE, TICK_RATE
+from speakerlight.outputs.audio_tape import AudioTape
+from speakerlight.scaling import even, fitted
 
 TIME_BASE = Fraction(1, SAMPLE_RATE)
 """1/16000 s. The fallback encoder allows no finer than 1/65535."""
@@ -24,7 +23,7 @@ TIME_BASE = Fraction(1, SAMPLE_RATE)
 CONTAINER_OPTIONS = {"movflags": "+hybrid_fragmented+delay_moov", "flush_packets": "1"}
 """delay_moov: the header waits for the first packets, so that the delay of AAC (64 ms) is known and undone."""
 
-KEYFRAME_PICTURES = 50
+KEYFRAME_INTERVAL = 50
 """A key picture, and with it a fragment, every 50 pictures: 2 s at 25 a second."""
 
 H264_OPTIONS = {"preset": "superfast", "crf": "21", "tune": "zerolatency"}
@@ -34,10 +33,10 @@ cores. zerolatency: no picture waits in the encoder, so closing is quick and a f
 MPEG4_OPTIONS = {"flags": "+qscale", "global_quality": str(3 * 118)}
 """Quantiser 3 of 31 (in FFmpeg's units of 1/118): about as good to look at, in a larger file."""
 
-SOUND_WAIT = SAMPLE_RATE
+AUDIO_WAIT = SAMPLE_RATE
 """Sound that is not there 1 s after its picture is taken for missing."""
 
-PICTURE_WAIT = 10 * SAMPLE_RATE
+FRAME_WAIT = 10 * SAMPLE_RATE
 """Sound that has waited 10 s for a picture (a stalled camera) goes out without."""
 
 
@@ -48,7 +47,7 @@ class Mp4Writer:
     """
 
     def __init__(
-        self, path: Path, size: tuple[int, int], tape: SoundTape | None, start: float = 0.0, threads: int = 0
+        self, path: Path, size: tuple[int, int], tape: AudioTape | None, start: float = 0.0, threads: int = 0
     ) -> None:
         """``size``: width and height in pixels. ``threads`` of the picture's encoder, 0: as many as there are cores."""
         self._size = even(size)
@@ -66,7 +65,7 @@ class Mp4Writer:
         stream.width, stream.height = self._size
         stream.pix_fmt = "yuv420p"
         stream.codec_context.time_base = TIME_BASE
-        stream.codec_context.gop_size = KEYFRAME_PICTURES
+        stream.codec_context.gop_size = KEYFRAME_INTERVAL
         stream.codec_context.thread_count = threads
         return stream
 
@@ -81,25 +80,25 @@ class Mp4Writer:
         self._last_pts = pts
         if self._tape is not None:
             now = self._start + pts
-            self._write_sound(max(min(now, self._tape.end), now - SOUND_WAIT))
+            self._write_audio(max(min(now, self._tape.end), now - AUDIO_WAIT))
 
-    def sound_waits(self) -> None:
+    def audio_waits(self) -> None:
         """Call after sound was put on the tape: writes what has waited too long for a picture."""
         if self._tape is not None:
-            self._write_sound(self._tape.end - PICTURE_WAIT)
+            self._write_audio(self._tape.end - FRAME_WAIT)
 
     def close(self, until: float | None = None) -> None:
         """Write the sound up to ``until`` (session seconds; None: all there is) and finish the file."""
         try:
             if self._tape is not None:
-                self._write_sound(self._tape.end if until is None else round(until * SAMPLE_RATE))
+                self._write_audio(self._tape.end if until is None else round(until * SAMPLE_RATE))
             self._container.mux(self._video.encode(None))
             if self._audio is not None:
                 self._container.mux(self._audio.encode(None))
         finally:
             self._container.close()
 
-    def _write_sound(self, stop: int) -> None:
+    def _write_audio(self, stop: int) -> None:
         if self._audio is None or self._tape is None or stop <= self._heard:
             return
         samples = self._tape.take(self._heard, stop)

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import ClassVar
 
-from core.errors import InputError
-from core.events import Event
-from core.media import Frame, Image, Sound
-from core.snapshot import Snapshot
+from speakerlight.core.errors import InputError
+from speakerlight.core.events import Event
+from speakerlight.core.media import AudioChunk, Frame, Image
+from speakerlight.core.snapshot import Snapshot
 
 
 class Output:
@@ -34,7 +34,7 @@ class Output:
     def snapshot(self, snapshot: Snapshot) -> None:
         """One scored tick."""
 
-    def sound(self, sound: Sound) -> None:
+    def sound(self, sound: AudioChunk) -> None:
         """Sound, ahead of the pictures of its time."""
 
     def frame(self, frame: Frame, snapshot: Snapshot | None) -> None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator
 
-from core.media import Frame
-from core.snapshot import Snapshot
+from speakerlight.core.media import Frame
+from speakerlight.core.snapshot import Snapshot
 
 HELD_BYTES = 512 << 20
 """Frames wait for about 0.3 s (look-ahead and room lag); large and fast ones no longer than this allows (4K: 20)."""

@@ -10,12 +10,11 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-
-from core.errors import InputError
-from core.snapshot import Snapshot, State
-from core.timebase import TICK_RATE
-from stream.outputs.output import Output, check_writable
-from stream.palette import PALETTE, Rgb, colour
+from speakerlight.core.errors import InputError
+from speakerlight.core.snapshot import Snapshot, SpeakingState
+from speakerlight.core.timebase import TICK_RATE
+from speakerlight.outputs.output import Output, check_writable
+from speakerlight.palette import PALETTE, Rgb, colour
 
 Values = npt.NDArray[np.floating[Any]]
 
@@ -45,10 +44,10 @@ class Mean:
 class Vote:
     """Who or what held a stretch of time the longest, as far as two counters can tell."""
 
-    choice: int | State = State.SILENCE
+    choice: int | SpeakingState = SpeakingState.SILENCE
     count: int = 0
 
-    def add(self, choice: int | State, count: int = 1) -> None:
+    def add(self, choice: int | SpeakingState, count: int = 1) -> None:
         if choice == self.choice:
             self.count += count
         elif count > self.count:
@@ -148,8 +147,8 @@ def strip_colours(history: SignalHistory) -> npt.NDArray[np.uint8]:
     """The colour of each bin: the primary speaker's, or one for off-screen or silence; bins × 3, red green blue."""
     colours = np.full((max(history.primary) + 1, 3), SILENCE_COLOUR, np.uint8)
     for place, vote in history.primary.items():
-        if isinstance(vote.choice, State):
-            colours[place] = OFFSCREEN_COLOUR if vote.choice is State.OFFSCREEN else SILENCE_COLOUR
+        if isinstance(vote.choice, SpeakingState):
+            colours[place] = OFFSCREEN_COLOUR if vote.choice is SpeakingState.OFFSCREEN else SILENCE_COLOUR
         else:
             colours[place] = colour(vote.choice)
     return colours

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from core.errors import InputError
-from core.media import Frame, Image, Sound
-from core.snapshot import Snapshot
-from stream.outputs.mp4 import Mp4Writer
-from stream.outputs.output import Output, check_writable
-from stream.outputs.soundtape import SoundTape
+from speakerlight.core.errors import InputError
+from speakerlight.core.media import AudioChunk, Frame, Image
+from speakerlight.core.snapshot import Snapshot
+from speakerlight.outputs.audio_tape import AudioTape
+from speakerlight.outputs.mp4 import Mp4Writer
+from speakerlight.outputs.output import Output, check_writable
 
 Draw = Callable[[Frame, Snapshot | None], Image]
 """Makes the picture to record from a frame and its snapshot; must leave the frame as it is."""
@@ -25,20 +25,20 @@ class Recorder(Output):
     option = "--output"
     takes_frames = True
 
-    def __init__(self, path: Path, draw: Draw, has_sound: bool = True, sources: Sequence[str] = ()) -> None:
+    def __init__(self, path: Path, draw: Draw, has_audio: bool = True, sources: Sequence[str] = ()) -> None:
         if path.suffix.lower() != ".mp4":
             raise InputError(f"{self.option} {path}: the recording is an MP4 file; give it a name that ends in .mp4")
         check_writable(path, self.option, sources)
         self._path = path
         self._draw = draw
-        self._tape = SoundTape() if has_sound else None
+        self._tape = AudioTape() if has_audio else None
         self._writer: Mp4Writer | None = None
 
-    def sound(self, sound: Sound) -> None:
+    def sound(self, sound: AudioChunk) -> None:
         if self._tape is not None:
             self._tape.put(sound)
             if self._writer is not None:
-                self._writer.sound_waits()
+                self._writer.audio_waits()
 
     def frame(self, frame: Frame, snapshot: Snapshot | None) -> None:
         image = self._draw(frame, snapshot)

@@ -6,12 +6,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import IO
 
-from core.snapshot import Snapshot
-from core.stretches import Stretch, Stretches
-from stream.outputs.output import Output, check_writable
+from speakerlight.core.segments import Segment, SpeakingSegments
+from speakerlight.core.snapshot import Snapshot
+from speakerlight.outputs.output import Output, check_writable
 
 
-def rttm_line(recording: str, stretch: Stretch, name: str) -> str:
+def rttm_line(recording: str, stretch: Segment, name: str) -> str:
     """One SPEAKER line: recording, channel 1, start, duration (seconds), name. Fields hold no white space."""
     fields = (
         "_".join(recording.split()) or "session",
@@ -37,21 +37,21 @@ class Rttm(Output):
         self._path = path
         self._recording = recording
         self._names = names if names is not None else {}
-        self._stretches = Stretches()
+        self._segments = SpeakingSegments()
         self._file: IO[str] | None = None
 
     def snapshot(self, snapshot: Snapshot) -> None:
-        self._write(self._stretches.see(snapshot))
+        self._write(self._segments.push(snapshot))
 
     def close(self) -> None:
         if self._file is not None:
-            self._write(self._stretches.finish())
+            self._write(self._segments.finish())
             self._file.close()
 
-    def _write(self, stretches: Iterable[Stretch]) -> None:
+    def _write(self, segments: Iterable[Segment]) -> None:
         if self._file is None:
             self._file = self._path.open("w", encoding="utf-8")
-        for stretch in stretches:
+        for stretch in segments:
             name = self._names.get(stretch.id, f"person{stretch.id}")
             self._file.write(rttm_line(self._recording, stretch, name))
             self._file.flush()

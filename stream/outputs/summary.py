@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from core.events import Percentiles, SummaryEvent
-from core.snapshot import Snapshot
-from core.stretches import Stretch, Stretches
-from core.timebase import TICK_RATE
+from speakerlight.core.events import Percentiles, SummaryEvent
+from speakerlight.core.segments import Segment, SpeakingSegments
+from speakerlight.core.snapshot import Snapshot
+from speakerlight.core.timebase import TICK_RATE
 
 
 class Tally:
@@ -16,7 +16,7 @@ class Tally:
     def __init__(self) -> None:
         self._frames = self._ticks = 0
         self._end = 0.0
-        self._stretches = Stretches()
+        self._segments = SpeakingSegments()
         self._seconds: dict[int, float] = {}
 
     def frame(self, time: float) -> None:
@@ -26,16 +26,16 @@ class Tally:
     def snapshot(self, snapshot: Snapshot) -> None:
         self._ticks += 1
         self._end = max(self._end, snapshot.time + 1 / TICK_RATE)
-        self._add(self._stretches.see(snapshot))
+        self._add(self._segments.push(snapshot))
 
     def finish(self, latency: Percentiles) -> SummaryEvent:
         """The summary of everything counted. Ends the tally."""
-        self._add(self._stretches.finish())
+        self._add(self._segments.finish())
         speakers = sorted(self._seconds.items(), key=lambda item: (-item[1], item[0]))
         return SummaryEvent(self._end, self._frames, self._ticks, tuple(speakers), latency)
 
-    def _add(self, stretches: list[Stretch]) -> None:
-        for stretch in stretches:
+    def _add(self, segments: list[Segment]) -> None:
+        for stretch in segments:
             self._seconds[stretch.id] = self._seconds.get(stretch.id, 0.0) + stretch.end - stretch.start
 
 

@@ -6,11 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-
-from core.errors import InputError
-from core.media import Image
-from stream.crop import even, fitted
-from stream.outputs.output import Output
+from speakerlight.core.errors import InputError
+from speakerlight.core.media import Image
+from speakerlight.outputs.output import Output
+from speakerlight.scaling import even, fitted
 
 NOMINAL_RATE = 30.0
 """Pictures a second that the camera announces; they are sent when they come."""

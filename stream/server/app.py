@@ -9,14 +9,13 @@ from pathlib import Path
 
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST
-
-from core.errors import InputError
-from stream.server.allowance import Allowances
-from stream.server.guard import error
-from stream.server.metrics import Metrics
-from stream.server.pictures import LONG_SIDE
-from stream.server.relay import Outbox, Relay
-from stream.server.rooms import FullError, Offer, Rooms
+from speakerlight.core.errors import InputError
+from speakerlight.server.guard import error
+from speakerlight.server.metrics import Metrics
+from speakerlight.server.rate_limit import RateLimiters
+from speakerlight.server.relay import Outbox, Relay
+from speakerlight.server.rooms import FullError, Offer, Rooms
+from speakerlight.server.scaled_frames import LONG_SIDE
 
 PAGE = Path(__file__).parent / "page"
 
@@ -51,12 +50,12 @@ LISTENERS = 64
 MESSAGE_BYTES = 1024
 
 
-class Site:
+class HttpHandlers:
     """Handlers of the requests. ``local``: the relay of the run on this machine, if there is one."""
 
     def __init__(self, rooms: Rooms, local: Relay | None, metrics: Metrics) -> None:
         self._rooms, self._local, self._metrics = rooms, local, metrics
-        self._offers = Allowances(BURST_OFFERS, OFFERS_A_SECOND)
+        self._offers = RateLimiters(BURST_OFFERS, OFFERS_A_SECOND)
         self._listeners = 0
 
     def routes(self) -> list[web.RouteDef]:

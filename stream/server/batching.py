@@ -20,13 +20,12 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-
-from core.detection import Keypoints
-from core.features import Features, joined
-from core.geometry import Box
-from core.lipsync import Crop, FaceEmbeddings, LipSyncModel
-from core.logmel import MelSettings
-from core.media import Image
+from speakerlight.core.audio.logmel import MelSettings
+from speakerlight.core.faces.detection import Keypoints
+from speakerlight.core.geometry import Box
+from speakerlight.core.media import Image
+from speakerlight.core.models.features import Features, joined
+from speakerlight.core.models.lipsync import Crop, FaceEmbeddings, LipSyncModel
 
 BATCH_ROWS = 64
 """The most faces, or stretches of sound, at once: some milliseconds on a slow machine, and memory is bounded."""

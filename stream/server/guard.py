@@ -8,10 +8,9 @@ from urllib.parse import urlsplit
 
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
-
-from stream.server.allowance import Allowances
-from stream.server.metrics import Metrics
-from stream.server.settings import ServeSettings, leads_to_loopback
+from speakerlight.server.metrics import Metrics
+from speakerlight.server.rate_limit import RateLimiters
+from speakerlight.server.serve_settings import ServeSettings, leads_to_loopback
 
 OPEN_TO_ALL = ("/healthz", "/page/")
 """Needs no token: that the server is there, and the page's own files, which modules fetch without its query."""
@@ -21,10 +20,10 @@ BURST_REQUESTS, REQUESTS_A_SECOND = 200, 50.0
 
 
 def guard(
-    settings: ServeSettings, metrics: Metrics, now: Callable[[], float], say: Callable[[str], None]
+    settings: ServeSettings, metrics: Metrics, now: Callable[[], float], notify: Callable[[str], None]
 ) -> Middleware:
     """A middleware that refuses what must not be, and counts it. ``now``: seconds that never go back."""
-    allowances = Allowances(BURST_REQUESTS, REQUESTS_A_SECOND)
+    allowances = RateLimiters(BURST_REQUESTS, REQUESTS_A_SECOND)
 
     async def answered(request: web.Request, handler: Handler) -> web.StreamResponse:
         if refusal := _refusal(request, settings):
@@ -38,7 +37,7 @@ def guard(
         except ConnectionError:
             raise
         except Exception as failure:  # a mistake of ours: the others go on, and nothing of it is told
-            say(f"server: a request failed: {type(failure).__name__}: {failure}")
+            notify(f"server: a request failed: {type(failure).__name__}: {failure}")
             return error(500, "the server failed")
 
     @web.middleware

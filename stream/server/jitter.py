@@ -14,7 +14,7 @@ from aiortc.jitterbuffer import JitterBuffer, JitterFrame
 from aiortc.rtp import RtpPacket
 from aiortc.utils import uint16_gt
 
-PICTURE_PACKETS = 512
+VIDEO_PACKETS = 512
 """As aiortc has it: the largest picture, and what comes while a lost packet is asked for again."""
 
 OVERDUE = 45_000
@@ -28,7 +28,7 @@ def elapsed(since: int, until: int) -> int:
     return (until - since + WRAP // 2) % WRAP - WRAP // 2
 
 
-class PromptSound(JitterBuffer):
+class PromptAudio(JitterBuffer):
     """Each packet of sound at once. One that comes too late is left out: silence stands in its place."""
 
     def __init__(self) -> None:
@@ -43,11 +43,11 @@ class PromptSound(JitterBuffer):
         return False, JitterFrame(packet._data, packet.timestamp)  # type: ignore[attr-defined]
 
 
-class PromptPictures(JitterBuffer):
+class PromptVideo(JitterBuffer):
     """Each picture with its last packet, which RTP marks; what becomes whole with it is in ``rest``."""
 
     def __init__(self) -> None:
-        super().__init__(PICTURE_PACKETS, is_video=True)
+        super().__init__(VIDEO_PACKETS, is_video=True)
         self._given: int | None = None
 
     def add(self, packet: RtpPacket) -> tuple[bool, JitterFrame | None]:

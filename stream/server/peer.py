@@ -20,12 +20,11 @@ from aiortc.mediastreams import MediaStreamError
 from aiortc.sdp import SessionDescription
 from av.audio.frame import AudioFrame
 from av.video.frame import VideoFrame
-
-from core.errors import InputError
-from stream.server.relay import Outbox
-from stream.server.rtp import RtpTap
-from stream.server.source import BrowserSource
-from stream.server.timeline import Kind
+from speakerlight.core.errors import InputError
+from speakerlight.server.relay import Outbox
+from speakerlight.server.rtp import RtpTap
+from speakerlight.server.source import BrowserSource
+from speakerlight.server.timeline import Kind
 
 BUFFERED_BYTES = 16_384
 """What may wait in the data channel before its outbox, which drops the oldest, has to wait instead: 30 ticks or so."""

@@ -6,8 +6,8 @@ import asyncio
 import threading
 from collections import deque
 
-from core.events import Event
-from stream.outputs.output import Output
+from speakerlight.core.events import Event
+from speakerlight.outputs.output import Output
 
 SCORES = "scores"
 

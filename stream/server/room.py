@@ -7,19 +7,19 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 
-from core.events import Event, ScoresEvent, SessionEvent
-from core.snapshot import Snapshot
-from stream.engine import Engine, stage
-from stream.latency import LatencyHistogram
-from stream.live import Board, LiveRun
-from stream.load import GovernorSettings
-from stream.outputs.hub import OutputHub
-from stream.outputs.output import Output
-from stream.server.messages import Messages, line
-from stream.server.metrics import Metrics
-from stream.server.relay import Relay
-from stream.server.source import BrowserSource
-from stream.server.standing import Standing
+from speakerlight.core.events import Event, ScoresEvent, SessionEvent
+from speakerlight.core.snapshot import Snapshot
+from speakerlight.engine import Engine, stage
+from speakerlight.latency import LatencyHistogram
+from speakerlight.live import LiveRun, OverlayStatus
+from speakerlight.load_shedding import GovernorSettings
+from speakerlight.outputs.hub import OutputHub
+from speakerlight.outputs.output import Output
+from speakerlight.server.data_channel import Messages, line
+from speakerlight.server.metrics import Metrics
+from speakerlight.server.relay import Relay
+from speakerlight.server.room_status import RoomStatus
+from speakerlight.server.source import BrowserSource
 
 BROWSER = "browser"
 
@@ -52,15 +52,15 @@ class Room:
         relay: Relay,
         engines: Engines,
         metrics: Metrics,
-        say: Callable[[str], None],
+        notify: Callable[[str], None],
         over: Callable[[], object],
         first_level: int,
     ) -> None:
         self.source, self.relay = source, relay
         self.messages = Messages(relay.tell, lambda: source.now)
-        self._engines, self._say, self._over = engines, say, over
+        self._engines, self._notify, self._over = engines, notify, over
         self._shedding = replace(SHEDDING, first_level=first_level)
-        self.standing = Standing()
+        self.standing = RoomStatus()
         self._meter = _Meter(source, relay, metrics)
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="room", daemon=True)
@@ -82,13 +82,13 @@ class Room:
             with stage("opening a room"), self._engines.open(self.source.has_audio) as engine:
                 self._drive(engine)
         except Exception as error:
-            self._say(f"room ended: {error}")
+            self._notify(f"room ended: {error}")
             self.relay.tell("error", line("error", message="the server failed in this room"))
         finally:
             self._over()
 
     def _drive(self, engine: Engine) -> None:
-        hub = OutputHub([self.relay, self.standing, self._meter], self._say)
+        hub = OutputHub([self.relay, self.standing, self._meter], self._notify)
         audio = BROWSER if self.source.has_audio else None
         hub.event(SessionEvent(BROWSER, audio, self._engines.model, self._engines.device))
         run = LiveRun(
@@ -96,10 +96,10 @@ class Room:
             engine,
             hub,
             composer=None,
-            board=Board(),
+            board=OverlayStatus(),
             window=None,
             duration_seconds=None,
-            say=self._say,
+            notify=self._notify,
             shedding=self._shedding,
         )
         try:

@@ -8,14 +8,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
-from stream.server.metrics import Metrics
-from stream.server.peer import Peer
-from stream.server.relay import Relay
-from stream.server.room import Engines, Room
-from stream.server.source import BrowserSource
-from stream.server.standing import Standing
+from speakerlight.server.metrics import Metrics
+from speakerlight.server.peer import Peer
+from speakerlight.server.relay import Relay
+from speakerlight.server.room import Engines, Room
+from speakerlight.server.room_status import RoomStatus
+from speakerlight.server.source import BrowserSource
 
-MOST_ROOMS = 8
+MAX_ROOMS = 8
 
 SILENT_SECONDS = 5.0
 """A browser from which neither media nor a report nor a message has come for this long has gone …"""
@@ -48,8 +48,10 @@ class _Connected:
 class Rooms:
     """Belongs to the server's loop. ``local``: how this machine's own run stands, where that is a room as well."""
 
-    def __init__(self, engines: Engines, metrics: Metrics, say: Callable[[str], None], local: Standing | None) -> None:
-        self._engines, self._metrics, self._say, self._local = engines, metrics, say, local
+    def __init__(
+        self, engines: Engines, metrics: Metrics, notify: Callable[[str], None], local: RoomStatus | None
+    ) -> None:
+        self._engines, self._metrics, self._notify, self._local = engines, metrics, notify, local
         self._rooms: dict[str, _Connected] = {}
         self._opening = 0
         self._loop = asyncio.get_running_loop()
@@ -60,7 +62,7 @@ class Rooms:
 
     async def open(self, offer: Offer) -> tuple[str, str]:
         """A room for the browser that offers this: its id and the answer's SDP. Raises InputError and FullError."""
-        if len(self._rooms) + self._opening >= MOST_ROOMS:
+        if len(self._rooms) + self._opening >= MAX_ROOMS:
             raise FullError
         self._opening += 1
         try:
@@ -110,7 +112,7 @@ class Rooms:
             source = BrowserSource(has_audio=await peer.offered(offer.sdp), long_side=offer.long_side)
             over = partial(self._loop.call_soon_threadsafe, close)
             relay = Relay(self._loop)
-            room = Room(source, relay, self._engines, self._metrics, self._say, over, self._worst_level())
+            room = Room(source, relay, self._engines, self._metrics, self._notify, over, self._worst_level())
             answer = await peer.answer(source, relay.listen())
         except BaseException:
             await peer.close()
@@ -119,7 +121,7 @@ class Rooms:
         self._metrics.opened.inc()
         return name, answer
 
-    def _standings(self) -> list[Standing]:
+    def _standings(self) -> list[RoomStatus]:
         own = [self._local] if self._local is not None else []
         return own + [room.standing for room in self.all()]
 

@@ -9,9 +9,8 @@ from typing import Any
 from aiortc import RTCRtpReceiver
 from aiortc.rate import RemoteBitrateEstimator
 from aiortc.rtp import AnyRtcpPacket, RtcpSrPacket, RtpPacket
-
-from stream.server.jitter import PromptPictures, PromptSound, elapsed
-from stream.server.timeline import Kind
+from speakerlight.server.jitter import PromptAudio, PromptVideo, elapsed
+from speakerlight.server.timeline import Kind
 
 CLOCK_RATES = {Kind.VIDEO: 90_000, Kind.AUDIO: 48_000}
 """Hz. All video codecs have this one (RFC 3551), and Opus, the one audio codec that is accepted (RFC 7587)."""
@@ -46,15 +45,15 @@ class RtpTap:
         # from the mapper's origin. tests/stream/server/test_rtp.py fails when that changes.
         self._mapper: Any = vars(receiver)["_RTCRtpReceiver__timestamp_mapper"]
         self._losses: Any = vars(receiver)["_RTCRtpReceiver__nack_generator"]
-        self._pictures = PromptPictures()
-        self._undecoded = _Undecoded(self._pictures, self._mapper)
+        self._video = PromptVideo()
+        self._undecoded = _Undecoded(self._video, self._mapper)
         if kind is Kind.VIDEO:
-            vars(receiver)["_RTCRtpReceiver__jitter_buffer"] = self._pictures
+            vars(receiver)["_RTCRtpReceiver__jitter_buffer"] = self._video
             vars(receiver)["_RTCRtpReceiver__decoder_queue"] = self._undecoded
             bandwidth = vars(receiver)["_RTCRtpReceiver__remote_bitrate_estimator"]
             vars(receiver)["_RTCRtpReceiver__remote_bitrate_estimator"] = _AtLeast(bandwidth)
         else:
-            vars(receiver)["_RTCRtpReceiver__jitter_buffer"] = PromptSound()
+            vars(receiver)["_RTCRtpReceiver__jitter_buffer"] = PromptAudio()
         self._ask_whole_picture = receiver._send_rtcp_pli
         self._catching_up = False
         self._hand_on_packet = receiver._handle_rtp_packet
@@ -76,7 +75,7 @@ class RtpTap:
         if self._catching_up and not waiting:
             self._catching_up = False
             # What was left out is not lost: nobody waits for it, nobody asks for it again.
-            self._pictures.restart()
+            self._video.restart()
             self._losses.max_seq = None
             self._losses.missing.clear()
             await self._ask_whole_picture(ssrc)
@@ -116,15 +115,15 @@ class _AtLeast:
 class _Undecoded(queue.Queue[Any]):
     """What waits for the decoder of pictures: with each one all that became whole with it."""
 
-    def __init__(self, pictures: PromptPictures, mapper: Any) -> None:
+    def __init__(self, pictures: PromptVideo, mapper: Any) -> None:
         super().__init__()
-        self._pictures, self._mapper = pictures, mapper
+        self._video, self._mapper = pictures, mapper
 
     def put(self, item: Any, block: bool = True, timeout: float | None = None) -> None:
         super().put(item, block, timeout)
         if item is None:  # the end
             return
         codec, _ = item
-        for picture in self._pictures.rest():
+        for picture in self._video.rest():
             picture.timestamp = self._mapper.map(picture.timestamp)
             super().put((codec, picture))

@@ -11,17 +11,16 @@ from typing import Any
 
 from aiohttp import web
 from aiortc import InvalidStateError
-
-from stream.outputs.output import Output
-from stream.server.allowance import Allowance
-from stream.server.app import OFFER_BYTES, Site, add_headers
-from stream.server.guard import guard
-from stream.server.listening import Listening
-from stream.server.metrics import Metrics
-from stream.server.relay import Relay
-from stream.server.room import Engines
-from stream.server.rooms import Rooms
-from stream.server.standing import Standing
+from speakerlight.outputs.output import Output
+from speakerlight.server.app import OFFER_BYTES, HttpHandlers, add_headers
+from speakerlight.server.guard import guard
+from speakerlight.server.listener import Listening
+from speakerlight.server.metrics import Metrics
+from speakerlight.server.rate_limit import RateLimiter
+from speakerlight.server.relay import Relay
+from speakerlight.server.room import Engines
+from speakerlight.server.room_status import RoomStatus
+from speakerlight.server.rooms import Rooms
 
 IDLE_SECONDS = 20.0
 """A connection on which nothing is asked for this long is closed."""
@@ -37,13 +36,13 @@ FAILURES_TOLD = 10
 class Server:
     """Serves from ``__enter__`` to ``__exit__``."""
 
-    def __init__(self, listening: Listening, engines: Engines, say: Callable[[str], None], *, local: bool) -> None:
+    def __init__(self, listening: Listening, engines: Engines, notify: Callable[[str], None], *, local: bool) -> None:
         """``local``: whether this machine's own run is a room as well: it feeds ``outputs``."""
-        self._listening, self._engines, self._say = listening, engines, say
+        self._listening, self._engines, self._notify = listening, engines, notify
         self._loop = asyncio.new_event_loop()
         self.relay = Relay(self._loop) if local else None
-        self._standing = Standing() if local else None
-        self._failures = Allowance(FAILURES_TOLD, FAILURES_TOLD / 60)
+        self._standing = RoomStatus() if local else None
+        self._failures = RateLimiter(FAILURES_TOLD, FAILURES_TOLD / 60)
         self._ready: Future[None] = Future()
         self._stop = asyncio.Event()
         self._thread = threading.Thread(target=self._run, name="server", daemon=True)
@@ -73,17 +72,17 @@ class Server:
                 runner.run(self._serve())
             except Exception as error:
                 if self._ready.done():
-                    self._say(f"server ended: {error}")
+                    self._notify(f"server ended: {error}")
                 else:
                     self._ready.set_exception(error)
 
     async def _serve(self) -> None:
         self._loop.set_exception_handler(lambda _, context: self._tell_failure(context))
         metrics = Metrics()
-        rooms = Rooms(self._engines, metrics, self._say, self._standing)
-        guarded = guard(self._listening.settings, metrics, self._loop.time, self._say)
+        rooms = Rooms(self._engines, metrics, self._notify, self._standing)
+        guarded = guard(self._listening.settings, metrics, self._loop.time, self._notify)
         app = web.Application(client_max_size=OFFER_BYTES, middlewares=[guarded])
-        app.add_routes(Site(rooms, self.relay, metrics).routes())
+        app.add_routes(HttpHandlers(rooms, self.relay, metrics).routes())
         app.on_response_prepare.append(add_headers)
         for library in ("aiohttp", "aiortc", "aioice"):
             logging.getLogger(library).setLevel(logging.CRITICAL)  # what browsers send is no news to whoever serves
@@ -102,4 +101,4 @@ class Server:
         if isinstance(context.get("exception"), InvalidStateError | ConnectionError):
             return  # closed while it was still being opened
         if self._failures.take(self._loop.time()):
-            self._say(f"server: {context.get('exception') or context['message']}")
+            self._notify(f"server: {context.get('exception') or context['message']}")

@@ -6,12 +6,12 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 
-from stream.engine import Engine
-from stream.models import Models
-from stream.server.batching import SharedModel
-from stream.server.listening import Listening
-from stream.server.room import Engines
-from stream.server.server import Server
+from speakerlight.engine import Engine
+from speakerlight.model_loading import Models
+from speakerlight.server.batching import SharedModel
+from speakerlight.server.listener import Listening
+from speakerlight.server.room import Engines
+from speakerlight.server.server import Server
 
 OpenEngine = Callable[[Models, bool], AbstractContextManager[Engine]]
 """An engine over models, for a source with or without sound."""
@@ -19,20 +19,20 @@ OpenEngine = Callable[[Models, bool], AbstractContextManager[Engine]]
 
 @contextmanager
 def serving(
-    listening: Listening, models: Models, open_engine: OpenEngine, say: Callable[[str], None], *, local: bool
+    listening: Listening, models: Models, open_engine: OpenEngine, notify: Callable[[str], None], *, local: bool
 ) -> Iterator[tuple[Server, Models]]:
     """The running server, and the models as the ``local`` run, if there is one, shares them with the rooms."""
     shared = SharedModel(models.model, models.device)
 
     @contextmanager
-    def room_engine(has_sound: bool) -> Iterator[Engine]:
-        with shared.room() as model, open_engine(replace(models, model=model), has_sound) as engine:
+    def room_engine(has_audio: bool) -> Iterator[Engine]:
+        with shared.room() as model, open_engine(replace(models, model=model), has_audio) as engine:
             yield engine
 
     engines = Engines(room_engine, models.model.name, str(models.device))
-    with Server(listening, engines, say, local=local) as server:
+    with Server(listening, engines, notify, local=local) as server:
         for line in _greeting(listening):
-            say(line)
+            notify(line)
         if local:
             with shared.room() as model:
                 yield server, replace(models, model=model)

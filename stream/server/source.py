@@ -7,22 +7,21 @@ from collections import deque
 
 from av.audio.frame import AudioFrame
 from av.video.frame import VideoFrame
-
-from core.media import Frame, Sound
-from core.timebase import SAMPLE_RATE
-from stream.clock import SessionClock
-from stream.rings import AudioRing, FrameRing
-from stream.server.pictures import LONG_SIDE, ScaledPictures
-from stream.server.timeline import Kind, Timeline
-from stream.sources.continuous import LiveSound
-from stream.sources.decode import SoundMaker
-from stream.sources.source import ThreadedSource
+from speakerlight.clock import SessionClock
+from speakerlight.core.media import AudioChunk, Frame
+from speakerlight.core.timebase import SAMPLE_RATE
+from speakerlight.rings import AudioRing, FrameRing
+from speakerlight.server.scaled_frames import LONG_SIDE, ScaledFrames
+from speakerlight.server.timeline import Kind, Timeline
+from speakerlight.sources.decode import AudioConverter
+from speakerlight.sources.gapless_audio import LiveGaplessAudio
+from speakerlight.sources.source import ThreadedSource
 
 FRAMES_WAITING = 2
 """A face must not be watched with delay."""
 
-SOUND_SECONDS = 2
-SOUNDS_WAITING = 100
+AUDIO_SECONDS = 2
+AUDIO_CHUNKS_WAITING = 100
 """Two seconds of the 20 ms that Opus packets have: a machine that stood still for longer hears a gap, not the past."""
 
 STALE_SECONDS = 5.0
@@ -42,11 +41,11 @@ class BrowserSource(ThreadedSource):
         self._timeline = Timeline()
         self._changed = threading.Condition()
         self._picture: tuple[float, VideoFrame] | None = None
-        self._sounds: deque[tuple[float, AudioFrame]] = deque(maxlen=SOUNDS_WAITING)
+        self._audio: deque[tuple[float, AudioFrame]] = deque(maxlen=AUDIO_CHUNKS_WAITING)
         self._skipped = 0
-        self._pictures = ScaledPictures(long_side)
-        self._ring = AudioRing(SOUND_SECONDS * SAMPLE_RATE)
-        self._sound = LiveSound()
+        self._video = ScaledFrames(long_side)
+        self._ring = AudioRing(AUDIO_SECONDS * SAMPLE_RATE)
+        self._sound = LiveGaplessAudio()
 
     @property
     def now(self) -> float | None:
@@ -56,7 +55,7 @@ class BrowserSource(ThreadedSource):
     @property
     def picture_size(self) -> tuple[int, int] | None:
         """Width and height of the pictures in ``frames``, in pixels; None before the first."""
-        return self._pictures.size
+        return self._video.size
 
     @property
     def dropped(self) -> int:
@@ -93,10 +92,10 @@ class BrowserSource(ThreadedSource):
         """Decoded sound, in order."""
         if self.has_audio and (moment := self._moment(Kind.AUDIO, sound)) is not None:
             with self._changed:
-                self._sounds.append((moment, sound))
+                self._audio.append((moment, sound))
                 self._changed.notify()
 
-    def take_sound(self) -> list[Sound]:
+    def take_audio(self) -> list[AudioChunk]:
         if self._clock is None or not self.has_audio:
             return []
         chunks = ((block.stamp, block.samples[:, 0]) for block in self._ring.take())
@@ -116,14 +115,14 @@ class BrowserSource(ThreadedSource):
         return moment if moment is not None and abs(moment - self._clock.now()) < STALE_SECONDS else None
 
     def _capture(self, clock: SessionClock) -> None:
-        sounds = SoundMaker()
+        sounds = AudioConverter()
         while not self._stopping.is_set():
             with self._changed:
-                self._changed.wait_for(lambda: self._picture or self._sounds or self._stopping.is_set())
-                heard, self._sounds = self._sounds, deque(maxlen=SOUNDS_WAITING)
+                self._changed.wait_for(lambda: self._picture or self._audio or self._stopping.is_set())
+                heard, self._audio = self._audio, deque(maxlen=AUDIO_CHUNKS_WAITING)
                 seen, self._picture = self._picture, None
             for moment, sound in heard:
-                self._hear(moment, sound, sounds)
+                self._push_audio(moment, sound, sounds)
             if seen:
                 self._see(*seen)
 
@@ -132,9 +131,9 @@ class BrowserSource(ThreadedSource):
         newest = self.frames.newest()
         # The first sender reports may move the line back: time stands still then, it never runs backwards.
         if newest is None or moment > newest.time:
-            self.frames.push(Frame(moment, self._pictures.make(picture)))
+            self.frames.push(Frame(moment, self._video.make(picture)))
 
-    def _hear(self, moment: float, sound: AudioFrame, sounds: SoundMaker) -> None:
+    def _push_audio(self, moment: float, sound: AudioFrame, sounds: AudioConverter) -> None:
         stamp = float(sound.pts * sound.time_base) if sound.pts is not None and sound.time_base is not None else 0.0
         for first, samples in sounds.make(sound):
             self._ring.write(samples[:, None], moment + first - stamp)

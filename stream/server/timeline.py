@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from stream.clock import DeviceClock
+from speakerlight.clock import DeviceClock
 
 BELIEVED_SECONDS = 1.0
 """Reports that move a stream further than this from where its arrivals lay it are nonsense: buffers and encoders

@@ -5,19 +5,21 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from core.errors import InputError
-from stream.sources.camera import CameraSource
-from stream.sources.demo import DemoReader
-from stream.sources.files import FileReader
-from stream.sources.joined import JoinedSource
-from stream.sources.merged import MergedReader, PictureReader
-from stream.sources.microphone import MicrophoneSource
-from stream.sources.network import NetworkSource
-from stream.sources.pacing import PacedSource
-from stream.sources.screen import ScreenSource, parse_screen
-from stream.sources.source import LiveSource, MediaReader, State, due
+# First of all: PyAV and OpenCV each bring a libxcb, and OpenCV's window hangs when PyAV's was loaded before it.
+import cv2 as _cv2  # noqa: F401
+from speakerlight.core.errors import InputError
+from speakerlight.sources.camera import CameraSource
+from speakerlight.sources.demo import DemoReader
+from speakerlight.sources.files import FileReader
+from speakerlight.sources.joined import JoinedSource
+from speakerlight.sources.merged import MergedReader, VideoReader
+from speakerlight.sources.microphone import MicrophoneSource
+from speakerlight.sources.network import NetworkSource
+from speakerlight.sources.pacing import PacedSource
+from speakerlight.sources.screen import ScreenSource, parse_screen
+from speakerlight.sources.source import LiveSource, MediaReader, SourceState, due
 
-__all__ = ["LiveSource", "MediaReader", "State", "due", "open_live", "open_reader"]
+__all__ = ["LiveSource", "MediaReader", "SourceState", "due", "open_live", "open_reader"]
 
 NO_SOUND = "none"
 
@@ -28,7 +30,7 @@ def open_reader(video: str, audio: str | None) -> MediaReader:
         raise InputError(f"{video}: --fast is for files and demo; leave it out for what is live")
     if audio is None:
         return DemoReader(video) if _is_demo(video) else FileReader(Path(video))
-    pictures = _pictures(video)
+    pictures = _video(video)
     if audio == NO_SOUND:
         return pictures
     try:
@@ -50,17 +52,17 @@ def open_live(video: str, audio: str | None) -> LiveSource:
     """
     if _is_recorded(video) and (audio is None or audio == NO_SOUND or Path(audio).exists()):
         return PacedSource(open_reader(video, audio))
-    pictures = _live_pictures(video, with_sound=audio is None)
+    pictures = _live_video(video, with_sound=audio is None)
     if pictures.has_audio or audio == NO_SOUND:
         return pictures
     try:
-        return JoinedSource(pictures, _live_sound(audio))
+        return JoinedSource(pictures, _live_audio(audio))
     except InputError:
         pictures.stop()
         raise
 
 
-def _live_pictures(spec: str, *, with_sound: bool) -> LiveSource:
+def _live_video(spec: str, *, with_sound: bool) -> LiveSource:
     if spec.isdecimal():
         return CameraSource(int(spec))
     if _is_screen(spec):
@@ -71,10 +73,10 @@ def _live_pictures(spec: str, *, with_sound: bool) -> LiveSource:
             return source
         source.stop()
         raise InputError(f"{spec}: the stream has no picture; give it as --audio")
-    return PacedSource(_pictures(spec))
+    return PacedSource(_video(spec))
 
 
-def _live_sound(spec: str | None) -> LiveSource:
+def _live_audio(spec: str | None) -> LiveSource:
     if spec is None:
         return MicrophoneSource()
     if _is_url(spec):
@@ -84,8 +86,8 @@ def _live_sound(spec: str | None) -> LiveSource:
     return MicrophoneSource(int(spec) if spec.isdecimal() else spec)
 
 
-def _pictures(spec: str) -> MediaReader:
-    return PictureReader(DemoReader(spec)) if _is_demo(spec) else FileReader(Path(spec), audio=False)
+def _video(spec: str) -> MediaReader:
+    return VideoReader(DemoReader(spec)) if _is_demo(spec) else FileReader(Path(spec), audio=False)
 
 
 def _is_recorded(spec: str) -> bool:

@@ -7,13 +7,12 @@ import sys
 
 import cv2
 import numpy as np
-
-from core.errors import InputError
-from core.media import Frame
-from stream.clock import SessionClock
-from stream.rings import FrameRing
-from stream.sources.quiet import quiet_libraries
-from stream.sources.source import ThreadedSource
+from speakerlight.clock import SessionClock
+from speakerlight.core.errors import InputError
+from speakerlight.core.media import Frame
+from speakerlight.rings import FrameRing
+from speakerlight.sources.quiet_libraries import quiet_libraries
+from speakerlight.sources.source import ThreadedSource
 
 FRAMES_WAITING = 4
 """A camera must not be watched with delay: an eighth of a second at 30 frames a second."""

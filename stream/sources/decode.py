@@ -14,15 +14,14 @@ from av.container import InputContainer
 from av.stream import Disposition
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
-
-from core.media import Image, Samples
-from core.timebase import SAMPLE_RATE
+from speakerlight.core.media import Image, Samples
+from speakerlight.core.timebase import SAMPLE_RATE
 
 JUMP_SECONDS = 0.02
 """Sound timestamps this far from the sample count are a hole or a jump, not rounding."""
 
 
-def picture_stream(container: InputContainer, *, live: bool = False) -> VideoStream | None:
+def video_stream(container: InputContainer, *, live: bool = False) -> VideoStream | None:
     """The moving picture; cover art of a music file is none.
 
     Decodes in as many threads as the codec likes; ``live`` only in such as delay no picture.
@@ -36,12 +35,12 @@ def picture_stream(container: InputContainer, *, live: bool = False) -> VideoStr
     return stream
 
 
-def sound_stream(container: InputContainer) -> AudioStream | None:
+def audio_stream(container: InputContainer) -> AudioStream | None:
     best = container.streams.best("audio")
     return best if isinstance(best, AudioStream) else None
 
 
-class PictureMaker:
+class FrameConverter:
     """Decoded frames as upright BGR images of one size: that of the first, whatever a stream changes to later."""
 
     def __init__(self) -> None:
@@ -58,7 +57,7 @@ class PictureMaker:
         return np.ascontiguousarray(np.rot90(image, quarter_turns), np.uint8)
 
 
-class SoundMaker:
+class AudioConverter:
     """Decoded sound of any rate, format and layout as mono 16 kHz chunks with the time of their first sample.
 
     Times follow the sample count while the stream's timestamps agree with it; where they jump, or the format changes,

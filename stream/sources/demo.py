@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from core.demo import Demo, DemoSettings
-from core.errors import InputError
-from core.media import Frame, Sound
+from speakerlight.core.demo import Demo, DemoSettings
+from speakerlight.core.errors import InputError
+from speakerlight.core.media import AudioChunk, Frame
 
 
 def parse_demo(spec: str) -> DemoSettings:
@@ -43,7 +43,7 @@ class DemoReader:
     def frame_rate(self) -> float:
         return self.demo.settings.rate
 
-    def __iter__(self) -> Iterator[Frame | Sound]:
+    def __iter__(self) -> Iterator[Frame | AudioChunk]:
         return self.demo.play()
 
     def close(self) -> None:

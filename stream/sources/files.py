@@ -16,12 +16,11 @@ from av.packet import Packet
 from av.stream import Discard
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
-
-from core.errors import InputError
-from core.media import Frame, Sound
-from stream.sources.continuous import ContinuousSound
-from stream.sources.decode import PictureMaker, SoundMaker, picture_stream, reason, sound_stream
-from stream.sources.merged import in_time_order
+from speakerlight.core.errors import InputError
+from speakerlight.core.media import AudioChunk, Frame
+from speakerlight.sources.decode import AudioConverter, FrameConverter, audio_stream, reason, video_stream
+from speakerlight.sources.gapless_audio import GaplessAudio
+from speakerlight.sources.merged import in_time_order
 
 FAULTS_IN_A_ROW = 1000
 """Packets that may fail one after another before a file counts as over."""
@@ -43,15 +42,15 @@ class FileReader:
         same."""
         self.name = path.name
         _check(path)
-        self._pictures = _Half(path, "video")
+        self._video = _Half(path, "video")
         try:
-            self._sounds = _Half(path, "audio")
+            self._audio = _Half(path, "audio")
         except BaseException:
-            self._pictures.close()
+            self._video.close()
             raise
-        starts = [half.start for half in (self._pictures, self._sounds) if half.start is not None]
-        self.has_video = video and self._pictures.start is not None
-        self.has_audio = audio and self._sounds.start is not None
+        starts = [half.start for half in (self._video, self._audio) if half.start is not None]
+        self.has_video = video and self._video.start is not None
+        self.has_audio = audio and self._audio.start is not None
         if not (self.has_video or self.has_audio):
             self.close()
             raise InputError(f"{path}: {_nothing(video, audio)} that can be decoded; play it elsewhere to check it")
@@ -60,12 +59,12 @@ class FileReader:
     @property
     def duration_seconds(self) -> float | None:
         """As the container states it, from time 0; None where it does not."""
-        ends = [half.end for half in (self._pictures, self._sounds) if half.end is not None]
+        ends = [half.end for half in (self._video, self._audio) if half.end is not None]
         return max(ends) - self._origin if ends else None
 
     @property
     def frame_size(self) -> tuple[int, int] | None:
-        first = self._pictures.first
+        first = self._video.first
         if not (self.has_video and isinstance(first, VideoFrame)):
             return None
         upright = round(first.rotation / 90) % 2 == 0
@@ -73,30 +72,30 @@ class FileReader:
 
     @property
     def frame_rate(self) -> float | None:
-        return self._pictures.rate if self.has_video else None
+        return self._video.rate if self.has_video else None
 
-    def __iter__(self) -> Iterator[Frame | Sound]:
+    def __iter__(self) -> Iterator[Frame | AudioChunk]:
         return in_time_order(
             self._frames() if self.has_video else iter(()), self._sound() if self.has_audio else iter(())
         )
 
     def close(self) -> None:
-        self._pictures.close()
-        self._sounds.close()
+        self._video.close()
+        self._audio.close()
 
     def _frames(self) -> Iterator[Frame]:
-        maker, last = PictureMaker(), -1.0
+        maker, last = FrameConverter(), -1.0
         step = 1 / (self.frame_rate or 25.0)
-        for frame in self._pictures.decoded():
+        for frame in self._video.decoded():
             assert isinstance(frame, VideoFrame)
             time = last + step if frame.pts is None else _seconds(frame) - self._origin
             if last < time and self._plausible(time):
                 last = time
                 yield Frame(time, maker.make(frame))
 
-    def _sound(self) -> Iterator[Sound]:
-        maker, line = SoundMaker(), ContinuousSound(start=0.0)
-        frames = (frame for frame in self._sounds.decoded() if isinstance(frame, AudioFrame))
+    def _sound(self) -> Iterator[AudioChunk]:
+        maker, line = AudioConverter(), GaplessAudio(start=0.0)
+        frames = (frame for frame in self._audio.decoded() if isinstance(frame, AudioFrame))
         chunks = chain(chain.from_iterable(map(maker.make, frames)), maker.flush())
         for time, samples in chunks:
             if self._plausible(time - self._origin):
@@ -112,7 +111,7 @@ class _Half:
 
     def __init__(self, path: Path, kind: str) -> None:
         self._container = _opened(path)
-        self._stream = picture_stream(self._container) if kind == "video" else sound_stream(self._container)
+        self._stream = video_stream(self._container) if kind == "video" else audio_stream(self._container)
         for other in self._container.streams:
             if other is not self._stream:
                 other.discard = Discard.all

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from core.media import Sound
-from stream.clock import SessionClock
-from stream.sources.source import LiveSource, State
+from speakerlight.clock import SessionClock
+from speakerlight.core.media import AudioChunk
+from speakerlight.sources.source import LiveSource, SourceState
 
 
 class JoinedSource(LiveSource):
@@ -19,9 +19,9 @@ class JoinedSource(LiveSource):
         return self._video.duration_seconds
 
     @property
-    def state(self) -> State:
+    def state(self) -> SourceState:
         states = self._video.state, self._sound.state
-        return State.RECONNECTING if states == (State.RUNNING, State.RECONNECTING) else states[0]
+        return SourceState.RECONNECTING if states == (SourceState.RUNNING, SourceState.RECONNECTING) else states[0]
 
     @property
     def trouble(self) -> str | None:
@@ -39,8 +39,8 @@ class JoinedSource(LiveSource):
         self._sound.start(clock)
         self._video.start(clock)
 
-    def take_sound(self) -> list[Sound]:
-        return self._sound.take_sound()
+    def take_audio(self) -> list[AudioChunk]:
+        return self._sound.take_audio()
 
     def stop(self) -> None:
         self._video.stop()

@@ -4,22 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from core.media import Frame, Sound
-from stream.sources.continuous import ContinuousSound
-from stream.sources.source import MediaReader, due
+from speakerlight.core.media import AudioChunk, Frame
+from speakerlight.sources.gapless_audio import GaplessAudio
+from speakerlight.sources.source import MediaReader, due
 
 
-def in_time_order(frames: Iterator[Frame], sounds: Iterator[Sound]) -> Iterator[Frame | Sound]:
+def in_time_order(frames: Iterator[Frame], sounds: Iterator[AudioChunk]) -> Iterator[Frame | AudioChunk]:
     """Frames by their time, sounds by their end. Sound that ends before the pictures is followed by silence.
 
     ``sounds`` must be one stream without gaps; when it is empty none is made up. Holds one item at a time.
     """
     sound = next(sounds, None)
-    silence: ContinuousSound | None = None
+    silence: GaplessAudio | None = None
     for frame in frames:
         while sound is not None and due(sound) <= frame.time:
             yield sound
-            silence = ContinuousSound(due(sound))
+            silence = GaplessAudio(due(sound))
             sound = next(sounds, None)
         if sound is None and silence is not None:
             yield from silence.fill(frame.time)
@@ -52,9 +52,9 @@ class MergedReader:
     def frame_rate(self) -> float | None:
         return self._video.frame_rate
 
-    def __iter__(self) -> Iterator[Frame | Sound]:
+    def __iter__(self) -> Iterator[Frame | AudioChunk]:
         frames = (item for item in self._video if isinstance(item, Frame))
-        sounds = (item for item in self._audio if isinstance(item, Sound))
+        sounds = (item for item in self._audio if isinstance(item, AudioChunk))
         return in_time_order(frames, sounds)
 
     def close(self) -> None:
@@ -62,7 +62,7 @@ class MergedReader:
         self._audio.close()
 
 
-class PictureReader:
+class VideoReader:
     """The pictures of a recording alone (see ``MediaReader``)."""
 
     has_video = True
@@ -84,7 +84,7 @@ class PictureReader:
     def frame_rate(self) -> float | None:
         return self._video.frame_rate
 
-    def __iter__(self) -> Iterator[Frame | Sound]:
+    def __iter__(self) -> Iterator[Frame | AudioChunk]:
         return (item for item in self._video if isinstance(item, Frame))
 
     def close(self) -> None:

@@ -1,7 +1,7 @@
 """A microphone (or a monitor of what the system plays) through PortAudio, at its own rate, resampled once to 16 kHz.
 
 The callback runs in a real-time thread: it copies into a preallocated ring and counts, nothing else. Whoever takes the
-sound mixes, resamples and dates it. PortAudio's own times are not used: see :class:`stream.clock.DeviceClock`.
+sound mixes, resamples and dates it. PortAudio's own times are not used: see :class:`speakerlight.clock.DeviceClock`.
 """
 
 from __future__ import annotations
@@ -14,15 +14,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import soxr
-
-from core.errors import InputError
-from core.media import Samples, Sound
-from core.timebase import SAMPLE_RATE
-from stream.clock import DeviceClock, SessionClock
-from stream.rings import AudioRing, Block
-from stream.sources.continuous import LiveSound
-from stream.sources.quiet import quiet_libraries
-from stream.sources.source import ThreadedSource
+from speakerlight.clock import DeviceClock, SessionClock
+from speakerlight.core.errors import InputError
+from speakerlight.core.media import AudioChunk, Samples
+from speakerlight.core.timebase import SAMPLE_RATE
+from speakerlight.rings import AudioRing, Block
+from speakerlight.sources.gapless_audio import LiveGaplessAudio
+from speakerlight.sources.quiet_libraries import quiet_libraries
+from speakerlight.sources.source import ThreadedSource
 
 RING_SECONDS = 10
 
@@ -49,10 +48,10 @@ class MicrophoneSource(ThreadedSource):
 
     def __init__(self, wanted: int | str | None = None) -> None:
         self._wanted = wanted
-        self._tap: _Tap | None = _Tap(wanted)
+        self._tap: _CaptureStream | None = _CaptureStream(wanted)
         self._overflows = 0
         self._clock: SessionClock | None = None
-        self._sound = LiveSound()
+        self._sound = LiveGaplessAudio()
         super().__init__(self._tap.name, None, has_audio=True)
 
     @property
@@ -64,7 +63,7 @@ class MicrophoneSource(ThreadedSource):
         self._clock = clock
         super().start(clock)
 
-    def take_sound(self) -> list[Sound]:
+    def take_audio(self) -> list[AudioChunk]:
         if self._clock is None:
             return []
         tap = self._tap
@@ -87,7 +86,7 @@ class MicrophoneSource(ThreadedSource):
                 return
             self._tap = self._reopened(self._found_again, f"microphone {self.name}: {lost}")
 
-    def _record(self, tap: _Tap, clock: SessionClock) -> str:
+    def _record(self, tap: _CaptureStream, clock: SessionClock) -> str:
         """Until stopped or lost; says how."""
         try:
             tap.start(clock)
@@ -101,16 +100,16 @@ class MicrophoneSource(ThreadedSource):
                 return "gives no more sound"
         return "stopped"
 
-    def _found_again(self) -> _Tap:
+    def _found_again(self) -> _CaptureStream:
         # PortAudio lists the devices once, when it is initialised.
         library = portaudio()
         with quiet_libraries():
             library._terminate()
             library._initialize()
-        return _Tap(self._wanted)
+        return _CaptureStream(self._wanted)
 
 
-class _Tap:
+class _CaptureStream:
     """One opened input stream: device, ring, clock and resampler, which all begin anew when the device is reopened."""
 
     def __init__(self, wanted: int | str | None) -> None:
@@ -134,7 +133,7 @@ class _Tap:
                     dtype="float32",
                     blocksize=round(BLOCK_SECONDS * self._rate),
                     latency=LATENCY_SECONDS,
-                    callback=self._hear,
+                    callback=self._push_audio,
                 )
         except library.PortAudioError as error:
             why = f"cannot be opened ({error.args[0]}); close what else uses it, or use --audio none"
@@ -167,7 +166,7 @@ class _Tap:
         for block in blocks:
             yield from self._resampled(block)
 
-    def _hear(self, samples: npt.NDArray[np.float32], frames: int, times: Any, status: Any) -> None:
+    def _push_audio(self, samples: npt.NDArray[np.float32], frames: int, times: Any, status: Any) -> None:
         if status.input_overflow:
             self._device_overflows += 1
         if self._session is not None:

@@ -20,22 +20,21 @@ from av.container import InputContainer
 from av.packet import Packet
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
-
-from core.errors import InputError
-from core.media import Frame, Sound
-from core.timebase import SAMPLE_RATE
-from stream.clock import DeviceClock, SessionClock
-from stream.rings import AudioRing, FrameRing
-from stream.sources.continuous import LiveSound
-from stream.sources.decode import PictureMaker, SoundMaker, picture_stream, reason, sound_stream
-from stream.sources.source import ThreadedSource
+from speakerlight.clock import DeviceClock, SessionClock
+from speakerlight.core.errors import InputError
+from speakerlight.core.media import AudioChunk, Frame
+from speakerlight.core.timebase import SAMPLE_RATE
+from speakerlight.rings import AudioRing, FrameRing
+from speakerlight.sources.decode import AudioConverter, FrameConverter, audio_stream, reason, video_stream
+from speakerlight.sources.gapless_audio import LiveGaplessAudio
+from speakerlight.sources.source import ThreadedSource
 
 OPEN_SECONDS = 8.0
 READ_SECONDS = 3.0
 """Longest wait for a connection and for the next packet. A stream that is mute for longer is connected anew."""
 
 FRAMES_WAITING = 16
-SOUND_SECONDS = 10
+AUDIO_SECONDS = 10
 
 CAUGHT_UP_SECONDS = 0.005
 """Opening a stream looks at its first second or so, and that backlog is then read at once. The first packet that had to
@@ -67,16 +66,16 @@ class NetworkSource(ThreadedSource):
 
     def __init__(self, url: str, *, video: bool = True, audio: bool = True) -> None:
         self._container: InputContainer | None = interruptible(lambda: connected(url))
-        has_video = video and picture_stream(self._container, live=True) is not None
-        has_audio = audio and sound_stream(self._container) is not None
+        has_video = video and video_stream(self._container, live=True) is not None
+        has_audio = audio and audio_stream(self._container) is not None
         if not (has_video or has_audio):
             self._container.close()
             missing = "picture and no sound" if video and audio else "picture" if video else "sound"
             raise InputError(f"{url}: the stream has no {missing}")
         super().__init__(url, FrameRing(FRAMES_WAITING) if has_video else None, has_audio)
-        self._ring = AudioRing(SOUND_SECONDS * SAMPLE_RATE)
-        self._sound = LiveSound()
-        self._pictures = PictureMaker()
+        self._ring = AudioRing(AUDIO_SECONDS * SAMPLE_RATE)
+        self._sound = LiveGaplessAudio()
+        self._video = FrameConverter()
         self._clock: SessionClock | None = None
 
     @property
@@ -87,7 +86,7 @@ class NetworkSource(ThreadedSource):
         self._clock = clock
         super().start(clock)
 
-    def take_sound(self) -> list[Sound]:
+    def take_audio(self) -> list[AudioChunk]:
         if self._clock is None or not self.has_audio:
             return []
         chunks = ((block.stamp, block.samples[:, 0]) for block in self._ring.take())
@@ -112,14 +111,14 @@ class NetworkSource(ThreadedSource):
         """Deliver until the connection is lost (says why) or over for good (None)."""
         pulled = self.name.startswith(PULLED)
         timing: Timing = Untimed() if container.format.name in UNTIMED_FORMATS else Pulled() if pulled else Pushed()
-        sounds = SoundMaker()
+        sounds = AudioConverter()
         try:
             for packet in self._packets(container, backlog=not pulled):
                 for frame in _decoded(packet):
                     if isinstance(frame, VideoFrame):
                         self._see(frame, timing, clock)
                     elif isinstance(frame, AudioFrame):
-                        self._hear(frame, timing, sounds, clock)
+                        self._push_audio(frame, timing, sounds, clock)
         except av.error.FFmpegError as error:
             return f"the connection is lost ({reason(error)})"
         return None if pulled and container.duration else "the stream ended"
@@ -139,10 +138,10 @@ class NetworkSource(ThreadedSource):
                 yield packet
 
     def _picture_stream(self, container: InputContainer) -> VideoStream | None:
-        return picture_stream(container, live=True) if self.has_video else None
+        return video_stream(container, live=True) if self.has_video else None
 
     def _sound_stream(self, container: InputContainer) -> AudioStream | None:
-        return sound_stream(container) if self.has_audio else None
+        return audio_stream(container) if self.has_audio else None
 
     def _see(self, frame: VideoFrame, timing: Timing, clock: SessionClock) -> None:
         if self.frames is None or frame.pts is None or frame.time_base is None:
@@ -153,9 +152,9 @@ class NetworkSource(ThreadedSource):
         newest = self.frames.newest()
         ahead = newest is None or moment > newest.time
         if ahead and abs(moment - now) < STALE_SECONDS and clock.wait_until(moment, self._stopping):
-            self.frames.push(Frame(moment, self._pictures.make(frame)))
+            self.frames.push(Frame(moment, self._video.make(frame)))
 
-    def _hear(self, frame: AudioFrame, timing: Timing, sounds: SoundMaker, clock: SessionClock) -> None:
+    def _push_audio(self, frame: AudioFrame, timing: Timing, sounds: AudioConverter, clock: SessionClock) -> None:
         if frame.pts is None or frame.time_base is None:
             return
         stamp, now = float(frame.pts * frame.time_base), clock.now()

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from core.media import Frame, Sound
-from core.timebase import SAMPLE_RATE
-from stream.clock import SessionClock
-from stream.rings import AudioRing, FrameRing
-from stream.sources.source import MediaReader, ThreadedSource, due
+from speakerlight.clock import SessionClock
+from speakerlight.core.media import AudioChunk, Frame
+from speakerlight.core.timebase import SAMPLE_RATE
+from speakerlight.rings import AudioRing, FrameRing
+from speakerlight.sources.source import MediaReader, ThreadedSource, due
 
 FRAMES_WAITING = 16
 """Half a second of pictures at 30 a second: a hiccup of the machine loses none, and 4K takes 400 MB at the worst."""
 
-SOUND_SECONDS = 10
+AUDIO_SECONDS = 10
 
 
 class PacedSource(ThreadedSource):
@@ -24,7 +24,7 @@ class PacedSource(ThreadedSource):
     def __init__(self, reader: MediaReader) -> None:
         super().__init__(reader.name, FrameRing(FRAMES_WAITING) if reader.has_video else None, reader.has_audio)
         self.reader = reader
-        self._sound = AudioRing(SOUND_SECONDS * SAMPLE_RATE)
+        self._sound = AudioRing(AUDIO_SECONDS * SAMPLE_RATE)
         self._late_seconds = 0.0
 
     @property
@@ -39,8 +39,8 @@ class PacedSource(ThreadedSource):
     def late_seconds(self) -> float:
         return self._late_seconds
 
-    def take_sound(self) -> list[Sound]:
-        return [Sound(block.stamp, block.samples[:, 0]) for block in self._sound.take()]
+    def take_audio(self) -> list[AudioChunk]:
+        return [AudioChunk(block.stamp, block.samples[:, 0]) for block in self._sound.take()]
 
     def stop(self) -> None:
         super().stop()
@@ -57,8 +57,8 @@ class PacedSource(ThreadedSource):
         finally:
             self.reader.close()
 
-    def _push(self, item: Frame | Sound) -> None:
-        if isinstance(item, Sound):
+    def _push(self, item: Frame | AudioChunk) -> None:
+        if isinstance(item, AudioChunk):
             self._sound.write(item.samples[:, None], item.time)
         elif self.frames is not None:
             self.frames.push(item)

@@ -16,13 +16,12 @@ from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
-
-from core.errors import InputError
-from core.media import Frame, Image
-from core.timebase import TICK_RATE
-from stream.clock import SessionClock
-from stream.rings import FrameRing
-from stream.sources.source import ThreadedSource
+from speakerlight.clock import SessionClock
+from speakerlight.core.errors import InputError
+from speakerlight.core.media import Frame, Image
+from speakerlight.core.timebase import TICK_RATE
+from speakerlight.rings import FrameRing
+from speakerlight.sources.source import ThreadedSource
 
 if TYPE_CHECKING:
     import mss
@@ -31,7 +30,7 @@ FRAMES_WAITING = 4
 
 
 @dataclass(frozen=True)
-class Region:
+class ScreenRegion:
     """Pixels of the desktop from its top left corner."""
 
     x: int
@@ -40,20 +39,20 @@ class Region:
     height: int
 
 
-def parse_screen(spec: str) -> Region | None:
+def parse_screen(spec: str) -> ScreenRegion | None:
     """``screen`` is the whole desktop (None), ``screen:X,Y,W,H`` a region. Raises InputError."""
     if spec == "screen":
         return None
     match = re.fullmatch(r"screen:(\d+),(\d+),(\d+),(\d+)", spec)
     if not match or int(match[3]) == 0 or int(match[4]) == 0:
         raise InputError(f"{spec}: write screen or screen:X,Y,W,H, whole pixels, such as screen:100,80,1280,720")
-    return Region(*map(int, match.groups()))
+    return ScreenRegion(*map(int, match.groups()))
 
 
 class ScreenSource(ThreadedSource):
     """The desktop at the tick rate; a frame's time is when it was grabbed. InputError where there is no screen."""
 
-    def __init__(self, region: Region | None) -> None:
+    def __init__(self, region: ScreenRegion | None) -> None:
         with _opened() as grabber:
             _grabbed(grabber, region)
         super().__init__("screen", FrameRing(FRAMES_WAITING), has_audio=False)
@@ -100,7 +99,7 @@ def _opened() -> Iterator[mss.MSS]:
         yield grabber
 
 
-def _grabbed(grabber: mss.MSS, region: Region | None) -> Image:
+def _grabbed(grabber: mss.MSS, region: ScreenRegion | None) -> Image:
     """Height × width × 3, BGR; pixels of the device, which on a Retina screen are twice the region's. InputError."""
     from mss.exception import ScreenShotError
 
@@ -114,7 +113,7 @@ def _grabbed(grabber: mss.MSS, region: Region | None) -> Image:
     return np.asarray(cv2.cvtColor(pixels, cv2.COLOR_BGRA2BGR), np.uint8)
 
 
-def _area(region: Region, desktop: dict[str, int]) -> dict[str, int]:
+def _area(region: ScreenRegion, desktop: dict[str, int]) -> dict[str, int]:
     width, height = desktop["width"], desktop["height"]
     if region.x + region.width > width or region.y + region.height > height:
         raise InputError(f"screen: the region must lie inside the screen, which is {width} × {height} pixels")

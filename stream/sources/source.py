@@ -8,11 +8,11 @@ from collections.abc import Callable, Iterator
 from enum import Enum
 from typing import Protocol, TypeVar
 
-from core.errors import InputError
-from core.media import Frame, Sound
-from core.timebase import SAMPLE_RATE
-from stream.clock import SessionClock
-from stream.rings import FrameRing
+from speakerlight.clock import SessionClock
+from speakerlight.core.errors import InputError
+from speakerlight.core.media import AudioChunk, Frame
+from speakerlight.core.timebase import SAMPLE_RATE
+from speakerlight.rings import FrameRing
 
 STOP_SECONDS = 0.9
 """How long ``stop`` waits for a capture thread. One that hangs in a driver or a socket is left behind: it is a daemon
@@ -28,9 +28,9 @@ Device = TypeVar("Device")
 class MediaReader(Protocol):
     """A recording: iterate once to get its pictures and sound in time order, on one timeline that starts at 0.
 
-    Pictures come at their time, sound when its last sample is due, so at any point all that is earlier has been given.
-    The sound has no gaps (missing stretches are silence) and lies on the 16 kHz grid: the time of each ``Sound`` is a
-    whole number of samples and is where the one before it ended.
+    Frames are given at their time, audio when its last sample is due: at any point all that is earlier has been given.
+    The audio has no gaps (missing segments are silence) and lies on the 16 kHz grid: the time of each ``AudioChunk`` is
+    a whole number of samples, where the previous chunk ended.
     """
 
     @property
@@ -49,17 +49,17 @@ class MediaReader(Protocol):
     def frame_rate(self) -> float | None:
         """Nominal frames a second; None where unknown."""
 
-    def __iter__(self) -> Iterator[Frame | Sound]: ...
+    def __iter__(self) -> Iterator[Frame | AudioChunk]: ...
     def close(self) -> None:
         """Let go of the file. May be called more than once."""
 
 
-def due(item: Frame | Sound) -> float:
+def due(item: Frame | AudioChunk) -> float:
     """When all of an item has happened: a frame's time, a sound's end. Seconds."""
     return item.time if isinstance(item, Frame) else (round(item.time * SAMPLE_RATE) + len(item.samples)) / SAMPLE_RATE
 
 
-class State(Enum):
+class SourceState(Enum):
     """What a live source is doing."""
 
     READY = "ready"
@@ -71,7 +71,7 @@ class State(Enum):
 class LiveSource(ABC):
     """A source that delivers by itself. ``start`` once, poll ``state`` and ``trouble``, ``stop`` once.
 
-    Pictures lie in ``frames`` (None where there are none). Sound is fetched with ``take_sound`` by one thread, some ten
+    Pictures lie in ``frames`` (None where there are none). Sound is fetched with ``take_audio`` by one thread, some ten
     times a second or more: it comes as one stream without gaps on the 16 kHz grid of the session clock.
     """
 
@@ -91,7 +91,7 @@ class LiveSource(ABC):
 
     @property
     @abstractmethod
-    def state(self) -> State: ...
+    def state(self) -> SourceState: ...
 
     @property
     @abstractmethod
@@ -111,7 +111,7 @@ class LiveSource(ABC):
     @abstractmethod
     def start(self, clock: SessionClock) -> None: ...
 
-    def take_sound(self) -> list[Sound]:
+    def take_audio(self) -> list[AudioChunk]:
         """The sound that came since the last call."""
         return []
 
@@ -127,11 +127,11 @@ class ThreadedSource(LiveSource):
         super().__init__(name, frames, has_audio)
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
-        self._state = State.READY
+        self._state = SourceState.READY
         self._trouble: str | None = None
 
     @property
-    def state(self) -> State:
+    def state(self) -> SourceState:
         return self._state
 
     @property
@@ -139,7 +139,7 @@ class ThreadedSource(LiveSource):
         return self._trouble
 
     def start(self, clock: SessionClock) -> None:
-        self._state = State.RUNNING
+        self._state = SourceState.RUNNING
         self._thread = threading.Thread(target=self._run, args=(clock,), name=f"capture {self.name}", daemon=True)
         self._thread.start()
 
@@ -154,7 +154,7 @@ class ThreadedSource(LiveSource):
         except Exception as error:
             self._trouble = f"{self.name}: capture ended: {error}"
         finally:
-            self._state = State.ENDED
+            self._state = SourceState.ENDED
             if self.frames is not None:
                 self.frames.close()
 
@@ -163,7 +163,7 @@ class ThreadedSource(LiveSource):
 
         ``lost`` is the line that says what happened; it stands in ``trouble`` meanwhile.
         """
-        self._state, self._trouble = State.RECONNECTING, f"{lost}; trying again"
+        self._state, self._trouble = SourceState.RECONNECTING, f"{lost}; trying again"
         tries = 0
         while not self._stopping.wait(BACKOFF_SECONDS[min(tries, len(BACKOFF_SECONDS) - 1)]):
             tries += 1
@@ -172,7 +172,7 @@ class ThreadedSource(LiveSource):
             except InputError as error:
                 self._trouble = f"{error}; trying again"
                 continue
-            self._state, self._trouble = State.RUNNING, None
+            self._state, self._trouble = SourceState.RUNNING, None
             return device
         return None
 

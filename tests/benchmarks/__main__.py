@@ -7,10 +7,11 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-import stream  # noqa: F401  # first: it settles the order in which OpenCV and PyAV are loaded
-from core.errors import InputError
-from core.lipsync import choose_device
-from stream.model_files import BLAZEFACE_SHORT, fetch
+import speakerlight  # noqa: F401  # first: it settles the order in which OpenCV and PyAV are loaded
+from speakerlight.core.errors import InputError
+from speakerlight.core.models.lipsync import choose_device
+from speakerlight.model_cache import BLAZEFACE_SHORT, fetch
+
 from tests.benchmarks.engine import SECTIONS, RunFailedError, whole_engine
 from tests.benchmarks.gpu import gpu
 from tests.benchmarks.measure import Row, header, line, write_json

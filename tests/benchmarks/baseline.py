@@ -9,11 +9,10 @@ from collections import deque
 
 import numpy as np
 import torch
+from speakerlight.core.audio.logmel import EXPERT_MEL, Mel
+from speakerlight.core.faces.crops import Crop
+from speakerlight.core.models.expert import FRAMES, MEL_COLUMNS, SyncNetColor
 from torch.nn import functional
-
-from core.crops import Crop
-from core.expert import FRAMES, MEL_COLUMNS, SyncNetColor
-from core.logmel import EXPERT_MEL, Mel
 
 
 class PlainExpert:

@@ -6,11 +6,10 @@ import sys
 from time import monotonic
 from unittest.mock import patch
 
-import run_live
-from core.media import Image
-from core.snapshot import Snapshot
-from stream import views
-from stream.overlay import OverlayInfo, draw_overlay
+from speakerlight import command_line, composer
+from speakerlight.core.media import Image
+from speakerlight.core.snapshot import Snapshot
+from speakerlight.overlay import OverlayInfo, draw_overlay
 
 TOLD = "overlay finished at "
 """Stands before the moment, in seconds of the monotonic clock, which all processes share."""
@@ -23,5 +22,5 @@ def draw_and_tell(image: Image, snapshot: Snapshot | None, info: OverlayInfo) ->
 
 
 if __name__ == "__main__":
-    with patch.object(views, "draw_overlay", draw_and_tell):
-        run_live.command()
+    with patch.object(composer, "draw_overlay", draw_and_tell):
+        command_line.command()

@@ -12,21 +12,20 @@ from typing import TypeVar
 
 import numpy as np
 import torch
+from speakerlight.batch_threads import split_over_cores
+from speakerlight.core.demo import Demo, DemoSettings
+from speakerlight.core.faces.detection import Detection
+from speakerlight.core.faces.tracking import TrackedFace
+from speakerlight.core.faces.vision import FrameTracks
+from speakerlight.core.geometry import Box
+from speakerlight.core.media import AudioChunk, Image, Samples
+from speakerlight.core.models.compact_network import CompactSyncNet, model_of
+from speakerlight.core.models.expert import Expert, SyncNetColor, fast_dtype, whole
+from speakerlight.core.models.lipsync import LipSyncModel
+from speakerlight.core.timebase import SAMPLE_RATE, SAMPLES_PER_TICK, TICK_RATE
+from speakerlight.outputs.audio_tape import AudioTape
+from speakerlight.outputs.mp4 import Mp4Writer
 from torch import nn
-
-from core.compactnet import CompactSyncNet, model_of
-from core.demo import Demo, DemoSettings
-from core.detection import Detection
-from core.expert import Expert, SyncNetColor, fast_dtype, whole
-from core.geometry import Box
-from core.lipsync import LipSyncModel
-from core.media import Image, Samples, Sound
-from core.timebase import SAMPLE_RATE, SAMPLES_PER_TICK, TICK_RATE
-from core.tracking import TrackedFace
-from core.vision import Sighting
-from stream.dividing import divided
-from stream.outputs.mp4 import Mp4Writer
-from stream.outputs.soundtape import SoundTape
 
 Network = TypeVar("Network", bound=nn.Module)
 
@@ -51,14 +50,14 @@ class Scene:
         place = tick % (2 * PICTURES - 2)
         return self.images[min(place, 2 * PICTURES - 2 - place)]
 
-    def heard(self, tick: int) -> Sound:
+    def heard(self, tick: int) -> AudioChunk:
         """The 40 ms of ``tick``."""
         start = tick * SAMPLES_PER_TICK % len(self.sound)
-        return Sound(tick / TICK_RATE, self.sound[start : start + SAMPLES_PER_TICK])
+        return AudioChunk(tick / TICK_RATE, self.sound[start : start + SAMPLES_PER_TICK])
 
-    def sighting(self, tick: int, model: LipSyncModel) -> Sighting:
+    def tracks(self, tick: int, model: LipSyncModel) -> FrameTracks:
         crops = tuple(model.crop(self.image(tick), face.box, face.keypoints) for face in self.faces)
-        return Sighting(tick, tick / TICK_RATE, self.faces, crops)
+        return FrameTracks(tick, tick / TICK_RATE, self.faces, crops)
 
     def detections(self, tick: int) -> list[Detection]:
         """Everybody, half a pixel to and fro."""
@@ -86,7 +85,7 @@ def model(name: str, device: str) -> LipSyncModel:
     """``name`` as the engine runs it."""
     if name == "compact":
         return model_of(_seeded(CompactSyncNet), device)
-    divide = divided if device == "cpu" else whole
+    divide = split_over_cores if device == "cpu" else whole
     return Expert(_seeded(SyncNetColor), torch.device(device), fast_dtype(torch.device(device)), divide)
 
 
@@ -106,10 +105,10 @@ def write_clip(folder: Path, people: int, seconds: float, rate: float) -> Path:
     """A recording of the demo, 1280×720 with sound."""
     path = folder / f"demo{people}.mp4"
     demo = Demo(DemoSettings(people=people, seconds=seconds, width=1280, height=720, rate=rate))
-    tape = SoundTape()
+    tape = AudioTape()
     writer = Mp4Writer(path, demo.settings.size, tape)
     for item in demo.play():
-        if isinstance(item, Sound):
+        if isinstance(item, AudioChunk):
             tape.put(item)
         else:
             writer.picture(item.time, item.image)

@@ -13,23 +13,23 @@ from pathlib import Path
 import cv2
 import numpy as np
 import torch
+from speakerlight.core.audio.logmel import StreamingLogMel, log_mel
+from speakerlight.core.audio.vad import VoiceActivity
+from speakerlight.core.decision.scorer import Scorer
+from speakerlight.core.decision.settings import BeliefSettings, TurnSettings
+from speakerlight.core.decision.turns import Turns
+from speakerlight.core.faces.detection import FaceDetector, search_tiles
+from speakerlight.core.faces.tracking import Tracker
+from speakerlight.core.faces.vision import Vision
+from speakerlight.core.models.face_stream import FaceEncoderStream
+from speakerlight.core.models.lipsync import LipSyncModel
+from speakerlight.core.snapshot import FaceScore, Lag, Snapshot, SpeakingState
+from speakerlight.core.timebase import TICK_RATE
+from speakerlight.model_loading import COMPACT, share_cores
+from speakerlight.overlay import OverlayInfo, draw_overlay
+from speakerlight.sources.files import FileReader
+from speakerlight.sources.quiet_libraries import quiet_libraries
 
-from core.detection import FaceDetector, search_tiles
-from core.facing import Faces
-from core.lipsync import LipSyncModel
-from core.logmel import StreamingLogMel, log_mel
-from core.scorer import Scorer
-from core.settings import BeliefSettings, TurnSettings
-from core.snapshot import FaceScore, Lag, Snapshot, State
-from core.timebase import TICK_RATE
-from core.tracking import Tracker
-from core.turns import Turns
-from core.vision import Vision
-from core.voice import VoiceActivity
-from stream.models import COMPACT, share_cores
-from stream.overlay import OverlayInfo, draw_overlay
-from stream.sources.files import FileReader
-from stream.sources.quiet import quiet_libraries
 from tests.benchmarks.baseline import PlainExpert, PlainTick
 from tests.benchmarks.measure import Case, Row, against, spread, take_turns
 from tests.benchmarks.scene import Scene, model, plain_expert, scene, write_clip
@@ -68,7 +68,7 @@ def model_stages(name: str, people: int, device: str, rounds: int) -> list[Row]:
     share_cores(device, name)
     threads = torch.get_num_threads()
     shown, used = scene(people), model(name, device)
-    plain = PlainTick(PlainExpert(plain_expert(), device), shown.sighting(0, model("expert", device)).crops)
+    plain = PlainTick(PlainExpert(plain_expert(), device), shown.tracks(0, model("expert", device)).crops)
     cases = {
         "crop": Case(_crop(shown, used)),
         "mel": Case(_mel(shown, used)),
@@ -118,8 +118,8 @@ def _whole_tick(shown: Scene, used: LipSyncModel, detector: FaceDetector) -> Cas
     scorer = Scorer(used)
 
     def tick(index: int) -> None:
-        scorer.see([vision.process(index, index / TICK_RATE, shown.image(index))])
-        scorer.hear([shown.heard(index)])
+        scorer.push_tracks([vision.process(index, index / TICK_RATE, shown.image(index))])
+        scorer.push_audio([shown.heard(index)])
         scorer.advance()
 
     return Case(_settled(tick), torch.get_num_threads())
@@ -194,12 +194,12 @@ def _vision(shown: Scene, detector: FaceDetector) -> Callable[[], object]:
 
 def _draw(shown: Scene) -> Callable[[], object]:
     faces = tuple(FaceScore(face.id, face.box, 0.5, face.id == 1) for face in shown.faces)
-    snapshot = Snapshot(0, 0.0, 0.9, faces, State.SPEAKING, 1, Lag(40.0, 0.9))
+    snapshot = Snapshot(0, 0.0, 0.9, faces, SpeakingState.SPEAKING, 1, Lag(40.0, 0.9))
     return lambda: draw_overlay(shown.images[0], snapshot, OverlayInfo(latency_ms=30.0))
 
 
 def _crop(shown: Scene, used: LipSyncModel) -> Callable[[], object]:
-    return lambda: shown.sighting(0, used)
+    return lambda: shown.tracks(0, used)
 
 
 def _mel(shown: Scene, used: LipSyncModel) -> Callable[[], object]:
@@ -220,11 +220,11 @@ def _voice(shown: Scene) -> Callable[[], object]:
 
 def _encode(shown: Scene, used: LipSyncModel) -> Callable[[], object]:
     """Crops and mel to embeddings, the faces' windows kept up."""
-    faces, sighting = Faces(used, 2 * SETTLED_TICKS), shown.sighting(0, used)
+    faces, tracks = FaceEncoderStream(used, 2 * SETTLED_TICKS), shown.tracks(0, used)
     mel = np.full((1, used.mel_window, used.mel.mels), used.mel.silence, np.float32)
 
     def encode(tick: int) -> None:
-        faces.see([replace(sighting, tick=tick)])
+        faces.push([replace(tracks, tick=tick)])
         used.embed_audio(mel)
 
     return _settled(encode)
@@ -232,11 +232,11 @@ def _encode(shown: Scene, used: LipSyncModel) -> Callable[[], object]:
 
 def _advance(shown: Scene, used: LipSyncModel) -> Case:
     """Lags, evidence and turns, once a tick's pictures and sound are embedded."""
-    scorer, sighting = Scorer(used), shown.sighting(0, used)
+    scorer, tracks = Scorer(used), shown.tracks(0, used)
 
     def take(tick: int) -> None:
-        scorer.see([replace(sighting, tick=tick)])
-        scorer.hear([shown.heard(tick)])
+        scorer.push_tracks([replace(tracks, tick=tick)])
+        scorer.push_audio([shown.heard(tick)])
         scorer.embed()
 
     return Case(scorer.advance, before=_settled(take))
@@ -249,11 +249,11 @@ def _turns(shown: Scene) -> Callable[[], object]:
 
 
 def _tick(shown: Scene, used: LipSyncModel) -> Callable[[], object]:
-    scorer, sighting = Scorer(used), shown.sighting(0, used)
+    scorer, tracks = Scorer(used), shown.tracks(0, used)
 
     def score(tick: int) -> None:
-        scorer.see([replace(sighting, tick=tick)])
-        scorer.hear([shown.heard(tick)])
+        scorer.push_tracks([replace(tracks, tick=tick)])
+        scorer.push_audio([shown.heard(tick)])
         scorer.advance()
 
     return _settled(score)

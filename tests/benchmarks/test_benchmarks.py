@@ -61,7 +61,7 @@ def test_every_stage_of_a_model_is_timed_and_set_against_the_plain_way(name: str
 def test_the_plain_way_gives_the_engines_cosine() -> None:
     """Otherwise it would be a baseline of something else."""
     expert = model("expert", CPU)
-    crop = scene(1).sighting(0, expert).crops[0]
+    crop = scene(1).tracks(0, expert).crops[0]
     mel = torch.linspace(-4, 4, 16 * 80).reshape(16, 80).numpy()
     faces = expert.embed_faces(torch.from_numpy(crop)[None, None].expand(1, 5, *crop.shape))
     cosine = float((faces.vectors @ expert.embed_audio(mel[None]).T)[0, 0])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 
-from core.events import (
+from speakerlight.core.events import (
     EventStream,
     LagEvent,
     LoadEvent,
@@ -15,11 +15,13 @@ from core.events import (
     SpeakerEvent,
     SummaryEvent,
 )
-from core.geometry import Box
-from core.snapshot import FaceScore, Lag, Snapshot, State
+from speakerlight.core.geometry import Box
+from speakerlight.core.snapshot import FaceScore, Lag, Snapshot, SpeakingState
 
 
-def snapshot(time: float, state: State = State.SILENCE, primary: int | None = None, lag: Lag | None = None) -> Snapshot:
+def snapshot(
+    time: float, state: SpeakingState = SpeakingState.SILENCE, primary: int | None = None, lag: Lag | None = None
+) -> Snapshot:
     return Snapshot(round(time * 25), time, 0.5, (), state, primary, lag or Lag(0.0, 0.0))
 
 
@@ -34,7 +36,7 @@ def test_every_event_is_the_line_of_the_schema() -> None:
         '"model":"compact","device":"cpu","rate":25}',
         ScoresEvent(1.2400001, 0.93, (face,)): '{"type":"scores","time":1.24,"speech":0.93,"faces":'
         '[{"id":3,"box":[1.0,2.2,100.0,120.1],"score":0.41,"speaking":true}]}',
-        SpeakerEvent(1.32, State.SPEAKING, 3, None): '{"type":"speaker","time":1.32,"state":"speaking","id":3,'
+        SpeakerEvent(1.32, SpeakingState.SPEAKING, 3, None): '{"type":"speaker","time":1.32,"state":"speaking","id":3,'
         '"previous":null}',
         LagEvent(2.0, -40.04, 0.5): '{"type":"lag","time":2.0,"milliseconds":-40.0,"confidence":0.5}',
         LoadEvent(2.0, 1, 7, 2): '{"type":"load","time":2.0,"level":1,"dropped_frames":7,"audio_overflows":2}',
@@ -63,23 +65,23 @@ def test_the_speaker_is_told_on_a_change_only() -> None:
     stream = EventStream()
     snapshots = [
         snapshot(0.00),
-        snapshot(0.04, State.SPEAKING, 1),
-        snapshot(0.08, State.SPEAKING, 1),
-        snapshot(0.12, State.SPEAKING, 2),
-        snapshot(0.16, State.OFFSCREEN),
+        snapshot(0.04, SpeakingState.SPEAKING, 1),
+        snapshot(0.08, SpeakingState.SPEAKING, 1),
+        snapshot(0.12, SpeakingState.SPEAKING, 2),
+        snapshot(0.16, SpeakingState.OFFSCREEN),
         snapshot(0.20),
     ]
     events = [event for each in snapshots for event in stream.events(each) if isinstance(event, SpeakerEvent)]
     assert events == [
-        SpeakerEvent(0.04, State.SPEAKING, 1, None),
-        SpeakerEvent(0.12, State.SPEAKING, 2, 1),
-        SpeakerEvent(0.16, State.OFFSCREEN, None, 2),
-        SpeakerEvent(0.20, State.SILENCE, None, None),
+        SpeakerEvent(0.04, SpeakingState.SPEAKING, 1, None),
+        SpeakerEvent(0.12, SpeakingState.SPEAKING, 2, 1),
+        SpeakerEvent(0.16, SpeakingState.OFFSCREEN, None, 2),
+        SpeakerEvent(0.20, SpeakingState.SILENCE, None, None),
     ]
 
 
 def test_scores_are_told_every_tick_and_come_first() -> None:
-    assert types(EventStream(), snapshot(0.0), snapshot(0.04), snapshot(0.08, State.SPEAKING, 1)) == [
+    assert types(EventStream(), snapshot(0.0), snapshot(0.04), snapshot(0.08, SpeakingState.SPEAKING, 1)) == [
         ["scores", "lag"],
         ["scores"],
         ["scores", "speaker"],

@@ -2,8 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-
-from core.geometry import Box, iou_matrix
+from speakerlight.core.geometry import Box, iou_matrix
 
 
 def test_a_box_knows_its_centre_and_area() -> None:

@@ -5,10 +5,9 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-
-from core.grid import TickGrid
-from core.media import Frame
-from core.timebase import TICK_RATE
+from speakerlight.core.grid import TickGrid
+from speakerlight.core.media import Frame
+from speakerlight.core.timebase import TICK_RATE
 
 IMAGE = np.zeros((1, 1, 3), np.uint8)
 HOUR = 3600.0

@@ -4,13 +4,12 @@ from dataclasses import FrozenInstanceError
 
 import numpy as np
 import pytest
-
-from core.media import Frame, Sound
+from speakerlight.core.media import AudioChunk, Frame
 
 
 def test_media_carry_their_time_and_cannot_be_altered() -> None:
     frame = Frame(1.5, np.zeros((4, 6, 3), np.uint8))
-    sound = Sound(2.5, np.zeros(10, np.float32))
+    sound = AudioChunk(2.5, np.zeros(10, np.float32))
     assert frame.time == 1.5 and sound.time == 2.5
     with pytest.raises(FrozenInstanceError):
         frame.time = 0.0  # type: ignore[misc]

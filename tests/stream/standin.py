@@ -6,14 +6,13 @@ from collections.abc import Sequence
 from time import sleep
 
 import numpy as np
-
-from core.geometry import Box
-from core.media import Image, Sound
-from core.snapshot import FaceScore, Lag, Snapshot, State
-from core.timebase import SAMPLE_RATE, SAMPLES_PER_TICK
-from core.tracking import TrackedFace
-from core.vision import Sighting
-from stream.engine import Engine
+from speakerlight.core.faces.tracking import TrackedFace
+from speakerlight.core.faces.vision import FrameTracks
+from speakerlight.core.geometry import Box
+from speakerlight.core.media import AudioChunk, Image
+from speakerlight.core.snapshot import FaceScore, Lag, Snapshot, SpeakingState
+from speakerlight.core.timebase import SAMPLE_RATE, SAMPLES_PER_TICK
+from speakerlight.engine import Engine
 
 LOOKAHEAD_TICKS = 4
 
@@ -25,30 +24,30 @@ class StandInVision:
         self.seconds = seconds
         self.strides: list[int] = []
 
-    def process(self, tick: int, time: float, image: Image, stride: int = 1) -> Sighting:
+    def process(self, tick: int, time: float, image: Image, stride: int = 1) -> FrameTracks:
         sleep(self.seconds / stride)
         self.strides.append(stride)
         box = Box(0, 0, float(image[-1].mean()) + 1, 10)
         face = TrackedFace(1, box, np.zeros((6, 2)), 1.0)
-        return Sighting(tick, time, (face,), (np.zeros((4, 4), np.uint8),))
+        return FrameTracks(tick, time, (face,), (np.zeros((4, 4), np.uint8),))
 
 
 class StandInScorer:
     """Speech is the loudness around the tick, and whoever is in view speaks. Decides LOOKAHEAD_TICKS later."""
 
-    def __init__(self, has_sound: bool = True) -> None:
-        self._has_sound = has_sound
-        self._seen: list[Sighting] = []
+    def __init__(self, has_audio: bool = True) -> None:
+        self._has_sound = has_audio
+        self._seen: list[FrameTracks] = []
         self._samples = np.zeros(0, np.float32)
         self._newest = -1
 
-    def see(self, sightings: Sequence[Sighting]) -> None:
-        for sighting in sightings:
-            assert sighting.tick > self._newest
-            self._newest = sighting.tick
-            self._seen.append(sighting)
+    def push_tracks(self, frame_tracks: Sequence[FrameTracks]) -> None:
+        for tracks in frame_tracks:
+            assert tracks.tick > self._newest
+            self._newest = tracks.tick
+            self._seen.append(tracks)
 
-    def hear(self, sounds: Sequence[Sound]) -> None:
+    def push_audio(self, sounds: Sequence[AudioChunk]) -> None:
         for sound in sounds:
             assert round(sound.time * SAMPLE_RATE) == len(self._samples)
             self._samples = np.concatenate([self._samples, sound.samples])
@@ -62,20 +61,26 @@ class StandInScorer:
         return self._decided(self._newest, 1)
 
     def _decided(self, last: int, stride: int) -> list[Snapshot]:
-        ready = [sighting for sighting in self._seen if sighting.tick <= last]
+        ready = [tracks for tracks in self._seen if tracks.tick <= last]
         self._seen = self._seen[len(ready) :]
-        return [self._snapshot(sighting) for sighting in ready if sighting.tick % stride == 0]
+        return [self._snapshot(tracks) for tracks in ready if tracks.tick % stride == 0]
 
-    def _snapshot(self, sighting: Sighting) -> Snapshot:
-        first = sighting.tick * SAMPLES_PER_TICK
+    def _snapshot(self, tracks: FrameTracks) -> Snapshot:
+        first = tracks.tick * SAMPLES_PER_TICK
         sound = self._samples[first : first + 2 * SAMPLES_PER_TICK]
         speech = float(np.abs(sound).max(initial=0.0))
         speaking = speech > 0.01
-        faces = tuple(FaceScore(face.id, face.box, speech, speaking) for face in sighting.faces)
-        state = State.SPEAKING if speaking and faces else State.OFFSCREEN if speaking else State.SILENCE
-        primary = faces[0].id if state is State.SPEAKING else None
-        return Snapshot(sighting.tick, sighting.time, speech, faces, state, primary, Lag(0.0, 0.0))
+        faces = tuple(FaceScore(face.id, face.box, speech, speaking) for face in tracks.faces)
+        state = (
+            SpeakingState.SPEAKING
+            if speaking and faces
+            else SpeakingState.OFFSCREEN
+            if speaking
+            else SpeakingState.SILENCE
+        )
+        primary = faces[0].id if state is SpeakingState.SPEAKING else None
+        return Snapshot(tracks.tick, tracks.time, speech, faces, state, primary, Lag(0.0, 0.0))
 
 
-def stand_in(has_sound: bool = True) -> Engine:
-    return Engine(StandInVision(), StandInScorer(has_sound))
+def stand_in(has_audio: bool = True) -> Engine:
+    return Engine(StandInVision(), StandInScorer(has_audio))

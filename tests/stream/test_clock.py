@@ -4,8 +4,7 @@ import threading
 
 import numpy as np
 import pytest
-
-from stream.clock import DeviceClock, SessionClock
+from speakerlight.clock import DeviceClock, SessionClock
 
 
 def test_session_time_starts_at_zero_and_follows_the_monotonic_clock() -> None:

@@ -5,9 +5,8 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-
-from core.errors import InputError
-from stream import devices
+from speakerlight import devices
+from speakerlight.core.errors import InputError
 
 
 def test_cameras_and_microphones_are_listed_as_the_command_line_takes_them(

@@ -7,15 +7,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from speakerlight.core.events import Event, Percentiles
+from speakerlight.core.media import AudioChunk, Frame
+from speakerlight.core.snapshot import Snapshot
+from speakerlight.engine import Engine, StageError
+from speakerlight.fast import read_ahead, run_fast
+from speakerlight.outputs.hub import OutputHub
+from speakerlight.outputs.output import Output
+from speakerlight.sources.files import FileReader
 
-from core.events import Event, Percentiles
-from core.media import Frame, Sound
-from core.snapshot import Snapshot
-from stream.engine import Engine, StageError
-from stream.fast import read_ahead, run_fast
-from stream.outputs.hub import OutputHub
-from stream.outputs.output import Output
-from stream.sources.files import FileReader
 from tests.stream.sources.conftest import Clip
 from tests.stream.standin import LOOKAHEAD_TICKS, StandInScorer, StandInVision, stand_in
 
@@ -42,7 +42,7 @@ class Kept(Output):
     def frame(self, frame: Frame, snapshot: Snapshot | None) -> None:
         self.frames.append(frame.time)
 
-    def sound(self, sound: Sound) -> None:
+    def sound(self, sound: AudioChunk) -> None:
         self.sounds.append(sound.time)
 
     def close(self) -> None:
@@ -95,10 +95,10 @@ def test_when_it_is_stopped_the_rest_is_decided(tmp_path: Path) -> None:
     reader = FileReader(Clip().write(tmp_path / "clip.mkv"))
 
     class Stopping(StandInScorer):
-        def see(self, sightings):
-            if any(sighting.tick == 20 for sighting in sightings):
+        def push(self, frame_tracks):
+            if any(tracks.tick == 20 for tracks in frame_tracks):
                 stop.set()
-            super().see(sightings)
+            super().push(frame_tracks)
 
     run_fast(reader, Engine(StandInVision(), Stopping()), OutputHub([kept], pytest.fail), None, stop)
     reader.close()

@@ -9,18 +9,18 @@ from functools import lru_cache
 
 import numpy as np
 import pytest
+from speakerlight import session
+from speakerlight.core.demo import Demo, DemoSettings
+from speakerlight.core.errors import InputError
+from speakerlight.core.events import Percentiles
+from speakerlight.core.media import AudioChunk, Frame
+from speakerlight.core.timebase import SAMPLE_RATE, SAMPLES_PER_TICK
+from speakerlight.fast import run_fast
+from speakerlight.model_loading import Models, load_models
+from speakerlight.outputs.hub import OutputHub
+from speakerlight.run_settings import RunSettings
+from speakerlight.sources.source import due
 
-from core.demo import Demo, DemoSettings
-from core.errors import InputError
-from core.events import Percentiles
-from core.media import Frame, Sound
-from core.timebase import SAMPLE_RATE, SAMPLES_PER_TICK
-from stream import session
-from stream.fast import run_fast
-from stream.models import Models, load_models
-from stream.outputs.hub import OutputHub
-from stream.settings import RunSettings
-from stream.sources.source import due
 from tests.stream.test_fast import Kept
 
 SECONDS, SIZE = 9.4, (640, 360)
@@ -59,11 +59,11 @@ class Rendered:
         rate, self._numbers = moments
         self._demo = Demo(DemoSettings(people=2, seconds=SECONDS, width=SIZE[0], height=SIZE[1], rate=rate))
 
-    def __iter__(self) -> Iterator[Frame | Sound]:
+    def __iter__(self) -> Iterator[Frame | AudioChunk]:
         rate = self._demo.settings.rate
         frames = (Frame(number / rate, self._demo.frame(number)) for number in self._numbers)
         firsts = range(0, int(SECONDS * SAMPLE_RATE), SAMPLES_PER_TICK)
-        sounds = (Sound(first / SAMPLE_RATE, self._demo.sound(first, SAMPLES_PER_TICK)) for first in firsts)
+        sounds = (AudioChunk(first / SAMPLE_RATE, self._demo.sound(first, SAMPLES_PER_TICK)) for first in firsts)
         return heapq.merge(frames, sounds, key=due)
 
     def close(self) -> None:
@@ -82,7 +82,7 @@ def models() -> Models:
 def changes(moments: Moments) -> list[tuple[float, str]]:
     """When somebody else is marked, or nobody: the time, and on which side they are seen or what there is instead."""
     kept = Kept()
-    with session._engine(RunSettings(video="demo"), models(), has_sound=True) as engine:
+    with session._engine(RunSettings(video="demo"), models(), has_audio=True) as engine:
         hub = OutputHub([kept], pytest.fail)
         run_fast(Rendered(moments), engine, hub, None, threading.Event())
         hub.close(Percentiles())

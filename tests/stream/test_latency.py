@@ -6,9 +6,8 @@ import math
 
 import numpy as np
 import pytest
-
-from core.events import Percentiles
-from stream.latency import LONGEST_MS, SHORTEST_MS, LatencyHistogram
+from speakerlight.core.events import Percentiles
+from speakerlight.latency import LONGEST_MS, SHORTEST_MS, LatencyHistogram
 
 
 def filled(values: list[float]) -> LatencyHistogram:

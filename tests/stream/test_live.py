@@ -10,24 +10,24 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from speakerlight.clock import SessionClock
+from speakerlight.composer import ViewComposer
+from speakerlight.core.events import LoadEvent, Percentiles
+from speakerlight.core.faces.tracking import TrackedFace
+from speakerlight.core.faces.vision import FrameTracks
+from speakerlight.core.framing import View
+from speakerlight.core.geometry import Box
+from speakerlight.core.media import AudioChunk, Frame, Image
+from speakerlight.core.snapshot import FaceScore, Lag, Snapshot, SpeakingState
+from speakerlight.engine import Engine, StageError
+from speakerlight.live import WINDOW_POLL_SECONDS, LiveReport, LiveRun, OverlayStatus, with_newest_boxes
+from speakerlight.outputs.hub import OutputHub
+from speakerlight.rings import FrameRing
+from speakerlight.sources.files import FileReader
+from speakerlight.sources.pacing import PacedSource
+from speakerlight.sources.source import LiveSource, ThreadedSource
+from speakerlight.window import Action, Command
 
-from core.events import LoadEvent, Percentiles
-from core.geometry import Box
-from core.media import Frame, Image, Sound
-from core.snapshot import FaceScore, Lag, Snapshot, State
-from core.tracking import TrackedFace
-from core.views import View
-from core.vision import Sighting
-from stream.clock import SessionClock
-from stream.engine import Engine, StageError
-from stream.live import SERVING_SECONDS, Board, LiveReport, LiveRun, brought_up_to_date
-from stream.outputs.hub import OutputHub
-from stream.rings import FrameRing
-from stream.sources.files import FileReader
-from stream.sources.pacing import PacedSource
-from stream.sources.source import LiveSource, ThreadedSource
-from stream.views import ViewComposer
-from stream.window import Action, Command
 from tests.stream.sources.conftest import Clip
 from tests.stream.standin import StandInScorer, StandInVision, stand_in
 from tests.stream.test_fast import Kept, play
@@ -71,7 +71,7 @@ class StandInWindow:
 def live(source: LiveSource, engine: Engine, kept: Kept, **given: object) -> LiveRun:
     hub = OutputHub([kept], pytest.fail)
     settings = {"composer": ViewComposer(View.BOXES), "window": None, "duration_seconds": None, "say": pytest.fail}
-    return LiveRun(source, engine, hub, board=Board(), **settings | given)  # type: ignore[arg-type]
+    return LiveRun(source, engine, hub, board=OverlayStatus(), **settings | given)  # type: ignore[arg-type]
 
 
 def timed(run: LiveRun, stop: threading.Event | None = None) -> tuple[LiveReport, float]:
@@ -109,9 +109,9 @@ def test_a_file_in_real_time_gives_what_fast_gives_in_its_own_duration(tmp_path:
 def test_the_same_without_sound_and_without_pictures(tmp_path: Path) -> None:
     mute = Clip(times=tuple(np.arange(15) / 25), sound_seconds=None).write(tmp_path / "mute.mkv")
     blind = Clip(times=None, sound_seconds=0.6).write(tmp_path / "blind.wav")
-    for path, has_sound in ((mute, False), (blind, True)):
+    for path, has_audio in ((mute, False), (blind, True)):
         kept = Kept()
-        live(PacedSource(FileReader(path)), stand_in(has_sound), kept).run(threading.Event())
+        live(PacedSource(FileReader(path)), stand_in(has_audio), kept).run(threading.Event())
         assert kept.snapshots == play(path).snapshots
         assert len(kept.snapshots) >= 15
 
@@ -156,7 +156,7 @@ def test_the_window_is_served_while_no_picture_comes() -> None:
     window = StandInWindow(lambda: served.append(time.monotonic()) or ([Command(Action.QUIT)] if served[20:] else []))
     _, seconds = timed(live(Still(), stand_in(False), Kept(), window=window))
     assert window.shown == 0 and seconds < 2.5
-    assert np.median(np.diff(served)) == pytest.approx(SERVING_SECONDS, abs=0.01)
+    assert np.median(np.diff(served)) == pytest.approx(WINDOW_POLL_SECONDS, abs=0.01)
 
 
 def test_a_picture_is_shown_as_soon_as_it_is_there() -> None:
@@ -173,7 +173,7 @@ def test_a_picture_is_shown_as_soon_as_it_is_there() -> None:
     live(camera, stand_in(False), Kept(), window=Prompt(list), duration_seconds=1.0).run(threading.Event())
     assert len(shown) > 5
     waits = [at - max(then for then in pushed if then <= at) for at in shown]
-    assert np.median(waits) < SERVING_SECONDS / 3, "it does not wait for the window's next turn"
+    assert np.median(waits) < WINDOW_POLL_SECONDS / 3, "it does not wait for the window's next turn"
 
 
 def test_a_source_that_stands_still_ends_at_the_duration() -> None:
@@ -183,7 +183,7 @@ def test_a_source_that_stands_still_ends_at_the_duration() -> None:
 
 def test_a_stage_that_fails_ends_the_run_with_one_line() -> None:
     class Failing(StandInScorer):
-        def see(self, sightings: Sequence[Sighting], stride: int = 1) -> None:
+        def push(self, frame_tracks: Sequence[FrameTracks], stride: int = 1) -> None:
             raise RuntimeError("out of memory")
 
     run = live(Camera(), Engine(StandInVision(), Failing(False)), Kept())
@@ -193,7 +193,7 @@ def test_a_stage_that_fails_ends_the_run_with_one_line() -> None:
 
 def test_what_happened_to_the_source_is_said_once() -> None:
     lines: list[str] = []
-    live(Camera(fails_with="pulled out"), stand_in(False), Kept(), say=lines.append).run(threading.Event())
+    live(Camera(fails_with="pulled out"), stand_in(False), Kept(), notify=lines.append).run(threading.Event())
     assert lines == ["made-up camera: capture ended: pulled out"]
 
 
@@ -211,12 +211,12 @@ def test_a_machine_that_is_too_slow_sheds_load_and_says_so() -> None:
 
 def test_boxes_are_drawn_where_the_faces_are_now() -> None:
     old, new = Box(0, 0, 10, 10), Box(5, 0, 10, 10)
-    snapshot = Snapshot(10, 0.4, 0.9, (FaceScore(1, old, 0.8, True),), State.SPEAKING, 1, Lag(0.0, 0.0))
+    snapshot = Snapshot(10, 0.4, 0.9, (FaceScore(1, old, 0.8, True),), SpeakingState.SPEAKING, 1, Lag(0.0, 0.0))
     people = tuple(TrackedFace(number, new, np.zeros((6, 2)), 1.0) for number in (1, 2))
-    shown = brought_up_to_date(snapshot, Sighting(14, 0.56, people, ()))
+    shown = with_newest_boxes(snapshot, FrameTracks(14, 0.56, people, ()))
     assert shown is not None and shown.faces == (FaceScore(1, new, 0.8, True), FaceScore(2, new, 0.0, False))
-    assert brought_up_to_date(snapshot, Sighting(10, 0.4, people, ())) is snapshot
-    assert brought_up_to_date(None, Sighting(14, 0.56, people, ())) is None
+    assert with_newest_boxes(snapshot, FrameTracks(10, 0.4, people, ())) is snapshot
+    assert with_newest_boxes(None, FrameTracks(14, 0.56, people, ())) is None
 
 
 def test_sound_and_pictures_reach_the_outputs_in_order(tmp_path: Path) -> None:
@@ -230,7 +230,7 @@ def test_sound_and_pictures_reach_the_outputs_in_order(tmp_path: Path) -> None:
 
 def test_a_source_without_a_clock_of_its_own_time_still_has_a_sound_stream() -> None:
     """Sound that comes while no picture does keeps the scorer fed."""
-    heard: list[Sound] = []
+    heard: list[AudioChunk] = []
 
     class Talking(Camera):
         def __init__(self) -> None:
@@ -242,13 +242,13 @@ def test_a_source_without_a_clock_of_its_own_time_still_has_a_sound_stream() -> 
             self._clock = clock
             self._stopping.wait()
 
-        def take_sound(self) -> list[Sound]:
+        def take_audio(self) -> list[AudioChunk]:
             first, self._given = self._given, int(self._clock.now() * 16_000)
-            return [Sound(first / 16_000, np.zeros(self._given - first, np.float32))]
+            return [AudioChunk(first / 16_000, np.zeros(self._given - first, np.float32))]
 
-    class Hearing(StandInScorer):
-        def hear(self, sounds: Sequence[Sound]) -> None:
+    class AudioEncoderStream(StandInScorer):
+        def push_audio(self, sounds: Sequence[AudioChunk]) -> None:
             heard.extend(sounds)
 
-    live(Talking(), Engine(StandInVision(), Hearing()), Kept(), duration_seconds=0.2).run(threading.Event())
+    live(Talking(), Engine(StandInVision(), AudioEncoderStream()), Kept(), duration_seconds=0.2).run(threading.Event())
     assert sum(len(sound.samples) for sound in heard) > 0.1 * 16_000

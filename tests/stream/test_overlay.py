@@ -8,11 +8,10 @@ import threading
 import cv2
 import numpy as np
 import pytest
-
-from core.geometry import Box
-from core.media import Image
-from core.snapshot import FaceScore, Lag, Snapshot, State
-from stream.overlay import (
+from speakerlight.core.geometry import Box
+from speakerlight.core.media import Image
+from speakerlight.core.snapshot import FaceScore, Lag, Snapshot, SpeakingState
+from speakerlight.overlay import (
     INK,
     OverlayInfo,
     _shade,
@@ -22,7 +21,8 @@ from stream.overlay import (
     state_text,
     status_items,
 )
-from stream.palette import colour
+from speakerlight.palette import colour
+
 from tests.stream.outputs.made import snapshot
 
 
@@ -34,7 +34,7 @@ def face(person: int, x: float, score: float = 0.5, speaking: bool = False) -> F
     return FaceScore(person, Box(x, 120, 100, 120), score, speaking)
 
 
-def scene(*faces: FaceScore, state: State = State.SILENCE, primary: int | None = None) -> Snapshot:
+def scene(*faces: FaceScore, state: SpeakingState = SpeakingState.SILENCE, primary: int | None = None) -> Snapshot:
     return Snapshot(0, 0.0, 0.8, faces, state, primary, Lag(-40.0, 0.9))
 
 
@@ -54,7 +54,7 @@ def test_the_frame_itself_is_left_as_it_was() -> None:
 
 def test_a_speaker_is_marked_more_than_a_listener_and_the_primary_most() -> None:
     people = [face(1, 50), face(2, 250, speaking=True), face(3, 450, speaking=True)]
-    drawn = draw_overlay(picture(), scene(*people, state=State.SPEAKING, primary=3), OverlayInfo())
+    drawn = draw_overlay(picture(), scene(*people, state=SpeakingState.SPEAKING, primary=3), OverlayInfo())
     listener, speaker, primary = (painted(drawn, person) for person in (1, 2, 3))
     assert 0 < listener < speaker < primary
 
@@ -65,7 +65,7 @@ def test_the_bar_grows_with_the_score() -> None:
 
 
 def test_the_pinned_person_stands_out_while_in_the_picture() -> None:
-    people = scene(face(1, 50, speaking=True), face(2, 250), state=State.SPEAKING, primary=1)
+    people = scene(face(1, 50, speaking=True), face(2, 250), state=SpeakingState.SPEAKING, primary=1)
     assert shown_primary(people, None) == 1
     assert shown_primary(people, 2) == 2
     assert shown_primary(people, 9) == 1
@@ -76,8 +76,8 @@ def test_the_pinned_person_stands_out_while_in_the_picture() -> None:
 def test_the_state_is_said_in_words() -> None:
     people = [face(1, 50, speaking=True), face(2, 250, speaking=True)]
     assert state_text(scene(), {}) == "Silence"
-    assert state_text(scene(state=State.OFFSCREEN), {}) == "Off-screen speaker"
-    assert state_text(scene(*people, state=State.SPEAKING, primary=2), {2: "Ada"}) == "Speaking: Ada, 1"
+    assert state_text(scene(state=SpeakingState.OFFSCREEN), {}) == "Off-screen speaker"
+    assert state_text(scene(*people, state=SpeakingState.SPEAKING, primary=2), {2: "Ada"}) == "Speaking: Ada, 1"
 
 
 def test_the_status_line_tells_load_latency_and_lag() -> None:
@@ -90,7 +90,7 @@ def test_the_status_line_tells_load_latency_and_lag() -> None:
 @pytest.mark.parametrize(("width", "height"), [(10, 10), (320, 180), (360, 640), (1280, 720), (3840, 2160)])
 def test_every_size_of_picture_can_be_drawn_on(width: int, height: int) -> None:
     box = Box(width * 0.4, height * 0.4, width * 0.2, height * 0.2)
-    shown = Snapshot(0, 0.0, 1.0, (FaceScore(1, box, 0.9, True),), State.SPEAKING, 1, Lag(0, 1))
+    shown = Snapshot(0, 0.0, 1.0, (FaceScore(1, box, 0.9, True),), SpeakingState.SPEAKING, 1, Lag(0, 1))
     drawn = draw_overlay(picture(width, height), shown, OverlayInfo({1: "A long name, Zoë 李"}))
     assert drawn.shape == (height, width, 3)
     assert (drawn != 100).any()
@@ -103,7 +103,7 @@ def test_faces_that_leave_the_picture_and_numbers_that_are_none_are_survived() -
         FaceScore(3, Box(900, 900, 50, 50), math.nan, True),
         FaceScore(4, Box(100, 100, 0, 0), 0.5, False),
     ]
-    odd = Snapshot(0, 0.0, math.nan, tuple(people), State.SPEAKING, 3, Lag(0, 0))
+    odd = Snapshot(0, 0.0, math.nan, tuple(people), SpeakingState.SPEAKING, 3, Lag(0, 0))
     assert draw_overlay(picture(), odd, OverlayInfo()).shape == (360, 640, 3)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 
-from stream.palette import PALETTE, colour, is_light
+from speakerlight.palette import PALETTE, colour, is_light
 
 
 def test_a_person_keeps_its_colour_and_neighbours_differ() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from stream.redaction import redacted
+from speakerlight.redaction import redacted
 
 
 def test_users_and_passwords_of_addresses_go() -> None:

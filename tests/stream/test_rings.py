@@ -5,9 +5,8 @@ import time
 
 import numpy as np
 import pytest
-
-from core.media import Frame
-from stream.rings import AudioRing, FrameRing
+from speakerlight.core.media import Frame
+from speakerlight.rings import AudioRing, FrameRing
 
 
 def frame(time: float) -> Frame:

@@ -9,13 +9,13 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from speakerlight import session
+from speakerlight.core.errors import InputError
+from speakerlight.outputs.rttm import Rttm
+from speakerlight.run_settings import RunSettings
+from speakerlight.sources import LiveSource, open_reader
+from speakerlight.sources.pacing import PacedSource
 
-from core.errors import InputError
-from stream import session
-from stream.outputs.rttm import Rttm
-from stream.settings import RunSettings
-from stream.sources import LiveSource, open_reader
-from stream.sources.pacing import PacedSource
 from tests.stream.sources.conftest import Clip
 from tests.stream.standin import stand_in
 from tests.stream.test_live import Camera
@@ -79,8 +79,8 @@ def test_an_output_that_fails_is_named_and_the_others_are_whole(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, clip: Path
 ) -> None:
     @contextmanager
-    def engine(settings: RunSettings, models: Any, *, has_sound: bool):
-        yield stand_in(has_sound)
+    def engine(settings: RunSettings, models: Any, *, has_audio: bool):
+        yield stand_in(has_audio)
 
     def full(self: Rttm, snapshot: object) -> None:
         raise OSError("no space left")

@@ -12,14 +12,14 @@ import time
 from collections.abc import Iterator
 
 import pytest
+from speakerlight.window import NOTICE, Action, Command, Controls, command_of
 
-from stream.window import NOTICE, Action, Command, Controls, command_of
 from tests.stream.outputs.made import snapshot
 
 RUN = """
 import sys, time
 import numpy as np
-from stream.window import Window
+from speakerlight.window import Window
 window = Window("Speakerlight test", lambda line: print(line, flush=True))
 print("shown" if window.is_shown else "headless", flush=True)
 ends = time.monotonic() + float(sys.argv[1])

@@ -1,8 +1,7 @@
 from __future__ import annotations
 
 import numpy as np
-
-from core.demo.clip import talking_clip
+from speakerlight.core.demo.clip import talking_clip
 
 
 def test_a_clip_has_sound_for_each_of_its_frames() -> None:

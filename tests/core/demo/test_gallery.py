@@ -4,11 +4,10 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-
-from core.demo.gallery import ROOM_NOISE, Demo, DemoSettings, lay_out
-from core.errors import InputError
-from core.media import Frame, Sound
-from core.timebase import SAMPLE_RATE
+from speakerlight.core.demo.gallery import ROOM_NOISE, Demo, DemoSettings, lay_out
+from speakerlight.core.errors import InputError
+from speakerlight.core.media import AudioChunk, Frame
+from speakerlight.core.timebase import SAMPLE_RATE
 
 SMALL = {"width": 320, "height": 180}
 
@@ -61,7 +60,7 @@ def test_lips_of_the_one_who_is_heard_follow_the_sound() -> None:
 
 def test_playing_gives_all_frames_and_gapless_sound_in_order() -> None:
     media = list(Demo(DemoSettings(people=1, seconds=1.5, rate=30, **SMALL)).play())
-    frames, sounds = [m for m in media if isinstance(m, Frame)], [m for m in media if isinstance(m, Sound)]
+    frames, sounds = [m for m in media if isinstance(m, Frame)], [m for m in media if isinstance(m, AudioChunk)]
     assert len(frames) == 45 and frames[1].time == pytest.approx(1 / 30)
     assert sum(len(s.samples) for s in sounds) == 1.5 * SAMPLE_RATE
     due = [m.time if isinstance(m, Frame) else m.time + len(m.samples) / SAMPLE_RATE for m in media]

@@ -2,10 +2,10 @@ from __future__ import annotations
 
 from itertools import pairwise
 
-from core.demo.judge import Judge
-from core.demo.script import Truth, Turn, spells_of_minute, turns_of_minute
-from core.geometry import Box
-from core.snapshot import FaceScore, Lag, Snapshot, State
+from speakerlight.core.demo.judge import Judge
+from speakerlight.core.demo.script import Truth, Turn, spells_of_minute, turns_of_minute
+from speakerlight.core.geometry import Box
+from speakerlight.core.snapshot import FaceScore, Lag, Snapshot, SpeakingState
 
 TILES = (Box(0, 0, 100, 100), Box(100, 0, 100, 100))
 TURNS = (Turn(0, 1.0, 4.0), Turn(1, 5.0, 8.0), Turn(None, 9.0, 11.0))
@@ -17,7 +17,7 @@ def judge() -> Judge:
 
 def snapshot(time: float, primary: int | None) -> Snapshot:
     faces = tuple(FaceScore(i + 1, Box(100.0 * i + 30, 30, 40, 40), 0.5, False) for i in range(2))
-    state = State.SPEAKING if primary else State.SILENCE
+    state = SpeakingState.SPEAKING if primary else SpeakingState.SILENCE
     return Snapshot(round(time * 25), time, 1.0, faces, state, primary, Lag(0, 1))
 
 
@@ -25,7 +25,7 @@ def test_the_right_person_in_every_turn_and_nobody_between_is_perfect() -> None:
     held = judge()
     for tick in range(300):
         time = tick / 25
-        held.see(
+        held.push(
             snapshot(time, next((t.tile + 1 for t in TURNS if t.start <= time < t.end and t.tile is not None), None))
         )
     assert held.verdict().identity == held.verdict().silence == 1.0
@@ -38,22 +38,22 @@ def test_the_right_person_in_every_turn_and_nobody_between_is_perfect() -> None:
 def test_the_wrong_person_or_nobody_counts_against_it() -> None:
     held = judge()
     for time, primary in ((2.0, 1), (2.5, 2), (3.0, None), (6.0, 2)):
-        held.see(snapshot(time, primary))
+        held.push(snapshot(time, primary))
     assert held.verdict().identity == 0.5
 
 
 def test_nothing_is_asked_in_a_turns_first_half_second_and_just_after_its_end() -> None:
     held = judge()
     for time in (1.0, 1.48, 4.1, 4.7):
-        held.see(snapshot(time, None))
+        held.push(snapshot(time, None))
     assert held.verdict().identity is held.verdict().silence is None
     assert str(held.verdict()) == "demo: too short to judge"
 
 
 def test_a_voice_from_off_screen_is_nobody_in_the_picture() -> None:
     held = judge()
-    held.see(snapshot(10.0, None))
-    held.see(snapshot(10.5, 1))
+    held.push(snapshot(10.0, None))
+    held.push(snapshot(10.5, 1))
     assert held.verdict().silence == 0.5
 
 

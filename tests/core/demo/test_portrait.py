@@ -4,11 +4,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-
-from core.demo.articulation import Lips
-from core.demo.person import Pose, cast
-from core.demo.portrait import Portrait
-from core.media import Image
+from speakerlight.core.demo.articulation import Lips
+from speakerlight.core.demo.person import Pose, cast
+from speakerlight.core.demo.portrait import Portrait
+from speakerlight.core.media import Image
 
 STRAIGHT = Pose(0, 0, 0, 1, 0, 0.5)
 

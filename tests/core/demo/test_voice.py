@@ -4,12 +4,11 @@ import numpy as np
 import pytest
 import torch
 from silero_vad import load_silero_vad
-
-from core.demo.articulation import CONTROL_RATE, talk
-from core.demo.person import cast
-from core.demo.voice import LEVEL, Voice, speak
-from core.media import Samples
-from core.timebase import SAMPLE_RATE
+from speakerlight.core.demo.articulation import CONTROL_RATE, talk
+from speakerlight.core.demo.person import cast
+from speakerlight.core.demo.voice import LEVEL, Voice, speak
+from speakerlight.core.media import Samples
+from speakerlight.core.timebase import SAMPLE_RATE
 
 CHUNK = 512
 """Samples that silero-vad looks at."""

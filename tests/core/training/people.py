@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-
-from core.timebase import SAMPLES_PER_TICK
-from core.training.clips import TalkingFace
-from core.training.dataset import Example
+from speakerlight.core.timebase import SAMPLES_PER_TICK
+from speakerlight.core.training.clips import TalkingFace
+from speakerlight.core.training.dataset import Example
 
 
 def person(seed: int, ticks: int = 40, source: str = "single", group: str = "made__up") -> Example:

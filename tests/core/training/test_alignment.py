@@ -4,13 +4,13 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from speakerlight.core.models.compact_network import CompactSyncNet
+from speakerlight.core.timebase import SAMPLES_PER_TICK
+from speakerlight.core.training import alignment
+from speakerlight.core.training.alignment import MOST_LAG_TICKS, aligned, lag_curve, moved, peak
+from speakerlight.core.training.dataset import Example
+from speakerlight.core.training.evaluation import EmbeddedClip
 
-from core.compactnet import CompactSyncNet
-from core.timebase import SAMPLES_PER_TICK
-from core.training import alignment
-from core.training.alignment import MOST_LAG_TICKS, aligned, lag_curve, moved, peak
-from core.training.dataset import Example
-from core.training.evaluation import EmbeddedClip
 from tests.core.training.people import person
 
 

@@ -3,11 +3,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-
-from core.compact import CROP
-from core.crops import mouth_crop
-from core.logmel import COMPACT_MEL, log_mel
-from core.training.augmentation import (
+from speakerlight.core.audio.logmel import COMPACT_MEL, log_mel
+from speakerlight.core.faces.crops import mouth_crop
+from speakerlight.core.models.compact import CROP
+from speakerlight.core.training.augmentation import (
     augmented_crops,
     augmented_mel,
     augmented_sound,
@@ -15,8 +14,9 @@ from core.training.augmentation import (
     dressed,
     plain_crops,
 )
-from core.training.clips import STORED_CROP
-from tests.core.test_crops import drawn, keypoints_of
+from speakerlight.core.training.clips import STORED_CROP
+
+from tests.core.faces.test_crops import drawn, keypoints_of
 
 
 def crops(batch: int = 6, ticks: int = 8) -> torch.Tensor:

@@ -5,12 +5,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from speakerlight.core.demo import talking_clip
+from speakerlight.core.faces.detection import FaceDetector
+from speakerlight.core.media import Frame
+from speakerlight.core.training.clips import cached_face, face_in
 
-from core.demo import talking_clip
-from core.detection import FaceDetector
-from core.media import Frame
-from core.training.clips import cached_face, face_in
-from tests.core.blazeface import blazeface
+from tests.core.faces.blazeface import blazeface
 
 
 @pytest.fixture(scope="module")
@@ -43,5 +43,5 @@ def test_a_broken_clip_is_no_example_and_is_not_tried_again(
     clip = tmp_path / "clip.mp4"
     clip.write_bytes(b"no video" * 100)
     assert cached_face(clip, detector, tmp_path) is None
-    monkeypatch.setattr("core.training.clips.read_frames", lambda path: pytest.fail("read again"))
+    monkeypatch.setattr("speakerlight.core.training.clips.read_frames", lambda path: pytest.fail("read again"))
     assert cached_face(clip, detector, tmp_path) is None

@@ -3,10 +3,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from speakerlight.core.errors import InputError
+from speakerlight.core.timebase import SAMPLES_PER_TICK
+from speakerlight.core.training.dataset import HELD_OUT, Batch, Sampler, speech_of, split_by_person
 
-from core.errors import InputError
-from core.timebase import SAMPLES_PER_TICK
-from core.training.dataset import HELD_OUT, Batch, Sampler, speech_of, split_by_person
 from tests.core.training.people import people, person
 
 TALKING, IDLE, TICKS = 5, 2, 24

@@ -5,9 +5,8 @@ import math
 import numpy as np
 import pytest
 import torch
-
-from core.compactnet import CompactSyncNet
-from core.training.evaluation import (
+from speakerlight.core.models.compact_network import CompactSyncNet
+from speakerlight.core.training.evaluation import (
     EmbeddedClip,
     embed_all,
     embed_clip,
@@ -18,6 +17,7 @@ from core.training.evaluation import (
     whose_voice,
     with_second_voices,
 )
+
 from tests.core.training.people import people, person
 
 

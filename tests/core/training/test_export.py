@@ -6,12 +6,12 @@ from pathlib import Path
 import numpy as np
 import torch
 from safetensors.torch import load_file
+from speakerlight.core.models.checkpoint import load_safetensors
+from speakerlight.core.models.compact import load_compact
+from speakerlight.core.models.compact_network import CompactSyncNet, model_of
+from speakerlight.core.training.export import export
 
-from core.checkpoint import load_safetensors
-from core.compact import load_compact
-from core.compactnet import CompactSyncNet, model_of
-from core.training.export import export
-from tests.core.test_compact import random_network, stacks
+from tests.core.models.test_compact import random_network, stacks
 
 
 def test_a_network_survives_being_exported_and_loaded(tmp_path: Path) -> None:

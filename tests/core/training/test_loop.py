@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 import torch
+from speakerlight.core.errors import InputError
+from speakerlight.core.models.compact_network import CompactSyncNet
+from speakerlight.core.training.augmentation import plain_crops
+from speakerlight.core.training.dataset import Sampler
+from speakerlight.core.training.loop import Trainer, TrainingSettings
 
-from core.compactnet import CompactSyncNet
-from core.errors import InputError
-from core.training.augmentation import plain_crops
-from core.training.dataset import Sampler
-from core.training.loop import Trainer, TrainingSettings
 from tests.core.training.people import people
 
 SETTINGS = TrainingSettings(steps=4, talking=4, idle=2, ticks=16, report_every=4, save_every=2)
@@ -60,8 +60,8 @@ def test_a_run_of_another_length_is_not_resumed_and_stays_as_it_is(tmp_path: Pat
 def test_one_batch_seen_again_and_again_is_learnt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     batch = Sampler(people(4), 4, 2, 16, 0).batch(0)
     monkeypatch.setattr(Sampler, "batch", lambda self, step: batch)
-    monkeypatch.setattr("core.training.loop.augmented_crops", lambda crops, generator: plain_crops(crops))
-    monkeypatch.setattr("core.training.loop.augmented_mel", lambda mel, generator: mel)
+    monkeypatch.setattr("speakerlight.core.training.loop.augmented_crops", lambda crops, generator: plain_crops(crops))
+    monkeypatch.setattr("speakerlight.core.training.loop.augmented_mel", lambda mel, generator: mel)
     Trainer(replace(SETTINGS, steps=20, save_every=20), people(4), [], tmp_path).run()
     learnt = json.loads((tmp_path / "log.jsonl").read_text().splitlines()[-1])
     # Knowing nothing costs 2.8 and 1.4 (the logarithms of how many there are to choose from).

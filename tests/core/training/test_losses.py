@@ -4,9 +4,15 @@ import math
 
 import pytest
 import torch
+from speakerlight.core.training.losses import (
+    MOST_APART_TICKS,
+    NEIGHBOUR_SHARE,
+    WINDOW_TICKS,
+    when_loss,
+    whether_loss,
+    whose_loss,
+)
 from torch.nn import functional
-
-from core.training.losses import MOST_APART_TICKS, NEIGHBOUR_SHARE, WINDOW_TICKS, when_loss, whether_loss, whose_loss
 
 CLIPS, SIZE, TICKS = 6, 32, 24
 SCALE = torch.tensor(10.0)

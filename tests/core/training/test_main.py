@@ -5,14 +5,13 @@ from pathlib import Path
 
 import pytest
 import torch
-
-from core.compact import load_compact
-from core.compactnet import CompactSyncNet, load_network
-from core.training.__main__ import main
+from speakerlight.core.models.compact import load_compact
+from speakerlight.core.models.compact_network import CompactSyncNet, load_network
+from speakerlight.core.training.__main__ import main
 
 
 def run(monkeypatch: pytest.MonkeyPatch, *arguments: str | Path) -> int:
-    monkeypatch.setattr(sys, "argv", ["core.training", *map(str, arguments)])
+    monkeypatch.setattr(sys, "argv", ["speakerlight.core.training", *map(str, arguments)])
     return main()
 
 

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-
-from core.geometry import Box
-from core.media import Frame, Sound
-from core.snapshot import FaceScore, Lag, Snapshot, State
-from core.timebase import SAMPLE_RATE
+from speakerlight.core.geometry import Box
+from speakerlight.core.media import AudioChunk, Frame
+from speakerlight.core.snapshot import FaceScore, Lag, Snapshot, SpeakingState
+from speakerlight.core.timebase import SAMPLE_RATE
 
 
 def snapshot(
@@ -20,7 +19,7 @@ def snapshot(
         FaceScore(person, Box(width * k, 20, width, width), 0.9 if person in speaking else 0.1, person in speaking)
         for k, person in enumerate(people)
     )
-    state = State.SPEAKING if speaking else State.SILENCE
+    state = SpeakingState.SPEAKING if speaking else SpeakingState.SILENCE
     return Snapshot(round(time * 25), time, speech, faces, state, speaking[0] if speaking else None, Lag(0.0, 0.0))
 
 
@@ -28,5 +27,5 @@ def frame(time: float, grey: int = 60, width: int = 320, height: int = 180) -> F
     return Frame(time, np.full((height, width, 3), grey, np.uint8))
 
 
-def silence(time: float, seconds: float) -> Sound:
-    return Sound(time, np.zeros(round(seconds * SAMPLE_RATE), np.float32))
+def silence(time: float, seconds: float) -> AudioChunk:
+    return AudioChunk(time, np.zeros(round(seconds * SAMPLE_RATE), np.float32))

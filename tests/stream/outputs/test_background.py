@@ -6,11 +6,11 @@ import threading
 import time
 
 import pytest
+from speakerlight.core.media import Frame
+from speakerlight.core.snapshot import Snapshot
+from speakerlight.outputs.background import FRAME_LIMIT, Background
+from speakerlight.outputs.output import Output
 
-from core.media import Frame
-from core.snapshot import Snapshot
-from stream.outputs.background import FRAME_LIMIT, Background
-from stream.outputs.output import Output
 from tests.stream.outputs.made import frame, snapshot
 
 

@@ -9,18 +9,18 @@ import sys
 from pathlib import Path
 
 import pytest
+from speakerlight.core.errors import InputError
+from speakerlight.core.events import LoadEvent
+from speakerlight.outputs.eventlog import EventLog
 
-from core.errors import InputError
-from core.events import LoadEvent
-from stream.outputs.eventlog import EventLog
 from tests.files import size
 
 # A process that is started in a shell's background ignores Ctrl-C, and so do its children, until they say otherwise.
 ENDLESS = """
 import signal
 signal.signal(signal.SIGINT, signal.default_int_handler)
-from core.events import LoadEvent
-from stream.outputs.eventlog import EventLog
+from speakerlight.core.events import LoadEvent
+from speakerlight.outputs.eventlog import EventLog
 log = EventLog({target!r})
 try:
     for k in range({count}):

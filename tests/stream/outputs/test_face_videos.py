@@ -6,13 +6,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from speakerlight.core.errors import InputError
+from speakerlight.core.geometry import Box
+from speakerlight.core.media import Frame
+from speakerlight.core.snapshot import FaceScore, Lag, Snapshot, SpeakingState
+from speakerlight.core.timebase import SAMPLE_RATE
+from speakerlight.outputs.face_videos import GONE_SECONDS, SIZE, FaceVideos
 
-from core.errors import InputError
-from core.geometry import Box
-from core.media import Frame
-from core.snapshot import FaceScore, Lag, Snapshot, State
-from core.timebase import SAMPLE_RATE
-from stream.outputs.face_videos import GONE_SECONDS, SIZE, FaceVideos
 from tests.stream.outputs.made import frame, silence, snapshot
 from tests.stream.outputs.test_recorder import click, heard_at, read
 
@@ -35,14 +35,14 @@ def test_each_face_has_the_time_it_was_in_view_with_its_sound(tmp_path: Path) ->
 
 
 def test_a_moving_face_stays_in_the_middle_and_noise_is_smoothed(tmp_path: Path) -> None:
-    faces = FaceVideos(tmp_path, has_sound=False)
+    faces = FaceVideos(tmp_path, has_audio=False)
     noise = np.random.default_rng(3).normal(0, 3, (100, 2))
     for k in range(100):
         image = np.zeros((360, 640, 3), np.uint8)
         x, y = 100 + 2 * k, 150
         image[y - 20 : y + 20, x - 20 : x + 20] = 255
         box = Box(x - 40 + noise[k, 0], y - 40 + noise[k, 1], 80, 80)
-        shown = Snapshot(k, k / 25, 0.5, (FaceScore(1, box, 0.5, False),), State.SILENCE, None, Lag(0, 0))
+        shown = Snapshot(k, k / 25, 0.5, (FaceScore(1, box, 0.5, False),), SpeakingState.SILENCE, None, Lag(0, 0))
         faces.frame(Frame(k / 25, image), shown)
     faces.close()
     centres = np.array(
@@ -54,7 +54,7 @@ def test_a_moving_face_stays_in_the_middle_and_noise_is_smoothed(tmp_path: Path)
 
 
 def test_a_face_that_left_has_its_video_closed_and_may_come_back(tmp_path: Path) -> None:
-    faces = FaceVideos(tmp_path, has_sound=False)
+    faces = FaceVideos(tmp_path, has_audio=False)
     away = round((GONE_SECONDS + 1) * 25)
     for k in range(away + 50):
         in_view = k < 25 or k >= 25 + away

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import pytest
+from speakerlight.core.events import Event, Percentiles, SessionEvent, SummaryEvent
+from speakerlight.core.media import AudioChunk, Frame, Image
+from speakerlight.core.snapshot import Snapshot
+from speakerlight.outputs.hub import OutputHub
+from speakerlight.outputs.output import Output
 
-from core.events import Event, Percentiles, SessionEvent, SummaryEvent
-from core.media import Frame, Image, Sound
-from core.snapshot import Snapshot
-from stream.outputs.hub import OutputHub
-from stream.outputs.output import Output
 from tests.stream.outputs.made import frame, silence, snapshot
 
 
@@ -25,7 +25,7 @@ class Notes(Output):
     def snapshot(self, snapshot: Snapshot) -> None:
         self.notes.append(f"snapshot {snapshot.time}")
 
-    def sound(self, sound: Sound) -> None:
+    def sound(self, sound: AudioChunk) -> None:
         self.notes.append(f"sound {sound.time}")
 
     def frame(self, frame: Frame, snapshot: Snapshot | None) -> None:

@@ -6,9 +6,8 @@ import os
 from pathlib import Path
 
 import pytest
-
-from core.errors import InputError
-from stream.outputs.output import check_writable
+from speakerlight.core.errors import InputError
+from speakerlight.outputs.output import check_writable
 
 
 def test_a_good_place_is_left_as_it_is(tmp_path: Path) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from stream.outputs.pairing import Pairing
+from speakerlight.outputs.pairing import Pairing
+
 from tests.stream.outputs.made import frame, snapshot
 
 

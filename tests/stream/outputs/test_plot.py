@@ -8,17 +8,17 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from speakerlight.core.errors import InputError
+from speakerlight.core.geometry import Box
+from speakerlight.core.snapshot import FaceScore, Lag, Snapshot, SpeakingState
+from speakerlight.outputs.plot import OFFSCREEN_COLOUR, SILENCE_COLOUR, Plot, SignalHistory, strip_colours
+from speakerlight.palette import colour
 
-from core.errors import InputError
-from core.geometry import Box
-from core.snapshot import FaceScore, Lag, Snapshot, State
-from stream.outputs.plot import OFFSCREEN_COLOUR, SILENCE_COLOUR, Plot, SignalHistory, strip_colours
-from stream.palette import colour
 from tests.stream.outputs.made import snapshot
 
 
 def offscreen(time: float) -> Snapshot:
-    return Snapshot(round(time * 25), time, 0.9, (), State.OFFSCREEN, None, Lag(0, 0))
+    return Snapshot(round(time * 25), time, 0.9, (), SpeakingState.OFFSCREEN, None, Lag(0, 0))
 
 
 def test_the_strip_shows_the_primary_silence_and_off_screen() -> None:
@@ -47,7 +47,7 @@ def test_memory_does_not_grow_with_the_run_and_means_stay_right() -> None:
 def test_what_is_not_a_number_is_left_out() -> None:
     history = SignalHistory()
     face = FaceScore(1, Box(0, 0, 1, 1), math.nan, False)
-    history.add(Snapshot(0, 0.0, math.nan, (face,), State.SILENCE, None, Lag(0, 0)))
+    history.add(Snapshot(0, 0.0, math.nan, (face,), SpeakingState.SILENCE, None, Lag(0, 0)))
     assert history.faces == {}
     assert history.speech == {}
 

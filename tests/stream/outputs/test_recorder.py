@@ -11,12 +11,12 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+from speakerlight.core.errors import InputError
+from speakerlight.core.media import AudioChunk, Frame, Image
+from speakerlight.core.snapshot import Snapshot
+from speakerlight.core.timebase import SAMPLE_RATE
+from speakerlight.outputs.recorder import Recorder
 
-from core.errors import InputError
-from core.media import Frame, Image, Sound
-from core.snapshot import Snapshot
-from core.timebase import SAMPLE_RATE
-from stream.outputs.recorder import Recorder
 from tests.stream.outputs.made import frame, silence, snapshot
 
 
@@ -35,9 +35,9 @@ class Movie:
 def read(path: Path) -> Movie:
     with av.open(str(path)) as container:
         frames = list(container.decode(video=0))
-        has_sound = bool(container.streams.audio)
+        has_audio = bool(container.streams.audio)
     heard = []
-    if has_sound:
+    if has_audio:
         with av.open(str(path)) as container:
             heard = list(container.decode(audio=0))
     return Movie(
@@ -48,13 +48,13 @@ def read(path: Path) -> Movie:
     )
 
 
-def click(time: float, at: float, seconds: float) -> Sound:
+def click(time: float, at: float, seconds: float) -> AudioChunk:
     samples = np.zeros(round(seconds * SAMPLE_RATE), np.float32)
     first = round((at - time) * SAMPLE_RATE)
     if 0 <= first < len(samples):
         rest = samples[first : first + 80]
         rest[:] = 0.9 * (-1.0) ** (np.arange(len(rest)) // 4)
-    return Sound(time, samples)
+    return AudioChunk(time, samples)
 
 
 def heard_at(movie: Movie) -> float:
@@ -125,7 +125,7 @@ def test_the_first_picture_stands_from_the_beginning_so_that_file_time_is_event_
 
 @pytest.mark.parametrize(("width", "height"), [(321, 181), (10, 10), (3, 5)])
 def test_any_size_can_be_recorded(tmp_path: Path, width: int, height: int) -> None:
-    recorder = Recorder(tmp_path / "o.mp4", plain, has_sound=False)
+    recorder = Recorder(tmp_path / "o.mp4", plain, has_audio=False)
     for k in range(5):
         recorder.frame(frame(k / 25, 200, width, height), None)
     recorder.close()
@@ -191,7 +191,7 @@ import signal
 signal.signal(signal.SIGINT, signal.default_int_handler)
 import sys
 from pathlib import Path
-from stream.outputs.recorder import Recorder
+from speakerlight.outputs.recorder import Recorder
 from tests.stream.outputs.made import frame, silence
 recorder = Recorder(Path(sys.argv[1]), lambda frame, snapshot: frame.image)
 try:

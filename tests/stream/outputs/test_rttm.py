@@ -5,15 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from speakerlight.core.errors import InputError
+from speakerlight.core.segments import Segment
+from speakerlight.outputs.rttm import Rttm, rttm_line
 
-from core.errors import InputError
-from core.stretches import Stretch
-from stream.outputs.rttm import Rttm, rttm_line
 from tests.stream.outputs.made import snapshot
 
 
 def test_a_line_has_ten_fields_without_white_space() -> None:
-    line = rttm_line("my  meeting", Stretch(3, 1.2, 2.45), "Ada L")
+    line = rttm_line("my  meeting", Segment(3, 1.2, 2.45), "Ada L")
     assert line == "SPEAKER my_meeting 1 1.200 1.250 <NA> <NA> Ada_L <NA> <NA>\n"
     assert len(line.split()) == 10
 

@@ -10,13 +10,13 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from speakerlight import command_line
+from speakerlight.core.errors import InputError
+from speakerlight.core.media import Image
+from speakerlight.outputs.background import Background
+from speakerlight.outputs.hub import OutputHub
+from speakerlight.outputs.virtual_camera import TRIED_SIZE, VirtualCamera
 
-import run_live
-from core.errors import InputError
-from core.media import Image
-from stream.outputs.background import Background
-from stream.outputs.hub import OutputHub
-from stream.outputs.virtual_camera import TRIED_SIZE, VirtualCamera
 from tests.stream.sources.conftest import Clip
 from tests.stream.standin import stand_in
 from tests.stream.test_live import Camera, live
@@ -159,7 +159,7 @@ def test_a_device_that_goes_away_is_one_line(monkeypatch: pytest.MonkeyPatch, tm
                     raise OSError(f"{node} is gone")
 
     devices = install(monkeypatch, Leaving)
-    monkeypatch.setattr("stream.outputs.virtual_camera.DEVICE_FOLDER", str(tmp_path))
+    monkeypatch.setattr("speakerlight.outputs.virtual_camera.DEVICE_FOLDER", str(tmp_path))
     said: list[str] = []
     hub = OutputHub([VirtualCamera()], said.append)
     for _ in range(10):
@@ -179,7 +179,7 @@ def test_without_a_device_there_is_one_line_and_exit_status_2(
 ) -> None:
     install(monkeypatch, NoDevice)
     clip = Clip().write(tmp_path / "clip.mkv")
-    assert run_live.main(["--video", str(clip), "--no-window", "--virtual-camera"]) == 2
+    assert command_line.main(["--video", str(clip), "--no-window", "--virtual-camera"]) == 2
     said = capfd.readouterr().err
     assert said.count("\n") == 1
     assert said.startswith("run_live.py: --virtual-camera: no device") and "'obs' backend: not installed" in said

@@ -105,7 +105,7 @@ class Browser:
         """Wait until so many ticks were scored."""
         await self.until(lambda: len(self.of("scores")) >= count)
 
-    def say(self, **message: object) -> None:
+    def notify(self, **message: object) -> None:
         self.channel.send(json.dumps(message))
 
     def vanish(self) -> None:

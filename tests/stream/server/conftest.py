@@ -13,11 +13,12 @@ pytest.importorskip("aiortc", reason="the extra [web] is not installed: pip inst
 pytest.importorskip("aiohttp", reason="the extra [web] is not installed: pip install '.[web]'")
 pytest.importorskip("prometheus_client", reason="the extra [web] is not installed: pip install '.[web]'")
 
-from stream.engine import Engine
-from stream.server.listening import listening
-from stream.server.room import Engines
-from stream.server.server import Server
-from stream.server.settings import ServeSettings
+from speakerlight.engine import Engine
+from speakerlight.server.listener import listening
+from speakerlight.server.room import Engines
+from speakerlight.server.serve_settings import ServeSettings
+from speakerlight.server.server import Server
+
 from tests.stream.standin import stand_in
 
 
@@ -32,8 +33,8 @@ def no_thread_is_left() -> Iterator[None]:
 
 
 @contextmanager
-def stand_in_engine(has_sound: bool) -> Iterator[Engine]:
-    yield stand_in(has_sound)
+def stand_in_engine(has_audio: bool) -> Iterator[Engine]:
+    yield stand_in(has_audio)
 
 
 STAND_INS = Engines(stand_in_engine, "stand-in", "cpu")

@@ -11,14 +11,14 @@ from pathlib import Path
 
 import aiohttp
 import pytest
+from speakerlight.core.events import LoadEvent, ScoresEvent, SpeakerEvent
+from speakerlight.core.geometry import Box
+from speakerlight.core.snapshot import FaceScore, SpeakingState
+from speakerlight.server import app
+from speakerlight.server import server as server_module
+from speakerlight.server.app import OFFER_BYTES
+from speakerlight.server.server import Server
 
-from core.events import LoadEvent, ScoresEvent, SpeakerEvent
-from core.geometry import Box
-from core.snapshot import FaceScore, State
-from stream.server import app
-from stream.server import server as server_module
-from stream.server.app import OFFER_BYTES
-from stream.server.server import Server
 from tests.stream.server.browser import Browser, metric
 from tests.stream.server.certificate import certificate
 from tests.stream.server.conftest import Serve
@@ -158,7 +158,7 @@ def test_too_many_offers_have_to_wait(serve: Serve) -> None:
 def test_events_are_relayed_from_a_run_on_this_machine(serve: Serve) -> None:
     server = serve(local=True)
     assert server.relay is not None
-    server.relay.event(SpeakerEvent(1.0, State.SPEAKING, 1, None))
+    server.relay.event(SpeakerEvent(1.0, SpeakingState.SPEAKING, 1, None))
 
     async def work(session: aiohttp.ClientSession) -> None:
         for path in ("/events", "/events?room=local"):
@@ -193,7 +193,7 @@ def test_events_of_the_only_room_need_no_name(serve: Serve) -> None:
         await refused(await session.get("/events?room=none"), 404)
         async with Browser(server.port) as browser:
             await browser.scored(1)
-            browser.say(type="name", id=1, name="Ada")
+            browser.notify(type="name", id=1, name="Ada")
             await browser.until(lambda: browser.of("names"))
             async with session.ws_connect("/events") as one, session.ws_connect(f"/events?room={browser.room}") as two:
                 for events in (one, two):

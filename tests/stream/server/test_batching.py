@@ -11,10 +11,9 @@ from functools import partial
 
 import numpy as np
 import pytest
-
-from core.compact import load_compact
-from core.lipsync import FaceEmbeddings, LipSyncModel
-from stream.server.batching import SharedModel, _shares
+from speakerlight.core.models.compact import load_compact
+from speakerlight.core.models.lipsync import FaceEmbeddings, LipSyncModel
+from speakerlight.server.batching import SharedModel, _shares
 
 CPU = "cpu"
 
@@ -91,8 +90,8 @@ def test_rooms_get_what_the_model_itself_gives(compact: LipSyncModel) -> None:
 
 
 def _face():
-    from core.geometry import Box
-    from stream.models import FACE_KEYPOINTS
+    from speakerlight.core.geometry import Box
+    from speakerlight.model_loading import FACE_KEYPOINTS
 
     return Box(16, 16, 64, 64), np.array(FACE_KEYPOINTS, np.float64)
 

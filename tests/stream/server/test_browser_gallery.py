@@ -15,11 +15,11 @@ pytest.importorskip("playwright", reason="playwright is not installed: pip insta
 pytest.importorskip("aiortc", reason="the extra [web] is not installed: pip install '.[web]'")
 
 from playwright.sync_api import sync_playwright
+from speakerlight import command_line
+from speakerlight.core.media import AudioChunk, Frame
+from speakerlight.core.timebase import TICK_RATE
+from speakerlight.sources.files import FileReader
 
-import run_live
-from core.media import Frame, Sound
-from core.timebase import TICK_RATE
-from stream.sources.files import FileReader
 from tests.data import DEV, SHARED, needs_clips
 from tests.stream.server.chromium import (
     APART_SECONDS,
@@ -73,7 +73,7 @@ def gallery(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def footage(gallery: Path) -> Footage:
     """The gallery for a fake camera and microphone."""
     reader = FileReader(gallery)
-    samples = np.concatenate([item.samples for item in reader if isinstance(item, Sound)])
+    samples = np.concatenate([item.samples for item in reader if isinstance(item, AudioChunk)])
     images = (item.image for item in FileReader(gallery) if isinstance(item, Frame))
     return write_footage(images, samples, SIZE, TICK_RATE, gallery.with_name("camera"))
 
@@ -90,7 +90,7 @@ def identity(gallery: Path, events: Sequence[Event], folder: Path) -> float:
 def run_fast(gallery: Path, folder: Path) -> list[Event]:
     """The events of the same file, as fast as possible."""
     log = folder / "fast.jsonl"
-    assert run_live.main(["--video", str(gallery), "--fast", "--no-window", "--events", str(log)]) == 0
+    assert command_line.main(["--video", str(gallery), "--fast", "--no-window", "--events", str(log)]) == 0
     return [json.loads(line) for line in log.read_text().splitlines()]
 
 

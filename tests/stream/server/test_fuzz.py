@@ -13,11 +13,11 @@ import pytest
 from aiortc import RTCConfiguration, RTCPeerConnection
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from speakerlight.server import app, guard
+from speakerlight.server.listener import listening
+from speakerlight.server.serve_settings import ServeSettings
+from speakerlight.server.server import Server
 
-from stream.server import app, guard
-from stream.server.listening import listening
-from stream.server.server import Server
-from stream.server.settings import ServeSettings
 from tests.stream.server.browser import Browser, Hum, Pictures
 from tests.stream.server.conftest import STAND_INS
 
@@ -31,7 +31,7 @@ LIGHT = settings(
 )
 
 
-class Site:
+class HttpHandlers:
     """A server with one good room in it, driven from a loop in a thread so that it plays while examples are tried."""
 
     def __init__(self, server: Server, said: list[str]) -> None:
@@ -69,7 +69,7 @@ class Site:
 
 
 @pytest.fixture(scope="module")
-def site() -> Iterator[Site]:
+def site() -> Iterator[HttpHandlers]:
     said: list[str] = []
     with pytest.MonkeyPatch.context() as patch:
         for module, name in ((app, "BURST_OFFERS"), (guard, "BURST_REQUESTS")):
@@ -78,13 +78,13 @@ def site() -> Iterator[Site]:
             listening(ServeSettings("127.0.0.1", 0)) as address,
             Server(address, STAND_INS, said.append, local=False) as server,
         ):
-            site = Site(server, said)
+            site = HttpHandlers(server, said)
             yield site
             site.close()
 
 
 @pytest.fixture(autouse=True)
-def the_good_room_is_unharmed(site: Site) -> Iterator[None]:
+def the_good_room_is_unharmed(site: HttpHandlers) -> Iterator[None]:
     yield
     site.check_unharmed()
 
@@ -141,7 +141,7 @@ def broken_offers(draw: st.DrawFn) -> str:
     return "\r\n".join(lines)
 
 
-def judge(site: Site, status: int, text: str) -> None:
+def judge(site: HttpHandlers, status: int, text: str) -> None:
     assert status < 500 or status == 503, site.said
     assert "Traceback" not in text and ".py" not in text
     if status == 200:
@@ -152,13 +152,13 @@ def judge(site: Site, status: int, text: str) -> None:
 
 @LIGHT
 @given(broken_offers())
-def test_broken_offers(site: Site, sdp: str) -> None:
+def test_broken_offers(site: HttpHandlers, sdp: str) -> None:
     judge(site, *site.send("POST", "/offer", json={"type": "offer", "sdp": sdp}))
 
 
 @LIGHT
 @given(st.binary(max_size=300) | st.text(max_size=300).map(offer_body))
-def test_bodies_of_any_kind(site: Site, body: bytes) -> None:
+def test_bodies_of_any_kind(site: HttpHandlers, body: bytes) -> None:
     judge(site, *site.send("POST", "/offer", data=body))
 
 
@@ -171,12 +171,12 @@ def test_bodies_of_any_kind(site: Site, body: bytes) -> None:
         st.text(st.characters(min_codepoint=33, max_codepoint=126), max_size=20),
     ),
 )
-def test_requests_of_any_kind(site: Site, method: str, path: list[str], headers: dict[str, str]) -> None:
+def test_requests_of_any_kind(site: HttpHandlers, method: str, path: list[str], headers: dict[str, str]) -> None:
     status, text = site.send(method, "/" + "/".join(path), headers=headers)
     assert status < 500 and "Traceback" not in text
 
 
-def test_offers_that_take_long_to_read_are_answered_soon(site: Site) -> None:
+def test_offers_that_take_long_to_read_are_answered_soon(site: HttpHandlers) -> None:
     video = next(line for line in LINES if line.startswith("m=video"))
     for filling in (
         "a=candidate:1 1 udp 1 10.0.0.1 9 typ host",

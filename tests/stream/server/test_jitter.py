@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import pytest
 from aiortc.rtp import RtpPacket
-
-from stream.server.jitter import PromptPictures, PromptSound
+from speakerlight.server.jitter import PromptAudio, PromptVideo
 
 WRAP = 1 << 16
 
@@ -16,20 +15,20 @@ def packet(number: int, time: int, marker: int = 0) -> RtpPacket:
     return made
 
 
-def given(buffer: PromptSound | PromptPictures, *packets: RtpPacket) -> list[bytes]:
+def given(buffer: PromptAudio | PromptVideo, *packets: RtpPacket) -> list[bytes]:
     """What can be decoded after each packet, where there is something."""
     frames = [buffer.add(each)[1] for each in packets]
     return [frame.data for frame in frames if frame]
 
 
 def test_each_packet_of_sound_is_given_at_once() -> None:
-    buffer = PromptSound()
+    buffer = PromptAudio()
     for number in range(WRAP - 3, WRAP + 3):
         assert given(buffer, packet(number, 960 * number)) == [bytes([number % 256])]
 
 
 def test_lost_sound_holds_nothing_back_and_late_sound_is_left_out() -> None:
-    buffer = PromptSound()
+    buffer = PromptAudio()
     assert given(buffer, packet(1, 0), packet(3, 1920), packet(2, 960), packet(3, 1920), packet(4, 2880)) == [
         b"\x01",
         b"\x03",
@@ -38,34 +37,34 @@ def test_lost_sound_holds_nothing_back_and_late_sound_is_left_out() -> None:
 
 
 def test_a_picture_is_given_with_its_marked_packet() -> None:
-    buffer = PromptPictures()
+    buffer = PromptVideo()
     assert given(buffer, packet(0, 0), packet(1, 0)) == []
     assert given(buffer, packet(2, 0, marker=1)) == [b"\x00\x01\x02"]
     assert given(buffer, packet(3, 3000, marker=1)) == [b"\x03"]
 
 
 def test_a_picture_without_a_mark_is_given_with_the_next() -> None:
-    buffer = PromptPictures()
+    buffer = PromptVideo()
     assert given(buffer, packet(0, 0), packet(1, 0), packet(2, 3000)) == [b"\x00\x01"]
 
 
 @pytest.mark.parametrize("order", [[0, 2, 1], [0, 1, 2], [1, 0, 2]])
 def test_pictures_are_whole_whatever_the_order(order: list[int]) -> None:
-    buffer = PromptPictures()
+    buffer = PromptVideo()
     buffer.add(packet(9, 0, marker=1))
     packets = [packet(10, 3000), packet(11, 3000), packet(12, 3000, marker=1)]
     assert given(buffer, *(packets[place] for place in order)) == [b"\x0a\x0b\x0c"]
 
 
 def test_a_whole_picture_is_asked_for_when_too_much_is_lost() -> None:
-    buffer = PromptPictures()
+    buffer = PromptVideo()
     buffer.add(packet(0, 0))
     asked = [buffer.add(packet(number, 3000))[0] for number in range(2, buffer.capacity + 3)]
     assert any(asked)
 
 
 def test_after_a_loss_all_whole_pictures_are_there_at_once() -> None:
-    buffer = PromptPictures()
+    buffer = PromptVideo()
     assert given(buffer, packet(0, 0, marker=1)) == [b"\x00"]
     assert given(buffer, *(packet(number, 3000 * number, marker=1) for number in range(2, 9))) == []
     assert given(buffer, packet(1, 3000, marker=1)) == [b"\x01"]
@@ -75,7 +74,7 @@ def test_after_a_loss_all_whole_pictures_are_there_at_once() -> None:
 
 @pytest.mark.parametrize("first_time", [0, (1 << 32) - 9000])
 def test_what_never_comes_is_waited_for_for_half_a_second(first_time: int) -> None:
-    buffer = PromptPictures()
+    buffer = PromptVideo()
     given(buffer, packet(0, first_time, marker=1))
     asked, shown = [], []
     for number in range(2, 60):
@@ -89,7 +88,7 @@ def test_what_never_comes_is_waited_for_for_half_a_second(first_time: int) -> No
 
 
 def test_it_begins_anew_with_the_next_packet() -> None:
-    buffer = PromptPictures()
+    buffer = PromptVideo()
     given(buffer, packet(0, 0, marker=1), packet(2, 6000, marker=1))
     buffer.restart()
     assert list(buffer.rest()) == []
@@ -97,7 +96,7 @@ def test_it_begins_anew_with_the_next_packet() -> None:
 
 
 def test_a_packet_from_before_the_new_beginning_turns_no_time_back() -> None:
-    buffer = PromptPictures()
+    buffer = PromptVideo()
     given(buffer, packet(0, 0, marker=1), packet(1, 3000, marker=1))
     buffer.restart()
     later = given(buffer, packet(1, 3000, marker=1), packet(2, 6000, marker=1), packet(3, 9000, marker=1))

@@ -6,10 +6,9 @@ import asyncio
 
 from aiortc import RTCPeerConnection
 from aiortc.mediastreams import AudioStreamTrack, VideoStreamTrack
-
-from stream.server.peer import PACKET_MS, Peer
-from stream.server.relay import Relay
-from stream.server.source import BrowserSource
+from speakerlight.server.peer import PACKET_MS, Peer
+from speakerlight.server.relay import Relay
+from speakerlight.server.source import BrowserSource
 
 ASKS = f"a=ptime:{PACKET_MS}"
 

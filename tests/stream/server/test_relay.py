@@ -7,9 +7,9 @@ import json
 import threading
 import time
 
-from core.events import LagEvent, ScoresEvent, SpeakerEvent
-from core.snapshot import State
-from stream.server.relay import SCORES_WAITING, Relay
+from speakerlight.core.events import LagEvent, ScoresEvent, SpeakerEvent
+from speakerlight.core.snapshot import SpeakingState
+from speakerlight.server.relay import SCORES_WAITING, Relay
 
 
 def scores(number: int) -> ScoresEvent:
@@ -39,7 +39,7 @@ def test_one_that_does_not_gets_the_newest_and_the_state() -> None:
         outbox = relay.listen()
         for number in range(1000):
             relay.event(scores(number))
-            relay.event(SpeakerEvent(float(number), State.SPEAKING, number, None))
+            relay.event(SpeakerEvent(float(number), SpeakingState.SPEAKING, number, None))
         lines = await outbox.take()
         assert times(lines) == list(range(1000 - SCORES_WAITING, 1000))
         assert times(lines, "speaker") == [999.0]

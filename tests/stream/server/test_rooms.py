@@ -11,10 +11,10 @@ from dataclasses import replace
 import aiohttp
 import numpy as np
 import pytest
+from speakerlight.core.events import LoadEvent
+from speakerlight.engine import Engine
+from speakerlight.server import rooms
 
-from core.events import LoadEvent
-from stream.engine import Engine
-from stream.server import rooms
 from tests.stream.server.browser import Browser, Hum, Pictures, metric, offered
 from tests.stream.server.conftest import STAND_INS, Serve
 from tests.stream.standin import stand_in
@@ -74,9 +74,9 @@ def test_names_and_pins_come_back(serve: Serve) -> None:
     async def play(port: int) -> None:
         async with Browser(port) as browser:
             await browser.scored(1)
-            browser.say(type="name", id=3, name="Ada")
-            browser.say(type="pin", id=3)
-            browser.say(type="ping", sent=12.5)
+            browser.notify(type="name", id=3, name="Ada")
+            browser.notify(type="pin", id=3)
+            browser.notify(type="ping", sent=12.5)
             await browser.until(lambda: browser.of("pong") and browser.of("names") and browser.of("pinned"))
             assert browser.of("names")[-1]["names"] == {"3": "Ada"}
             assert browser.of("pinned")[-1]["id"] == 3
@@ -148,12 +148,12 @@ def test_an_engine_that_fails_ends_its_room_and_says_so(serve: Serve, said: list
     opened = 0
 
     @contextmanager
-    def second_fails(has_sound: bool) -> Iterator[Engine]:
+    def second_fails(has_audio: bool) -> Iterator[Engine]:
         nonlocal opened
         opened += 1
         if opened == 2:
             raise RuntimeError("out of memory")
-        yield stand_in(has_sound)
+        yield stand_in(has_audio)
 
     async def play(port: int) -> None:
         async with Browser(port) as good:

@@ -11,11 +11,11 @@ from unittest.mock import Mock
 import pytest
 from aiortc import RTCPeerConnection
 from aiortc.rtp import RtcpSenderInfo, RtcpSrPacket, RtpPacket
+from speakerlight.server.jitter import WRAP
+from speakerlight.server.rtp import LEAST_BITS_A_SECOND, MOST_UNDECODED, RtpTap
+from speakerlight.server.source import BrowserSource
+from speakerlight.server.timeline import Kind
 
-from stream.server.jitter import WRAP
-from stream.server.rtp import LEAST_BITS_A_SECOND, MOST_UNDECODED, RtpTap
-from stream.server.source import BrowserSource
-from stream.server.timeline import Kind
 from tests.stream.server.browser import Browser
 from tests.stream.server.conftest import Serve
 

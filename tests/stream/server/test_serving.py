@@ -21,18 +21,17 @@ import cv2
 import numpy as np
 import pytest
 from aiortc import MediaStreamTrack
+from speakerlight import command_line, session
+from speakerlight.core.demo import Demo, DemoSettings, Judge
+from speakerlight.core.errors import InputError
+from speakerlight.core.media import Frame
+from speakerlight.core.timebase import SAMPLE_RATE
+from speakerlight.model_loading import Models, load_models
+from speakerlight.run_settings import RunSettings
+from speakerlight.server.listener import listening
+from speakerlight.server.serve_settings import ServeSettings
+from speakerlight.server.serving import serving
 
-import run_live
-from core.demo import Demo, DemoSettings, Judge
-from core.errors import InputError
-from core.media import Frame
-from core.timebase import SAMPLE_RATE
-from stream import session
-from stream.models import Models, load_models
-from stream.server.listening import listening
-from stream.server.serving import serving
-from stream.server.settings import ServeSettings
-from stream.settings import RunSettings
 from tests.stream.server.browser import Browser, metric
 
 ROOT = Path(__file__).parents[3]
@@ -113,7 +112,7 @@ async def watched(port: int, stage: Stage) -> Judge:
     judge = Judge(stage.demo.tiles, stage.demo.turns)
     async with Browser(port, Camera(stage), Microphone(stage)) as browser:
         await browser.scored(1)
-        browser.say(type="ping", sent=0)
+        browser.notify(type="ping", sent=0)
         await browser.until(lambda: browser.of("pong"))
         assert stage.begun is not None
         ahead = browser.of("pong")[0]["time"] - (asyncio.get_running_loop().time() - stage.begun)
@@ -144,8 +143,8 @@ def test_two_browsers_at_once_are_told_who_speaks_in_theirs(models: Models) -> N
 
     settings, said = RunSettings(), []
 
-    def open_engine(models: Models, has_sound: bool):
-        return session._engine(settings, models, has_sound=has_sound)
+    def open_engine(models: Models, has_audio: bool):
+        return session._engine(settings, models, has_audio=has_audio)
 
     before = threading.active_count()
     with (
@@ -217,7 +216,7 @@ def test_a_run_on_this_machine_is_a_room_and_its_outputs_are_whole(models: Model
 
 
 def refused(capfd: pytest.CaptureFixture[str], *arguments: str) -> str:
-    assert run_live.main([*arguments]) == 2
+    assert command_line.main([*arguments]) == 2
     (said,) = capfd.readouterr().err.splitlines()
     return said
 
@@ -232,7 +231,7 @@ def test_wrong_arguments_are_one_line(capfd: pytest.CaptureFixture[str]) -> None
 def test_without_the_extra_there_is_one_line(
     capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name in [name for name in sys.modules if name.startswith("stream.server.serv")]:
+    for name in [name for name in sys.modules if name.startswith("speakerlight.server.serv")]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "aiohttp", None)
     assert "pip install '.[web]'" in refused(capfd, "--serve", "8080")

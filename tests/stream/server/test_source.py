@@ -11,12 +11,11 @@ from itertools import pairwise
 import av
 import numpy as np
 import pytest
-
-from core.timebase import SAMPLE_RATE
-from stream.clock import SessionClock
-from stream.server.source import BrowserSource
-from stream.server.timeline import Kind
-from stream.sources.source import State
+from speakerlight.clock import SessionClock
+from speakerlight.core.timebase import SAMPLE_RATE
+from speakerlight.server.source import BrowserSource
+from speakerlight.server.timeline import Kind
+from speakerlight.sources.source import SourceState
 
 PACKET_SECONDS = 0.02
 
@@ -42,7 +41,7 @@ def source(hand: Hand) -> Iterator[BrowserSource]:
     made.start(SessionClock(hand))
     yield made
     made.stop()
-    assert made.state is State.ENDED
+    assert made.state is SourceState.ENDED
 
 
 def picture(seconds: float) -> av.VideoFrame:
@@ -122,10 +121,10 @@ def test_sound_is_mono_at_16_khz_without_gaps(source: BrowserSource, hand: Hand)
         if not 40 <= number < 50:
             source.play(sound(7.0 + stamp))
         time.sleep(0.001)
-        heard += source.take_sound()
+        heard += source.take_audio()
     deadline = time.monotonic() + 2.0
     while sum(len(each.samples) for each in heard) < 1.9 * SAMPLE_RATE and time.monotonic() < deadline:
-        heard += source.take_sound()
+        heard += source.take_audio()
         time.sleep(0.01)
     assert heard[0].time == 0.0
     for one, two in pairwise(heard):
@@ -144,8 +143,8 @@ def test_what_comes_before_the_start_is_left_out() -> None:
     source.arrived(Kind.VIDEO, 0.0)
     source.show(picture(0.0))
     source.play(sound(0.0))
-    assert source.now is None and source.take_sound() == []
+    assert source.now is None and source.take_audio() == []
     source.start(SessionClock())
-    assert source.state is State.RUNNING and source.now is not None
+    assert source.state is SourceState.RUNNING and source.now is not None
     source.stop()
     assert not any(thread.name == "capture browser" for thread in threading.enumerate())

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import pytest
-
-from stream.server.timeline import Kind, Timeline
+from speakerlight.server.timeline import Kind, Timeline
 
 NTP = 3.9e9
 """Some moment of the sender's wall clock."""

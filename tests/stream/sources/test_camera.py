@@ -5,12 +5,11 @@ import time
 import cv2
 import numpy as np
 import pytest
-
-from core.errors import InputError
-from stream.clock import SessionClock
-from stream.sources import camera
-from stream.sources.camera import CameraSource
-from stream.sources.source import State
+from speakerlight.clock import SessionClock
+from speakerlight.core.errors import InputError
+from speakerlight.sources import camera
+from speakerlight.sources.camera import CameraSource
+from speakerlight.sources.source import SourceState
 
 
 class FakeCamera:
@@ -63,7 +62,7 @@ def test_pictures_are_stamped_when_grabbed_and_a_broken_one_is_left_out() -> Non
         assert frame.image[0, 0, 0] % 5
         last = frame.time
     source.stop()
-    assert source.state is State.ENDED
+    assert source.state is SourceState.ENDED
 
 
 def test_only_the_newest_pictures_wait_for_a_slow_reader() -> None:
@@ -90,11 +89,11 @@ def test_a_camera_that_is_pulled_out_is_opened_again(
     source.start(SessionClock())
     assert source.frames.take(1) is not None
     plugged.plugged = False
-    while source.state is not State.RECONNECTING:
+    while source.state is not SourceState.RECONNECTING:
         time.sleep(0.01)
     assert source.trouble is not None and source.trouble.startswith("camera 0 gives no more pictures")
     plugged.plugged = True
-    while source.state is not State.RUNNING:
+    while source.state is not SourceState.RUNNING:
         time.sleep(0.01)
     assert source.trouble is None and plugged.opened == 2
     source.stop()

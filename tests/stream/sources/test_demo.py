@@ -3,12 +3,11 @@ from __future__ import annotations
 from itertools import islice
 
 import pytest
-
-from core.demo import DemoSettings
-from core.errors import InputError
-from core.media import Frame
-from stream.sources.demo import DemoReader, parse_demo
-from stream.sources.source import due
+from speakerlight.core.demo import DemoSettings
+from speakerlight.core.errors import InputError
+from speakerlight.core.media import Frame
+from speakerlight.sources.demo import DemoReader, parse_demo
+from speakerlight.sources.source import due
 
 
 def test_people_and_seed_are_read_in_any_order() -> None:

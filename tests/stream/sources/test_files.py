@@ -4,22 +4,22 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from speakerlight.core.errors import InputError
+from speakerlight.core.media import AudioChunk, Frame
+from speakerlight.sources.files import FileReader
+from speakerlight.sources.source import due
 
-from core.errors import InputError
-from core.media import Frame, Sound
-from stream.sources.files import FileReader
-from stream.sources.source import due
 from tests.stream.sources.conftest import Clip, click_times
 
 
-def read(path: Path, **wanted: bool) -> tuple[list[Frame], list[Sound]]:
+def read(path: Path, **wanted: bool) -> tuple[list[Frame], list[AudioChunk]]:
     """All of a file, after checking what holds for every file: time order, and sound without gaps on the grid."""
     reader = FileReader(path, **wanted)
     items = list(reader)
     reader.close()
     assert len(items) < 2 or np.diff([due(item) for item in items]).min() > -1 / 16_000
     frames = [item for item in items if isinstance(item, Frame)]
-    sounds = [item for item in items if isinstance(item, Sound)]
+    sounds = [item for item in items if isinstance(item, AudioChunk)]
     position = 0
     for sound in sounds:
         assert sound.time == position / 16_000
@@ -28,7 +28,7 @@ def read(path: Path, **wanted: bool) -> tuple[list[Frame], list[Sound]]:
     return frames, sounds
 
 
-def clicks(sounds: list[Sound]) -> list[float]:
+def clicks(sounds: list[AudioChunk]) -> list[float]:
     return click_times(0.0, np.concatenate([sound.samples for sound in sounds]))
 
 

@@ -4,11 +4,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from speakerlight.core.media import AudioChunk, Frame
+from speakerlight.sources.files import FileReader
+from speakerlight.sources.merged import MergedReader, VideoReader, in_time_order
+from speakerlight.sources.source import due
 
-from core.media import Frame, Sound
-from stream.sources.files import FileReader
-from stream.sources.merged import MergedReader, PictureReader, in_time_order
-from stream.sources.source import due
 from tests.stream.sources.conftest import Clip, click_times
 
 
@@ -16,8 +16,8 @@ def frames(*times: float) -> list[Frame]:
     return [Frame(time, np.zeros((2, 2, 3), np.uint8)) for time in times]
 
 
-def sounds(count: int) -> list[Sound]:
-    return [Sound(number * 0.04, np.ones(640, np.float32)) for number in range(count)]
+def sounds(count: int) -> list[AudioChunk]:
+    return [AudioChunk(number * 0.04, np.ones(640, np.float32)) for number in range(count)]
 
 
 def test_nothing_is_given_before_what_is_earlier() -> None:
@@ -29,7 +29,7 @@ def test_nothing_is_given_before_what_is_earlier() -> None:
 
 def test_sound_that_ends_early_is_followed_by_silence_as_far_as_the_pictures_go() -> None:
     items = list(in_time_order(iter(frames(0.0, 1.0)), iter(sounds(2))))
-    heard = [item for item in items if isinstance(item, Sound)]
+    heard = [item for item in items if isinstance(item, AudioChunk)]
     assert due(heard[-1]) == 1.0 and isinstance(items[-1], Frame)
     assert sum(sound.samples.sum() for sound in heard) == 1280
 
@@ -47,12 +47,12 @@ def test_the_sound_of_another_file_is_laid_beside_the_pictures(tmp_path: Path) -
     items = list(reader)
     reader.close()
     assert sum(isinstance(item, Frame) for item in items) == 50
-    heard = np.concatenate([item.samples for item in items if isinstance(item, Sound)])
+    heard = np.concatenate([item.samples for item in items if isinstance(item, AudioChunk)])
     assert click_times(0.0, heard) == pytest.approx(np.arange(6) / 2 + 0.25, abs=0.001)
 
 
 def test_a_recording_can_be_seen_without_being_heard(tmp_path: Path) -> None:
-    reader = PictureReader(FileReader(Clip().write(tmp_path / "clip.mkv")))
+    reader = VideoReader(FileReader(Clip().write(tmp_path / "clip.mkv")))
     assert reader.has_video and not reader.has_audio and reader.name == "clip.mkv"
     assert len([item for item in reader if isinstance(item, Frame)]) == 50
     reader.close()

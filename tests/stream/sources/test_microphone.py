@@ -17,12 +17,12 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from speakerlight.clock import SessionClock
+from speakerlight.core.errors import InputError
+from speakerlight.sources import microphone
+from speakerlight.sources.microphone import MicrophoneSource
+from speakerlight.sources.source import SourceState
 
-from core.errors import InputError
-from stream.clock import SessionClock
-from stream.sources import microphone
-from stream.sources.microphone import MicrophoneSource
-from stream.sources.source import State
 from tests.stream.sources.conftest import click_times
 
 ROOT = Path(__file__).parents[3]
@@ -115,13 +115,13 @@ def test_sound_is_mixed_resampled_and_dated_by_the_sample_count(portaudio: FakeP
             samples[:48] = (0.2, 0.8)
         ticker.now = 0.01 * (block + 1) + (0.04 if block % 7 else 0.0)
         stream.callback(samples, 480, None, quiet)
-        sounds += source.take_sound()
+        sounds += source.take_audio()
     source.stop()
     samples = np.concatenate([sound.samples for sound in sounds])
     assert [sound.time for sound in sounds] == [first / 16_000 for first in positions(sounds)]
     assert click_times(0.0, samples) == pytest.approx([1.5], abs=0.002)
     assert np.abs(samples).max() == pytest.approx(0.5, abs=0.1)
-    assert source.audio_overflows == 0 and source.state is State.ENDED
+    assert source.audio_overflows == 0 and source.state is SourceState.ENDED
 
 
 def positions(sounds: list) -> np.ndarray:
@@ -138,7 +138,7 @@ def test_after_an_overflow_the_sound_is_where_it_belongs_and_it_is_counted(porta
         samples = np.zeros((480, 2), np.float32)
         samples[:48] = 0.5 if block == 200 else 0.0
         stream.callback(samples, 480, None, SimpleNamespace(input_overflow=block == 130))
-        sounds += source.take_sound()
+        sounds += source.take_audio()
     source.stop()
     assert click_times(0.0, np.concatenate([sound.samples for sound in sounds])) == pytest.approx([2.0], abs=0.002)
     assert source.audio_overflows == 1
@@ -151,14 +151,14 @@ def test_a_mute_device_gives_silence_and_is_opened_again(
     source = MicrophoneSource()
     clock = SessionClock()
     source.start(clock)
-    while source.state is not State.RECONNECTING:
+    while source.state is not SourceState.RECONNECTING:
         time.sleep(0.01)
     assert source.trouble == "microphone Desk microphone: gives no more sound; trying again"
-    while source.state is not State.RUNNING:
+    while source.state is not SourceState.RUNNING:
         time.sleep(0.01)
     assert len(portaudio.streams) == 2 and source.trouble is None
     time.sleep(max(0.0, 1.2 - clock.now()))
-    silence = source.take_sound()
+    silence = source.take_audio()
     assert sum(len(sound.samples) for sound in silence) == pytest.approx(16_000 * (clock.now() - 1), abs=800)
     source.stop()
 
@@ -166,8 +166,8 @@ def test_a_mute_device_gives_silence_and_is_opened_again(
 LISTENER = """
 import json, sys, time
 import numpy as np
-from stream.clock import SessionClock
-from stream.sources.microphone import MicrophoneSource
+from speakerlight.clock import SessionClock
+from speakerlight.sources.microphone import MicrophoneSource
 name = sys.argv[1] or None
 source, clock, sounds = MicrophoneSource(name), SessionClock(), []
 source.start(clock)

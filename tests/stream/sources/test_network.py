@@ -13,12 +13,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from speakerlight.clock import SessionClock
+from speakerlight.core.errors import InputError
+from speakerlight.sources import network
+from speakerlight.sources.network import NetworkSource, Pulled, Pushed
+from speakerlight.sources.source import SourceState
 
-from core.errors import InputError
-from stream.clock import SessionClock
-from stream.sources import network
-from stream.sources.network import NetworkSource, Pulled, Pushed
-from stream.sources.source import State
 from tests.stream.sources import sender
 from tests.stream.sources.conftest import Clip, click_times
 
@@ -57,9 +57,9 @@ def test_a_live_stream_is_on_one_timeline_and_little_late(protocol: str) -> None
                 true = origin + sender.number_of(frame.image) / sender.RATE
                 late.append(clock.now() - true)
                 off.append(frame.time - true)
-            sounds += source.take_sound()
+            sounds += source.take_audio()
         source.stop()
-    assert source.state is State.ENDED and source.trouble is None
+    assert source.state is SourceState.ENDED and source.trouble is None
     print(f"{protocol}: capture latency median {np.median(late) * 1000:.0f} ms, worst {max(late) * 1000:.0f} ms")
     assert len(late) > 45 and np.median(late) < 0.25
     assert np.ptp(off[10:]) < 0.05, "pictures keep their distances whatever the jitter of their arrival"
@@ -88,16 +88,16 @@ def test_a_stream_that_dies_is_connected_again(monkeypatch: pytest.MonkeyPatch) 
         assert source.frames is not None
         source.start(clock)
         assert source.frames.take(3) is not None
-    wait_until(lambda: source.state is State.RECONNECTING)
+    wait_until(lambda: source.state is SourceState.RECONNECTING)
     assert source.trouble is not None and source.trouble.startswith(f"{url}: the connection is lost")
     with sending(f"{url}?pkt_size=1316", 10):
-        wait_until(lambda: source.state is State.RUNNING)
+        wait_until(lambda: source.state is SourceState.RUNNING)
         while source.frames.take(0):
             pass
         frame = source.frames.take(3)
         assert frame is not None and abs(clock.now() - frame.time) < 0.5
         source.stop()
-    assert source.state is State.ENDED
+    assert source.state is SourceState.ENDED
 
 
 def wait_until(condition) -> None:
@@ -168,7 +168,7 @@ def test_a_file_behind_http_is_played_at_its_own_pace_and_ends(tmp_path: Path) -
                 times.append(frame.time)
         source.stop()
     np.testing.assert_allclose(np.diff(times), 0.04, atol=0.005)
-    assert len(times) == 25 and source.state is State.ENDED and source.trouble is None
+    assert len(times) == 25 and source.state is SourceState.ENDED and source.trouble is None
 
 
 @contextmanager

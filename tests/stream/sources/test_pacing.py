@@ -5,12 +5,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from speakerlight.clock import SessionClock
+from speakerlight.core.media import AudioChunk, Frame
+from speakerlight.sources.files import FileReader
+from speakerlight.sources.pacing import PacedSource
+from speakerlight.sources.source import SourceState, due
 
-from core.media import Frame, Sound
-from stream.clock import SessionClock
-from stream.sources.files import FileReader
-from stream.sources.pacing import PacedSource
-from stream.sources.source import State, due
 from tests.stream.sources.conftest import Clip
 
 
@@ -23,15 +23,15 @@ def test_a_file_is_played_at_its_own_time_and_nothing_is_lost(tmp_path: Path) ->
     while not source.frames.drained:
         if frame := source.frames.take(0.01):
             late.append(clock.now() - frame.time)
-        for sound in source.take_sound():
+        for sound in source.take_audio():
             sounds.append(sound)
             assert clock.now() >= due(sound)
     assert 0.95 < clock.now() < 1.5
-    sounds += source.take_sound()
+    sounds += source.take_audio()
     assert len(late) == 30 and min(late) >= 0 and np.median(late) < 0.02
     assert sum(len(sound.samples) for sound in sounds) == 16_000
     source.stop()
-    assert source.state is State.ENDED and source.trouble is None
+    assert source.state is SourceState.ENDED and source.trouble is None
 
 
 def test_it_stops_at_once_in_the_middle(tmp_path: Path) -> None:
@@ -41,7 +41,7 @@ def test_it_stops_at_once_in_the_middle(tmp_path: Path) -> None:
     assert source.frames.take(2) is not None
     begun = time.monotonic()
     source.stop()
-    assert time.monotonic() - begun < 0.5 and source.state is State.ENDED
+    assert time.monotonic() - begun < 0.5 and source.state is SourceState.ENDED
 
 
 class SlowReader:
@@ -86,7 +86,7 @@ def test_a_reader_that_fails_ends_the_source_with_a_clear_line() -> None:
     assert isinstance(source.frames.take(1), Frame)
     assert source.frames.take(1) is None and source.frames.drained
     source.stop()
-    assert source.state is State.ENDED
+    assert source.state is SourceState.ENDED
     assert source.trouble == "broken: capture ended: the disk is gone"
 
 
@@ -97,12 +97,12 @@ def test_sound_nobody_takes_is_bounded_and_counted(count: int) -> None:
 
         def __iter__(self):
             for number in range(600):
-                yield Sound(-100 + number / 25, np.zeros(640, np.float32))
+                yield AudioChunk(-100 + number / 25, np.zeros(640, np.float32))
 
     source = PacedSource(LongSound())
     source.start(SessionClock())
-    while source.state is not State.ENDED:
+    while source.state is not SourceState.ENDED:
         time.sleep(0.01)
-    assert sum(len(sound.samples) for sound in source.take_sound()) <= count * 16_000
+    assert sum(len(sound.samples) for sound in source.take_audio()) <= count * 16_000
     assert source.audio_overflows == 1
     source.stop()

@@ -10,16 +10,15 @@ from collections.abc import Iterator
 
 import numpy as np
 import pytest
-
-from core.errors import InputError
-from stream.clock import SessionClock
-from stream.sources.screen import Region, ScreenSource, parse_screen
-from stream.sources.source import State
+from speakerlight.clock import SessionClock
+from speakerlight.core.errors import InputError
+from speakerlight.sources.screen import ScreenRegion, ScreenSource, parse_screen
+from speakerlight.sources.source import SourceState
 
 
 def test_a_region_is_written_with_four_whole_numbers() -> None:
     assert parse_screen("screen") is None
-    assert parse_screen("screen:10,20,640,480") == Region(10, 20, 640, 480)
+    assert parse_screen("screen:10,20,640,480") == ScreenRegion(10, 20, 640, 480)
     for wrong in (
         "screen:",
         "screen:1,2,3",
@@ -61,7 +60,7 @@ def display(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
 
 
 def test_a_change_of_the_screen_is_seen_within_two_frames(display: str) -> None:
-    source, clock = ScreenSource(Region(10, 20, 160, 120)), SessionClock()
+    source, clock = ScreenSource(ScreenRegion(10, 20, 160, 120)), SessionClock()
     assert source.frames is not None and not source.has_audio
     source.start(clock)
     assert source.frames.take(5) is not None
@@ -83,7 +82,7 @@ def test_a_change_of_the_screen_is_seen_within_two_frames(display: str) -> None:
     assert max(delays) < 0.15
     assert source.frames.rate == pytest.approx(25, rel=0.2)
     source.stop()
-    assert source.state is State.ENDED and source.trouble is None
+    assert source.state is SourceState.ENDED and source.trouble is None
 
 
 def paint(colour: str) -> None:
@@ -92,7 +91,7 @@ def paint(colour: str) -> None:
 
 def test_a_region_outside_the_screen_is_one_clear_line(display: str) -> None:
     with pytest.raises(InputError, match="inside the screen"):
-        ScreenSource(Region(300, 0, 640, 480))
+        ScreenSource(ScreenRegion(300, 0, 640, 480))
 
 
 def test_the_whole_screen_is_captured_and_it_stops_at_once(display: str) -> None:

@@ -5,19 +5,19 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from speakerlight import sources
+from speakerlight.core.errors import InputError
+from speakerlight.rings import FrameRing
+from speakerlight.sources import LiveSource, SourceState, open_live, open_reader
+from speakerlight.sources.pacing import PacedSource
 
-from core.errors import InputError
-from stream import sources
-from stream.rings import FrameRing
-from stream.sources import LiveSource, State, open_live, open_reader
-from stream.sources.pacing import PacedSource
 from tests.stream.sources.conftest import Clip
 
 
 class Opened(LiveSource):
     """Stands for any live source and remembers how it was opened."""
 
-    state, trouble, stopped = State.READY, None, False
+    state, trouble, stopped = SourceState.READY, None, False
 
     def __init__(self, what: object, *, video: bool = True, audio: bool = False) -> None:
         super().__init__(str(what), FrameRing(1) if video else None, audio)

@@ -1,0 +1,177 @@
+"""Voice activity and level, streaming: whether somebody can be heard speaking at each tick.
+
+The network is silero-vad's (MIT): its wheel's weights, computed with numpy on the calling thread. Importing the package
+itself would take torch down to one thread for the whole process.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from speakerlight.core.errors import InputError
+from speakerlight.core.media import Samples
+from speakerlight.core.models.checkpoint import load_torchscript
+from speakerlight.core.timebase import SAMPLES_PER_TICK
+from speakerlight.core.windows import overlapping
+
+Floats = npt.NDArray[np.float32]
+
+CHUNK_SAMPLES = 512
+"""The network judges 32 ms at a time, with the 64 samples before them as context (silero-vad's own numbers)."""
+
+_CONTEXT_SAMPLES = 64
+_STFT_SAMPLES = 256
+_STFT_HOP = 128
+_STFT_WINDOWS = CHUNK_SAMPLES // _STFT_HOP
+_HANN = (0.5 - 0.5 * np.cos(2 * np.pi * np.arange(_STFT_SAMPLES) / _STFT_SAMPLES)).astype(np.float32)
+"""The weights hold this window and the Fourier transform as one matrix, a fifth of all that is read for a chunk."""
+
+SILENCE_DBFS = -100.0
+"""The level of digital silence."""
+
+
+@dataclass(frozen=True)
+class TickSound:
+    """What one tick's 40 ms sound like. ``speech``: probability in [0, 1]; ``level_dbfs``: RMS, 0 is full scale."""
+
+    speech: float
+    level_dbfs: float
+
+
+def samples_for_tick(tick: int) -> int:
+    """How many samples of a stream ``VoiceActivity`` needs from its start to give this tick."""
+    return (_last_chunk(tick) + 1) * CHUNK_SAMPLES
+
+
+def _last_chunk(tick: int) -> int:
+    """The chunk in which the tick ends."""
+    return ((tick + 1) * SAMPLES_PER_TICK - 1) // CHUNK_SAMPLES
+
+
+class VoiceActivity:
+    """Speech probability and level of a stream, tick by tick; the first sample is the start of tick 0.
+
+    A tick comes out once the network has judged all of its 40 ms: at most 24 ms after its end. The same stream gives
+    the same ticks however it is cut into pieces.
+    """
+
+    def __init__(self) -> None:
+        self._network = _SileroVad(_silero_weights())
+        self._tick_samples = np.zeros(0, np.float32)
+        self._chunk_samples = np.zeros(0, np.float32)
+        self._speech: list[float] = []  # of the chunks from self._first_chunk on
+        self._first_chunk = 0
+        self._tick = 0
+
+    def push(self, samples: Samples) -> list[TickSound]:
+        """Take the next samples (any number); return the ticks that they complete, in order."""
+        self._tick_samples = np.concatenate((self._tick_samples, samples))
+        self._chunk_samples = np.concatenate((self._chunk_samples, samples))
+        if whole := len(self._chunk_samples) // CHUNK_SAMPLES:
+            chunks = self._chunk_samples[: whole * CHUNK_SAMPLES].reshape(whole, CHUNK_SAMPLES)
+            self._speech.extend(self._network.judge(chunks))
+            self._chunk_samples = self._chunk_samples[whole * CHUNK_SAMPLES :]
+        ticks = []
+        while (last := _last_chunk(self._tick)) < self._first_chunk + len(self._speech):
+            first = self._tick * SAMPLES_PER_TICK // CHUNK_SAMPLES
+            # The loudest vote: a word that begins or ends inside the tick counts.
+            speech = max(self._speech[first - self._first_chunk : last + 1 - self._first_chunk])
+            ticks.append(TickSound(speech, level_dbfs(self._tick_samples[:SAMPLES_PER_TICK])))
+            self._tick_samples = self._tick_samples[SAMPLES_PER_TICK:]
+            self._tick += 1
+        self._forget()
+        return ticks
+
+    def _forget(self) -> None:
+        needed = self._tick * SAMPLES_PER_TICK // CHUNK_SAMPLES
+        del self._speech[: needed - self._first_chunk]
+        self._first_chunk = needed
+
+
+def level_dbfs(samples: Samples) -> float:
+    """Root mean square of ``samples`` in decibels under full scale; ``SILENCE_DBFS`` at least."""
+    power = float(np.mean(np.square(samples, dtype=np.float64))) if len(samples) else 0.0
+    return 10 * float(np.log10(max(power, 10 ** (SILENCE_DBFS / 10))))
+
+
+class _SileroVad:
+    """The network, with its memory: a small STFT and four convolutions a chunk, then an LSTM over the chunks."""
+
+    def __init__(self, weights: dict[str, Floats]) -> None:
+        self._convolutions = [
+            (_as_matrix(weights[f"encoder.{n}.reparam_conv.weight"]), weights[f"encoder.{n}.reparam_conv.bias"], stride)
+            for n, stride in enumerate((1, 2, 2, 1))
+        ]
+        self._input_gates = _in_order(weights["decoder.rnn.weight_ih"]).T
+        self._hidden_gates = _in_order(weights["decoder.rnn.weight_hh"]).T
+        self._gate_bias = _in_order(weights["decoder.rnn.bias_ih"] + weights["decoder.rnn.bias_hh"])
+        self._final = weights["decoder.decoder.2.weight"][0, :, 0]
+        self._final_bias = weights["decoder.decoder.2.bias"][0]
+        self._hidden = np.zeros(len(self._final), np.float32)
+        self._cell = np.zeros(len(self._final), np.float32)
+        self._context = np.zeros(_CONTEXT_SAMPLES, np.float32)
+
+    def judge(self, chunks: Floats) -> list[float]:
+        """Speech probability of each of n successive chunks, [n, CHUNK_SAMPLES]."""
+        contexts = np.vstack((self._context, chunks[:-1, -_CONTEXT_SAMPLES:]))
+        self._context = chunks[-1, -_CONTEXT_SAMPLES:].copy()
+        features = self._features(np.hstack((contexts, chunks)))
+        gates = features @ self._input_gates + self._gate_bias
+        return [self._step(gate) for gate in gates]
+
+    def _features(self, sound: Floats) -> Floats:
+        # Mirrored at its end, by hand: np.pad takes longer than the products.
+        padded = np.hstack((sound, sound[:, -2 : -2 - _CONTEXT_SAMPLES : -1]))
+        shape = (len(padded), _STFT_WINDOWS, _STFT_SAMPLES)
+        windows = overlapping(padded, shape, (padded.shape[1], _STFT_HOP, 1))
+        x = np.abs(np.fft.rfft(windows * _HANN))
+        for kernel, bias, stride in self._convolutions:
+            x = np.maximum(_patches(x, stride) @ kernel + bias, 0)
+        return np.asarray(x[:, 0])
+
+    def _step(self, gates: Floats) -> float:
+        gates = gates + self._hidden @ self._hidden_gates
+        size = len(self._hidden)
+        i, f, o = _sigmoid(gates[: 3 * size]).reshape(3, size)
+        self._cell = f * self._cell + i * np.tanh(gates[3 * size :])
+        self._hidden = o * np.tanh(self._cell)
+        return float(_sigmoid(np.maximum(self._hidden, 0) @ self._final + self._final_bias))
+
+
+def _sigmoid(x: Floats) -> Floats:
+    return np.asarray(0.5 * (np.tanh(0.5 * x) + 1), np.float32)
+
+
+def _patches(x: Floats, stride: int) -> Floats:
+    """What a kernel of width 3 sees at every ``stride``-th step of [n, T, C], zeros around it: [n, steps, 3 × C]."""
+    padded = np.zeros((len(x), x.shape[1] + 2, x.shape[2]), np.float32)
+    padded[:, 1:-1] = x
+    shape = (len(x), -(-x.shape[1] // stride), 3 * x.shape[2])
+    return overlapping(padded, shape, (padded[0].size, stride * x.shape[2], 1))
+
+
+def _in_order(gates: Floats) -> Floats:
+    """PyTorch's order of an LSTM's rows, input, forget, cell, output, with those that take a sigmoid side by side."""
+    i, f, g, o = np.split(gates, 4)
+    return np.concatenate((i, f, o, g))
+
+
+def _as_matrix(kernel: Floats) -> Floats:
+    """A convolution kernel [out, in, width] as a matrix [width × in, out]: a convolution is then one product."""
+    return kernel.transpose(2, 1, 0).reshape(-1, len(kernel))
+
+
+def _silero_weights() -> dict[str, Floats]:
+    prefix = "_model."  # the 16 kHz network; an 8 kHz one lies beside it
+    # find_spec looks without importing.
+    found = importlib.util.find_spec("silero_vad")
+    folder = Path(found.origin).parent if found and found.origin else Path()
+    try:
+        state = load_torchscript(folder / "data" / "silero_vad.jit")
+    except InputError as error:
+        raise InputError("the voice activity model cannot be read: pip install 'silero-vad>=6.2,<7'") from error
+    return {name.removeprefix(prefix): array for name, array in state.items() if name.startswith(prefix)}

@@ -1,0 +1,208 @@
+"""Tracking: the detections of successive frames become people, each with an id that stays and is never used again.
+
+A track keeps smoothed key points, a velocity and a colour signature. Detections go to tracks by optimal assignment over
+overlap with the predicted box and likeness of the signature. A track that was looked for and not found *coasts*: it is
+still shown, at its place. Then it is *lost*: not shown, but a face near its last place that looks like it revives it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence, Set
+from dataclasses import dataclass, field
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+from speakerlight.core.faces.assignment import best_pairs
+from speakerlight.core.faces.detection import Detection, Keypoints
+from speakerlight.core.geometry import Box, iou_matrix
+from speakerlight.core.media import Image
+
+Signature = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class TrackingSettings:
+    """How a track lives. Lengths are in face widths, so that they hold for any size of face."""
+
+    min_new_score: float = 0.65
+    """BlazeFace score that makes a new person. Followed faces may score less; pictures on walls mostly do."""
+    min_overlap: float = 0.15
+    """Intersection over union with the predicted box under which a detection is not this track's."""
+    signature_weight: float = 0.5
+    """Weight of colour likeness beside overlap: it decides who is who when two boxes cross."""
+    coast_seconds: float = 0.6
+    """How long a face that is not found stays shown: a hand before the mouth, a turn of the head."""
+    lost_seconds: float = 4.0
+    """How long after that the same person at the same place gets the same id again."""
+    revive_distance: float = 1.5
+    """A lost track is revived by a face whose centre is within this many face widths of its last place …"""
+    revive_likeness: float = 0.6
+    """… and whose signature is at least this like its own."""
+    point_smoothing: float = 0.3
+    """Share of a new key point that enters the smoothed one while the face is still (3 frames of time constant)."""
+    point_agility: float = 6.0
+    """How much that share grows a face width of movement, so that a face that moves is followed at once."""
+    prediction_seconds: float = 0.25
+    """A velocity is believed for this long."""
+
+
+@dataclass(frozen=True, eq=False)
+class TrackedFace:
+    """One person at one tick. ``keypoints`` are smoothed; ``score`` is the last detection's."""
+
+    id: int
+    box: Box
+    keypoints: Keypoints
+    score: float
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """Where to look for a known face: its expected box, since when it was not seen, how fast it moves."""
+
+    id: int
+    box: Box
+    unseen_seconds: float
+    widths_a_second: float
+
+
+@dataclass(eq=False)
+class _Track:
+    id: int
+    box: Box
+    keypoints: Keypoints
+    score: float
+    signature: Signature
+    seen_at: float
+    missing_since: float | None = None
+    velocity: npt.NDArray[np.float64] = field(default_factory=lambda: np.zeros(2))
+
+
+class Tracker:
+    """Faces of successive frames to people. The same detections always give the same ids; ids count from 1."""
+
+    def __init__(self, settings: TrackingSettings | None = None) -> None:
+        self._settings = settings or TrackingSettings()
+        self._tracks: list[_Track] = []
+        self._next_id = 1
+
+    def predictions(self, time: float) -> list[Prediction]:
+        """Where each shown face should be at ``time`` (seconds)."""
+        return [
+            Prediction(
+                t.id,
+                self._predicted_box(t, time),
+                time - t.seen_at,
+                float(np.hypot(*t.velocity)) / max(t.box.width, 1.0),
+            )
+            for t in self._shown(time)
+        ]
+
+    def update(
+        self, time: float, image: Image, detections: Sequence[Detection], looked_for: Set[int]
+    ) -> list[TrackedFace]:
+        """Take the faces found in ``image`` at ``time`` (seconds) and return the people in view, oldest first.
+
+        ``looked_for``: the ids around whose predicted box a face was searched. Only those can be found missing.
+        """
+        shown = self._shown(time)
+        signatures = [_signature(image, d.box) for d in detections]
+        given = self._assign(shown, time, detections, signatures)
+        for track in shown:
+            if track.id in given:
+                self._observe(track, time, detections[given[track.id]], signatures[given[track.id]])
+            elif track.id in looked_for and track.missing_since is None:
+                track.missing_since = time
+        for i in sorted(set(range(len(detections))) - set(given.values())):
+            self._revive_or_begin(time, detections[i], signatures[i])
+        self._forget(time)
+        return [TrackedFace(t.id, t.box, t.keypoints, t.score) for t in self._shown(time)]
+
+    def _assign(
+        self, shown: list[_Track], time: float, detections: Sequence[Detection], signatures: list[Signature]
+    ) -> dict[int, int]:
+        """Track id → index of its detection."""
+        overlap = iou_matrix([self._predicted_box(t, time) for t in shown], [d.box for d in detections])
+        allowed = overlap >= self._settings.min_overlap
+        gain = np.zeros_like(overlap)
+        for r, c in np.argwhere(allowed):
+            alike = _likeness(shown[r].signature, signatures[c])
+            gain[r, c] = overlap[r, c] + self._settings.signature_weight * alike
+        return {shown[r].id: c for r, c in best_pairs(gain) if allowed[r, c]}
+
+    def _observe(self, track: _Track, time: float, detection: Detection, signature: Signature) -> None:
+        s = self._settings
+        moved = np.subtract(detection.box.centre, track.box.centre)
+        elapsed = max(time - track.seen_at, 1e-3)
+        track.velocity = 0.5 * track.velocity + 0.5 * moved / elapsed
+        share = min(1.0, s.point_smoothing + s.point_agility * float(np.hypot(*moved)) / max(track.box.width, 1.0))
+        track.keypoints = track.keypoints + share * (detection.keypoints - track.keypoints)
+        old, new = track.box, detection.box
+        track.box = Box(*(a + share * (b - a) for a, b in zip(_corner(old), _corner(new), strict=True)))
+        track.signature = 0.9 * track.signature + 0.1 * signature
+        track.score, track.seen_at, track.missing_since = detection.score, time, None
+
+    def _revive_or_begin(self, time: float, detection: Detection, signature: Signature) -> None:
+        s = self._settings
+        # The nearest: neighbours before one wall look alike.
+        if lost := min(self._lost_like(detection, signature), key=lambda t: _widths_away(t, detection), default=None):
+            lost.box, lost.keypoints, lost.velocity = detection.box, detection.keypoints, np.zeros(2)
+            lost.score, lost.seen_at, lost.missing_since = detection.score, time, None
+            return
+        if detection.score < s.min_new_score:
+            return
+        self._tracks.append(
+            _Track(self._next_id, detection.box, detection.keypoints, detection.score, signature, seen_at=time)
+        )
+        self._next_id += 1
+
+    def _lost_like(self, detection: Detection, signature: Signature) -> list[_Track]:
+        s = self._settings
+        return [
+            t
+            for t in self._tracks
+            if t.missing_since is not None
+            and _widths_away(t, detection) <= s.revive_distance
+            and _likeness(t.signature, signature) >= s.revive_likeness
+        ]
+
+    def _shown(self, time: float) -> list[_Track]:
+        coast = self._settings.coast_seconds
+        return [t for t in self._tracks if t.missing_since is None or time - t.missing_since <= coast]
+
+    def _forget(self, time: float) -> None:
+        limit = self._settings.coast_seconds + self._settings.lost_seconds
+        self._tracks = [t for t in self._tracks if t.missing_since is None or time - t.missing_since <= limit]
+
+    def _predicted_box(self, track: _Track, time: float) -> Box:
+        seconds = min(time - track.seen_at, self._settings.prediction_seconds)
+        x, y = track.velocity * seconds
+        return Box(track.box.x + x, track.box.y + y, track.box.width, track.box.height)
+
+
+def _widths_away(track: _Track, detection: Detection) -> float:
+    return float(np.hypot(*np.subtract(detection.box.centre, track.box.centre))) / max(track.box.width, 1.0)
+
+
+def _corner(box: Box) -> tuple[float, float, float, float]:
+    return box.x, box.y, box.width, box.height
+
+
+def _signature(image: Image, box: Box) -> Signature:
+    """Hue and saturation of the face and what is around it (hair, collar, wall): a 16 × 4 histogram that sums to 1."""
+    height, width = image.shape[:2]
+    part = box.expanded(1.6).clipped(width, height)
+    left, top = int(part.x), int(part.y)
+    cut = image[top : top + max(1, int(part.height)), left : left + max(1, int(part.width))]
+    if cut.size == 0:
+        return np.zeros(64, np.float32)
+    small = cv2.resize(cut, (24, 24), interpolation=cv2.INTER_NEAREST)
+    hsv = cv2.cvtColor(small, cv2.COLOR_BGR2HSV)
+    histogram = cv2.calcHist([hsv], [0, 1], None, [16, 4], [0, 180, 0, 256]).ravel()
+    return np.asarray(histogram / max(float(histogram.sum()), 1.0), np.float32)
+
+
+def _likeness(first: Signature, second: Signature) -> float:
+    """Histogram intersection, 0 to 1."""
+    return float(np.minimum(first, second).sum())

@@ -1,0 +1,170 @@
+"""The camera path of the views: which part of the frame to show, moved the way a good operator would.
+
+The camera shows the primary speaker, and beside them whoever was primary a moment ago: a quick exchange becomes a shot
+of both instead of a swing between them. In silence it eases out to everybody.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from speakerlight.core.geometry import Box
+from speakerlight.core.snapshot import Snapshot
+
+
+class View(StrEnum):
+    """``boxes``: the whole frame; ``speaker``: follows the speaker; ``split``: everybody, plus the speaker large."""
+
+    BOXES = "boxes"
+    SPEAKER = "speaker"
+    SPLIT = "split"
+
+
+@dataclass(frozen=True)
+class CameraSettings:
+    """How the camera frames and moves. Lengths are in heights of a face's box, or parts, as the names say."""
+
+    head_above_faces: float = 0.75
+    """Room above the box (brows to chin): the hair takes 0.5, the rest is air."""
+    room_below_faces: float = 0.85
+    """Room below: shoulders."""
+    room_beside_faces: float = 0.7
+    least_height_part: float = 0.25
+    """The tightest shot is a quarter of the frame high: beyond, pixels show."""
+    dwell_seconds: float = 1.5
+    """Whoever was primary stays in the shot for this long."""
+    silence_seconds: float = 2.0
+    """A pause in a speech is under 1 s; after this long without a speaker the shot widens."""
+    still_part: float = 0.06
+    """Until the aim has moved by this part of its height the shot holds still: noise and nodding do not move it."""
+    fast_rate: float = 12.0
+    """Of the spring while a face of the shot is cut, per second: 98 % of the way in 0.5 s."""
+    slow_rate: float = 3.5
+    """Of the spring otherwise: about 1.4 s, which looks unhurried."""
+
+
+class Camera:
+    """Where the shot is. One for each picture that is composed.
+
+    ``width``, ``height``: of the frame, in pixels. The shot has the frame's shape.
+    """
+
+    def __init__(self, width: int, height: int, settings: CameraSettings | None = None) -> None:
+        self._frame = Box(0, 0, width, height)
+        self._settings = settings or CameraSettings()
+        self._aspect = width / height
+        self._aim = self._frame
+        self._spring = _Spring(_state(self._aim), self._settings.slow_rate)
+        self._primary_at: dict[int, float] = {}
+        self._spoke_at: float | None = None
+        self._time: float | None = None
+
+    def follow(self, snapshot: Snapshot, time: float, pinned: int | None = None) -> Box:
+        """The shot at ``time`` (seconds, rising), inside the frame. ``pinned`` stands in for the primary speaker."""
+        boxes = {face.id: face.box for face in snapshot.faces}
+        subjects = self._subjects(boxes, pinned if pinned in boxes else snapshot.primary, time)
+        wanted = self._around([boxes[person] for person in subjects]) if boxes else self._frame
+        is_cut = any(not _holds(self.shot, self._head(boxes[person])) for person in subjects)
+        if is_cut or self._moved(wanted):
+            self._aim = wanted
+        elapsed = 0.0 if self._time is None else max(time - self._time, 0.0)
+        self._time = time
+        self._spring.step(_state(self._aim), self._settings.fast_rate if is_cut else self._settings.slow_rate, elapsed)
+        return self.shot
+
+    @property
+    def shot(self) -> Box:
+        """The shot as it is now."""
+        return self._inside(*self._spring.place)
+
+    def _subjects(self, boxes: dict[int, Box], primary: int | None, time: float) -> list[int]:
+        """Who belongs in the shot: the primary speakers of the last moments, or everybody after a silence."""
+        if primary is not None:
+            self._primary_at[primary] = self._spoke_at = time
+        settings = self._settings
+        hold = settings.dwell_seconds if primary is not None else settings.silence_seconds
+        self._primary_at = {person: at for person, at in self._primary_at.items() if time - at <= hold}
+        recent = [person for person in self._primary_at if person in boxes]
+        return recent or list(boxes)
+
+    def _moved(self, wanted: Box) -> bool:
+        still = self._settings.still_part * self._aim.height
+        shift = math.dist(wanted.centre, self._aim.centre)
+        return max(shift, abs(wanted.height - self._aim.height)) > still
+
+    def _head(self, face: Box) -> Box:
+        """What must not be cut of a face: the box and the hair above it."""
+        hair = 0.5 * face.height
+        return Box(face.x, face.y - hair, face.width, face.height + hair).clipped(
+            round(self._frame.width), round(self._frame.height)
+        )
+
+    def _around(self, faces: Sequence[Box]) -> Box:
+        return self._shaped(_union(self._with_room(face) for face in faces))
+
+    def _with_room(self, face: Box) -> Box:
+        """A face with its room, from head to shoulders."""
+        settings, unit = self._settings, face.height
+        beside, above = settings.room_beside_faces * unit, settings.head_above_faces * unit
+        height = above + unit + settings.room_below_faces * unit
+        return Box(face.x - beside, face.y - above, face.width + 2 * beside, height)
+
+    def _shaped(self, box: Box) -> Box:
+        """The smallest shot that holds the box, no tighter than allowed."""
+        least = self._settings.least_height_part * self._frame.height
+        return self._inside(*box.centre, max(box.height, box.width / self._aspect, least))
+
+    def _inside(self, x: float, y: float, height: float) -> Box:
+        """A shot of this centre and height, moved and shrunk into the frame."""
+        height = min(height, self._frame.height)
+        width = height * self._aspect
+        left = min(max(x - width / 2, 0.0), self._frame.width - width)
+        top = min(max(y - height / 2, 0.0), self._frame.height - height)
+        return Box(left, top, width, height)
+
+
+class _Spring:
+    """Critically damped: as fast as can be without overshoot. Exact for any step, so the frame rate does not matter."""
+
+    def __init__(self, place: tuple[float, float, float], rate: float) -> None:
+        self.place = place
+        self._speed = (0.0, 0.0, 0.0)
+        self._rate = rate
+
+    def step(self, aim: tuple[float, float, float], rate: float, seconds: float) -> None:
+        """Move towards ``aim``. ``rate`` (a second) rises at once and falls slowly: a fast move ends softly."""
+        self._rate = max(rate, rate + (self._rate - rate) * math.exp(-seconds / 0.4))
+        decay = math.exp(-self._rate * seconds)
+        place, speed = [], []
+        for now, velocity, goal in zip(self.place, self._speed, aim, strict=True):
+            offset = now - goal
+            drift = velocity + self._rate * offset
+            place.append(goal + (offset + drift * seconds) * decay)
+            speed.append((velocity - self._rate * drift * seconds) * decay)
+        self.place = (place[0], place[1], place[2])
+        self._speed = (speed[0], speed[1], speed[2])
+
+
+def _state(box: Box) -> tuple[float, float, float]:
+    """Centre and height: the edges go straight, so a head that both ends of a move hold is held all the way."""
+    return (*box.centre, box.height)
+
+
+def _holds(outer: Box, inner: Box) -> bool:
+    return (
+        outer.x <= inner.x + 1
+        and outer.y <= inner.y + 1
+        and outer.x + outer.width >= inner.x + inner.width - 1
+        and outer.y + outer.height >= inner.y + inner.height - 1
+    )
+
+
+def _union(boxes: Iterable[Box]) -> Box:
+    boxes = list(boxes)
+    left, top = min(box.x for box in boxes), min(box.y for box in boxes)
+    right = max(box.x + box.width for box in boxes)
+    bottom = max(box.y + box.height for box in boxes)
+    return Box(left, top, right - left, bottom - top)

@@ -1,0 +1,78 @@
+"""Hearing: sound in; for each tick a sound embedding and how much speech there was."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+from speakerlight.core.audio.logmel import StreamingLogMel, samples_for_column
+from speakerlight.core.audio.vad import TickSound, VoiceActivity, samples_for_tick
+from speakerlight.core.media import Samples
+from speakerlight.core.models.lipsync import LipSyncModel
+
+
+class AudioEncoderStream:
+    """Embeds a stream of sound once a tick for all faces, and remembers the last ``memory_ticks`` ticks.
+
+    ``through`` is the newest tick of which both embedding and speech are known, −1 at first.
+    """
+
+    def __init__(self, model: LipSyncModel, memory_ticks: int) -> None:
+        self._model = model
+        self._log_mel = StreamingLogMel(model.mel)
+        self._voice = VoiceActivity()
+        self._columns = np.full((max(0, -model.mel_start(0)), model.mel.mels), model.mel.silence, np.float32)
+        self._first_column = min(0, model.mel_start(0))
+        self._samples = 0
+        self._embedded = -1
+        self._voiced = -1
+        self._memory = memory_ticks
+        self._vectors = np.full((memory_ticks, model.dimensions), np.nan, np.float32)
+        self._audio = [TickSound(0.0, -100.0)] * memory_ticks
+
+    @property
+    def through(self) -> int:
+        return min(self._embedded, self._voiced)
+
+    def lacks(self, tick: int) -> int:
+        """How many more samples there must be before ``tick`` is known; 0 or less when it is."""
+        last_column = self._model.mel_start(tick) + self._model.mel_window - 1
+        needed = max(samples_for_column(last_column, self._model.mel), samples_for_tick(tick))
+        return needed - self._samples
+
+    def push_audio(self, samples: Samples) -> None:
+        """Take the next samples of a stream without gaps that began at session time 0."""
+        self._samples += len(samples)
+        for sound in self._voice.push(samples):
+            self._voiced += 1
+            self._audio[self._voiced % self._memory] = sound
+        self._columns = np.concatenate([self._columns, self._log_mel.push(samples)])
+        known = self._first_column + len(self._columns)
+        ticks: list[int] = []
+        while self._model.mel_start(self._embedded + 1 + len(ticks)) + self._model.mel_window <= known:
+            ticks.append(self._embedded + 1 + len(ticks))
+        # In parts: a driver that was held up may bring seconds of sound at once.
+        for at in range(0, len(ticks), self._memory):
+            self._embed(ticks[at : at + self._memory])
+        needless = self._model.mel_start(self._embedded + 1) - self._first_column
+        self._columns, self._first_column = self._columns[needless:].copy(), self._first_column + needless
+
+    def _embed(self, ticks: list[int]) -> None:
+        starts = [self._model.mel_start(tick) - self._first_column for tick in ticks]
+        windows = np.stack([self._columns[start : start + self._model.mel_window] for start in starts])
+        self._vectors[np.array(ticks) % self._memory] = self._model.embed_audio(windows)
+        self._embedded = ticks[-1]
+
+    def vectors(self, ticks: npt.NDArray[np.int_], newest: int) -> npt.NDArray[np.float32]:
+        """Sound embeddings of ``ticks``, [len(ticks), D]; NaN where a tick is not known yet, or forgotten, and before 0
+        and after ``newest``.
+        """
+        out = self._vectors[ticks % self._memory]
+        first = max(0, self._embedded - self._memory + 1)
+        out[(ticks < first) | (ticks > min(newest, self._embedded))] = np.nan
+        return out
+
+    def sound(self, tick: int) -> TickSound:
+        """Speech probability and level of ``tick``; silence outside what is known."""
+        if not self._voiced - self._memory < tick <= self._voiced or tick < 0:
+            return TickSound(0.0, -100.0)
+        return self._audio[tick % self._memory]

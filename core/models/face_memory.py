@@ -1,0 +1,101 @@
+"""Face memory: what is remembered of each face, in arrays that all faces share, so that a tick of all is one slice.
+
+A face has a row for as long as it is known; along the next axis lie ticks, modulo its length.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+from speakerlight.core.models.features import Features, joined, zeros
+from speakerlight.core.models.lipsync import FaceEmbeddings
+
+_FIRST_ROWS = 4
+
+
+class FaceMemory:
+    """Features of the last ``window`` ticks, on the model's device, and embeddings of the last ``ticks`` ticks."""
+
+    def __init__(self, window: int, ticks: int, dimensions: int) -> None:
+        self._window, self._ticks = window, ticks
+        self._free = list(range(_FIRST_ROWS))
+        self._features: Features | None = None
+        self._vectors = np.zeros((_FIRST_ROWS, ticks, dimensions), np.float32)
+        self._activity = np.zeros((_FIRST_ROWS, ticks), np.float32)
+        self._tells_activity = False
+        self._embedded = np.zeros((_FIRST_ROWS, ticks), np.bool_)
+
+    @property
+    def rows(self) -> int:
+        """How many there are, taken or free."""
+        return len(self._embedded)
+
+    def take(self) -> int:
+        """An empty row for one more face."""
+        if not self._free:
+            self._grow()
+        row = self._free.pop()
+        self._vectors[row], self._activity[row], self._embedded[row] = 0.0, 0.0, False
+        if self._features is not None:
+            self._features[row] = 0
+        return row
+
+    def give_back(self, row: int) -> None:
+        """The face of ``row`` is forgotten."""
+        self._free.append(row)
+
+    def _grow(self) -> None:
+        self._free.extend(range(self.rows, 2 * self.rows))
+        self._vectors, self._activity = np.tile(self._vectors, (2, 1, 1)), np.tile(self._activity, (2, 1))
+        self._embedded = np.tile(self._embedded, (2, 1))
+        if self._features is not None:
+            self._features = joined([self._features, self._features])
+
+    def put_features(self, tick: int, rows: list[int], features: Features | None) -> None:
+        """Those of ``tick``, [len(rows), *feature]; all other faces have empty ones there. None: nobody has any."""
+        if self._features is not None:
+            self._features[:, tick % self._window] = 0
+        if features is None:
+            return
+        if self._features is None:
+            self._features = zeros(features, (self.rows, self._window, *features.shape[1:]))
+        self._features[rows, tick % self._window] = features  # type: ignore[assignment]  # both of one kind
+
+    def windows(self, newest: int, rows: list[int]) -> Features:
+        """The features of the ``window`` ticks up to ``newest``, oldest first: [len(rows), window, *feature]."""
+        assert self._features is not None
+        order = np.arange(newest + 1, newest + 1 + self._window) % self._window
+        return self._features[_cells(rows, order)]
+
+    def put_embeddings(self, tick: int, rows: list[int], embeddings: FaceEmbeddings | None) -> None:
+        """Those of ``tick``, in the order of ``rows``; all other faces have none there. None: nobody has any."""
+        slot = tick % self._ticks
+        self._vectors[:, slot], self._activity[:, slot], self._embedded[:, slot] = 0.0, 0.0, False
+        if embeddings is None:
+            return
+        self._vectors[rows, slot], self._embedded[rows, slot] = embeddings.vectors, True
+        if embeddings.activity is not None:
+            self._activity[rows, slot], self._tells_activity = _log_odds(embeddings.activity), True
+
+    def vectors(self, rows: list[int], ticks: npt.NDArray[np.int_]) -> npt.NDArray[np.float32]:
+        """[F, T, D], zero where there are none."""
+        return self._vectors[_cells(rows, ticks % self._ticks)]
+
+    def activity(
+        self, rows: list[int], ticks: npt.NDArray[np.int_]
+    ) -> tuple[npt.NDArray[np.float32] | None, npt.NDArray[np.bool_]]:
+        """Log-odds of visual speech [F, T], 0 where there are no embeddings; beside it, where there are.
+
+        None in its place while no embedding has told any.
+        """
+        cells = _cells(rows, ticks % self._ticks)
+        return self._activity[cells] if self._tells_activity else None, self._embedded[cells]
+
+
+def _log_odds(probabilities: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    p = probabilities.clip(1e-6, 1 - 1e-6)
+    return np.asarray(np.log(p / (1 - p)))
+
+
+def _cells(rows: list[int], slots: npt.NDArray[np.int_]) -> tuple[npt.NDArray[np.int_], npt.NDArray[np.int_]]:
+    return np.array(rows)[:, None], slots

@@ -1,0 +1,166 @@
+"""The faces' side of SyncNet: crops in, for each face and tick a face embedding and a visual speech probability."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import chain
+
+import numpy as np
+import numpy.typing as npt
+from speakerlight.core.faces.vision import FrameTracks
+from speakerlight.core.geometry import Box
+from speakerlight.core.models.face_memory import FaceMemory
+from speakerlight.core.models.features import joined
+from speakerlight.core.models.lipsync import Crop, LipSyncModel
+from speakerlight.core.timebase import TICK_RATE
+
+_FORGET_TICKS = TICK_RATE
+"""A face that is out of view for longer than a second begins anew when it is back."""
+
+
+@dataclass(eq=False)
+class KnownFace:
+    """Where its features and embeddings are, since when and until when it is known, and where it was by tick.
+
+    ``crops``: the newest ones, none while it is out of view; ``boxes``: by tick modulo the memory's length.
+    """
+
+    row: int
+    first_tick: int
+    last_tick: int
+    crops: deque[Crop]
+    boxes: list[Box | None]
+
+
+@dataclass(frozen=True, eq=False)
+class _Step:
+    """What there is to compute at a tick: features of the faces that are ``seen`` at ``tick``, each from a stack of
+    ``crops``; then embeddings of those that were at ``embedded_tick``. Faces are given by their rows."""
+
+    tick: int
+    seen: list[int]
+    crops: list[Crop]
+    embedded_tick: int
+    embedded: list[int]
+
+
+class FaceEncoderStream:
+    """Embeds all faces of a tick in one batch. ``through`` is the newest embedded tick, −1 or less at first."""
+
+    def __init__(self, model: LipSyncModel, memory_ticks: int) -> None:
+        self._model = model
+        self._ticks = memory_ticks
+        self.memory = FaceMemory(model.frame_window, memory_ticks, model.dimensions)
+        self._newest_seen = -1
+        self.known: dict[int, KnownFace] = {}
+
+    @property
+    def through(self) -> int:
+        return self._newest_seen - self._model.frame_lookahead
+
+    def through_with(self, tracks: FrameTracks) -> int:
+        """What ``through`` is once ``sighting`` was seen."""
+        return tracks.tick - self._model.frame_lookahead
+
+    def at(self, tick: int) -> dict[int, Box]:
+        """The faces that were in view at ``tick`` and where, by id."""
+        there = ((i, f.boxes[tick % self._ticks]) for i, f in self.known.items() if f.first_tick <= tick <= f.last_tick)
+        return {i: box for i, box in there if box is not None}
+
+    def vectors(self, ids: Sequence[int], ticks: npt.NDArray[np.int_]) -> npt.NDArray[np.float32]:
+        """Unit vectors of F known faces at T remembered ticks, [F, T, D].
+
+        Zero where a face has none: it was not in view, or the tick was not embedded.
+        """
+        return self.memory.vectors([self.known[i].row for i in ids], ticks)
+
+    def activity(
+        self, ids: Sequence[int], ticks: npt.NDArray[np.int_]
+    ) -> tuple[npt.NDArray[np.float32] | None, npt.NDArray[np.bool_]]:
+        """The log-odds that the mouths of F known faces speak at T remembered ticks, [F, T].
+
+        0 where a face has no vector; beside it, where it has one, [F, T]. None for log-odds of a model that does not
+        tell them.
+        """
+        return self.memory.activity([self.known[i].row for i in ids], ticks)
+
+    def push(self, frame_tracks: Sequence[FrameTracks], stride: int = 1) -> None:
+        """Take the next sightings; many at once cost less than one by one. Only every ``stride``-th tick is embedded.
+
+        Ticks left out before one of them are filled with the faces that were there already.
+        """
+        steps: list[_Step] = []
+        for tracks in frame_tracks:
+            for each in chain(self._left_out(tracks), [tracks]):
+                # Nobody is forgotten, and their row given to another, in the batch in which they were still seen.
+                if steps and each.tick - steps[0].tick >= _FORGET_TICKS:
+                    self._compute(steps)
+                    steps = []
+                steps.append(self._step(each, stride))
+        self._compute(steps)
+
+    def finish(self) -> None:
+        """Nothing more will be seen: what the last ticks lack of pictures to come counts as empty."""
+        ticks = range(self._newest_seen + 1, self._newest_seen + 1 + self._model.frame_lookahead)
+        self._compute([self._step(FrameTracks(tick, tick / TICK_RATE, (), ()), stride=1) for tick in ticks])
+
+    def _left_out(self, tracks: FrameTracks) -> Iterator[FrameTracks]:
+        left_out = range(self._newest_seen + 1, tracks.tick)
+        if self.known and len(left_out) <= _FORGET_TICKS:
+            stayed = tuple(f for f in tracks.faces if f.id in self.known and self.known[f.id].crops)
+            for tick in left_out:
+                crops = tuple(self.known[f.id].crops[-1] for f in stayed)
+                yield FrameTracks(tick, tracks.time, stayed, crops)
+
+    def _step(self, tracks: FrameTracks, stride: int) -> _Step:
+        """Note who is where; what there is to compute."""
+        self._newest_seen = tick = tracks.tick
+        self._forget()
+        stack = self._model.frame_stack
+        for face, crop in zip(tracks.faces, tracks.crops, strict=True):
+            if face.id not in self.known:
+                self.known[face.id] = self._begun(tick)
+            known = self.known[face.id]
+            known.last_tick = tick
+            # Before the first picture since it came into view stands that same picture.
+            known.crops.extend([crop] if known.crops else [crop] * stack)
+            known.boxes[tick % self._ticks] = face.box
+        for known in self.known.values():
+            if known.last_tick < tick:
+                known.crops.clear()
+                known.boxes[tick % self._ticks] = None
+        seen = [self.known[face.id] for face in tracks.faces]
+        embedded = [] if self.through % stride else [self.known[i].row for i in self.at(self.through)]
+        crops = [crop for face in seen for crop in face.crops]
+        return _Step(tick, [face.row for face in seen], crops, self.through, embedded)
+
+    def _forget(self) -> None:
+        for i in [i for i, face in self.known.items() if self._newest_seen - face.last_tick > _FORGET_TICKS]:
+            self.memory.give_back(self.known.pop(i).row)
+
+    def _begun(self, tick: int) -> KnownFace:
+        crops: deque[Crop] = deque(maxlen=self._model.frame_stack)
+        return KnownFace(self.memory.take(), tick, tick, crops, [None] * self._ticks)
+
+    def _stacks(self, crops: list[Crop]) -> npt.NDArray[np.uint8]:
+        return np.array(crops).reshape(-1, self._model.frame_stack, *crops[0].shape)
+
+    def _compute(self, steps: Sequence[_Step]) -> None:
+        """Encode all new pictures in one batch; embed, in another, every face whose pictures to come are known."""
+        crops = [crop for step in steps for crop in step.crops]
+        features = self._model.encode_frames(self._stacks(crops)) if crops else None
+        windows, first = [], 0
+        for step in steps:
+            last = first + len(step.seen)
+            self.memory.put_features(step.tick, step.seen, None if features is None else features[first:last])
+            if step.embedded:
+                windows.append(self.memory.windows(step.tick, step.embedded))
+            first = last
+        embeddings = self._model.embed_faces(joined(windows)) if windows else None
+        first = 0
+        for step in steps:
+            last = first + len(step.embedded)
+            self.memory.put_embeddings(step.embedded_tick, step.embedded, embeddings and embeddings[first:last])
+            first = last

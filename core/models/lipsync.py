@@ -1,0 +1,143 @@
+"""The lip-sync model: what a SyncNet is to the engine, whichever it is.
+
+Two encoders bring a face's recent frames and a stretch of sound to unit vectors; their dot product says how well the
+two belong together. Frames are encoded once each and kept by the caller; sound is embedded once a tick for all faces.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import sys
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+from speakerlight.core.audio.logmel import MelSettings
+from speakerlight.core.errors import InputError
+from speakerlight.core.faces.detection import Keypoints
+from speakerlight.core.geometry import Box
+from speakerlight.core.media import Image
+from speakerlight.core.models.features import Features
+from speakerlight.core.timebase import SAMPLE_RATE, SAMPLES_PER_TICK, TICK_RATE
+
+Crop = npt.NDArray[np.uint8]
+"""The part of one picture that a model looks at: uint8, of the model's own fixed shape."""
+
+
+@dataclass(frozen=True, eq=False)
+class FaceEmbeddings:
+    """A batch of embedded faces, float32.
+
+    ``vectors``: [B, D], unit length. ``activity``: [B], the probability in [0, 1] that the mouth speaks, judged by
+    sight alone; None from a model that does not tell.
+    """
+
+    vectors: npt.NDArray[np.float32]
+    activity: npt.NDArray[np.float32] | None
+
+    def __getitem__(self, rows: slice) -> FaceEmbeddings:
+        """Those of some faces. A view."""
+        return FaceEmbeddings(self.vectors[rows], None if self.activity is None else self.activity[rows])
+
+
+class LipSyncModel(Protocol):
+    """A SyncNet. Tick ``k`` is the video frame at ``k / 25`` seconds and the sound around that time.
+
+    Methods are pure and batched (B ≥ 1), may be called from any one thread at a time, and track no gradients.
+    """
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def dimensions(self) -> int:
+        """D: how many numbers an embedding is."""
+        ...
+
+    @property
+    def mel(self) -> MelSettings:
+        """The log-mel that the sound encoder hears."""
+        ...
+
+    @property
+    def frame_stack(self) -> int:
+        """S: how many successive crops, the newest being the frame's own, one frame's feature is made from."""
+        ...
+
+    @property
+    def frame_window(self) -> int:
+        """W: how many successive frames' features one face embedding is made from."""
+        ...
+
+    @property
+    def frame_lookahead(self) -> int:
+        """How many of the W frames come after the embedded tick: tick k sees k − W + 1 + lookahead to k + lookahead."""
+        ...
+
+    @property
+    def mel_window(self) -> int:
+        """How many mel columns one sound embedding is made from."""
+        ...
+
+    def mel_start(self, tick: int) -> int:
+        """First mel column of the tick's sound; where it is negative, ``mel.silence`` stands for what is missing."""
+        ...
+
+    def crop(self, image: Image, box: Box, keypoints: Keypoints) -> Crop:
+        """What the model looks at of one face: uint8, of one fixed shape whatever the face's size and place."""
+        ...
+
+    def encode_frames(self, stacks: npt.NDArray[np.uint8]) -> Features:
+        """Features [B, *feature], on the model's device, of crops [B, S, *crop], oldest first.
+
+        Computed once a frame, then kept with the track.
+        """
+        ...
+
+    def embed_faces(self, windows: Features) -> FaceEmbeddings:
+        """Embed B faces from W successive frames' features each, [B, W, *feature], oldest first."""
+        ...
+
+    def embed_audio(self, mel: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        """Embed B stretches of sound, [B, mel_window, mels]: unit vectors [B, D]."""
+        ...
+
+
+def sound_lookahead_seconds(model: LipSyncModel) -> float:
+    """How much sound after a tick's time the model needs before it can embed the tick's sound."""
+    # Mel columns fall differently on the ticks of a second, then repeat.
+    ends = (
+        (model.mel_start(tick) + model.mel_window - 1) * model.mel.hop - tick * SAMPLES_PER_TICK
+        for tick in range(TICK_RATE, 2 * TICK_RATE)
+    )
+    return (max(ends) + model.mel.window // 2) / SAMPLE_RATE
+
+
+def choose_device(name: str) -> str:
+    """The device for ``--device``: auto (CUDA, then Apple's MPS, then the CPU), cpu, cuda or mps.
+
+    Raises InputError when the machine has no such device.
+    """
+    if name == "cpu" or (name == "auto" and not _has_gpu_driver()):
+        return "cpu"
+    import torch
+
+    available = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+    if name == "auto":
+        return next(device for device, there in available.items() if there)
+    if not available.get(name, False):
+        usable = ", ".join(device for device, there in available.items() if there)
+        raise InputError(f"device {name} is not available here: use one of auto, {usable}")
+    return name
+
+
+def _has_gpu_driver() -> bool:
+    """Whether it is worth asking PyTorch, which takes a second to import."""
+    if sys.platform == "darwin":
+        return True
+    try:
+        ctypes.CDLL("nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1")
+    except OSError:
+        return False
+    return True

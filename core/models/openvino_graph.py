@@ -1,0 +1,93 @@
+"""Compiled functions: a network's layers as one graph for the CPU, by OpenVINO.
+
+PyTorch goes through a small network layer by layer, and each layer's own preparations take longer than its arithmetic;
+a graph is prepared once, with its weights in the processor's own order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from importlib import import_module
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+from speakerlight.core.importing import without
+
+Floats = npt.NDArray[np.float32]
+
+Precision = Literal["f32", "bf16"]
+
+with without("openvino.tools.ovc"):  # its converter takes longer to import than the rest, and reports that by network
+    _openvino = import_module("openvino")
+
+Node = Any
+"""A tensor that a graph computes: openvino.Node, whose package has no types."""
+
+ops: Any = import_module("openvino.opset13")
+"""What nodes are made with."""
+
+_CORE = _openvino.Core()
+
+_IN_A_ROW = 10
+"""So many batches of one size, one after the other, and the next ones get a graph of just that size: what depends on
+it is then not worked out anew for each. One for a few rows of the compact model is made in 25 ms (measured)."""
+
+_MOST_SIZES = 4
+"""Graphs that are kept, for the sizes that came last: as many as a room's people usually take."""
+
+
+def fast_precision() -> Precision:
+    """bfloat16 where the processor gains by it, else float32.
+
+    AMD's with AVX-512 bf16 take half the time with it; Intel's without matrix units (AMX) are no faster with it.
+    """
+    if "BF16" not in _CORE.get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
+        return "f32"
+    is_intel = "Intel" in _CORE.get_property("CPU", "FULL_DEVICE_NAME")
+    return "bf16" if not is_intel or _has_matrix_units() else "f32"
+
+
+def _has_matrix_units() -> bool:
+    flags = Path("/proc/cpuinfo")  # Linux; nothing else tells without a library for it
+    return flags.exists() and "amx_bf16" in flags.read_text()
+
+
+class Compiled:
+    """``function`` of a batch, each row for itself, for rows of ``shape`` and ``dtype``. For one thread at a time."""
+
+    def __init__(
+        self, function: Callable[[Node], Node], shape: tuple[int, ...], dtype: npt.DTypeLike, precision: Precision
+    ) -> None:
+        self._function, self._shape, self._dtype, self._precision = function, shape, np.dtype(dtype), precision
+        self._any_size = self._request(-1)
+        self._sizes: dict[int, Any] = {}
+        self._last_size, self._in_a_row = 0, 0
+
+    def __call__(self, rows: npt.NDArray[Any]) -> Floats:
+        """[B, *shape] to [B, ...], float32."""
+        given = np.ascontiguousarray(rows, self._dtype)  # read where it lies
+        request = self._request_for(len(given))
+        request.set_input_tensor(_openvino.Tensor(given, shared_memory=True))
+        request.infer()
+        return np.array(request.get_output_tensor().data, np.float32)
+
+    def _request_for(self, size: int) -> Any:
+        self._in_a_row = self._in_a_row + 1 if size == self._last_size else 1
+        self._last_size = size
+        if size in self._sizes:
+            self._sizes[size] = self._sizes.pop(size)  # the one used last stands last
+        elif self._in_a_row > _IN_A_ROW:
+            if len(self._sizes) == _MOST_SIZES:
+                del self._sizes[next(iter(self._sizes))]
+            self._sizes[size] = self._request(size)
+        return self._sizes.get(size, self._any_size)
+
+    def _request(self, size: int) -> Any:
+        """What computes batches of ``size``, −1: of any."""
+        rows = ops.parameter(_openvino.PartialShape([size, *self._shape]), self._dtype)
+        # One thread, the caller's: the stages already run side by side, and these layers are too small to be divided.
+        settings = {"INFERENCE_NUM_THREADS": 1, "NUM_STREAMS": 1, "INFERENCE_PRECISION_HINT": self._precision}
+        model = _openvino.Model([self._function(rows)], [rows], "compiled")
+        return _CORE.compile_model(model, "CPU", settings).create_infer_request()

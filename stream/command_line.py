@@ -1,0 +1,139 @@
+"""The command line: turns arguments into settings and runs them."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import threading
+from contextlib import suppress
+from pathlib import Path
+from typing import NoReturn
+
+from speakerlight.core.errors import InputError
+from speakerlight.core.framing import View
+from speakerlight.model_future import LOADING
+from speakerlight.redaction import redacted
+from speakerlight.run_settings import DEVICES, RunSettings
+from speakerlight.server.serve_settings import ServeSettings, parse_address
+
+EPILOG = """\
+keys in the window: q quit, h hide the marks, 1-9 pick a person, p pin that person or let go
+"""
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise InputError(f"{message} (--help lists everything)")
+
+
+def parser() -> argparse.ArgumentParser:
+    """What can be asked for on the command line."""
+    made = _Parser(
+        prog="run_live.py",
+        description="Marks who is speaking, live, from lips and sound together.",
+        epilog=EPILOG,
+        allow_abbrev=False,
+    )
+    add = made.add_argument
+    add("--video", metavar="SRC", help="camera index (0), file, URL, screen[:X,Y,W,H] or demo[:people=N,seed=K]")
+    add("--audio", metavar="SRC", help="microphone's name or index, file, URL or none; default: the video's own sound")
+    add("--model", metavar="NAME|PATH", default="compact", help="compact, or the path of lipsync_expert.pth")
+    add("--device", choices=DEVICES, default="auto", help="where the model runs")
+    add("--fast", action="store_true", help="files and demo: as fast as possible instead of in real time")
+    add("--duration", metavar="S", type=float, help="end after so many seconds")
+    add("--no-window", action="store_true", help="show nothing")
+    views = [view.value for view in View]
+    add("--view", choices=views, default=RunSettings.view.value, help="the whole picture, the speaker, or both")
+    add("--virtual-camera", action="store_true", help="be a camera for other programs: it shows what the window shows")
+    add("--output", metavar="FILE.mp4", type=Path, help="record what the window shows, with sound")
+    add("--events", metavar="FILE|-", help="who speaks, as JSON lines; - is standard output")
+    add("--rttm", metavar="FILE", type=Path, help="who spoke when, for diarization scorers")
+    add("--plot", metavar="FILE.png", type=Path, help="everybody's score over time")
+    add("--save-faces", metavar="DIR", type=Path, help="a video with sound of each face")
+    add("--lag", metavar="auto|MS", type=_lag, help="milliseconds by which the sound is late; auto: found out")
+    add("--max-faces", metavar="N", type=int, default=RunSettings.max_faces, help="follow no more people than this")
+    add("--serve", metavar="[HOST:]PORT", help="a web page for browsers' cameras, and events; --video shows there too")
+    add("--token", metavar="SECRET", help="what browsers must know; needed where others can reach the address")
+    add("--cert", metavar="FILE", type=Path, help="TLS certificate: browsers elsewhere give no camera without it")
+    add("--key", metavar="FILE", type=Path, help="the certificate's private key")
+    add("--list-devices", action="store_true", help="list cameras and microphones")
+    return made
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command line; gives the exit status."""
+    try:
+        given = parser().parse_args(arguments)
+        if given.list_devices:
+            from speakerlight.devices import list_devices
+
+            print(list_devices())
+        else:
+            settings = _settings(given)
+            from speakerlight.session import run
+
+            run(settings, _notify)
+    except InputError as error:
+        _notify(f"run_live.py: {error}")
+        return 2
+    except KeyboardInterrupt:
+        return 0
+    except Exception as error:
+        _notify(f"run_live.py: {str(error) or type(error).__name__}")
+        return 1
+    return 0
+
+
+def command() -> NoReturn:
+    """:func:`main` as a program. It ends at once: Python takes up to a second to take torch and the like apart."""
+    status = main()
+    if any(thread.name == LOADING for thread in threading.enumerate()):
+        sys.exit(status)  # a download that is given up, say: Python clears away after it
+    for told in (sys.stdout, sys.stderr):
+        with suppress(OSError):  # nobody reads any more
+            told.flush()
+    os._exit(status)
+
+
+def _settings(given: argparse.Namespace) -> RunSettings:
+    return RunSettings(
+        video=given.video,
+        audio=given.audio,
+        model=given.model,
+        device=given.device,
+        fast=given.fast,
+        duration_seconds=given.duration,
+        window=not given.no_window,
+        output=given.output,
+        events=given.events,
+        rttm=given.rttm,
+        plot=given.plot,
+        save_faces=given.save_faces,
+        lag_ms=given.lag,
+        max_faces=given.max_faces,
+        view=View(given.view),
+        virtual_camera=given.virtual_camera,
+        serve=_serving(given),
+    )
+
+
+def _serving(given: argparse.Namespace) -> ServeSettings | None:
+    if given.serve is not None:
+        return ServeSettings(*parse_address(given.serve), given.token, given.cert, given.key)
+    if given.token or given.cert or given.key:
+        raise InputError("--token, --cert and --key belong to --serve; add it")
+    return None
+
+
+def _lag(text: str) -> float | None:
+    if text == "auto":
+        return None
+    try:
+        return float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"give auto or milliseconds, not {text}") from None
+
+
+def _notify(line: str) -> None:
+    print(redacted(line), file=sys.stderr, flush=True)

@@ -1,0 +1,117 @@
+"""Load shedding: how much work is left out when the machine is too slow, in a stated order, with hysteresis."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Container
+from dataclasses import dataclass, replace
+
+from speakerlight.core.faces.vision import FrameTracks
+
+
+@dataclass(frozen=True)
+class LoadPlan:
+    """What is done at a load level. Every ``score_stride``-th tick is scored, each face is looked for ``vision_stride``
+    times less often, and at most ``most_faces`` are scored (None: all)."""
+
+    level: int
+    score_stride: int
+    vision_stride: int
+    most_faces: int | None
+
+
+PLANS = (
+    LoadPlan(0, 1, 1, None),
+    LoadPlan(1, 2, 1, None),
+    LoadPlan(2, 4, 1, None),
+    LoadPlan(3, 4, 2, None),
+    LoadPlan(4, 4, 2, 6),
+)
+"""The order of DESIGN.md: scores first, because turns last longer than a tick; people last."""
+
+
+@dataclass(frozen=True)
+class GovernorSettings:
+    """When the level changes. Lateness is in seconds, smoothed over ``smoothing_seconds``."""
+
+    first_level: int = 0
+    """The level to begin with: that of others who share the machine, so that a newcomer does not push them aside."""
+    smoothing_seconds: float = 0.3
+    """A hiccup of a few ticks is caught up with, not shed."""
+    longest_step_seconds: float = 0.08
+    """What one measurement stands for at most: it does not tell how late all of a hold-up before it was."""
+    dropped_seconds: float = 0.05
+    """What a measurement with dropped pictures adds: a camera's ring is too short to show how late the vision thread
+    is. Three within the smoothing time are too much, one is a hiccup."""
+    late_seconds: float = 0.16
+    """Four ticks behind: more than a busy machine's jitter, and the picture on the screen is not yet seen to be late.
+    Half of it right after work was taken on again: that was too much, then."""
+    easy_seconds: float = 0.05
+    """About one tick behind is keeping up."""
+    settle_seconds: float = 0.5
+    """A new level gets this long to show its effect."""
+    patience_seconds: float = 6.0
+    """All must have been easy for this long before work is taken on again …"""
+    longest_patience_seconds: float = 64.0
+    """… and for twice as long, up to this, each time that it turned out to be too much."""
+
+
+class LoadGovernor:
+    """Chooses the level from measured lateness. Pure: time comes in with each measurement and never goes back."""
+
+    def __init__(self, settings: GovernorSettings | None = None) -> None:
+        self._settings = settings or GovernorSettings()
+        self._level = self._settings.first_level
+        self._smooth = 0.0
+        self._last: float | None = None
+        self._changed = -math.inf
+        self._easy_since: float | None = None
+        self._patience = self._settings.patience_seconds
+        self._eased = -math.inf
+
+    @property
+    def plan(self) -> LoadPlan:
+        return PLANS[self._level]
+
+    def update(self, lateness_seconds: float, now: float, *, has_dropped: bool = False) -> int:
+        """The level after a measurement: how far the scores are behind the newest picture, at ``now`` (seconds), and
+        whether pictures were dropped since the last one."""
+        s = self._settings
+        elapsed = 0.0 if self._last is None else min(now - self._last, s.longest_step_seconds)
+        self._last = now
+        self._smooth += (lateness_seconds - self._smooth) * -math.expm1(-elapsed / s.smoothing_seconds)
+        self._smooth += s.dropped_seconds * has_dropped
+        if self._smooth > s.easy_seconds:
+            self._easy_since = None
+        elif self._easy_since is None:
+            self._easy_since = now
+        if now - self._changed < s.settle_seconds:
+            return self._level
+        is_trial = now - self._eased < s.patience_seconds
+        if self._smooth > s.late_seconds / (1 + is_trial) and self._level < len(PLANS) - 1:
+            self._rise(now)
+        elif self._level and self._easy_since is not None and now - self._easy_since >= self._patience:
+            self._ease(now)
+        return self._level
+
+    def _rise(self, now: float) -> None:
+        s = self._settings
+        if now - self._eased < self._patience:
+            self._patience = min(2 * self._patience, s.longest_patience_seconds)
+        self._level, self._changed = self._level + 1, now
+
+    def _ease(self, now: float) -> None:
+        if now - self._eased > 2 * self._patience:
+            self._patience = self._settings.patience_seconds
+        self._level, self._changed, self._eased = self._level - 1, now, now
+        self._easy_since = now
+
+
+def foremost(tracks: FrameTracks, most: int | None, speakers: Container[int]) -> FrameTracks:
+    """``sighting`` with at most ``most`` faces: the latest ``speakers`` first, then the largest."""
+    if most is None or len(tracks.faces) <= most:
+        return tracks
+    ranked = sorted(tracks.faces, key=lambda face: (face.id not in speakers, -face.box.area))
+    kept = {face.id for face in ranked[:most]}
+    pairs = [(face, crop) for face, crop in zip(tracks.faces, tracks.crops, strict=True) if face.id in kept]
+    return replace(tracks, faces=tuple(face for face, _ in pairs), crops=tuple(crop for _, crop in pairs))

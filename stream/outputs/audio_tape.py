@@ -1,0 +1,67 @@
+"""The newest sound on the session's sample grid, gaps filled with silence, for whoever writes pictures beside it."""
+
+from __future__ import annotations
+
+import numpy as np
+from speakerlight.core.media import AudioChunk, Samples
+from speakerlight.core.timebase import SAMPLE_RATE
+
+TAPE_SECONDS = 30.0
+"""Pictures come under 1 s behind their sound (look-ahead and room lag); a camera may stall for longer."""
+
+STRETCH = 0.005
+"""The most that a block is stretched to stay in step with its times. Clocks drift by 0.0002; 0.005 is not heard."""
+
+JUMP_SECONDS = 0.04
+"""A block that is further from where the last ended is a gap (or a repeat), not drift."""
+
+
+class AudioTape:
+    """Put sound on by its times, take it off by sample index; index 0 is the session's time 0.
+
+    Sound that drifts against the session's clock is stretched back, by at most 0.5 %, so that it stays within a few
+    milliseconds of its time however long the run.
+    """
+
+    def __init__(self) -> None:
+        self._ring = np.zeros(round(TAPE_SECONDS * SAMPLE_RATE), np.float32)
+        self.end = 0
+        """The sample index after the newest sound."""
+
+    def put(self, sound: AudioChunk) -> None:
+        """Add sound; what overlaps with sound that is there already is left out."""
+        start = round(sound.time * SAMPLE_RATE)
+        samples = np.nan_to_num(np.clip(sound.samples, -1.0, 1.0))
+        drift = start - self.end
+        if self.end and abs(drift) <= JUMP_SECONDS * SAMPLE_RATE:
+            samples = _stretched(samples, drift)
+            start = self.end
+        skipped = min(max(self.end - start, 0), len(samples))
+        self._write(start + skipped, samples[skipped:])
+
+    def take(self, start: int, stop: int) -> Samples:
+        """The samples start … stop: silence where there was none, or where it is no longer kept."""
+        taken = np.zeros(max(stop - start, 0), np.float32)
+        first = max(start, self.end - len(self._ring), 0)
+        last = min(stop, self.end)
+        if first < last:
+            taken[first - start : last - start] = self._ring[np.arange(first, last) % len(self._ring)]
+        return taken
+
+    def _write(self, start: int, samples: Samples) -> None:
+        if not len(samples):
+            return
+        gap = min(start - self.end, len(self._ring))
+        self._ring[np.arange(start - gap, start) % len(self._ring)] = 0.0
+        kept = samples[-len(self._ring) :]
+        self.end = start + len(samples)
+        self._ring[np.arange(self.end - len(kept), self.end) % len(self._ring)] = kept
+
+
+def _stretched(samples: Samples, by: int) -> Samples:
+    most = int(len(samples) * STRETCH)
+    by = min(max(by, -most), most)
+    if not by:
+        return samples
+    places = np.linspace(0, len(samples) - 1, len(samples) + by)
+    return np.interp(places, np.arange(len(samples)), samples).astype(np.float32)

@@ -1,0 +1,66 @@
+"""Where the server listens and who may come in: one frozen value, checked when it is made."""
+
+from __future__ import annotations
+
+import ipaddress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from speakerlight.core.errors import InputError
+
+LOOPBACK = "127.0.0.1"
+
+TOKEN_LETTERS = 8
+"""A shorter token can be guessed."""
+
+
+@dataclass(frozen=True)
+class ServeSettings:
+    """``--serve`` and what belongs to it. Raises InputError with one line when they do not go together."""
+
+    host: str
+    port: int
+    token: str | None = field(default=None, repr=False)
+    cert: Path | None = None
+    key: Path | None = None
+
+    def __post_init__(self) -> None:
+        if (self.cert is None) != (self.key is None):
+            raise InputError("--cert and --key: give both, the certificate and its private key, or neither")
+        for option, path in (("--cert", self.cert), ("--key", self.key)):
+            if path is not None and not path.is_file():
+                raise InputError(f"{option} {path}: no such file; give a PEM file")
+        if self.token is not None and (len(self.token) < TOKEN_LETTERS or not self.token.isascii()):
+            raise InputError(f"--token: use {TOKEN_LETTERS} or more ASCII letters and digits")
+        if not self.is_loopback and self.token is None:
+            raise InputError(
+                f"--serve {self.host}: others can reach this address; add --token SECRET, or serve on {LOOPBACK}"
+            )
+
+    @property
+    def is_loopback(self) -> bool:
+        """Whether only this machine can connect."""
+        return leads_to_loopback(self.host)
+
+    @property
+    def url(self) -> str:
+        """What to type into a browser on this machine, without the token."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{'https' if self.cert else 'http'}://{host}:{self.port}/"
+
+
+def leads_to_loopback(host: str) -> bool:
+    """Whether a name or an address is that of this machine for itself alone."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def parse_address(text: str) -> tuple[str, int]:
+    """Host and port of ``[HOST:]PORT``; IPv6 in brackets. Raises InputError."""
+    host, _, port = text.rpartition(":")
+    bare = host[1:-1] if host.startswith("[") and host.endswith("]") else host
+    if not port.isdecimal() or int(port) > 65535 or (":" in bare and bare == host) or (not host and ":" in text):
+        raise InputError(f"--serve {text}: write PORT, or HOST:PORT with a port from 0 to 65535")
+    return bare or LOOPBACK, int(port)

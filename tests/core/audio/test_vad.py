@@ -1,0 +1,107 @@
+from __future__ import annotations
+
+import importlib.util
+import subprocess
+import sys
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+import torch
+from speakerlight.core.audio.vad import CHUNK_SAMPLES, SILENCE_DBFS, TickSound, VoiceActivity, level_dbfs
+from speakerlight.core.media import Samples
+from speakerlight.core.timebase import SAMPLE_RATE, SAMPLES_PER_TICK
+
+from tests.data import DEV, needs_clips
+
+
+def sound(seconds: float, seed: int = 0) -> Samples:
+    """Buzzing vowels between pauses, over noise: enough to take the network through its range."""
+    rng = np.random.default_rng(seed)
+    time = np.arange(int(seconds * SAMPLE_RATE)) / SAMPLE_RATE
+    buzz = sum(np.sin(2 * np.pi * 120 * n * time) * np.exp(-(((n * 120 - 700) / 500) ** 2)) for n in range(1, 30))
+    voice = 0.2 * buzz * np.clip(np.sin(2 * np.pi * 1.5 * time), 0, 1)
+    return np.asarray(voice + 1e-3 * rng.standard_normal(len(time)), np.float32)
+
+
+def in_pieces(samples: Samples, piece: int) -> list[TickSound]:
+    voice = VoiceActivity()
+    return [tick for at in range(0, len(samples), piece) for tick in voice.push(samples[at : at + piece])]
+
+
+def test_probabilities_are_sileros_own() -> None:
+    spec = importlib.util.find_spec("silero_vad")
+    assert spec is not None and spec.origin is not None
+    reference = torch.jit.load(str(Path(spec.origin).parent / "data" / "silero_vad.jit"))
+    samples = sound(1.28)
+    chunks = torch.from_numpy(samples).reshape(-1, CHUNK_SAMPLES)
+    with torch.no_grad():
+        judged = [reference(chunk[None], SAMPLE_RATE).item() for chunk in chunks]
+    assert max(judged) - min(judged) > 0.1, "a test sound that does not move the network proves nothing"
+
+    ticks = VoiceActivity().push(samples)
+
+    covering = [
+        judged[k * SAMPLES_PER_TICK // CHUNK_SAMPLES : ((k + 1) * SAMPLES_PER_TICK - 1) // CHUNK_SAMPLES + 1]
+        for k in range(len(ticks))
+    ]
+    assert [tick.speech for tick in ticks] == pytest.approx([max(chunks) for chunks in covering], abs=1e-5)
+
+
+@pytest.mark.parametrize("piece", [1, 333, SAMPLES_PER_TICK, 9000])
+def test_a_stream_gives_the_same_ticks_however_it_is_cut(piece: int) -> None:
+    samples = sound(0.6)
+    whole = VoiceActivity().push(samples)
+    pieces = in_pieces(samples, piece)
+    assert len(pieces) == len(whole)
+    assert [tick.speech for tick in pieces] == pytest.approx([tick.speech for tick in whole], abs=1e-5)
+    assert [tick.level_dbfs for tick in pieces] == pytest.approx([tick.level_dbfs for tick in whole])
+
+
+def test_a_tick_comes_at_most_24_ms_after_its_end() -> None:
+    voice, pushed, ticks = VoiceActivity(), 0, 0
+    for _ in range(300):
+        ticks += len(voice.push(np.zeros(32, np.float32)))
+        pushed += 32
+        assert pushed - SAMPLES_PER_TICK * ticks < SAMPLES_PER_TICK + 0.024 * SAMPLE_RATE + 32
+    assert voice.push(np.zeros(0, np.float32)) == []
+
+
+def test_silence_is_no_speech_at_the_lowest_level() -> None:
+    ticks = VoiceActivity().push(np.zeros(SAMPLE_RATE, np.float32))
+    assert len(ticks) == 24  # the last tick's last chunk is not whole yet
+    assert max(tick.speech for tick in ticks[5:]) < 0.1
+    assert {tick.level_dbfs for tick in ticks} == {SILENCE_DBFS}
+
+
+def test_noise_is_no_speech() -> None:
+    noise = 0.05 * np.random.default_rng(0).standard_normal(2 * SAMPLE_RATE).astype(np.float32)
+    assert np.median([tick.speech for tick in VoiceActivity().push(noise)]) < 0.35
+
+
+def test_level_is_rms_under_full_scale_of_the_tick_itself() -> None:
+    assert level_dbfs(np.ones(640, np.float32)) == pytest.approx(0)
+    assert level_dbfs(np.full(640, 0.1, np.float32)) == pytest.approx(-20, abs=1e-4)
+    assert level_dbfs(np.zeros(0, np.float32)) == SILENCE_DBFS
+    samples = np.zeros(5 * SAMPLES_PER_TICK, np.float32)
+    samples[2 * SAMPLES_PER_TICK : 3 * SAMPLES_PER_TICK] = 0.5
+    levels = [tick.level_dbfs for tick in VoiceActivity().push(samples)]
+    assert levels[1:4] == [SILENCE_DBFS, pytest.approx(-6.02, abs=0.01), SILENCE_DBFS]
+
+
+@needs_clips
+def test_a_real_voice_is_speech() -> None:
+    clip = next(path for path in sorted((DEV / "single").glob("*.mp4")) if "RD_Radio" in path.name)
+    resampler = av.AudioResampler("flt", "mono", SAMPLE_RATE)
+    with av.open(str(clip)) as container:
+        parts = [out.to_ndarray()[0] for frame in container.decode(audio=0) for out in resampler.resample(frame)]
+    ticks = VoiceActivity().push(np.concatenate(parts)[: 4 * SAMPLE_RATE])
+    assert np.mean([tick.speech > 0.5 for tick in ticks]) > 0.6
+
+
+def test_torch_keeps_its_threads() -> None:
+    """The silero-vad package sets torch to one thread when it is imported; this module must not."""
+    program = "import sys; from speakerlight.core.audio.vad import VoiceActivity; VoiceActivity();"
+    program += " assert 'silero_vad' not in sys.modules"
+    subprocess.run([sys.executable, "-c", program], check=True, cwd=Path(__file__).parents[2], timeout=60)

@@ -1,0 +1,390 @@
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
+from unittest.mock import Mock, patch
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from speakerlight.core.audio.logmel import COMPACT_MEL, MelSettings
+from speakerlight.core.decision.scorer import Evidence, Scorer, log_odds
+from speakerlight.core.decision.settings import EvidenceSettings
+from speakerlight.core.demo import Demo, DemoSettings
+from speakerlight.core.faces.tracking import TrackedFace
+from speakerlight.core.faces.vision import FrameTracks
+from speakerlight.core.geometry import Box
+from speakerlight.core.media import AudioChunk, Image
+from speakerlight.core.models.features import Features
+from speakerlight.core.models.lipsync import Crop, FaceEmbeddings
+from speakerlight.core.snapshot import Lag, Snapshot, SpeakingState
+from speakerlight.core.timebase import SAMPLE_RATE, SAMPLES_PER_TICK
+
+TICKS = 260
+CODES = 251
+
+
+class StandIn:
+    """A model that knows: faces show, and sound tells, the code of a moment; equal codes are equal vectors.
+
+    A face's crop holds the number of its code. Sound embeddings are given by tick, as for a perfect model: the sound
+    of tick k has code k, ``lag`` ticks later. What is heard (silence or speech) does not matter to it.
+    """
+
+    name = "stand-in"
+    dimensions = 64
+    mel: MelSettings = COMPACT_MEL
+    frame_stack = 1
+    frame_window = 5
+    frame_lookahead = 4
+    mel_window = 4
+
+    def __init__(self, lag: int = 0, has_activity: bool = True) -> None:
+        self.lag, self.has_activity = lag, has_activity
+        self._next_tick = 0
+        self._codes = np.random.default_rng(0).normal(size=(CODES + 1, self.dimensions))
+        self._codes /= np.linalg.norm(self._codes, axis=1, keepdims=True)
+
+    def mel_start(self, tick: int) -> int:
+        return 4 * tick
+
+    def crop(self, image: Image, box: Box, keypoints: npt.NDArray[np.float64]) -> Crop:
+        raise NotImplementedError
+
+    def encode_frames(self, stacks: npt.NDArray[np.uint8]) -> Features:
+        return stacks[:, -1, 0, :1].astype(np.float32) + 1
+
+    def embed_faces(self, windows: npt.NDArray[np.float32]) -> FaceEmbeddings:
+        # The embedded tick is the first of the window: four come after it. Nothing was seen: code 0, nobody's.
+        codes = windows[:, 0, 0].astype(int)
+        activity = np.full(len(codes), 0.8, np.float32) if self.has_activity else None
+        return FaceEmbeddings(self._codes[codes].astype(np.float32), activity)
+
+    def embed_audio(self, mel: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        ticks = self._next_tick + np.arange(len(mel)) - self.lag
+        self._next_tick += len(mel)
+        return np.asarray(self._codes[1 + ticks % CODES], np.float32)
+
+
+def speech() -> npt.NDArray[np.float32]:
+    """Somebody who talks nearly all the time: the demo's turns, one behind the other."""
+    demo = Demo(DemoSettings(people=1, seed=4))
+    parts = [
+        demo.sound(round(turn.start * SAMPLE_RATE), round((turn.end - turn.start) * SAMPLE_RATE))
+        for turn in demo.turns(0, 30)
+    ]
+    return np.concatenate(parts)[: TICKS * SAMPLES_PER_TICK]
+
+
+@pytest.fixture(scope="module")
+def talk() -> npt.NDArray[np.float32]:
+    samples = speech()
+    assert len(samples) == TICKS * SAMPLES_PER_TICK
+    return samples
+
+
+Codes = Callable[[int], dict[int, int]]
+"""The code that each face shows at a tick."""
+
+
+def talking_and_others(tick: int) -> dict[int, int]:
+    """Face 2 says what is heard; 1 says other things, 3 holds still."""
+    return {1: (tick * 97 + 31) % CODES, 2: tick % CODES, 3: 5}
+
+
+def tracks(tick: int, codes: Codes = talking_and_others) -> FrameTracks:
+    shown = codes(tick)
+    faces = tuple(TrackedFace(i, Box(100 * i, tick, 50, 50), np.zeros((6, 2)), 0.9) for i in shown)
+    return FrameTracks(tick, tick / 25, faces, tuple(np.full((1, 1), code, np.uint8) for code in shown.values()))
+
+
+def sound_of(samples: npt.NDArray[np.float32], tick: int) -> AudioChunk:
+    start = tick * SAMPLES_PER_TICK
+    return AudioChunk(tick / 25, samples[start : start + SAMPLES_PER_TICK])
+
+
+def lock_step(
+    scorer: Scorer,
+    samples: npt.NDArray[np.float32] | None,
+    codes: Codes = talking_and_others,
+    ticks: Iterable[int] = range(TICKS),
+    stride: int = 1,
+) -> list[Snapshot]:
+    snapshots = []
+    for tick in ticks:
+        scorer.push_tracks([tracks(tick, codes)])
+        if samples is not None:
+            scorer.push_audio([sound_of(samples, tick)])
+        snapshots += scorer.advance(stride)
+    return snapshots + scorer.finish()
+
+
+@pytest.fixture(scope="module")
+def usual(talk: npt.NDArray[np.float32]) -> list[Snapshot]:
+    return lock_step(Scorer(StandIn()), talk)
+
+
+def test_the_talking_face_wins(usual: list[Snapshot]) -> None:
+    settled = [s for s in usual[50:-10] if s.state is not SpeakingState.SILENCE]
+    assert len(settled) > 0.8 * len(usual[50:-10])
+    assert {s.primary for s in settled} == {2}
+    for snapshot in settled:
+        scores = {face.id: face.score for face in snapshot.faces}
+        assert scores[2] > 0.9 > 0.1 > max(scores[1], scores[3])
+        assert [face.id for face in snapshot.faces if face.speaking] == [2]
+
+
+def test_when_nobody_in_view_says_what_is_heard_it_is_off_screen(talk: npt.NDArray[np.float32]) -> None:
+    snapshots = lock_step(Scorer(StandIn()), talk, lambda tick: {1: (tick * 97 + 31) % CODES, 3: 5})
+    states = [s.state for s in snapshots[75:]]
+    assert states.count(SpeakingState.OFFSCREEN) > 0.7 * len(states) and SpeakingState.SPEAKING not in states
+
+
+def test_in_silence_nobody_speaks() -> None:
+    snapshots = lock_step(Scorer(StandIn()), np.zeros(TICKS * SAMPLES_PER_TICK, np.float32), ticks=range(60))
+    assert {s.state for s in snapshots} == {SpeakingState.SILENCE}
+    assert not any(face.speaking for s in snapshots for face in s.faces)
+
+
+@pytest.mark.parametrize("lag", [-5, 3, 10])
+def test_the_lag_between_sound_and_picture_is_found(talk: npt.NDArray[np.float32], lag: int) -> None:
+    snapshots = lock_step(Scorer(StandIn(lag)), talk)
+    assert snapshots[250].lag.milliseconds == pytest.approx(40 * lag, abs=20)
+    assert snapshots[250].lag.confidence > 0.8
+    assert {s.primary for s in snapshots[150:-30]} <= {2, None}
+    assert sum(s.primary == 2 for s in snapshots[150:-30]) > 0.8 * len(snapshots[150:-30])
+
+
+def test_a_lag_set_by_hand_is_used_from_the_start(talk: npt.NDArray[np.float32]) -> None:
+    snapshots = lock_step(Scorer(StandIn(5), lag_ms=200), talk)
+    assert {(s.lag.milliseconds, s.lag.confidence) for s in snapshots} == {(200, 1)}
+    assert {s.primary for s in snapshots[40:-30]} <= {2, None}
+
+
+def test_snapshots_come_one_a_tick_in_order_with_the_frames_time(usual: list[Snapshot]) -> None:
+    assert [s.tick for s in usual] == list(range(TICKS))
+    assert [s.time for s in usual] == [tick / 25 for tick in range(TICKS)]
+    assert all([face.box.y for face in s.faces] == [s.tick] * 3 for s in usual)
+
+
+@pytest.mark.parametrize("lag_ms", [-200.0, 0.0, 200.0])
+def test_the_look_ahead_is_exactly_as_stated(talk: npt.NDArray[np.float32], lag_ms: float) -> None:
+    """Pictures: the model's four ticks. Sound: the room lag when it comes later, and what its embedding sees."""
+    scorer = Scorer(StandIn(), lag_ms=lag_ms)
+    for tick in range(TICKS):
+        scorer.push_audio([sound_of(talk, tick)])
+    decided = []
+    for tick in range(50):
+        scorer.push_tracks([tracks(tick)])
+        decided += [(s.tick, tick) for s in scorer.advance()]
+    assert decided == [(tick, tick + 4) for tick in range(46)]
+
+    scorer = Scorer(StandIn(), lag_ms=lag_ms)
+    for tick in range(30):
+        scorer.push_tracks([tracks(tick)])
+    decided = []
+    for tick in range(30):
+        scorer.push_audio([sound_of(talk, tick)])
+        decided += [(s.tick, tick) for s in scorer.advance()]
+    # One more block: the last mel column of a tick's sound looks 2.5 ms beyond the tick's end.
+    later = 1 + max(0, round(lag_ms / 40))
+    assert decided == [(tick - later, tick) for tick in range(later, 26 + later) if tick < 30]
+
+
+def test_without_sound_pictures_alone_decide_when() -> None:
+    scorer = Scorer(StandIn(), has_audio=False)
+    counts = []
+    for tick in range(30):
+        scorer.push_tracks([tracks(tick)])
+        counts.append(len(scorer.advance()))
+    assert counts == [0] * 4 + [1] * 26
+    snapshots = scorer.finish()
+    assert [s.tick for s in snapshots] == [26, 27, 28, 29]
+    assert all(s.state is SpeakingState.SILENCE and len(s.faces) == 3 for s in snapshots)
+
+
+def test_finishing_decides_the_last_ticks(talk: npt.NDArray[np.float32]) -> None:
+    scorer = Scorer(StandIn())
+    decided = []
+    for tick in range(100):
+        scorer.push_tracks([tracks(tick)])
+        scorer.push_audio([sound_of(talk, tick)])
+        decided += scorer.advance()
+    assert len(decided) == 96
+    last = scorer.finish()
+    assert [s.tick for s in last] == [96, 97, 98, 99]
+    assert all(len(s.faces) == 3 for s in last)
+
+
+def test_finishing_a_session_in_which_nothing_came_gives_nothing() -> None:
+    scorer = Scorer(StandIn())
+    assert scorer.advance() == [] and scorer.finish() == []
+
+
+def test_sound_that_ends_early_holds_nothing_up(talk: npt.NDArray[np.float32]) -> None:
+    scorer = Scorer(StandIn())
+    decided = []
+    for tick in range(60):
+        scorer.push_tracks([tracks(tick)])
+        if tick < 40:
+            scorer.push_audio([sound_of(talk, tick)])
+        decided += scorer.advance()
+    decided += scorer.finish()
+    assert [s.tick for s in decided] == list(range(60))
+
+
+@pytest.mark.parametrize("stride", [2, 4])
+def test_load_is_shed_by_scoring_fewer_ticks(talk: npt.NDArray[np.float32], stride: int) -> None:
+    scorer = Scorer(StandIn())
+    snapshots = lock_step(scorer, talk, stride=stride)
+    end = TICKS - 4 - stride
+    in_run = [s for s in snapshots if s.tick < end]
+    assert [s.tick for s in in_run] == list(range(0, end, stride))
+    spoken = [s for s in in_run[50:] if s.state is not SpeakingState.SILENCE]
+    assert {s.primary for s in spoken} == {2}
+
+
+@pytest.mark.parametrize("stride", [1, 4])
+def test_what_waits_for_a_scored_tick_is_embedded_at_once(talk: npt.NDArray[np.float32], stride: int) -> None:
+    model = StandIn()
+    looks, listens = Mock(wraps=model.encode_frames), Mock(wraps=model.embed_audio)
+    with patch.multiple(model, encode_frames=looks, embed_audio=listens):
+        lock_step(Scorer(model), talk, stride=stride)
+    for calls in looks.call_count, listens.call_count:
+        assert calls <= TICKS / stride + 6  # the beginning and the end
+
+
+def test_sound_is_embedded_before_its_pictures_come(talk: npt.NDArray[np.float32]) -> None:
+    model = StandIn()
+    listens = Mock(wraps=model.embed_audio)
+    with patch.object(model, "embed_audio", listens):
+        scorer = Scorer(model)
+        for tick in range(TICKS):
+            scorer.push_audio([sound_of(talk, tick)])
+            assert scorer.advance(4) == []
+    assert {len(call.args[0]) for call in listens.call_args_list[1:]} == {4}
+    assert listens.call_count >= TICKS // 4 - 1
+
+
+def assert_same(told: list[Snapshot], expected: list[Snapshot]) -> None:
+    """But for the rounding of products of other sizes."""
+
+    def exact(snapshot: Snapshot) -> Snapshot:
+        faces = tuple(replace(face, score=0.0) for face in snapshot.faces)
+        return replace(snapshot, speech=0.0, faces=faces, lag=Lag(0.0, 0.0))
+
+    def rounded(snapshots: list[Snapshot]) -> list[list[float]]:
+        return [[s.speech, s.lag.confidence, *(face.score for face in s.faces)] for s in snapshots]
+
+    assert [exact(s) for s in told] == [exact(s) for s in expected]
+    np.testing.assert_allclose(rounded(told), rounded(expected), atol=1e-5)
+    assert [s.lag.milliseconds for s in told] == pytest.approx([s.lag.milliseconds for s in expected], abs=1e-2)
+
+
+def steps(order: str, ticks: int) -> Iterator[str]:
+    """What comes next, "see" or "hear", never more than 20 ticks apart; "decide" now and then."""
+    rng, seen, heard = np.random.default_rng(0), 0, 0
+    while seen < ticks or heard < ticks:
+        ahead = {"sound first": 20, "pictures first": -20}.get(order, int(rng.integers(-20, 21)))
+        hears = heard - seen < ahead if seen < ticks and heard < ticks else heard < ticks
+        heard, seen = heard + hears, seen + (not hears)
+        yield "hear" if hears else "see"
+        if order != "in bursts" or rng.random() < 0.1:
+            yield "decide"
+
+
+@pytest.mark.parametrize("lag", [-4, 6])
+@pytest.mark.parametrize("order", ["sound first", "pictures first", "at random", "in bursts"])
+def test_it_does_not_matter_what_comes_first(talk: npt.NDArray[np.float32], order: str, lag: int) -> None:
+    ticks = 90
+    expected = lock_step(Scorer(StandIn(lag)), talk, ticks=range(ticks))
+    scorer = Scorer(StandIn(lag))
+    sights, sounds = iter(range(ticks)), iter(range(ticks))
+    snapshots = []
+    for step in steps(order, ticks):
+        if step == "see":
+            scorer.push_tracks([tracks(next(sights))])
+        elif step == "hear":
+            scorer.push_audio([sound_of(talk, next(sounds))])
+        else:
+            snapshots += scorer.advance()
+    assert_same(snapshots + scorer.finish(), expected)
+
+
+def test_ticks_without_a_picture_are_bridged(talk: npt.NDArray[np.float32]) -> None:
+    scorer = Scorer(StandIn())
+    decided = []
+    for tick in range(TICKS):
+        if tick % 5 != 2 or tick < 5:
+            scorer.push_tracks([tracks(tick)])
+        scorer.push_audio([sound_of(talk, tick)])
+        decided += scorer.advance()
+    decided += scorer.finish()
+    assert [s.tick for s in decided] == list(range(TICKS))
+    assert all(len(s.faces) == 3 for s in decided)
+
+
+def test_after_a_hold_up_old_ticks_are_let_go_and_the_newest_are_scored(talk: npt.NDArray[np.float32]) -> None:
+    scorer = Scorer(StandIn())
+    for tick in range(TICKS):
+        scorer.push_tracks([tracks(tick)])
+        scorer.push_audio([sound_of(talk, tick)])
+    ticks = [s.tick for s in scorer.advance()]
+    assert ticks == list(range(ticks[0], TICKS - 4)) and 20 < len(ticks) < 128
+
+
+def test_a_face_that_comes_and_goes_is_told_while_it_is_there(talk: npt.NDArray[np.float32]) -> None:
+    def coming(tick: int) -> dict[int, int]:
+        shown = talking_and_others(tick)
+        return shown if 60 <= tick < 200 else {1: shown[1]}
+
+    for snapshot in lock_step(Scorer(StandIn()), talk, coming):
+        assert [f.id for f in snapshot.faces] == ([1, 2, 3] if 60 <= snapshot.tick < 200 else [1])
+
+
+def test_what_was_not_seen_of_a_face_does_not_count_against_it(talk: npt.NDArray[np.float32]) -> None:
+    def away_for_a_moment(tick: int) -> dict[int, int]:
+        there = talking_and_others(tick)
+        return {i: code for i, code in there.items() if i != 2 or not 150 <= tick < 165}
+
+    back = {
+        s.tick: face.score
+        for s in lock_step(Scorer(StandIn()), talk, away_for_a_moment)
+        for face in s.faces
+        if face.id == 2
+    }
+    always = {s.tick: face.score for s in lock_step(Scorer(StandIn()), talk) for face in s.faces if face.id == 2}
+    assert back[166] == pytest.approx(always[166], abs=0.02)
+
+
+def test_a_model_that_does_not_judge_by_sight_will_do(talk: npt.NDArray[np.float32]) -> None:
+    snapshots = lock_step(Scorer(StandIn(has_activity=False)), talk)
+    assert {s.primary for s in snapshots[50:-10]} <= {2, None}
+    assert sum(s.primary == 2 for s in snapshots[50:-10]) > 0.8 * len(snapshots[50:-10])
+
+
+def test_values_are_in_their_ranges(usual: list[Snapshot]) -> None:
+    for snapshot in usual:
+        assert 0 <= snapshot.speech <= 1 and 0 <= snapshot.lag.confidence <= 1
+        assert all(0 <= face.score <= 1 for face in snapshot.faces)
+        assert (snapshot.primary is None) == (snapshot.state is not SpeakingState.SPEAKING)
+
+
+@pytest.mark.parametrize("kind", ["sync", "level", "activity"])
+def test_more_evidence_is_more_probable(kind: str) -> None:
+    flat = {"sync": np.full(5, 0.2), "level": np.full(5, 0.1), "activity": np.full(5, 1.0), "trust": np.ones(5)}
+    risen = log_odds(Evidence(**(flat | {kind: np.linspace(0.1, 0.5, 5)})), EvidenceSettings())
+    assert (np.diff(risen) > 0).all()
+
+
+def test_evidence_is_cut_but_for_mouths_that_hold_still() -> None:
+    settings = EvidenceSettings()
+    sync, activity = np.array([-1.0, 1.5, -1.0]), np.array([1.0, 1.0, settings.still_below - 2])
+    told = log_odds(Evidence(sync, np.zeros(3), activity, np.ones(3)), settings)
+    assert told[:2] == pytest.approx([-settings.most_against, settings.most_for])
+    assert told[2] == pytest.approx(-settings.most_against - 2 * settings.stillness)
+
+
+def test_of_a_face_that_is_not_known_nothing_is_told() -> None:
+    unknown = Evidence(np.array([0.9, -0.9]), np.zeros(2), np.array([3.0, -6.0]), np.zeros(2))
+    assert (log_odds(unknown, EvidenceSettings()) == 0).all()

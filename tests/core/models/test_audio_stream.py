@@ -1,0 +1,125 @@
+from __future__ import annotations
+
+import tracemalloc
+
+import numpy as np
+import pytest
+import torch
+from speakerlight.core.audio.vad import VoiceActivity
+from speakerlight.core.media import Samples
+from speakerlight.core.models.audio_stream import AudioEncoderStream
+from speakerlight.core.models.compact import Compact
+from speakerlight.core.models.compact_network import CompactSyncNet, model_of
+from speakerlight.core.models.lipsync import sound_lookahead_seconds
+from speakerlight.core.timebase import SAMPLE_RATE, SAMPLES_PER_TICK
+from speakerlight.core.training.evaluation import clip_mel
+
+MEMORY = 128
+
+
+@pytest.fixture(scope="module")
+def network() -> CompactSyncNet:
+    torch.manual_seed(0)
+    return CompactSyncNet().eval()
+
+
+@pytest.fixture(scope="module")
+def model(network: CompactSyncNet) -> Compact:
+    copy = CompactSyncNet()
+    copy.load_state_dict(network.state_dict())
+    return model_of(copy, "cpu", "f32")
+
+
+def noise(seconds: float, seed: int = 0) -> Samples:
+    rng = np.random.default_rng(seed)
+    loudness = np.repeat(rng.uniform(0, 0.2, int(seconds * 10) + 1), SAMPLE_RATE // 10)[: int(seconds * SAMPLE_RATE)]
+    return (loudness * rng.standard_normal(len(loudness))).astype(np.float32)
+
+
+def heard(model: Compact, samples: Samples, pieces: list[int]) -> tuple[np.ndarray, list[float]]:
+    hearing = AudioEncoderStream(model, MEMORY)
+    for piece in np.split(samples, np.cumsum(pieces)):
+        hearing.push_audio(piece)
+    ticks = np.arange(hearing.through + 1)
+    return hearing.vectors(ticks, hearing.through), [hearing.sound(int(tick)).speech for tick in ticks]
+
+
+@torch.inference_mode()
+def test_a_stream_gives_the_whole_clips_embeddings(network: CompactSyncNet, model: Compact) -> None:
+    samples = noise(3.0)
+    vectors, _ = heard(model, samples, [])
+    whole = network.sound(clip_mel(torch.from_numpy(samples)[None], len(vectors)))[0].T.numpy()
+    assert len(vectors) >= 70
+    np.testing.assert_allclose(vectors, whole, atol=1e-4)
+
+
+@pytest.mark.parametrize("piece", [160, 333, 640, 7000])
+def test_it_does_not_matter_how_the_sound_is_cut(model: Compact, piece: int) -> None:
+    samples = noise(1.5)
+    vectors, speech = heard(model, samples, [piece] * (len(samples) // piece))
+    whole, whole_speech = heard(model, samples, [])
+    np.testing.assert_allclose(vectors, whole, atol=1e-5)
+    np.testing.assert_allclose(speech, whole_speech, atol=1e-5)
+
+
+def test_speech_and_level_are_those_of_the_voice_activity(model: Compact) -> None:
+    samples = noise(1.0)
+    hearing = AudioEncoderStream(model, MEMORY)
+    hearing.push_audio(samples)
+    for tick, expected in enumerate(VoiceActivity().push(samples)):
+        assert hearing.sound(tick) == expected
+
+
+def test_a_tick_is_known_no_later_than_the_stated_look_ahead(model: Compact) -> None:
+    lookahead = sound_lookahead_seconds(model)
+    assert lookahead <= 0.16
+    hearing, samples = AudioEncoderStream(model, MEMORY), noise(1.0)
+    for start in range(0, len(samples), 80):
+        hearing.push_audio(samples[start : start + 80])
+        sound_through = (start + 80) / SAMPLE_RATE
+        assert (hearing.through + 1) * 0.04 + lookahead > sound_through
+    assert hearing.through >= 20
+
+
+def test_what_is_not_known_is_not_a_number(model: Compact) -> None:
+    hearing = AudioEncoderStream(model, MEMORY)
+    assert hearing.through == -1
+    assert np.isnan(hearing.vectors(np.arange(3), 2)).all()
+    hearing.push_audio(noise(1.0))
+    ticks = np.array([-5, -1, 0, hearing.through, hearing.through + 3])
+    assert np.isnan(hearing.vectors(ticks, 1000)).all(axis=1).tolist() == [True, True, False, False, True]
+    assert np.isnan(hearing.vectors(ticks, 0)).all(axis=1).tolist() == [True, True, False, True, True]
+    assert hearing.sound(-1).speech == 0 and hearing.sound(1000).level_dbfs == -100
+
+
+def test_only_the_last_ticks_are_remembered(model: Compact) -> None:
+    hearing = AudioEncoderStream(model, 16)
+    hearing.push_audio(noise(2.0))
+    ticks = np.arange(hearing.through + 1)
+    known = ~np.isnan(hearing.vectors(ticks, hearing.through)[:, 0])
+    assert known.tolist() == [tick > hearing.through - 16 for tick in ticks]
+    whole = AudioEncoderStream(model, MEMORY)
+    whole.push_audio(noise(2.0))
+    last = ticks[-10:]
+    np.testing.assert_allclose(hearing.vectors(last, last[-1]), whole.vectors(last, last[-1]), atol=1e-5)
+
+
+def test_no_sound_is_no_progress(model: Compact) -> None:
+    hearing = AudioEncoderStream(model, MEMORY)
+    hearing.push_audio(np.zeros(0, np.float32))
+    assert hearing.through == -1
+
+
+def test_memory_does_not_grow_with_time(model: Compact) -> None:
+    hearing, second = AudioEncoderStream(model, MEMORY), np.zeros(SAMPLE_RATE, np.float32)
+    for _ in range(8):
+        hearing.push_audio(second)
+    tracemalloc.start()
+    before = tracemalloc.take_snapshot()
+    for _ in range(40):
+        hearing.push_audio(second)
+    grown = sum(entry.size_diff for entry in tracemalloc.take_snapshot().compare_to(before, "filename"))
+    tracemalloc.stop()
+    # A minute of log-mel alone would be a megabyte.
+    assert grown < 200_000
+    assert hearing.through >= 48 * SAMPLE_RATE // SAMPLES_PER_TICK - 5

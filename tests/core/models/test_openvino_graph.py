@@ -1,0 +1,64 @@
+"""Compiled functions: the same whatever the batch's size, and a graph of its own for a size that keeps coming."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from speakerlight.core.models.openvino_graph import _IN_A_ROW, _MOST_SIZES, Compiled, Node, ops
+
+WEIGHTS = np.random.default_rng(0).normal(size=(4, 3)).astype(np.float32)
+
+
+class Counted:
+    """A small layer, and how often a graph of it was made."""
+
+    def __init__(self) -> None:
+        self.made = 0
+        self.compiled = Compiled(self._layer, (4,), np.float32, "f32")
+
+    def _layer(self, rows: Node) -> Node:
+        self.made += 1
+        return ops.relu(ops.matmul(rows, WEIGHTS, transpose_a=False, transpose_b=False))
+
+    def of(self, size: int) -> None:
+        rows = np.random.default_rng(size).normal(size=(size, 4)).astype(np.float32)
+        np.testing.assert_allclose(self.compiled(rows), np.maximum(rows @ WEIGHTS, 0), atol=1e-5)
+
+
+def test_a_size_that_keeps_coming_gets_a_graph_of_its_own_once() -> None:
+    layer = Counted()
+    for _ in range(_IN_A_ROW):
+        layer.of(3)
+    assert layer.made == 1
+    for _ in range(3 * _IN_A_ROW):
+        layer.of(3)
+    assert layer.made == 2
+
+
+def test_sizes_that_change_all_the_time_get_none() -> None:
+    layer = Counted()
+    for size in 5 * [1, 2, 3, 2]:
+        layer.of(size)
+    assert layer.made == 1
+
+
+def test_those_used_last_are_kept() -> None:
+    layer = Counted()
+    for size in range(1, _MOST_SIZES + 1):
+        for _ in range(_IN_A_ROW + 1):
+            layer.of(size)
+    layer.of(1)
+    for _ in range(_IN_A_ROW + 1):
+        layer.of(_MOST_SIZES + 1)
+    made = layer.made
+    layer.of(1)
+    for _ in range(_IN_A_ROW + 1):
+        layer.of(2)
+    assert layer.made == made + 1
+
+
+def test_what_was_given_before_is_not_overwritten() -> None:
+    """Neither by the next call nor by a graph of another size."""
+    double = Compiled(lambda rows: ops.multiply(rows, np.float32(2)), (1,), np.float32, "f32")
+    given = [double(np.full((1, 1), n, np.float32)) for n in range(2 * _IN_A_ROW)]
+    assert [row[0, 0] for row in given] == pytest.approx([2.0 * n for n in range(2 * _IN_A_ROW)])

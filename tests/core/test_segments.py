@@ -1,0 +1,46 @@
+"""Stretches of speaking: from the first speaking tick to the first that is not."""
+
+from __future__ import annotations
+
+import pytest
+from speakerlight.core.geometry import Box
+from speakerlight.core.segments import LONGEST_HOLD_SECONDS, Segment, SpeakingSegments
+from speakerlight.core.snapshot import FaceScore, Lag, Snapshot, SpeakingState
+
+
+def snapshot(time: float, *speaking: int) -> Snapshot:
+    faces = tuple(FaceScore(person, Box(0, 0, 10, 10), 0.5, person in speaking) for person in (1, 2))
+    return Snapshot(round(time * 25), time, 0.5, faces, SpeakingState.SILENCE, None, Lag(0, 0))
+
+
+def run(*snapshots: Snapshot) -> list[Segment]:
+    segments = SpeakingSegments()
+    return [stretch for each in snapshots for stretch in segments.push(each)] + segments.finish()
+
+
+def test_a_stretch_lasts_until_the_tick_that_ends_it() -> None:
+    assert run(snapshot(0.0), snapshot(0.04, 1), snapshot(0.08, 1), snapshot(0.12)) == [Segment(1, 0.04, 0.12)]
+
+
+def test_two_may_speak_at_once() -> None:
+    segments = run(snapshot(0.0, 1), snapshot(0.2, 1, 2), snapshot(0.4, 2), snapshot(0.6))
+    assert segments == [Segment(1, 0.0, 0.4), Segment(2, 0.2, 0.6)]
+
+
+def test_the_end_of_the_run_ends_what_is_open_one_tick_after_the_last() -> None:
+    (stretch,) = run(snapshot(1.0, 2))
+    assert stretch == Segment(2, 1.0, pytest.approx(1.04))
+
+
+def test_a_stall_is_not_counted_as_speech() -> None:
+    segments = run(snapshot(0.0, 1), snapshot(9.0, 1))
+    assert segments == [Segment(1, 0.0, LONGEST_HOLD_SECONDS), Segment(1, 9.0, pytest.approx(9.04))]
+
+
+def test_a_person_who_left_the_picture_no_longer_speaks() -> None:
+    gone = Snapshot(2, 0.08, 0.5, (), SpeakingState.OFFSCREEN, None, Lag(0, 0))
+    assert run(snapshot(0.0, 1), gone) == [Segment(1, 0.0, 0.08)]
+
+
+def test_nothing_seen_is_nobody_speaking() -> None:
+    assert run() == []

@@ -1,0 +1,128 @@
+"""What a page may say, and that nothing else does any harm."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from speakerlight.server import data_channel
+from speakerlight.server.data_channel import (
+    BURST_MESSAGES,
+    MAX_ERRORS,
+    MESSAGE_BYTES,
+    MOST_NAMES,
+    NAME_LETTERS,
+    Messages,
+)
+
+
+class Page:
+    """A page's messages, and what all listeners were told."""
+
+    def __init__(self, now: float | None = 1.5) -> None:
+        self.told: list[dict[str, object]] = []
+        self.messages = Messages(lambda kind, line: self.told.append(json.loads(line)), lambda: now)
+
+    def notify(self, **message: object) -> list[dict[str, object]]:
+        return self.take(json.dumps(message))
+
+    def take(self, text: str | bytes) -> list[dict[str, object]]:
+        return [json.loads(line) for line in self.messages.take(text)]
+
+
+def test_a_ping_is_answered_with_the_time() -> None:
+    assert Page().notify(type="ping", sent=12.25) == [{"type": "pong", "sent": 12.25, "time": 1.5}]
+    assert Page(now=None).notify(type="ping", sent=1) == [], "before the session has begun there is no time"
+
+
+def test_names_are_told_to_all_until_they_are_taken_back() -> None:
+    page = Page()
+    assert page.notify(type="name", id=3, name="  Ada \n Lovelace\x07") == []
+    page.notify(type="name", id=7, name="Grace")
+    page.notify(type="name", id=3, name="")
+    assert [told["names"] for told in page.told] == [
+        {"3": "Ada Lovelace"},
+        {"3": "Ada Lovelace", "7": "Grace"},
+        {"7": "Grace"},
+    ]
+
+
+def test_a_pin_is_told_to_all() -> None:
+    page = Page()
+    page.notify(type="pin", id=3)
+    page.notify(type="pin", id=None)
+    assert page.told == [{"type": "pinned", "id": 3}, {"type": "pinned", "id": None}]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "nonsense",
+        "[]",
+        "null",
+        "[" * 1000,
+        b"{}",
+        "{}",
+        '{"type":"quit"}',
+        '{"type":"ping"}',
+        '{"type":"ping","sent":"now"}',
+        '{"type":"ping","sent":NaN}',
+        '{"type":"ping","sent":1,"more":2}',
+        '{"type":"ping","sent":true}',
+        '{"type":"name","id":"3","name":"Ada"}',
+        '{"type":"name","id":true,"name":"Ada"}',
+        '{"type":"name","id":0,"name":"Ada"}',
+        '{"type":"name","id":3,"name":5}',
+        json.dumps({"type": "name", "id": 3, "name": "a" * (NAME_LETTERS + 1)}),
+        '{"type":"pin","id":-1}',
+        '{"type":"pin","id":1.5}',
+        '{"type":"pin","id":' + "9" * 500 + "}",
+        " " * (MESSAGE_BYTES + 1),
+    ],
+)
+def test_anything_else_is_an_error_and_changes_nothing(text: str | bytes) -> None:
+    page = Page()
+    (answer,) = page.take(text)
+    assert list(answer) == ["type", "message"] and answer["type"] == "error"
+    assert page.told == []
+
+
+def test_too_much_of_it_is_hopeless() -> None:
+    page = Page()
+    for _ in range(MAX_ERRORS):
+        page.take("nonsense")
+    assert not page.messages.is_hopeless
+    page.take("nonsense")
+    assert page.messages.is_hopeless
+
+
+def test_too_many_messages_are_an_error_too() -> None:
+    page = Page()
+    answers = [page.notify(type="ping", sent=number) for number in range(BURST_MESSAGES + 5)]
+    assert [answer[0]["type"] for answer in answers[:BURST_MESSAGES]] == ["pong"] * BURST_MESSAGES
+    assert "too many" in str(answers[-1][0]["message"])
+
+
+def test_names_do_not_grow_without_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(data_channel, "BURST_MESSAGES", 2 * MOST_NAMES)
+    page = Page()
+    for person in range(1, MOST_NAMES + 1):
+        assert page.notify(type="name", id=person, name="Ada") == []
+    assert page.notify(type="name", id=MOST_NAMES + 1, name="Ada")[0]["type"] == "error"
+    assert page.notify(type="name", id=1, name="Grace") == []
+
+
+JSON = st.recursive(st.none() | st.booleans() | st.integers() | st.floats() | st.text(), st.lists) | st.dictionaries(
+    st.sampled_from(["type", "id", "name", "sent", "x"]),
+    st.sampled_from(["ping", "name", "pin"]) | st.none() | st.integers() | st.floats() | st.text() | st.booleans(),
+)
+
+
+@given(st.text() | st.binary() | JSON.map(json.dumps))
+def test_whatever_comes_is_answered_with_lines_of_json(message: str | bytes) -> None:
+    page = Page()
+    for answer in page.take(message):
+        assert answer["type"] in ("error", "pong")

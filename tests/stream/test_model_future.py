@@ -1,0 +1,42 @@
+"""Models load in the background, once, and what goes wrong there is told where they are asked for."""
+
+from __future__ import annotations
+
+import gc
+import threading
+
+import pytest
+from speakerlight.model_future import LoadFuture
+
+
+def test_later_begins_when_it_is_asked_or_told_to() -> None:
+    begun = threading.Event()
+    early = LoadFuture(lambda: begun.set() or 7)
+    early.begin()
+    assert begun.wait(1.0) and early.result() == 7
+    early.wait()
+    assert LoadFuture(lambda: 8).result() == 8
+    LoadFuture(lambda: 9).wait()  # never begun: nothing to wait for
+    with pytest.raises(ZeroDivisionError):
+        LoadFuture(lambda: 1 // 0).result()
+
+
+def test_nothing_is_collected_while_it_works_and_what_it_made_never() -> None:
+    was_enabled = LoadFuture(gc.isenabled)
+    try:
+        assert not was_enabled.result()
+        was_enabled.wait()
+        assert gc.isenabled() and gc.get_freeze_count() > 0
+    finally:
+        gc.unfreeze()
+
+
+def test_what_goes_wrong_leaves_the_collector_on() -> None:
+    failing = LoadFuture(lambda: 1 // 0)
+    try:
+        with pytest.raises(ZeroDivisionError):
+            failing.result()
+        failing.wait()
+        assert gc.isenabled()
+    finally:
+        gc.unfreeze()
