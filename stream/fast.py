@@ -91,12 +91,12 @@ class _Lockstep:
         with stage("scoring"):
             self._scorer.push_tracks(list(frame_tracks))
 
-    def _push_audio(self, sound: AudioChunk) -> None:
-        self._hub.sound(sound)
+    def _push_audio(self, chunk: AudioChunk) -> None:
+        self._hub.audio(chunk)
         with stage("scoring"):
-            self._scorer.push_audio([sound])
+            self._scorer.push_audio([chunk])
             if self._blank is not None:
-                self._scorer.push_tracks(list(self._blank.until(due(sound))))
+                self._scorer.push_tracks(list(self._blank.until(due(chunk))))
 
     def _tell(self, snapshots: Iterable[Snapshot]) -> None:
         for snapshot in snapshots:

@@ -219,14 +219,14 @@ class LiveRun:
         """Hand on the sound that came; True when a run without pictures has reached its duration."""
         if not self._source.has_audio:
             return False
-        sounds = self._source.take_audio()
-        due_sounds = [sound for sound in sounds if due(sound) <= self._duration]
-        for sound in due_sounds:
-            self._hub.sound(sound)
-        self._engine.scorer.push_audio(due_sounds)
-        if blank and due_sounds:
-            self._engine.scorer.push_tracks(list(blank.until(due(due_sounds[-1]))))
-        return blank is not None and len(due_sounds) < len(sounds)
+        chunks = self._source.take_audio()
+        due_chunks = [chunk for chunk in chunks if due(chunk) <= self._duration]
+        for chunk in due_chunks:
+            self._hub.audio(chunk)
+        self._engine.scorer.push_audio(due_chunks)
+        if blank and due_chunks:
+            self._engine.scorer.push_tracks(list(blank.until(due(due_chunks[-1]))))
+        return blank is not None and len(due_chunks) < len(chunks)
 
     def _publish(self, snapshots: Iterable[Snapshot]) -> None:
         for snapshot in snapshots:

@@ -28,10 +28,10 @@ class AudioTape:
         self.end = 0
         """The sample index after the newest sound."""
 
-    def put(self, sound: AudioChunk) -> None:
+    def put(self, chunk: AudioChunk) -> None:
         """Add sound; what overlaps with sound that is there already is left out."""
-        start = round(sound.time * SAMPLE_RATE)
-        samples = np.nan_to_num(np.clip(sound.samples, -1.0, 1.0))
+        start = round(chunk.time * SAMPLE_RATE)
+        samples = np.nan_to_num(np.clip(chunk.samples, -1.0, 1.0))
         drift = start - self.end
         if self.end and abs(drift) <= JUMP_SECONDS * SAMPLE_RATE:
             samples = _stretched(samples, drift)

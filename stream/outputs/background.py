@@ -59,8 +59,8 @@ class Background(Output):
     def snapshot(self, snapshot: Snapshot) -> None:
         self._hand_on("snapshot", lambda: self._output.snapshot(snapshot))
 
-    def sound(self, sound: AudioChunk) -> None:
-        self._hand_on("sound", lambda: self._output.sound(sound))
+    def audio(self, chunk: AudioChunk) -> None:
+        self._hand_on("audio", lambda: self._output.audio(chunk))
 
     def frame(self, frame: Frame, snapshot: Snapshot | None) -> None:
         self._hand_on("frame", lambda: self._output.frame(frame, snapshot))

@@ -53,9 +53,9 @@ class FaceVideos(Output):
         self._tracks: dict[int, _Track] = {}
         self._parts: dict[int, int] = {}
 
-    def sound(self, sound: AudioChunk) -> None:
+    def audio(self, chunk: AudioChunk) -> None:
         if self._tape is not None:
-            self._tape.put(sound)
+            self._tape.put(chunk)
 
     def frame(self, frame: Frame, snapshot: Snapshot | None) -> None:
         for face in snapshot.faces if snapshot else ():

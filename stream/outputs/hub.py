@@ -47,10 +47,10 @@ class OutputHub:
         with self._lock:
             self._each(lambda output: output.shown(image), [output for output in self._outputs if output.takes_shown])
 
-    def sound(self, sound: AudioChunk) -> None:
+    def audio(self, chunk: AudioChunk) -> None:
         """Captured sound; its samples must not change afterwards."""
         with self._lock:
-            self._each(lambda output: output.sound(sound))
+            self._each(lambda output: output.audio(chunk))
 
     def snapshot(self, snapshot: Snapshot) -> None:
         """A scored tick, in order of time."""

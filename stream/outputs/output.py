@@ -34,7 +34,7 @@ class Output:
     def snapshot(self, snapshot: Snapshot) -> None:
         """One scored tick."""
 
-    def sound(self, sound: AudioChunk) -> None:
+    def audio(self, chunk: AudioChunk) -> None:
         """Sound, ahead of the pictures of its time."""
 
     def frame(self, frame: Frame, snapshot: Snapshot | None) -> None:

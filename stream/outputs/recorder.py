@@ -34,9 +34,9 @@ class Recorder(Output):
         self._tape = AudioTape() if has_audio else None
         self._writer: Mp4Writer | None = None
 
-    def sound(self, sound: AudioChunk) -> None:
+    def audio(self, chunk: AudioChunk) -> None:
         if self._tape is not None:
-            self._tape.put(sound)
+            self._tape.put(chunk)
             if self._writer is not None:
                 self._writer.audio_waits()
 

@@ -88,11 +88,11 @@ class BrowserSource(ThreadedSource):
                 self._picture = moment, picture
                 self._changed.notify()
 
-    def play(self, sound: AudioFrame) -> None:
+    def play(self, audio: AudioFrame) -> None:
         """Decoded sound, in order."""
-        if self.has_audio and (moment := self._moment(Kind.AUDIO, sound)) is not None:
+        if self.has_audio and (moment := self._moment(Kind.AUDIO, audio)) is not None:
             with self._changed:
-                self._audio.append((moment, sound))
+                self._audio.append((moment, audio))
                 self._changed.notify()
 
     def take_audio(self) -> list[AudioChunk]:
@@ -115,14 +115,14 @@ class BrowserSource(ThreadedSource):
         return moment if moment is not None and abs(moment - self._clock.now()) < STALE_SECONDS else None
 
     def _capture(self, clock: SessionClock) -> None:
-        sounds = AudioConverter()
+        converter = AudioConverter()
         while not self._stopping.is_set():
             with self._changed:
                 self._changed.wait_for(lambda: self._picture or self._audio or self._stopping.is_set())
                 heard, self._audio = self._audio, deque(maxlen=AUDIO_CHUNKS_WAITING)
                 seen, self._picture = self._picture, None
-            for moment, sound in heard:
-                self._push_audio(moment, sound, sounds)
+            for moment, chunk in heard:
+                self._push_audio(moment, chunk, converter)
             if seen:
                 self._see(*seen)
 
@@ -133,7 +133,7 @@ class BrowserSource(ThreadedSource):
         if newest is None or moment > newest.time:
             self.frames.push(Frame(moment, self._video.make(picture)))
 
-    def _push_audio(self, moment: float, sound: AudioFrame, sounds: AudioConverter) -> None:
-        stamp = float(sound.pts * sound.time_base) if sound.pts is not None and sound.time_base is not None else 0.0
-        for first, samples in sounds.make(sound):
+    def _push_audio(self, moment: float, chunk: AudioFrame, converter: AudioConverter) -> None:
+        stamp = float(chunk.pts * chunk.time_base) if chunk.pts is not None and chunk.time_base is not None else 0.0
+        for first, samples in converter.make(chunk):
             self._ring.write(samples[:, None], moment + first - stamp)

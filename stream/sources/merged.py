@@ -9,24 +9,24 @@ from speakerlight.sources.gapless_audio import GaplessAudio
 from speakerlight.sources.source import MediaReader, due
 
 
-def in_time_order(frames: Iterator[Frame], sounds: Iterator[AudioChunk]) -> Iterator[Frame | AudioChunk]:
+def in_time_order(frames: Iterator[Frame], chunks: Iterator[AudioChunk]) -> Iterator[Frame | AudioChunk]:
     """Frames by their time, sounds by their end. Sound that ends before the pictures is followed by silence.
 
     ``sounds`` must be one stream without gaps; when it is empty none is made up. Holds one item at a time.
     """
-    sound = next(sounds, None)
+    chunk = next(chunks, None)
     silence: GaplessAudio | None = None
     for frame in frames:
-        while sound is not None and due(sound) <= frame.time:
-            yield sound
-            silence = GaplessAudio(due(sound))
-            sound = next(sounds, None)
-        if sound is None and silence is not None:
+        while chunk is not None and due(chunk) <= frame.time:
+            yield chunk
+            silence = GaplessAudio(due(chunk))
+            chunk = next(chunks, None)
+        if chunk is None and silence is not None:
             yield from silence.fill(frame.time)
         yield frame
-    if sound is not None:
-        yield sound
-        yield from sounds
+    if chunk is not None:
+        yield chunk
+        yield from chunks
 
 
 class MergedReader:
@@ -54,8 +54,8 @@ class MergedReader:
 
     def __iter__(self) -> Iterator[Frame | AudioChunk]:
         frames = (item for item in self._video if isinstance(item, Frame))
-        sounds = (item for item in self._audio if isinstance(item, AudioChunk))
-        return in_time_order(frames, sounds)
+        chunks = (item for item in self._audio if isinstance(item, AudioChunk))
+        return in_time_order(frames, chunks)
 
     def close(self) -> None:
         self._video.close()

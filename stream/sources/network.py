@@ -111,14 +111,14 @@ class NetworkSource(ThreadedSource):
         """Deliver until the connection is lost (says why) or over for good (None)."""
         pulled = self.name.startswith(PULLED)
         timing: Timing = Untimed() if container.format.name in UNTIMED_FORMATS else Pulled() if pulled else Pushed()
-        sounds = AudioConverter()
+        converter = AudioConverter()
         try:
             for packet in self._packets(container, backlog=not pulled):
                 for frame in _decoded(packet):
                     if isinstance(frame, VideoFrame):
                         self._see(frame, timing, clock)
                     elif isinstance(frame, AudioFrame):
-                        self._push_audio(frame, timing, sounds, clock)
+                        self._push_audio(frame, timing, converter, clock)
         except av.error.FFmpegError as error:
             return f"the connection is lost ({reason(error)})"
         return None if pulled and container.duration else "the stream ended"
@@ -154,12 +154,12 @@ class NetworkSource(ThreadedSource):
         if ahead and abs(moment - now) < STALE_SECONDS and clock.wait_until(moment, self._stopping):
             self.frames.push(Frame(moment, self._video.make(frame)))
 
-    def _push_audio(self, frame: AudioFrame, timing: Timing, sounds: AudioConverter, clock: SessionClock) -> None:
+    def _push_audio(self, frame: AudioFrame, timing: Timing, converter: AudioConverter, clock: SessionClock) -> None:
         if frame.pts is None or frame.time_base is None:
             return
         stamp, now = float(frame.pts * frame.time_base), clock.now()
         timing.arrived("sound", stamp, now)
-        for first, samples in sounds.make(frame):
+        for first, samples in converter.make(frame):
             moment = timing.session_time(first)
             if abs(moment - now) < STALE_SECONDS and (self.has_video or clock.wait_until(moment, self._stopping)):
                 self._ring.write(samples[:, None], moment)

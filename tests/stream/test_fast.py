@@ -42,7 +42,7 @@ class Kept(Output):
     def frame(self, frame: Frame, snapshot: Snapshot | None) -> None:
         self.frames.append(frame.time)
 
-    def sound(self, sound: AudioChunk) -> None:
+    def audio(self, sound: AudioChunk) -> None:
         self.sounds.append(sound.time)
 
     def close(self) -> None:
@@ -95,10 +95,10 @@ def test_when_it_is_stopped_the_rest_is_decided(tmp_path: Path) -> None:
     reader = FileReader(Clip().write(tmp_path / "clip.mkv"))
 
     class Stopping(StandInScorer):
-        def push(self, frame_tracks):
+        def push_tracks(self, frame_tracks):
             if any(tracks.tick == 20 for tracks in frame_tracks):
                 stop.set()
-            super().push(frame_tracks)
+            super().push_tracks(frame_tracks)
 
     run_fast(reader, Engine(StandInVision(), Stopping()), OutputHub([kept], pytest.fail), None, stop)
     reader.close()

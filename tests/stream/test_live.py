@@ -70,7 +70,7 @@ class StandInWindow:
 
 def live(source: LiveSource, engine: Engine, kept: Kept, **given: object) -> LiveRun:
     hub = OutputHub([kept], pytest.fail)
-    settings = {"composer": ViewComposer(View.BOXES), "window": None, "duration_seconds": None, "say": pytest.fail}
+    settings = {"composer": ViewComposer(View.BOXES), "window": None, "duration_seconds": None, "notify": pytest.fail}
     return LiveRun(source, engine, hub, board=OverlayStatus(), **settings | given)  # type: ignore[arg-type]
 
 
@@ -183,7 +183,7 @@ def test_a_source_that_stands_still_ends_at_the_duration() -> None:
 
 def test_a_stage_that_fails_ends_the_run_with_one_line() -> None:
     class Failing(StandInScorer):
-        def push(self, frame_tracks: Sequence[FrameTracks], stride: int = 1) -> None:
+        def push_tracks(self, frame_tracks: Sequence[FrameTracks], stride: int = 1) -> None:
             raise RuntimeError("out of memory")
 
     run = live(Camera(), Engine(StandInVision(), Failing(False)), Kept())

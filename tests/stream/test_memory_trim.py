@@ -13,7 +13,7 @@ from speakerlight.memory_trim import memory_trimmed
 HOLD_UP = """
 import os, sys, time
 from pathlib import Path
-from speakerlight.memory_trim import given_back
+from speakerlight.memory_trim import memory_trimmed
 
 def resident() -> float:
     return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 2**20
@@ -28,7 +28,7 @@ kept = hold_up()
 if sys.argv[1] == "kept":
     time.sleep(0.3)
 else:
-    with given_back(0.05):
+    with memory_trimmed(0.05):
         time.sleep(0.3)
 print(resident() - before)
 """
@@ -41,7 +41,7 @@ def grown_mib(mode: str) -> float:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only glibc is told to give memory back")
-def test_what_a_hold_up_took_is_given_back() -> None:
+def test_what_a_hold_up_took_is_trimmed() -> None:
     assert grown_mib("kept") > 60, "nothing was kept: the test proves nothing"
     assert grown_mib("given back") < 20
 

@@ -20,7 +20,7 @@ from tests.stream.outputs.test_recorder import click, heard_at, read
 def test_each_face_has_the_time_it_was_in_view_with_its_sound(tmp_path: Path) -> None:
     faces = FaceVideos(tmp_path / "new" / "folder")
     for k in range(125):
-        faces.sound(click(k / 25, 3.0, 1 / 25))
+        faces.audio(click(k / 25, 3.0, 1 / 25))
     for k in range(125):
         faces.frame(frame(k / 25), snapshot(k / 25, people=(1, 2) if k >= 50 else (1,)))
     faces.close()
@@ -67,7 +67,7 @@ def test_a_face_that_left_has_its_video_closed_and_may_come_back(tmp_path: Path)
 
 def test_twenty_five_faces_at_once(tmp_path: Path) -> None:
     faces = FaceVideos(tmp_path)
-    faces.sound(silence(0.0, 0.5))
+    faces.audio(silence(0.0, 0.5))
     for k in range(10):
         faces.frame(frame(k / 25, width=640), snapshot(k / 25, people=range(1, 26), width=25))
     faces.close()

@@ -25,7 +25,7 @@ class Notes(Output):
     def snapshot(self, snapshot: Snapshot) -> None:
         self.notes.append(f"snapshot {snapshot.time}")
 
-    def sound(self, sound: AudioChunk) -> None:
+    def audio(self, sound: AudioChunk) -> None:
         self.notes.append(f"sound {sound.time}")
 
     def frame(self, frame: Frame, snapshot: Snapshot | None) -> None:
@@ -56,7 +56,7 @@ def test_what_a_run_feeds_reaches_the_output_in_order() -> None:
     hub = OutputHub([notes], pytest.fail)
     hub.event(SessionEvent("demo", None, "compact", "cpu"))
     hub.frame(frame(0.0))
-    hub.sound(silence(0.0, 0.2))
+    hub.audio(silence(0.0, 0.2))
     hub.snapshot(snapshot(0.0, [1]))
     hub.frame(frame(0.04))
     summary = hub.close(Percentiles())

@@ -69,7 +69,7 @@ def test_flash_and_click_of_one_moment_are_recorded_at_that_moment(tmp_path: Pat
     recorder = Recorder(tmp_path / "o.mp4", plain)
     times = [k / 25 + 0.012 * (k % 3) for k in range(150)]
     for k, time in enumerate(times):
-        recorder.sound(click(k / 25, times[100], 1 / 25))
+        recorder.audio(click(k / 25, times[100], 1 / 25))
         recorder.frame(frame(time, 255 if k >= 100 else 0), snapshot(time))
     recorder.close()
     movie = read(tmp_path / "o.mp4")
@@ -82,7 +82,7 @@ def test_a_drifting_microphone_stays_in_step_over_a_long_run(tmp_path: Path) -> 
     recorder = Recorder(tmp_path / "o.mp4", plain)
     for k in range(1500):
         time = k / 5
-        recorder.sound(click(time, 290.0, 0.2 * 1.0003))
+        recorder.audio(click(time, 290.0, 0.2 * 1.0003))
         recorder.frame(frame(time, 255 if time >= 290 else 0, 64, 48), None)
     recorder.close()
     movie = read(tmp_path / "o.mp4")
@@ -95,7 +95,7 @@ def test_missing_sound_is_silence(tmp_path: Path) -> None:
     recorder = Recorder(tmp_path / "o.mp4", plain)
     for k in range(100):
         if not 25 <= k < 75:
-            recorder.sound(click(k / 25, 3.4, 1 / 25))
+            recorder.audio(click(k / 25, 3.4, 1 / 25))
         recorder.frame(frame(k / 25), None)
     recorder.close()
     movie = read(tmp_path / "o.mp4")
@@ -106,7 +106,7 @@ def test_missing_sound_is_silence(tmp_path: Path) -> None:
 def test_sound_that_comes_ahead_of_the_picture_waits_for_it(tmp_path: Path) -> None:
     recorder = Recorder(tmp_path / "o.mp4", plain)
     for k in range(50):
-        recorder.sound(click(k / 25, 1.0, 1 / 25))
+        recorder.audio(click(k / 25, 1.0, 1 / 25))
     for k in range(50):
         recorder.frame(frame(k / 25), None)
     recorder.close()
@@ -161,7 +161,7 @@ def test_without_x264_the_older_mpeg4_is_used(tmp_path: Path, monkeypatch: pytes
     monkeypatch.setattr(av.codec, "Codec", missing)
     recorder = Recorder(tmp_path / "o.mp4", plain)
     for k in range(30):
-        recorder.sound(click(k / 25, 0.8, 1 / 25))
+        recorder.audio(click(k / 25, 0.8, 1 / 25))
         recorder.frame(frame(k / 25, 255 if k >= 20 else 0), None)
     recorder.close()
     with av.open(str(tmp_path / "o.mp4")) as container:
@@ -173,7 +173,7 @@ def test_without_x264_the_older_mpeg4_is_used(tmp_path: Path, monkeypatch: pytes
 
 def test_a_run_without_a_picture_leaves_nothing(tmp_path: Path) -> None:
     recorder = Recorder(tmp_path / "o.mp4", plain)
-    recorder.sound(silence(0.0, 0.5))
+    recorder.audio(silence(0.0, 0.5))
     recorder.close()
     assert list(tmp_path.iterdir()) == []
 
@@ -196,7 +196,7 @@ from tests.stream.outputs.made import frame, silence
 recorder = Recorder(Path(sys.argv[1]), lambda frame, snapshot: frame.image)
 try:
     for k in range(10**9):
-        recorder.sound(silence(k / 25, 1 / 25))
+        recorder.audio(silence(k / 25, 1 / 25))
         recorder.frame(frame(k / 25, k % 256), None)
         if k == 300:
             print("running", flush=True)

@@ -117,7 +117,7 @@ def test_a_page_that_is_reloaded_gets_a_new_room(serve: Serve) -> None:
 
 
 def test_a_full_server_says_so(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rooms, "MOST_ROOMS", 1)
+    monkeypatch.setattr(rooms, "MAX_ROOMS", 1)
 
     async def play(port: int) -> None:
         async with Browser(port) as first:
