@@ -1,1 +1,1 @@
-"""Training of the compact SyncNet: clips to crops, augmentation, losses, the training loop, evaluation, export."""
+"""Training of the compact SyncNet: clips, crops, augmentation, losses, training loop, evaluation, export."""

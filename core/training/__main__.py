@@ -1,13 +1,14 @@
 """``python -m speakerlight.core.training``: train the compact model, evaluate it, export its weights.
 
     python -m speakerlight.core.training train --clips DIR --run DIR [--steps N] [--align FILE] [--start FILE]
-    python -m speakerlight.core.training evaluate --weights FILE --clips DIR
+    python -m speakerlight.core.training evaluate --weights FILE --clips DIR [--groups FILE]
     python -m speakerlight.core.training export --run DIR [DIR ...] --output FILE --card KEY=VALUE ...
 
-``train`` resumes a run that was stopped; with ``--align`` it first puts clips right that earlier weights find out of
-sync; with ``--start`` it goes on from earlier weights. ``--clips`` of train holds one folder for each source
-(single, generated, …); of evaluate, the clips of people who were not trained on, one person a file. ``export`` takes
-the mean of several runs' weights, of which each went on from the one before.
+``train`` resumes a run that was stopped. ``--align`` corrects the lag of clips that earlier weights find out of sync;
+``--start`` continues from earlier weights. ``--clips`` of ``train`` holds one folder for each source (people, single,
+generated, …); of ``evaluate``, clips of people who were not trained on. ``--groups`` adds results for each group of
+people: a CSV file with the columns file, person and groups (separated by spaces). ``export`` takes the mean of several
+runs' weights, each of which continued from the one before.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from speakerlight.core.models.compact import WEIGHTS_FILE
 from speakerlight.core.models.compact_network import CompactSyncNet, load_network
 from speakerlight.core.training.alignment import aligned
 from speakerlight.core.training.dataset import SOURCE_WEIGHTS, demo_examples, load_examples, split_by_person
-from speakerlight.core.training.evaluation import report
+from speakerlight.core.training.evaluation import read_labels, report, report_by_group
 from speakerlight.core.training.export import export
 from speakerlight.core.training.loop import Trainer, TrainingSettings
 
@@ -38,11 +39,12 @@ def main() -> int:
     train.add_argument("--run", type=Path, required=True)
     train.add_argument("--steps", type=int, default=TrainingSettings.steps)
     train.add_argument("--seed", type=int, default=TrainingSettings.seed)
-    train.add_argument("--align", type=Path, metavar="WEIGHTS", help="weights that say which clips are out of sync")
+    train.add_argument("--align", type=Path, metavar="WEIGHTS", help="weights that find which clips are out of sync")
     train.add_argument("--start", type=Path, metavar="WEIGHTS", help="weights to begin with")
     evaluate = commands.add_parser("evaluate")
     evaluate.add_argument("--clips", type=Path, required=True)
     evaluate.add_argument("--weights", type=Path, default=WEIGHTS_FILE)
+    evaluate.add_argument("--groups", type=Path, metavar="FILE", help="person and groups of each clip")
     for command in (train, evaluate):
         command.add_argument("--detector", type=Path, required=True, help="BlazeFace's model file")
         command.add_argument("--cache", type=Path, required=True, help="folder for the crops")
@@ -63,7 +65,7 @@ def _train(arguments: argparse.Namespace) -> None:
     folders = [folder for name in SOURCE_WEIGHTS if (folder := arguments.clips / name).is_dir()]
     if not folders:
         raise InputError(f"no clips: {arguments.clips} has none of the folders {', '.join(SOURCE_WEIGHTS)}")
-    # Before the clips, which take minutes to load: a wrong path is told at once.
+    # Before the clips, which take minutes to load: a wrong path is reported at once.
     start = load_network(arguments.start)[0] if arguments.start else None
     earlier = load_network(arguments.align)[0].eval() if arguments.align else None
     arguments.cache.mkdir(parents=True, exist_ok=True)
@@ -79,12 +81,16 @@ def _train(arguments: argparse.Namespace) -> None:
 def _evaluate(arguments: argparse.Namespace) -> None:
     if not arguments.clips.is_dir():
         raise InputError(f"no folder {arguments.clips}: give one that holds clips")
+    labels = read_labels(arguments.groups) if arguments.groups else None
     arguments.cache.mkdir(parents=True, exist_ok=True)
     examples = load_examples([arguments.clips], FaceDetector(arguments.detector), arguments.cache)
     if not examples:
-        raise InputError(f"no clip in {arguments.clips} shows a face with sound: give other clips")
+        raise InputError(f"no clip in {arguments.clips} shows a face and has audio: give other clips")
     network, card = load_network(arguments.weights)
-    print(json.dumps({"card": card, "clips": len(examples), **report(network, examples)}, indent=1))
+    results: dict[str, object] = {"card": card, "clips": len(examples), **report(network, examples)}
+    if labels is not None:
+        results["groups"] = report_by_group(network, examples, labels)
+    print(json.dumps(results, indent=1))
 
 
 def _export(arguments: argparse.Namespace) -> None:
@@ -94,7 +100,7 @@ def _export(arguments: argparse.Namespace) -> None:
 
 
 def _mean_of(runs: Sequence[Path]) -> CompactSyncNet:
-    """The mean of the runs' weights, each the running mean of its own. Raises InputError."""
+    """The mean of the runs' weights, each of which is a running mean. Raises InputError."""
     if bare := next((run for run in runs if not (run / "state.pt").is_file()), None):
         raise InputError(f"no training run in {bare}: it has no state.pt")
     weights = [torch.load(run / "state.pt", weights_only=True)["average"] for run in runs]

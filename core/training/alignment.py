@@ -1,7 +1,7 @@
-"""Alignment: clips whose picture and sound are apart, found by a model that was trained before, and put right.
+"""Audio-video alignment of training clips: earlier weights find each clip's lag, the audio is shifted by it.
 
-Collected clips are not all in sync: of those used here one in ten is a frame or more off, and in a few nobody seen is
-heard. A contrastive loss takes their right moment for a wrong one.
+Collected clips are not all in sync: of those used here one in ten is a frame or more off, and in a few the voice is not
+the face's. A contrastive loss would take their true moment for a negative.
 """
 
 from __future__ import annotations
@@ -13,42 +13,38 @@ import numpy as np
 import numpy.typing as npt
 from speakerlight.core.models.compact_network import CompactSyncNet
 from speakerlight.core.timebase import SAMPLES_PER_TICK
-from speakerlight.core.training.dataset import Example, speech_of
-from speakerlight.core.training.evaluation import EmbeddedClip, embed_clip
+from speakerlight.core.training.dataset import UNCONFIRMED, Example, speech_of
+from speakerlight.core.training.evaluation import EmbeddedClip, embed_clip, lag_curve
 
-MOST_LAG_TICKS = 10
-LEAST_RISE = 0.06
-"""A peak that stands less than this above the median over lags (cosines) is none: nobody's sound."""
+MAX_LAG_TICKS = 10
+MIN_RISE = 0.06
+"""Least height of a peak above the median over lags (cosines). A clip without such a peak has another's voice."""
 
-_LEAST_TICKS = 40
-"""A shorter clip's curve is too rough to go by; it stays as it is."""
+_CONFIRMED_RISE = 0.1
+"""The same for each half of an unconfirmed clip."""
+
+_MIN_TICKS = 40
+"""Length below which a clip's curve is too noisy to use; such a clip stays as it is."""
 
 
 def aligned(examples: Iterable[Example], network: CompactSyncNet) -> Iterator[Example]:
-    """Each example with its sound moved to where ``network`` (in evaluation mode) finds it; those without are left out.
+    """Each example with its audio shifted by the lag that ``network`` (in evaluation mode) finds.
 
-    Only for training: what is measured on stays as it was found.
+    Examples without a clear lag are dropped. Only for training: evaluation uses clips as they were found.
     """
     for example in examples:
-        if example.ticks < _LEAST_TICKS:
+        if example.ticks < _MIN_TICKS:
             yield example
             continue
-        rises = lag_curve(embed_clip(network, example.face.crops, example.face.samples))
+        clip = embed_clip(network, example.face.crops, example.face.samples)
+        rises = lag_curve(clip, MAX_LAG_TICKS)
         rises -= np.median(rises)
-        if rises.max() >= LEAST_RISE:
-            yield moved(example, peak(rises) - MOST_LAG_TICKS)
-
-
-def lag_curve(clip: EmbeddedClip) -> npt.NDArray[np.float64]:
-    """Mean cosine of a clip's face with its sound at each lag from −10 to 10 ticks; positive: the sound comes later."""
-    ticks = len(clip.faces)
-    products = clip.faces @ clip.sounds.T
-    lags = range(-MOST_LAG_TICKS, MOST_LAG_TICKS + 1)
-    return np.array([np.diagonal(products, lag).mean() for lag in lags if abs(lag) < ticks], np.float64)
+        if rises.max() >= MIN_RISE and (example.source != UNCONFIRMED or _halves_agree(clip)):
+            yield shifted(example, peak(rises) - MAX_LAG_TICKS)
 
 
 def peak(curve: npt.NDArray[np.float64]) -> float:
-    """Where the highest point is, in parts of a step: the top of the parabola through it and its neighbours."""
+    """Position of the maximum in steps, with fractions: the vertex of the parabola through it and its neighbours."""
     top = int(np.argmax(curve))
     if not 0 < top < len(curve) - 1:
         return float(top)
@@ -56,8 +52,8 @@ def peak(curve: npt.NDArray[np.float64]) -> float:
     return float(top + 0.5 * (before - after) / (before - 2 * at + after))
 
 
-def moved(example: Example, lag_ticks: float) -> Example:
-    """The example with sound that came ``lag_ticks`` late on time, and silence where there is none."""
+def shifted(example: Example, lag_ticks: float) -> Example:
+    """The example with its audio ``lag_ticks`` earlier, and silence where no audio is left."""
     late = round(lag_ticks * SAMPLES_PER_TICK)
     samples = np.zeros_like(example.face.samples)
     if late >= 0:
@@ -65,3 +61,11 @@ def moved(example: Example, lag_ticks: float) -> Example:
     else:
         samples[-late:] = example.face.samples[:late]
     return replace(example, face=replace(example.face, samples=samples), speech=speech_of(samples))
+
+
+def _halves_agree(clip: EmbeddedClip) -> bool:
+    """Whether both halves of the clip have a clear peak within one tick of each other: the face speaks throughout."""
+    middle = len(clip.faces) // 2
+    curves = [lag_curve(clip.part(half), MAX_LAG_TICKS) for half in (slice(middle), slice(middle, None))]
+    lags = [int(np.argmax(curve)) for curve in curves]
+    return abs(lags[0] - lags[1]) <= 1 and all(c.max() - np.median(c) >= _CONFIRMED_RISE for c in curves)

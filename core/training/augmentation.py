@@ -1,12 +1,14 @@
-"""Augmentation: what other cameras, rooms, voices and faces would have made of a clip.
+"""Data augmentation: other cameras, rooms, voices and faces for a clip of a talking face.
 
-People, not clips, are what the training data lacks (FACTS and the model card), so the strongest changes are those that
-make another person of the same one: warped face shapes, other light, other pitch and vocal tract.
+People, not clips, are what the training data lacks (see the model card). So the strongest changes make another person
+of the same one: warped face shapes, other light, beards, other pitch and vocal tract.
 """
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
+import numpy.typing as npt
 import torch
 from speakerlight.core.audio.logmel import COMPACT_MEL, mel_filters
 from speakerlight.core.models.compact import CROP
@@ -15,20 +17,70 @@ from torch.nn import functional
 
 _ZOOM = CROP.field / STORED_CROP.field
 
+_REPEATING, _SLOW = 0.1, 0.15
+"""Shares of clips whose camera repeats frames at random, and whose camera has a low frame rate."""
+
+_SLOW_TICKS = (1.3, 3.0)
+"""Range of the frame interval of a low frame rate, in ticks: 8 to 19 frames a second."""
+
+_JPEG, _SKIPPED_BLOCKS = 0.2, 0.1
+"""Shares of clips with JPEG artefacts in each frame, and with video blocks that are not updated while they change
+little."""
+
+_BLOCK = 8
+"""Block size of JPEG and of video codecs, in pixels. A stored crop has about the resolution of a webcam's frame."""
+
+_TURNED, _MAX_YAW, _HEAD_RADIUS = 0.35, 0.6, 1.3
+"""Share of clips with another yaw, its largest change in radians, and the head's radius in halves of a crop (two thirds
+of a face's width)."""
+
+_LOW_LIGHT, _BEARD, _MICROPHONE = 0.15, 0.12, 0.12
+"""Shares of clips in low light, with a beard, and with a microphone in front of the mouth."""
+
 
 def augmented_crops(crops: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
-    """[B, T, 96, 96] uint8 to [B, T, 48, 48] float32 (0 to 255): shaped, moved, lit, blurred, noisy."""
+    """[B, T, 96, 96] uint8 to [B, T, 48, 48] float32 (0 to 255): shape, pose, light, blur, noise, occlusion."""
     batch, ticks = crops.shape[:2]
     grid = _warp(batch, ticks, generator)
     pixels = crops.flatten(0, 1)[:, None].float()
     out = functional.grid_sample(pixels, grid, mode="bilinear", padding_mode="border", align_corners=False)
     out = _softened(out.view(batch, ticks, CROP.side_pixels, CROP.side_pixels), generator)
-    out = _lit(dressed(out, generator), generator)
-    return _occluded(out, generator)
+    out = with_beards(with_other_skin(out, generator), generator)
+    out = in_low_light(_lit(out, generator), generator)
+    return with_microphones(_occluded(out, generator), generator)
+
+
+def degraded_video(crops: npt.NDArray[np.uint8], rng: np.random.Generator) -> npt.NDArray[np.uint8]:
+    """[T, 96, 96] as from a worse camera or call: repeated or fewer frames, compression. Keeps the shape."""
+    ticks, kind = np.arange(len(crops)), rng.random()
+    if kind < _REPEATING:
+        crops = crops[np.maximum(0, ticks - (rng.random(len(ticks)) < 0.3))]
+    elif kind < _REPEATING + _SLOW:
+        between = rng.uniform(*_SLOW_TICKS)
+        phase = rng.uniform(0, between)
+        crops = crops[np.maximum(0, np.floor((ticks - phase) / between) * between + phase).astype(int)]
+    kind = rng.random()
+    if kind < _JPEG:
+        quality = [cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(6, 40))]
+        coded = (cv2.imencode(".jpg", crop, quality)[1] for crop in crops)
+        return np.stack([np.asarray(cv2.imdecode(one, cv2.IMREAD_GRAYSCALE), np.uint8) for one in coded])
+    return with_skipped_blocks(crops, rng.uniform(2.0, 7.0)) if kind < _JPEG + _SKIPPED_BLOCKS else crops
+
+
+def with_skipped_blocks(crops: npt.NDArray[np.uint8], least_change: float) -> npt.NDArray[np.uint8]:
+    """[T, 96, 96] in which a block is updated only when its mean change exceeds ``least_change`` grey values."""
+    count = crops.shape[1] // _BLOCK
+    blocks = crops.reshape(-1, count, _BLOCK, count, _BLOCK)
+    shown, out = blocks[0], []
+    for new in blocks:
+        change = np.abs(new.astype(np.float32) - shown).mean(axis=(1, 3), keepdims=True)
+        shown = np.where(change > least_change, new, shown)
+        out.append(shown)
+    return np.stack(out).reshape(crops.shape)
 
 
 def plain_crops(crops: torch.Tensor) -> torch.Tensor:
-    """[B, T, 96, 96] uint8 to [B, T, 48, 48] float32 as the engine would crop them."""
+    """[B, T, 96, 96] uint8 to [B, T, 48, 48] float32, as the engine crops them."""
     batch, ticks = crops.shape[:2]
     theta = torch.tensor([[_ZOOM, 0.0, 0.0], [0.0, _ZOOM, 0.0]]).expand(batch * ticks, 2, 3)
     side = CROP.side_pixels
@@ -43,13 +95,13 @@ def _uniform(generator: torch.Generator, low: float, high: float, *shape: int) -
 
 
 def _drift(batch: int, ticks: int, generator: torch.Generator) -> torch.Tensor:
-    """[B, T] slow wander of unit size: a tracker that is not quite still."""
+    """[B, T] slow random drift of unit size: jitter of a tracker."""
     knots = torch.randn(batch, 1, 4, generator=generator)
     return functional.interpolate(knots, ticks, mode="linear", align_corners=True)[:, 0]
 
 
 def _warp(batch: int, ticks: int, generator: torch.Generator) -> torch.Tensor:
-    """Sampling grid [B × T, 48, 48, 2]: one face shape and pose a clip, with a slow drift."""
+    """Sampling grid [B × T, 48, 48, 2]: one face shape and pose for each clip, with a slow drift."""
     side = CROP.side_pixels
     angle = _uniform(generator, -0.25, 0.25, batch, 1) + 0.03 * _drift(batch, ticks, generator)
     zoom = _ZOOM * torch.exp(_uniform(generator, -0.2, 0.2, batch, 1) + 0.02 * _drift(batch, ticks, generator))
@@ -62,15 +114,26 @@ def _warp(batch: int, ticks: int, generator: torch.Generator) -> torch.Tensor:
     rows = torch.stack([flip * cos * aspect, -sin + shear * cos, x, flip * sin * aspect, cos + shear * sin, y], dim=-1)
     theta = rows.view(batch * ticks, 2, 3)
     grid = functional.affine_grid(theta, [batch * ticks, 1, side, side], align_corners=False)
-    # The same smooth displacement in every frame of a clip: another shape of lips and chin, the same movement.
+    grid = _turned(grid.view(batch, -1, 2), generator).view(grid.shape)
+    # The same smooth displacement in every frame of a clip: another shape of lips and chin with the same movement.
     shape = torch.randn(batch, 2, 5, 5, generator=generator) * 0.03
     bend = functional.interpolate(shape, (side, side), mode="bicubic", align_corners=True)
     bend = bend.permute(0, 2, 3, 1)[:, None].expand(-1, ticks, -1, -1, -1)
     return grid + bend.reshape(batch * ticks, side, side, 2)
 
 
+def _turned(grid: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+    """Sampling grid [B, N, 2] with another yaw for some clips. The head is a cylinder."""
+    batch = len(grid)
+    angle = _uniform(generator, -_MAX_YAW, _MAX_YAW, batch, 1)
+    angle = torch.where(torch.rand(batch, 1, generator=generator) < _TURNED, angle, 0.0)
+    across = (grid[..., 0] / (_HEAD_RADIUS * _ZOOM) + angle.sin()).clamp(-0.98, 0.98)
+    turned = _HEAD_RADIUS * _ZOOM * (across.asin() - angle).sin()
+    return torch.stack([torch.where(angle == 0, grid[..., 0], turned), grid[..., 1]], dim=-1)
+
+
 def _softened(pixels: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
-    """Some clips as a small face in a large frame would be: down to 16 to 40 pixels and up again."""
+    """Some clips at the resolution of a small face: down to 16 to 40 pixels, and up again."""
     out = pixels.clone()
     for i in torch.nonzero(torch.rand(len(pixels), generator=generator) < 0.35).flatten().tolist():
         small = int(torch.randint(16, 41, (1,), generator=generator))
@@ -79,15 +142,14 @@ def _softened(pixels: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
     return out
 
 
-def dressed(pixels: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
-    """Half of the clips with another clip's mean picture in their own one's place, up to 0.8 of it: skin, beard and
-    light of another person. Half of them, too, with their movement made larger or smaller: others open their mouths
-    more, or less."""
+def with_other_skin(pixels: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+    """Blend another clip's mean frame into that of half of the clips, up to a share of 0.8: another person's skin,
+    beard and light. Scale the movement of half of the clips by 0.55 to 1.5: people open their mouths more or less."""
     batch = len(pixels)
     mean = pixels.mean(1, keepdim=True)
     others = mean[torch.randperm(batch, generator=generator)]
     share = _uniform(generator, 0.2, 0.8, batch, 1, 1, 1) * (_uniform(generator, 0, 1, batch, 1, 1, 1) < 0.5)
-    larger = _uniform(generator, -0.4, 0.4, batch, 1, 1, 1) * (_uniform(generator, 0, 1, batch, 1, 1, 1) < 0.5)
+    larger = _uniform(generator, -0.6, 0.4, batch, 1, 1, 1) * (_uniform(generator, 0, 1, batch, 1, 1, 1) < 0.5)
     return mean + larger.exp() * (pixels - mean) + share * (others - mean)
 
 
@@ -106,8 +168,60 @@ def _lit(pixels: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
     return ((share * light * flicker + stain) * contrast + noise) * 255
 
 
+def in_low_light(pixels: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+    """Some clips as in low light: frames smear into the next ones, few grey levels (whole numbers), coarse noise."""
+    batch, ticks, height, width = pixels.shape
+    out = pixels.clone()
+    for i in torch.nonzero(torch.rand(batch, generator=generator) < _LOW_LIGHT).flatten().tolist():
+        smear = float(_uniform(generator, 0.0, 0.5, 1))
+        clip = pixels[i].clone()
+        clip[1:] = (1 - smear) * clip[1:] + smear * pixels[i, :-1]
+        fine = torch.randn(ticks, height, width, generator=generator)
+        coarse = functional.interpolate(
+            torch.randn(ticks, 1, height // 4, width // 4, generator=generator), (height, width), mode="bilinear"
+        )[:, 0]
+        level = float(_uniform(generator, 0.12, 0.5, 1))
+        noise = _uniform(generator, 0, 5, 1) * fine + _uniform(generator, 0, 6, 1) * coarse
+        out[i] = (clip * level + noise).clamp(0, 255).round()
+    return out
+
+
+def with_beards(pixels: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+    """Some clips with a beard: a dark rough area around the lips that moves less than the skin."""
+    batch, _, height, width = pixels.shape
+    out = pixels.clone()
+    across, down = torch.linspace(-1, 1, width), torch.linspace(-1, 1, height)[:, None]
+    for i in torch.nonzero(torch.rand(batch, generator=generator) < _BEARD).flatten().tolist():
+        lips_wide, lips_high = _uniform(generator, 0.4, 0.6, 2).tolist()
+        lips = torch.exp(-(((across / lips_wide) ** 2 + (down / (0.6 * lips_high)) ** 2) ** 2))
+        face = torch.sigmoid((down + _uniform(generator, 0.1, 0.6, 1)) * 6) * torch.sigmoid((0.9 - across.abs()) * 8)
+        hair = (face * (1 - lips) * _uniform(generator, 0.5, 1.0, 1))[None]
+        still = pixels[i].mean(0, keepdim=True)
+        rough = 1 + 0.15 * torch.randn(1, height, width, generator=generator)
+        dark = _uniform(generator, 0.15, 0.7, 1) * still * rough
+        moving = 0.5 * (pixels[i] - still)
+        out[i] = (1 - hair) * pixels[i] + hair * (dark + moving)
+    return out
+
+
+def with_microphones(pixels: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+    """Some clips with a microphone that reaches from below up to the lips and sways. Changes ``pixels``."""
+    batch, ticks, height, width = pixels.shape
+    across, down = torch.linspace(-1, 1, width), torch.linspace(-1, 1, height)[:, None]
+    for i in torch.nonzero(torch.rand(batch, generator=generator) < _MICROPHONE).flatten().tolist():
+        x, y = float(_uniform(generator, -0.7, 0.7, 1)), float(_uniform(generator, 0.15, 0.7, 1))
+        sway = 0.04 * _drift(2, ticks, generator)
+        x_at, y_at = x + sway[0][:, None, None], y + sway[1][:, None, None]
+        radius, slope = float(_uniform(generator, 0.12, 0.35, 1)), float(_uniform(generator, -0.8, 0.8, 1))
+        head = (across - x_at) ** 2 + (down - y_at) ** 2 < radius**2
+        stem = (down > y_at) & ((across - x_at - slope * (down - y_at)).abs() < 0.5 * radius)
+        grey = 255 * torch.rand(1, generator=generator) ** 2 + 8 * torch.randn(height, width, generator=generator)
+        pixels[i] = torch.where(head | stem, grey, pixels[i])
+    return pixels
+
+
 def _occluded(pixels: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
-    """Now and then a rectangle (microphone, hand, other head) that stays where it is."""
+    """Some clips with a fixed rectangle (a hand, another head) in front. Changes ``pixels``."""
     side = pixels.shape[-1]
     for i in torch.nonzero(torch.rand(len(pixels), generator=generator) < 0.2).flatten().tolist():
         width, height, left, top = torch.randint(4, side // 2, (4,), generator=generator).tolist()
@@ -116,8 +230,8 @@ def _occluded(pixels: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
     return pixels
 
 
-def augmented_sound(samples: np.ndarray, others: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """A clip's sound at another level, in another room, with noise and ``others`` (same length) talking behind."""
+def augmented_audio(samples: np.ndarray, others: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """A clip's samples at another level, in another room, with noise and ``others`` (same length) in the background."""
     level = np.sqrt(np.mean(samples**2)) + 1e-5
     out = samples / level
     if rng.random() < 0.3:
@@ -135,18 +249,18 @@ def augmented_sound(samples: np.ndarray, others: np.ndarray, rng: np.random.Gene
 
 
 def _in_room(samples: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """A decaying tail of noise as the room's answer: 0.1 to 0.5 s of reverberation."""
+    """Samples with the reverberation of a room, 0.1 to 0.5 s: decaying noise as its impulse response."""
     length = int(rng.uniform(0.05, 0.25) * 16_000)
-    answer = rng.standard_normal(length) * np.exp(-6.9 * np.arange(length) / (length * 1.2))
-    answer *= rng.uniform(0.1, 0.6) / np.sqrt(np.sum(answer**2))
-    answer[0] = 1.0
+    response = rng.standard_normal(length) * np.exp(-6.9 * np.arange(length) / (length * 1.2))
+    response *= rng.uniform(0.1, 0.6) / np.sqrt(np.sum(response**2))
+    response[0] = 1.0
     size = 1 << (len(samples) + length).bit_length()
-    mixed = np.fft.irfft(np.fft.rfft(samples, size) * np.fft.rfft(answer, size), size)[: len(samples)]
+    mixed = np.fft.irfft(np.fft.rfft(samples, size) * np.fft.rfft(response, size), size)[: len(samples)]
     return np.asarray(mixed)
 
 
 def batch_log_mel(samples: torch.Tensor, first_column: int, columns: int) -> torch.Tensor:
-    """[B, N] sound to [B, columns, mels], as ``core.audio.logmel`` does it with COMPACT_MEL; outside lies silence."""
+    """[B, N] samples to [B, columns, mels], as ``core.audio.logmel`` with COMPACT_MEL; silence outside the samples."""
     s = COMPACT_MEL
     left = max(0, s.window // 2 - first_column * s.hop)
     right = max(0, (first_column + columns - 1) * s.hop + s.window // 2 - samples.shape[1])
@@ -160,7 +274,7 @@ def batch_log_mel(samples: torch.Tensor, first_column: int, columns: int) -> tor
 
 
 def augmented_mel(mel: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
-    """[B, columns, mels] with other vocal tracts (the mel axis stretched) and a band missing now and then."""
+    """[B, columns, mels] with other vocal tracts (a stretched mel axis), another tilt, and some missing bands."""
     batch, columns, mels = mel.shape
     stretch = torch.exp(_uniform(generator, -0.12, 0.12, batch, 1))
     places = (torch.arange(mels) * stretch).clamp(0, mels - 1.001)

@@ -1,6 +1,6 @@
-"""Clips to training examples: a talking-face video becomes mouth crops on the tick grid and the sound of the same span.
+"""Training clips: a talking-face video becomes mouth crops on the tick grid and the audio of the same span.
 
-Everything goes through the product's own detector, tracker and crop code, so that training and live use see the same.
+Clips pass the product's own detector, tracker and crop code, so that training and live use see the same crops.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from speakerlight.core.media import Frame, Image, Samples
 from speakerlight.core.timebase import SAMPLE_RATE, SAMPLES_PER_TICK
 
 STORED_CROP = MouthCrop(side_pixels=96, field=2.0)
-"""What is cached: larger than any model's crop, so that augmentation can shift, turn and zoom inside it."""
+"""Crop that is cached: larger than any model's crop, so that augmentation can shift, rotate and zoom inside it."""
 
 _MIN_TICKS = 20
 _TIGHT_PIXELS = 300
@@ -33,7 +33,7 @@ _MAX_SECONDS = 60.0
 
 @dataclass(frozen=True, eq=False)
 class TalkingFace:
-    """One person talking: ``crops`` uint8 [ticks, 96, 96], ``samples`` float32 [ticks × 640], from the same moment."""
+    """One person talking: ``crops`` uint8 [ticks, 96, 96], ``samples`` float32 [ticks × 640], of the same span."""
 
     name: str
     crops: npt.NDArray[np.uint8]
@@ -45,21 +45,21 @@ def _stored_crop(image: Image, face: TrackedFace) -> Crop:
 
 
 def read_frames(path: Path) -> Iterator[Frame]:
-    """The frames of a clip with their times; small pictures get a margin: BlazeFace misses faces that fill all."""
+    """The frames of a clip with their times. Small frames get a margin: BlazeFace misses faces that fill the frame."""
     with av.open(str(path)) as container:
-        for picture in container.decode(video=0):
-            if picture.time is None or picture.time > _MAX_SECONDS:
+        for decoded in container.decode(video=0):
+            if decoded.time is None or decoded.time > _MAX_SECONDS:
                 continue
-            image: Image = np.asarray(picture.to_ndarray(format="bgr24"), np.uint8)
+            image: Image = np.asarray(decoded.to_ndarray(format="bgr24"), np.uint8)
             if max(image.shape[:2]) < _TIGHT_PIXELS:
                 margin = max(image.shape[:2]) // 3
                 padded = cv2.copyMakeBorder(image, margin, margin, margin, margin, cv2.BORDER_REPLICATE)
                 image = np.asarray(padded, np.uint8)
-            yield Frame(picture.time, image)
+            yield Frame(decoded.time, image)
 
 
 def read_samples(path: Path) -> Samples:
-    """The clip's sound from time 0, mono, 16 kHz."""
+    """The clip's audio from time 0, mono, 16 kHz."""
     resampler = av.AudioResampler(format="flt", layout="mono", rate=SAMPLE_RATE)
     parts: list[Samples] = []
     first: float | None = None
@@ -74,7 +74,7 @@ def read_samples(path: Path) -> Samples:
 
 
 def face_in(name: str, frames: Iterable[Frame], samples: Samples, detector: FaceDetector) -> TalkingFace | None:
-    """The person seen longest, with the sound of that time; None when no face is there for long enough."""
+    """The person in view longest, with the audio of that time; None when no face is in view long enough."""
     vision, grid = Vision(detector, _stored_crop), TickGrid()
     frame_tracks: list[FrameTracks] = []
     for frame in frames:
@@ -97,13 +97,13 @@ def face_in(name: str, frames: Iterable[Frame], samples: Samples, detector: Face
 
 
 def cached_face(path: Path, detector: FaceDetector, cache: Path) -> TalkingFace | None:
-    """``face_in`` of a clip, kept in ``cache`` (an empty entry says that there is no face)."""
+    """``face_in`` of a clip, kept in ``cache`` (an empty entry: no face)."""
     entry = cache / f"{path.parent.name}-{hashlib.sha1(path.name.encode()).hexdigest()[:16]}.npz"
     if not entry.exists():
         try:
             face = face_in(path.stem, read_frames(path), read_samples(path), detector)
         except (av.error.FFmpegError, IndexError, ValueError):
-            # A clip without sound or with a broken stream is no training example.
+            # A clip without audio or with a broken stream is no training example.
             face = None
         crops, samples = (face.crops, face.samples) if face else (np.zeros(0, np.uint8), np.zeros(0, np.float32))
         partial = entry.with_suffix(".partial.npz")

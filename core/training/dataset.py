@@ -1,7 +1,8 @@
-"""The dataset: talking faces by source, split by person, drawn so that people count and clips do not."""
+"""Training set: talking faces by source, split by person, sampled so that people count and clips do not."""
 
 from __future__ import annotations
 
+import csv
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,29 +16,53 @@ from speakerlight.core.errors import InputError
 from speakerlight.core.faces.detection import FaceDetector
 from speakerlight.core.media import Frame, Samples
 from speakerlight.core.timebase import SAMPLES_PER_TICK, TICK_RATE
-from speakerlight.core.training.augmentation import augmented_sound
+from speakerlight.core.training.augmentation import augmented_audio, degraded_video
 from speakerlight.core.training.clips import TalkingFace, cached_face, face_in
 from speakerlight.core.training.idle import idle_crops
 
-SOURCE_WEIGHTS = {"single": 0.58, "generated": 0.18, "arabic": 0.18, "grid": 0.02, "demo": 0.04}
-"""Share of each source in a batch. ``single`` holds the widest variety of people, ``grid`` one man."""
+UNCONFIRMED = "unconfirmed"
+"""Source of clips whose face may not be the one that speaks. Alignment keeps only those that it confirms."""
+
+SOURCE_WEIGHTS = {
+    "people": 0.44,
+    UNCONFIRMED: 0.06,
+    "single": 0.26,
+    "generated": 0.08,
+    "arabic": 0.10,
+    "grid": 0.01,
+    "demo": 0.05,
+}
+"""Share of each source in a batch. ``people`` are ordinary people on camera, for whom the product is made; ``single``
+has the next widest variety of people; ``grid`` is one man."""
+
+CLIP_LIST = "clips.csv"
+"""List beside a folder's clips: column ``file`` and, where it is known, ``person``."""
 
 HELD_OUT = "choijeongsoo__lip2speech-unit"
-"""Every second person of this set never trains: on them a run is judged while it goes on. Never on ``dev``."""
+"""Repository of which every second clip never trains: the reports during a run are about them. Never on ``dev``."""
 
-_SPOKEN, _SILENT = 0.5, 0.2
-"""Speech probability above which a mouth is taken to speak, and under which it is taken not to."""
+_SECOND_CUTS = 0.2
+"""Share of a batch's talking clips that are another moment of a clip in the batch: same face and voice, so that only
+the movement tells them apart."""
+
+_SECOND_CUT_LENGTH = 3
+"""Least length of a clip that gives two cuts, in lengths of a cut."""
+
+_SPEAKING, _SILENT = 0.5, 0.2
+"""Voice activity above which a mouth counts as speaking, and below which it counts as silent; unknown in between."""
 
 _FIRST_DEMO_SEED, _DEMO_PEOPLE, _DEMO_SECONDS = 10_000, 40, 6.0
 
 
 @dataclass(frozen=True, eq=False)
 class Example:
-    """A talking face with its speech probability at each tick."""
+    """A talking face with the voice activity of each tick, in [0, 1]."""
 
     face: TalkingFace
     source: str
     speech: npt.NDArray[np.float32]
+    person: str = ""
+    """Name of the person in the folder's list; empty where it has none."""
 
     @property
     def ticks(self) -> int:
@@ -45,16 +70,17 @@ class Example:
 
     @property
     def group(self) -> str:
-        """Where the clip is from: the first two parts of its name are its repository."""
+        """The repository that the clip is from: the first two parts of its name."""
         return "__".join(self.face.name.split("__")[:2])
 
 
 @dataclass(frozen=True, eq=False)
 class Batch:
-    """B talking clips and S idle ones of T ticks.
+    """B talking clips and S idle faces of T ticks.
 
-    ``crops`` uint8 [B + S, T, 96, 96], ``samples`` float32 [B, T × 640], ``speech`` float32 [B + S, T] (what the mouth
-    does; NaN where it is not known), ``spoken`` float32 [B, T] (1 where there is speech to match).
+    ``crops`` uint8 [B + S, T, 96, 96]; ``samples`` float32 [B, T × 640]; ``speech`` float32 [B + S, T]: 1 where the
+    mouth speaks, 0 where it does not, NaN where that is unknown; ``spoken`` float32 [B, T]: 1 where the audio holds
+    speech.
     """
 
     crops: torch.Tensor
@@ -64,24 +90,35 @@ class Batch:
 
 
 def speech_of(samples: Samples) -> npt.NDArray[np.float32]:
-    """Speech probability of each whole tick of a clip."""
+    """Voice activity of each whole tick of a clip."""
     ticks = len(samples) // SAMPLES_PER_TICK
-    heard = VoiceActivity().push(np.concatenate([samples, np.zeros(2 * SAMPLES_PER_TICK, np.float32)]))
-    return np.array([tick.speech for tick in heard[:ticks]], np.float32)
+    judged = VoiceActivity().push(np.concatenate([samples, np.zeros(2 * SAMPLES_PER_TICK, np.float32)]))
+    return np.array([tick.speech for tick in judged[:ticks]], np.float32)
 
 
 def load_examples(folders: list[Path], detector: FaceDetector, cache: Path) -> list[Example]:
-    """Every clip of ``folders`` in which there is a face, in the order of their names. The folder names the source."""
+    """Every clip of ``folders`` that shows a face, in the order of their names. The folder's name is the source."""
+    people = {folder: people_of(folder) for folder in folders}
     return [
-        Example(face, folder.name, speech_of(face.samples))
+        Example(face, folder.name, speech_of(face.samples), people[folder].get(path.name, ""))
         for folder in folders
         for path in sorted(folder.iterdir())
-        if (face := cached_face(path, detector, cache)) is not None
+        if path.name != CLIP_LIST and (face := cached_face(path, detector, cache)) is not None
     ]
 
 
+def people_of(folder: Path) -> dict[str, str]:
+    """Person of each file of ``folder``, by file name; empty where the folder has no list of people."""
+    clip_list = folder / CLIP_LIST
+    if not clip_list.is_file():
+        return {}
+    with clip_list.open(newline="") as rows:
+        return {row["file"]: row["person"] for row in csv.DictReader(rows) if row.get("person")}
+
+
 def demo_examples(detector: FaceDetector) -> list[Example]:
-    """People whom the demo draws and voices, so that it shows the model truly; never the people of its default seed."""
+    """People drawn and voiced by the demo, so that the demo represents the model. Its default seed's people are not
+    among them."""
     examples = []
     for seed in range(_FIRST_DEMO_SEED, _FIRST_DEMO_SEED + _DEMO_PEOPLE):
         images, samples = talking_clip(seed, _DEMO_SECONDS)
@@ -97,8 +134,39 @@ def split_by_person(examples: list[Example]) -> tuple[list[Example], list[Exampl
     return [e for e in examples if e.face.name not in held], [e for e in examples if e.face.name in held]
 
 
+def clip_weights(examples: list[Example]) -> npt.NDArray[np.float64]:
+    """Probability of each example to be drawn: sources by SOURCE_WEIGHTS, people of one source alike.
+
+    Clips of one person share the person's probability by length. Where people are unknown, a repository counts by the
+    square root of its number of clips: more clips mean more people, but not as many more.
+    """
+    ticks = np.array([min(e.ticks, 250) for e in examples], np.float64)
+    shares: Counter[tuple[str, str]] = Counter()
+    for example, length in zip(examples, ticks.tolist(), strict=True):
+        shares[_sharing(example)] += length if example.person else 1
+    weights = np.array(
+        [
+            length / shares[_sharing(e)] if e.person else (length / shares[_sharing(e)]) ** 0.5
+            for e, length in zip(examples, ticks.tolist(), strict=True)
+        ]
+    )
+    for source in {e.source for e in examples}:
+        here = np.array([e.source == source for e in examples])
+        weights[here] *= SOURCE_WEIGHTS[source] / weights[here].sum()
+    return np.asarray(weights / weights.sum())
+
+
+def _sharing(example: Example) -> tuple[str, str]:
+    """What an example shares its probability with: the clips of its person or, where unknown, of its repository."""
+    return example.source, example.person or example.group
+
+
+_Cut = tuple[npt.NDArray[np.uint8], Samples, npt.NDArray[np.float32]]
+"""Crops [T, 96, 96], samples [T × 640] and voice activity [T] of one stretch of a clip."""
+
+
 class Sampler:
-    """Draws batches; the batch of a step depends on nothing but the seed and the step, so that a run can resume."""
+    """Draws batches. A batch depends only on the seed and the step, so that a run can resume."""
 
     def __init__(self, examples: list[Example], talking: int, idle: int, ticks: int, seed: int) -> None:
         """Raises InputError when there are fewer examples than a batch has talking clips."""
@@ -106,49 +174,51 @@ class Sampler:
             raise InputError(f"{len(examples)} clips with a face are too few to train on: give {talking} or more")
         self._examples, self._seed = examples, seed
         self._talking, self._idle, self._ticks = talking, idle, ticks
-        sources = Counter(e.source for e in examples)
-        groups = Counter((e.source, e.group) for e in examples)
-        # The square root: a repository with many clips has more people, but not as many as clips.
-        raw = np.array([groups[e.source, e.group] ** -0.5 * min(e.ticks, 250) ** 0.5 for e in examples])
-        for source in sources:
-            here = np.array([e.source == source for e in examples])
-            raw[here] *= SOURCE_WEIGHTS[source] / raw[here].sum()
-        self._weights = raw / raw.sum()
+        self._weights = clip_weights(examples)
+        self._second_cuts = round(_SECOND_CUTS * talking)
 
     def batch(self, step: int) -> Batch:
         rng = np.random.default_rng((self._seed, step))
-        # Without replacement: two clips of one moment would be each other's negatives.
+        # Without replacement: two cuts of one moment would be each other's negatives.
         picks = rng.choice(len(self._examples), self._talking, replace=False, p=self._weights)
-        cuts = [self._cut(self._examples[i], rng) for i in picks]
-        # Of the whole set, not of this batch: a face of the batch whose voice is heard as well would be no negative.
+        cuts = self._cuts(picks, rng)
+        # Background voices come from the whole set: a voice whose face is in the batch would not be a negative.
         behind = rng.choice(len(self._examples), self._talking, p=self._weights)
         voices = [self._cut(self._examples[i], rng)[1] for i in behind]
-        sounds = [augmented_sound(cut[1], voice, rng) for cut, voice in zip(cuts, voices, strict=True)]
+        audio = [augmented_audio(cut[1], voice, rng) for cut, voice in zip(cuts, voices, strict=True)]
         idle = rng.choice(picks, self._idle, replace=False)
         still = [idle_crops(self._examples[i].face, self._ticks, rng) for i in idle]
         spoken = np.stack([c[2] for c in cuts])
         speech = np.concatenate([spoken, np.zeros((self._idle, self._ticks), np.float32)])
-        known = np.where(speech > _SPOKEN, 1.0, np.where(speech < _SILENT, 0.0, np.nan))
+        known = np.where(speech > _SPEAKING, 1.0, np.where(speech < _SILENT, 0.0, np.nan))
         return Batch(
             torch.from_numpy(np.stack([c[0] for c in cuts] + still)),
-            torch.from_numpy(np.stack(sounds)),
+            torch.from_numpy(np.stack(audio)),
             torch.from_numpy(known.astype(np.float32)),
-            torch.from_numpy((spoken > _SPOKEN).astype(np.float32)),
+            torch.from_numpy((spoken > _SPEAKING).astype(np.float32)),
         )
 
-    def _cut(
-        self, example: Example, rng: np.random.Generator
-    ) -> tuple[npt.NDArray[np.uint8], Samples, npt.NDArray[np.float32]]:
-        """A stretch of ``ticks``, played up to 15 % faster or slower (another speaker's rate and pitch)."""
+    def _cuts(self, picks: npt.NDArray[np.int64], rng: np.random.Generator) -> list[_Cut]:
+        """A cut of each picked clip; the last of them are replaced by second cuts of long clips."""
+        kept = len(picks) - self._second_cuts
+        least = _SECOND_CUT_LENGTH * self._ticks
+        long = [k for k in range(kept) if self._examples[picks[k]].ticks >= least][: self._second_cuts]
+        first = [
+            self._cut(self._examples[i], rng, (0.0, 0.5) if k in long else (0.0, 1.0)) for k, i in enumerate(picks)
+        ]
+        second = [self._cut(self._examples[picks[k]], rng, (0.5, 1.0)) for k in long]
+        return first[: len(picks) - len(second)] + second
+
+    def _cut(self, example: Example, rng: np.random.Generator, part: tuple[float, float] = (0.0, 1.0)) -> _Cut:
+        """A stretch of ``ticks`` within ``part`` (shares of the clip), up to 15 % faster or slower: other speakers'
+        rate and pitch."""
         speed = float(np.exp(rng.uniform(-0.15, 0.15))) if rng.random() < 0.6 else 1.0
-        span = min(self._ticks * speed, example.ticks)
-        start = rng.uniform(0, example.ticks - span)
+        low, high = part[0] * example.ticks, part[1] * example.ticks
+        span = min(self._ticks * speed, high - low)
+        start = rng.uniform(low, high - span)
         places = np.clip(start + np.arange(self._ticks) * speed, 0, example.ticks - 1)
         nearest = np.rint(places).astype(int)
-        crops = example.face.crops[nearest]
-        if rng.random() < 0.15:
-            # A camera that repeats frames.
-            crops = crops[np.maximum(0, np.arange(self._ticks) - (rng.random(self._ticks) < 0.3))]
+        crops = degraded_video(example.face.crops[nearest], rng)
         at = start * SAMPLES_PER_TICK + np.arange(self._ticks * SAMPLES_PER_TICK) * speed
         samples = np.interp(at, np.arange(len(example.face.samples)), example.face.samples, right=0.0)
         return crops, samples.astype(np.float32), example.speech[np.clip(nearest, 0, len(example.speech) - 1)]

@@ -1,15 +1,19 @@
-"""Evaluation on whole clips: whose voice is it, when is it, and does a frozen face stay unnamed."""
+"""Evaluation on whole clips: whose voice it is, at which lag, for which people, and whether frozen faces fit."""
 
 from __future__ import annotations
 
+import csv
 import math
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from speakerlight.core.audio.logmel import COMPACT_MEL
+from speakerlight.core.errors import InputError
 from speakerlight.core.models.compact import (
     COLUMNS_PER_TICK,
     FRAME_LOOKAHEAD,
@@ -26,18 +30,38 @@ from torch.nn import functional
 
 _LAGS = 10
 
+_MOUTHS = 4
+_OWN_LAGS = 5
+"""Largest lag of a clip that evaluation by group corrects, in ticks; the clips of ``dev`` lie within."""
+
+_FREE_LAGS = 3
+"""Lags that each mouth may choose from when its own is unknown, in ticks either way."""
+
+_WINDOWS_PER_CLIP = 60
+
 
 @dataclass(frozen=True, eq=False)
 class EmbeddedClip:
-    """Unit vectors [ticks, D] of a clip's face and sound, and the visual speech probability [ticks]."""
+    """Unit vectors [ticks, D] of a clip's face and audio, and the visual voice activity [ticks]."""
 
     faces: npt.NDArray[np.float32]
     sounds: npt.NDArray[np.float32]
     activity: npt.NDArray[np.float32]
 
+    def part(self, ticks: slice) -> EmbeddedClip:
+        return EmbeddedClip(self.faces[ticks], self.sounds[ticks], self.activity[ticks])
+
+
+@dataclass(frozen=True)
+class ClipLabel:
+    """Who a clip shows, and the groups that the clip belongs to (``beard``, ``low-light``, …)."""
+
+    person: str
+    groups: tuple[str, ...]
+
 
 def stacked(crops: torch.Tensor) -> torch.Tensor:
-    """[B, T, 48, 48] to [B, T, 3, 48, 48]: each frame with the two before it; before the start stands the first."""
+    """[B, T, 48, 48] to [B, T, 3, 48, 48]: each frame with the two before it. The first frame also precedes itself."""
     before = crops[:, :1].expand(-1, FRAME_STACK - 1, -1, -1)
     return torch.cat([before, crops], 1).unfold(1, FRAME_STACK, 1).permute(0, 1, 4, 2, 3)
 
@@ -48,7 +72,7 @@ def padded_features(features: torch.Tensor) -> torch.Tensor:
 
 
 def clip_mel(samples: torch.Tensor, ticks: int) -> torch.Tensor:
-    """[B, N] sound to the log-mel [B, columns, mels] of ``ticks`` ticks; columns before the start are silent."""
+    """[B, N] samples to the log-mel [B, columns, mels] of ``ticks`` ticks; columns before the start are silent."""
     before = MEL_WINDOW - MEL_AHEAD
     mel = batch_log_mel(samples, 0, COLUMNS_PER_TICK * (ticks - 1) + MEL_WINDOW - before)
     return functional.pad(mel, (0, 0, before, 0), value=COMPACT_MEL.silence)
@@ -56,7 +80,7 @@ def clip_mel(samples: torch.Tensor, ticks: int) -> torch.Tensor:
 
 @torch.inference_mode()
 def embed_clip(network: CompactSyncNet, crops: npt.NDArray[np.uint8], samples: npt.NDArray[np.float32]) -> EmbeddedClip:
-    """A whole clip at once. crops uint8 [T, 96, 96], samples [T × 640]."""
+    """Embed a whole clip at once. crops uint8 [T, 96, 96], samples [T × 640]."""
     stacks = stacked(plain_crops(torch.from_numpy(crops)[None]))[0]
     features = torch.cat([network.frames(standardised(part)) for part in torch.split(stacks, 256)])
     vectors, logits = network.embed_windows(padded_features(features[None]))
@@ -67,7 +91,7 @@ def embed_clip(network: CompactSyncNet, crops: npt.NDArray[np.uint8], samples: n
 
 @torch.inference_mode()
 def embed_sound(network: CompactSyncNet, samples: npt.NDArray[np.float32], ticks: int) -> npt.NDArray[np.float32]:
-    """Unit vectors [ticks, D] of a whole clip's sound."""
+    """Unit vectors [ticks, D] of a whole clip's audio."""
     sounds: npt.NDArray[np.float32] = network.sound(clip_mel(torch.from_numpy(samples)[None], ticks))[0].T.numpy()
     return sounds
 
@@ -77,19 +101,29 @@ def embed_all(network: CompactSyncNet, examples: Sequence[Example]) -> list[Embe
     return [embed_clip(network, e.face.crops, e.face.samples) for e in examples]
 
 
+def lag_curve(clip: EmbeddedClip, max_lag: int) -> npt.NDArray[np.float64]:
+    """Mean cosine of a clip's face with its audio at each lag from −max_lag to max_lag ticks.
+
+    At a positive lag the audio is later. Lags that the clip is too short for are missing at both ends.
+    """
+    products = clip.faces @ clip.sounds.T
+    lags = range(-max_lag, max_lag + 1)
+    return np.array([np.diagonal(products, lag).mean() for lag in lags if abs(lag) < len(clip.faces)], np.float64)
+
+
 def whose_voice(
     clips: Sequence[EmbeddedClip],
     seconds: float,
     windows: int = 500,
-    mouths: int = 4,
+    mouths: int = _MOUTHS,
     seed: int = 0,
     lags: int = 0,
     apart: int = 0,
 ) -> tuple[float, int]:
-    """Share of windows in which the right one of ``mouths`` moving mouths fits the voice best, and how many windows.
+    """Share of windows in which the voice fits the right one of ``mouths`` moving mouths best, and number of windows.
 
-    Each mouth may be up to ``lags`` ticks out of sync: collected clips are. The voice is moved by up to ``apart`` ticks
-    at random. NaN and none where fewer clips than ``mouths`` are long enough.
+    Each mouth may be up to ``lags`` ticks out of sync, as collected clips are. The voice is shifted by up to ``apart``
+    ticks at random. NaN and 0 when fewer clips than ``mouths`` are long enough.
     """
     rng = np.random.default_rng(seed)
     span = int(seconds * TICK_RATE)
@@ -99,28 +133,28 @@ def whose_voice(
         return math.nan, 0
     right = 0
     for n in range(windows):
-        who = usable[n % len(usable)]
-        others = rng.choice([i for i in usable if i != who], mouths - 1, replace=False)
-        start = int(rng.integers(margin, len(clips[who].faces) - span - margin + 1))
-        heard = start + (int(rng.integers(-apart, apart + 1)) if apart else 0)
-        sound = clips[who].sounds[heard - lags : heard + span + lags]
-        own = _fit(clips[who].faces[start : start + span], sound)
+        speaker = usable[n % len(usable)]
+        others = rng.choice([i for i in usable if i != speaker], mouths - 1, replace=False)
+        start = int(rng.integers(margin, len(clips[speaker].faces) - span - margin + 1))
+        at = start + (int(rng.integers(-apart, apart + 1)) if apart else 0)
+        sounds = clips[speaker].sounds[at - lags : at + span + lags]
+        own = _fit(clips[speaker].faces[start : start + span], sounds)
         rivals = []
         for other in others:
             place = int(rng.integers(len(clips[other].faces) - span + 1))
-            rivals.append(_fit(clips[other].faces[place : place + span], sound))
+            rivals.append(_fit(clips[other].faces[place : place + span], sounds))
         right += own > max(rivals)
     return right / windows, windows
 
 
-def _fit(face: npt.NDArray[np.float32], sound: npt.NDArray[np.float32]) -> float:
-    """The best mean cosine of a face [T, D] with a stretch of T ticks in the sound [T + 2 × lags, D]."""
-    shifts = range(len(sound) - len(face) + 1)
-    return max(float((face * sound[shift : shift + len(face)]).sum(1).mean()) for shift in shifts)
+def _fit(faces: npt.NDArray[np.float32], sounds: npt.NDArray[np.float32]) -> float:
+    """Highest mean cosine of faces [T, D] with any stretch of T ticks of sounds [T + 2 × lags, D]."""
+    shifts = range(len(sounds) - len(faces) + 1)
+    return max(float((faces * sounds[shift : shift + len(faces)]).sum(1).mean()) for shift in shifts)
 
 
 def offset_found(clips: Sequence[EmbeddedClip], seconds: float, windows: int = 500, seed: int = 0) -> tuple[float, int]:
-    """Share of windows whose best lag among ±10 frames is within one frame of none; NaN where all are too short."""
+    """Share of windows whose best lag of ±10 frames is within one frame of zero; NaN when all clips are too short."""
     rng = np.random.default_rng(seed)
     span = int(seconds * TICK_RATE)
     usable = [c for c in clips if len(c.faces) >= span + 2 * _LAGS]
@@ -140,14 +174,14 @@ def offset_found(clips: Sequence[EmbeddedClip], seconds: float, windows: int = 5
 
 
 def frozen_similarity(network: CompactSyncNet, examples: Sequence[Example]) -> tuple[float, float]:
-    """Mean cosine of a face held still with its own running voice, and mean visual speech probability of it."""
+    """Mean cosine of a frozen face with its own running voice, and the face's mean visual voice activity."""
     clips = [embed_clip(network, np.repeat(e.face.crops[:1], e.ticks, 0), e.face.samples) for e in examples]
     cosine = np.mean([(c.faces * c.sounds).sum(1).mean() for c in clips])
     return float(cosine), float(np.mean([c.activity.mean() for c in clips]))
 
 
 def with_second_voices(examples: Sequence[Example]) -> list[Example]:
-    """Each example with the next one's voice as loud as its own: no mouth that is compared fits that at its moment."""
+    """Each example with the next one's voice mixed in, as loud as its own. No compared mouth fits that voice."""
     mixed = []
     for example, other in zip(examples, [*examples[1:], *examples[:1]], strict=True):
         samples = example.face.samples
@@ -179,3 +213,98 @@ def report(network: CompactSyncNet, examples: Sequence[Example]) -> dict[str, fl
         "activity, talking": float(np.mean([c.activity.mean() for c in clips])),
         "activity, frozen": frozen_activity,
     }
+
+
+def read_labels(path: Path) -> dict[str, ClipLabel]:
+    """Labels of clips by name without suffix, from a CSV file with the columns file, person and groups (separated by
+    spaces). Raises InputError."""
+    try:
+        with path.open(newline="") as rows:
+            return {
+                Path(row["file"]).stem: ClipLabel(row["person"], tuple(row["groups"].split()))
+                for row in csv.DictReader(rows)
+            }
+    except (OSError, KeyError, AttributeError) as error:
+        raise InputError(f"{path} is no list of groups: give a CSV file with columns file, person, groups") from error
+
+
+def report_by_group(
+    network: CompactSyncNet, examples: Sequence[Example], labels: Mapping[str, ClipLabel]
+) -> dict[str, dict[str, float]]:
+    """Mean measures of each group's people, and of ``all``. Every person counts once in a group.
+
+    Which windows are drawn depends only on the clips and labels, so that reports of two networks compare. Raises
+    InputError when a clip has no label.
+    """
+    if bare := next((e.face.name for e in examples if e.face.name not in labels), None):
+        raise InputError(f"clip {bare} has no label: add it to the list of groups")
+    clips = embed_all(network, examples)
+    of_clip = [labels[e.face.name] for e in examples]
+    measures = clip_measures(clips, [label.person for label in of_clip])
+    groups: dict[str, dict[str, list[int]]] = defaultdict(lambda: defaultdict(list))
+    for i, label in enumerate(of_clip):
+        for group in ("all", *label.groups):
+            groups[group][label.person].append(i)
+    return {
+        group: {"people": len(people)}
+        | {
+            name: round(_mean([_mean(values[clips_of]) for clips_of in people.values()]), 4)
+            for name, values in measures.items()
+        }
+        for group, people in sorted(groups.items())
+    }
+
+
+def _mean(values: Sequence[float] | npt.NDArray[np.float64]) -> float:
+    """Mean of the values that are known; NaN where none is."""
+    known = np.asarray(values)[~np.isnan(values)]
+    return float(known.mean()) if len(known) else math.nan
+
+
+def clip_measures(clips: Sequence[EmbeddedClip], people: Sequence[str]) -> dict[str, npt.NDArray[np.float64]]:
+    """Measures of each clip, by name; NaN where a clip is too short.
+
+    A voice is compared with its speaker's mouth and those of three other people, once with every clip's own lag
+    corrected and once with the best of ±3 ticks for each mouth. The rise is that of the own lag's cosine above the
+    median over lags: people without a peak have a low one.
+    """
+    curves = [lag_curve(clip, _LAGS) for clip in clips]
+    measures = {"rise of the peak": np.array([curve.max() - np.median(curve) for curve in curves])}
+    corrected = [_corrected(clip) for clip in clips]
+    for seconds in (1.0, 2.0):
+        shares = np.array([_right_shares(corrected, people, i, seconds) for i in range(len(clips))])
+        measures[f"whose voice of 4, {seconds:.0f} s, own lags"] = shares[:, 0]
+        measures[f"whose voice of 4, {seconds:.0f} s, free lags"] = shares[:, 1]
+    return measures
+
+
+def _corrected(clip: EmbeddedClip) -> EmbeddedClip:
+    """The clip with its audio shifted by its own lag, in whole ticks."""
+    lag = int(np.argmax(lag_curve(clip, _OWN_LAGS))) - _OWN_LAGS
+    return replace(clip, sounds=np.roll(clip.sounds, -lag, axis=0)).part(slice(_OWN_LAGS, -_OWN_LAGS))
+
+
+def _right_shares(
+    clips: Sequence[EmbeddedClip], people: Sequence[str], speaker: int, seconds: float
+) -> tuple[float, float]:
+    """Shares of windows of clip ``speaker`` in which its mouth fits best: at the own lags, and at free lags."""
+    rng = np.random.default_rng((speaker, int(seconds * TICK_RATE)))
+    span = int(seconds * TICK_RATE)
+    least = span + 2 * _FREE_LAGS
+    others = [i for i, c in enumerate(clips) if people[i] != people[speaker] and len(c.faces) >= least]
+    # A person's clips share the probability to be drawn.
+    shares = np.array([1 / sum(people[i] == people[j] for j in others) for i in others])
+    if len(clips[speaker].faces) < least or len({people[i] for i in others}) < _MOUTHS - 1:
+        return math.nan, math.nan
+    own_lags = free_lags = 0
+    for _ in range(_WINDOWS_PER_CLIP):
+        start = int(rng.integers(_FREE_LAGS, len(clips[speaker].faces) - span - _FREE_LAGS + 1))
+        rivals = rng.choice(others, _MOUTHS - 1, replace=False, p=shares / shares.sum())
+        places = [start, *(int(rng.integers(len(clips[i].faces) - span + 1)) for i in rivals)]
+        faces = [clips[i].faces[at : at + span] for i, at in zip((speaker, *rivals), places, strict=True)]
+        sounds = clips[speaker].sounds[start - _FREE_LAGS : start + span + _FREE_LAGS]
+        fits = [_fit(face, sounds[_FREE_LAGS:-_FREE_LAGS]) for face in faces]
+        own_lags += fits[0] > max(fits[1:])
+        fits = [_fit(face, sounds) for face in faces]
+        free_lags += fits[0] > max(fits[1:])
+    return own_lags / _WINDOWS_PER_CLIP, free_lags / _WINDOWS_PER_CLIP

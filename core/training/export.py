@@ -1,4 +1,4 @@
-"""Export: trained weights to the one file that the engine loads, with what a reader must know in its header."""
+"""Export of trained weights to the one file that the engine loads, with a model card in its header."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Idle faces: people who do not speak, made from those who do; what a still picture, a pause and a meal look like."""
+"""Idle faces: people who do not speak (frozen video, pauses, chewing), made from clips of people who do."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from speakerlight.core.training.clips import TalkingFace
 Crops = npt.NDArray[np.uint8]
 
 _FROZEN, _CHEWING = 0.35, 0.25
-"""Shares of idle faces that are one frame held, and that chew; the others just listen."""
+"""Shares of idle faces that are frozen, and that chew; the others listen."""
 
 _SWING_TICKS = 12
 
 _CHEWS_A_SECOND = (0.9, 2.2)
-"""People chew once to twice a second."""
+"""Range of chewing rates in Hz: people chew once to twice a second."""
 _JAW_PIXELS = (1.5, 6.0)
-"""How far the chin goes down, of 96 pixels that hold mouth, chin and cheeks."""
+"""Range of the chin's movement, of 96 pixels that show mouth, chin and cheeks."""
 
 
 def idle_crops(face: TalkingFace, ticks: int, rng: np.random.Generator) -> Crops:
-    """[ticks, 96, 96]: somebody who only listens or chews."""
+    """[ticks, 96, 96] of a person who is frozen, listens or chews."""
     kind = rng.random()
     if kind >= _FROZEN + _CHEWING:
         return _swing(face, ticks, rng)
@@ -32,22 +32,22 @@ def idle_crops(face: TalkingFace, ticks: int, rng: np.random.Generator) -> Crops
 
 
 def _swing(face: TalkingFace, ticks: int, rng: np.random.Generator) -> Crops:
-    """The quietest half second of a clip, to and fro."""
+    """The quietest half second of a clip, played forwards and backwards."""
     span = min(_SWING_TICKS, len(face.crops))
-    sound = face.samples[: len(face.crops) * SAMPLES_PER_TICK].reshape(-1, SAMPLES_PER_TICK)
-    quiet = int(np.argmin(np.convolve(sound.std(axis=1), np.ones(span), "valid")))
+    audio = face.samples[: len(face.crops) * SAMPLES_PER_TICK].reshape(-1, SAMPLES_PER_TICK)
+    quiet = int(np.argmin(np.convolve(audio.std(axis=1), np.ones(span), "valid")))
     swing = np.concatenate([np.arange(span), np.arange(span - 2, 0, -1)]) + quiet
     return face.crops[np.resize(np.roll(swing, -int(rng.integers(len(swing)))), ticks)]
 
 
 def chewing(crops: Crops, rng: np.random.Generator) -> Crops:
-    """The same faces with a jaw that goes down and aside in a steady rhythm, lips as they were. Keeps the shape."""
+    """Crops whose jaw moves down and aside in a steady rhythm; the lips keep still. Keeps the shape."""
     side = crops.shape[1]
     phase = rng.uniform(0, 2 * np.pi) + 2 * np.pi * rng.uniform(*_CHEWS_A_SECOND) * np.arange(len(crops)) / TICK_RATE
     down = rng.uniform(*_JAW_PIXELS) * (0.5 - 0.5 * np.cos(phase)) * rng.uniform(0.7, 1.0, len(crops))
     aside = rng.uniform(0, 2.5) * np.sin(phase)
     y, x = np.mgrid[:side, :side].astype(np.float32)
-    # All of the chin moves, nothing above the upper lip, the cheeks' outside less than the middle.
+    # The chin moves fully, nothing above the upper lip moves, the outer cheeks move less than the middle.
     share = np.clip((y / side - 0.48) / 0.25, 0, 1) * np.exp(-(((x / side - 0.5) / 0.35) ** 2))
     return np.stack(
         [

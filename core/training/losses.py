@@ -1,4 +1,4 @@
-"""Losses: when (which moment of the clip's sound), whose (which voice of the batch), whether (a speaking mouth)."""
+"""Losses: when (which moment of the clip's audio), whose (which voice of the batch), whether (a speaking mouth)."""
 
 from __future__ import annotations
 
@@ -6,22 +6,22 @@ import torch
 from torch.nn import functional
 
 WINDOW_TICKS = 11
-"""Length of the stretches that tell whose voice it is: about what the engine averages over."""
+"""Length of the segments that are compared with the voices of the batch."""
 
 NEIGHBOUR_SHARE = 0.3
-"""How right the moments next to the right one are, beside it: at 25 Hz they hold nearly the same sound."""
+"""Target of the moments next to the true one, relative to it: at 25 Hz they hold nearly the same audio."""
 
-APART_TICKS, MOST_APART_TICKS = 2.2, 5
-"""A camera's or a clip's sound is often a frame or two off (deviation, and most of it): whose voice it is must not hang
-on that, only when."""
+LAG_TICKS, MAX_LAG_TICKS = 1.0, 3
+"""Standard deviation and maximum of the random lag in *whose*: clips are a frame off even after alignment. More than
+this (2.2 and 5 were used before) blurs the peak over lags, which the decision needs."""
 
 
 def when_loss(faces: torch.Tensor, sounds: torch.Tensor, scale: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
-    """InfoNCE inside each clip, both ways, less what it costs at best. faces, sounds [B, D, T] unit vectors; weight
+    """InfoNCE within each clip in both directions, minus its minimum. faces, sounds [B, D, T] unit vectors; weight
     [B, T], 0 without speech.
 
-    The moments next to the right one are right as well, to the share of NEIGHBOUR_SHARE: were they only no negatives,
-    nothing would give the peak its place between them.
+    The moments next to the true one are targets too, by NEIGHBOUR_SHARE. Were they merely left out of the negatives,
+    nothing would place the peak between them.
     """
     ticks = faces.shape[2]
     similarity = scale * torch.einsum("bdt,bds->bts", faces, sounds)
@@ -41,11 +41,11 @@ def whose_loss(
     weight: torch.Tensor,
     lags: torch.Tensor,
 ) -> torch.Tensor:
-    """InfoNCE across the batch on means over WINDOW_TICKS. ``still`` [S, D, T]: frozen faces, nobody's voice.
+    """InfoNCE across the batch on means over WINDOW_TICKS. ``still`` [S, D, T]: idle faces, which fit no voice.
 
-    ``lags`` int [B], within ±MOST_APART_TICKS: how much later each clip's sound is taken than its picture.
+    ``lags`` int [B], within ±MAX_LAG_TICKS: how much later than the face each clip's audio is read.
     """
-    inner = slice(MOST_APART_TICKS, faces.shape[2] - MOST_APART_TICKS)
+    inner = slice(MAX_LAG_TICKS, faces.shape[2] - MAX_LAG_TICKS)
     ticks = torch.arange(faces.shape[2])[inner] + lags[:, None]
     sounds = sounds.gather(2, ticks[:, None].expand(-1, sounds.shape[1], -1))
     faces, still, weight = faces[..., inner], still[..., inner], weight[:, inner]
@@ -65,6 +65,6 @@ def whose_loss(
 
 
 def whether_loss(logits: torch.Tensor, speaking: torch.Tensor, known: torch.Tensor) -> torch.Tensor:
-    """Binary cross-entropy of the visual speech head. logits, speaking, known [B, T]."""
+    """Binary cross-entropy of the visual VAD head. logits, speaking, known [B, T]."""
     each = functional.binary_cross_entropy_with_logits(logits, speaking, reduction="none")
     return (each * known).sum() / known.sum().clamp(min=1)

@@ -20,7 +20,7 @@ def detector() -> Iterator[FaceDetector]:
     detector.close()
 
 
-def test_a_talking_face_comes_with_the_sound_of_the_same_moments(detector: FaceDetector) -> None:
+def test_a_talking_face_has_the_audio_of_the_same_span(detector: FaceDetector) -> None:
     images, samples = talking_clip(1, 2.0)
     frames = [Frame(1.0 + k / 25, image) for k, image in enumerate(images)]
     before = np.zeros(16_000, np.float32)
@@ -31,13 +31,13 @@ def test_a_talking_face_comes_with_the_sound_of_the_same_moments(detector: FaceD
 
 
 @pytest.mark.parametrize("seconds", [0.4, 0.0])
-def test_too_short_a_sight_is_no_example(detector: FaceDetector, seconds: float) -> None:
+def test_a_face_in_view_too_briefly_is_no_example(detector: FaceDetector, seconds: float) -> None:
     images, samples = talking_clip(1, 0.4)
     frames = [Frame(k / 25, image) for k, image in enumerate(images[: round(seconds * 25)])]
     assert face_in("someone", frames, samples, detector) is None
 
 
-def test_a_broken_clip_is_no_example_and_is_not_tried_again(
+def test_a_broken_clip_is_no_example_and_is_read_once(
     detector: FaceDetector, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clip = tmp_path / "clip.mp4"

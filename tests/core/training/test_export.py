@@ -14,19 +14,19 @@ from speakerlight.core.training.export import export
 from tests.core.models.test_compact import random_network, stacks
 
 
-def test_a_network_survives_being_exported_and_loaded(tmp_path: Path) -> None:
+def test_an_exported_network_loads_unchanged(tmp_path: Path) -> None:
     network = random_network(3)
     path = tmp_path / "new folder" / "model.safetensors"
     export(network, path, {"data": "made up", "steps": "0"})
     loaded, original = load_compact("cpu", path), model_of(copy.deepcopy(network), "cpu")
     mel = np.random.default_rng(0).uniform(-1, 1, (20, 44, 40)).astype(np.float32)
     assert (1 - (loaded.embed_audio(mel) * original.embed_audio(mel)).sum(1)).max() < 1e-3
-    pictures = stacks(13)
-    faces = [m.embed_faces(m.encode_frames(pictures)[None]) for m in (loaded, original)]
+    frame_stacks = stacks(13)
+    faces = [m.embed_faces(m.encode_frames(frame_stacks)[None]) for m in (loaded, original)]
     assert 1 - (faces[0].vectors * faces[1].vectors).sum() < 1e-3
 
 
-def test_the_file_tells_what_it_was_made_from_and_is_half_as_large(tmp_path: Path) -> None:
+def test_the_file_has_a_card_and_half_precision(tmp_path: Path) -> None:
     path = tmp_path / "model.safetensors"
     export(CompactSyncNet(), path, {"data": "made up"})
     assert load_safetensors(path)[1] == {"data": "made up"}

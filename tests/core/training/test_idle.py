@@ -12,7 +12,7 @@ def movement(crops: np.ndarray, rows: slice) -> float:
     return float(np.abs(np.diff(crops[:, rows, 24:72].astype(float), axis=0)).mean())
 
 
-def test_all_kinds_of_idle_faces_are_drawn_and_fill_their_time() -> None:
+def test_all_kinds_of_idle_faces_are_drawn_at_full_length() -> None:
     face = person(0, ticks=50).face
     drawn = [idle_crops(face, TICKS, np.random.default_rng(seed)) for seed in range(40)]
     assert all(crops.shape == (TICKS, 96, 96) and crops.dtype == np.uint8 for crops in drawn)

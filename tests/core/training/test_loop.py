@@ -22,25 +22,25 @@ class StoppedError(Exception):
 
 
 class Stopping(Trainer):
-    """Stops as if somebody had pulled the plug after step 2 was saved."""
+    """Stops like a process that is killed after step 2 was saved."""
 
     def _save(self) -> None:
         super()._save()
         raise StoppedError
 
 
-def test_a_run_that_was_stopped_ends_with_the_weights_of_an_unbroken_one(tmp_path: Path) -> None:
+def test_a_resumed_run_gives_the_weights_of_an_unbroken_one(tmp_path: Path) -> None:
     examples = people(6)
     unbroken = Trainer(SETTINGS, examples, [], tmp_path / "unbroken").run()
     with pytest.raises(StoppedError):
         Stopping(SETTINGS, examples, [], tmp_path / "stopped").run()
-    torch.rand(7)  # whatever else has drawn random numbers meanwhile
+    torch.rand(7)  # other code has drawn random numbers meanwhile
     resumed = Trainer(SETTINGS, examples, [], tmp_path / "stopped").run()
     for (name, first), second in zip(unbroken.state_dict().items(), resumed.state_dict().values(), strict=True):
         torch.testing.assert_close(first, second, rtol=0, atol=1e-6, msg=name)
 
 
-def test_a_run_goes_on_from_the_weights_it_is_given(tmp_path: Path) -> None:
+def test_a_run_starts_from_the_given_weights(tmp_path: Path) -> None:
     start = CompactSyncNet()
     before = {name: tensor.clone() for name, tensor in start.state_dict().items()}
     trainer = Trainer(SETTINGS, people(6), [], tmp_path, start)
@@ -49,7 +49,7 @@ def test_a_run_goes_on_from_the_weights_it_is_given(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("steps", [2, 8])
-def test_a_run_of_another_length_is_not_resumed_and_stays_as_it_is(tmp_path: Path, steps: int) -> None:
+def test_a_run_of_another_length_is_neither_resumed_nor_changed(tmp_path: Path, steps: int) -> None:
     Trainer(SETTINGS, people(6), [], tmp_path).run()
     before = (tmp_path / "state.pt").read_bytes()
     with pytest.raises(InputError, match=rf"planned for 4 steps, not {steps}; give --steps 4"):
@@ -57,18 +57,18 @@ def test_a_run_of_another_length_is_not_resumed_and_stays_as_it_is(tmp_path: Pat
     assert (tmp_path / "state.pt").read_bytes() == before
 
 
-def test_one_batch_seen_again_and_again_is_learnt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_one_repeated_batch_is_learnt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     batch = Sampler(people(4), 4, 2, 16, 0).batch(0)
     monkeypatch.setattr(Sampler, "batch", lambda self, step: batch)
     monkeypatch.setattr("speakerlight.core.training.loop.augmented_crops", lambda crops, generator: plain_crops(crops))
     monkeypatch.setattr("speakerlight.core.training.loop.augmented_mel", lambda mel, generator: mel)
     Trainer(replace(SETTINGS, steps=20, save_every=20), people(4), [], tmp_path).run()
     learnt = json.loads((tmp_path / "log.jsonl").read_text().splitlines()[-1])
-    # Knowing nothing costs 2.8 and 1.4 (the logarithms of how many there are to choose from).
+    # Chance costs 2.8 and 1.4: the logarithms of the number of candidates.
     assert max(learnt["when"], learnt["whose"], learnt["whether"]) < 0.3
 
 
-def test_a_run_is_logged_with_its_settings_and_its_report(tmp_path: Path) -> None:
+def test_a_run_logs_its_settings_and_reports(tmp_path: Path) -> None:
     Trainer(replace(SETTINGS, steps=10, report_every=10, save_every=10), people(6), people(4), tmp_path).run()
     log = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
     assert log[0]["steps"] == 10 and log[1]["step"] == 10 and "true cosine" in log[2]["held_out"]

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 from speakerlight.core.training.losses import (
-    MOST_APART_TICKS,
+    MAX_LAG_TICKS,
     NEIGHBOUR_SHARE,
     WINDOW_TICKS,
     when_loss,
@@ -26,27 +26,26 @@ def vectors(count: int, seed: int) -> torch.Tensor:
 
 
 def smooth(vectors: torch.Tensor) -> torch.Tensor:
-    """Each a little like those beside it, as sound is."""
+    """Vectors that resemble their neighbours in time, as audio does."""
     return functional.normalize(vectors + 0.55 * (vectors.roll(1, dims=2) + vectors.roll(-1, dims=2)), dim=1)
 
 
-SOUNDS, NOBODY = smooth(vectors(CLIPS, 0)), vectors(3, 1)
+SOUNDS, IDLE = smooth(vectors(CLIPS, 0)), vectors(3, 1)
 
 
-def test_the_right_moment_costs_less_than_another() -> None:
+def test_the_true_moment_costs_less_than_another() -> None:
     matching = when_loss(SOUNDS, SOUNDS, SCALE, ALL)
     assert matching < 0.5
     assert when_loss(SOUNDS.roll(5, dims=2), SOUNDS, SCALE, ALL) > matching + 1
     assert when_loss(smooth(vectors(CLIPS, 2)), SOUNDS, SCALE, ALL) > matching + 1
 
 
-def test_the_moments_beside_the_right_one_are_right_to_their_share() -> None:
-    """No less, no more: as alike as the right one they cost, and so they do where nothing is alike."""
+def test_the_neighbours_of_the_true_moment_cost_least_at_their_share() -> None:
     moments = torch.eye(TICKS).expand(CLIPS, -1, -1)
     beside = moments.roll(1, dims=2) + moments.roll(-1, dims=2)
 
     def cost(share: float) -> float:
-        alike = 1 + math.log(share) / float(SCALE)  # so that the softmax over moments gives them this share
+        alike = 1 + math.log(share) / float(SCALE)  # the softmax over moments gives the neighbours this share
         sounds = moments + alike * beside
         return float(when_loss(moments, sounds, SCALE, ALL))
 
@@ -55,21 +54,21 @@ def test_the_moments_beside_the_right_one_are_right_to_their_share() -> None:
     )
 
 
-def test_the_right_voice_costs_less_than_another() -> None:
-    matching = whose_loss(SOUNDS, SOUNDS, NOBODY, SCALE, ALL, IN_SYNC)
+def test_the_true_voice_costs_less_than_another() -> None:
+    matching = whose_loss(SOUNDS, SOUNDS, IDLE, SCALE, ALL, IN_SYNC)
     assert matching < 0.1
-    assert whose_loss(SOUNDS.roll(1, dims=0), SOUNDS, NOBODY, SCALE, ALL, IN_SYNC) > matching + 1
+    assert whose_loss(SOUNDS.roll(1, dims=0), SOUNDS, IDLE, SCALE, ALL, IN_SYNC) > matching + 1
 
 
-def test_the_right_voice_is_looked_for_where_its_lag_puts_it() -> None:
+def test_the_voice_is_read_at_its_lag() -> None:
     lags = torch.tensor([-2, -1, 0, 1, 2, 0])
     late = torch.stack([sound.roll(int(lag), dims=1) for sound, lag in zip(SOUNDS, lags, strict=True)])
-    assert whose_loss(SOUNDS, late, NOBODY, SCALE, ALL, lags) < 0.1
-    assert whose_loss(SOUNDS, late, NOBODY, SCALE, ALL, -lags) > 1
+    assert whose_loss(SOUNDS, late, IDLE, SCALE, ALL, lags) < 0.1
+    assert whose_loss(SOUNDS, late, IDLE, SCALE, ALL, -lags) > 1
 
 
-def test_a_frozen_face_that_fits_a_voice_costs() -> None:
-    clear = whose_loss(SOUNDS, SOUNDS, NOBODY, SCALE, ALL, IN_SYNC)
+def test_an_idle_face_that_fits_a_voice_costs() -> None:
+    clear = whose_loss(SOUNDS, SOUNDS, IDLE, SCALE, ALL, IN_SYNC)
     assert whose_loss(SOUNDS, SOUNDS, SOUNDS[:3].clone(), SCALE, ALL, IN_SYNC) > clear + 0.1
 
 
@@ -78,24 +77,24 @@ def test_moments_without_speech_do_not_count(loss: str) -> None:
     def of(faces: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
         if loss == "when":
             return when_loss(faces, SOUNDS, SCALE, weight)
-        return whose_loss(faces, SOUNDS, NOBODY, SCALE, weight, IN_SYNC)
+        return whose_loss(faces, SOUNDS, IDLE, SCALE, weight, IN_SYNC)
 
     assert of(vectors(CLIPS, 3), torch.zeros(CLIPS, TICKS)) == 0
     # The second half of the ticks is silent; windows that reach into the first still count.
-    end = MOST_APART_TICKS + WINDOW_TICKS
+    end = MAX_LAG_TICKS + WINDOW_TICKS
     spoken = (torch.arange(TICKS) < end).float().expand(CLIPS, -1)
     half = SOUNDS.clone()
     half[0, :, end:] = 0
     assert of(half, spoken) < 0.5
 
 
-def test_a_mouth_that_is_told_rightly_costs_less() -> None:
+def test_a_correct_visual_vad_costs_less() -> None:
     speaking = (torch.arange(TICKS) % 2).float().expand(CLIPS, -1)
     right = whether_loss(6 * speaking - 3, speaking, ALL)
     assert right < 0.1 < 1 < whether_loss(3 - 6 * speaking, speaking, ALL)
 
 
-def test_what_is_not_known_does_not_count() -> None:
+def test_unknown_ticks_do_not_count() -> None:
     known = torch.zeros(CLIPS, TICKS)
     known[:, 0] = 1
     logits = torch.full((CLIPS, TICKS), 50.0)

@@ -15,14 +15,14 @@ def run(monkeypatch: pytest.MonkeyPatch, *arguments: str | Path) -> int:
     return main()
 
 
-def test_the_running_mean_of_a_run_is_exported(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_export_writes_the_running_mean_of_a_run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     torch.save({"average": CompactSyncNet().state_dict()}, tmp_path / "state.pt")
     output = tmp_path / "model.safetensors"
     assert run(monkeypatch, "export", "--run", tmp_path, "--output", output, "--card", "data=none", "note=a=b") == 0
     assert load_compact("cpu", output).name == "compact"
 
 
-def test_of_several_runs_the_mean_is_exported(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_export_writes_the_mean_of_several_runs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     weights = [CompactSyncNet().state_dict() for _ in range(2)]
     for name, each in zip("ab", weights, strict=True):
         (tmp_path / name).mkdir()
@@ -40,10 +40,11 @@ def test_of_several_runs_the_mean_is_exported(monkeypatch: pytest.MonkeyPatch, t
     [
         ("train --clips {0} --run {0}/run --detector {0}/none --cache {0}/cache", "no clips"),
         ("evaluate --clips {0}/none --detector {0}/none --cache {0}/cache", "no folder"),
+        ("evaluate --clips {0} --groups {0}/none --detector {0}/none --cache {0}/cache", "no list of groups"),
         ("export --run {0}/none --output {0}/out", "no training run"),
     ],
 )
-def test_missing_input_is_one_clear_line(
+def test_missing_input_is_reported_in_one_line(
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
@@ -51,11 +52,11 @@ def test_missing_input_is_one_clear_line(
     complaint: str,
 ) -> None:
     assert run(monkeypatch, *(part.format(tmp_path) for part in arguments.split())) == 2
-    told = capsys.readouterr().err
-    assert complaint in told and told.count("\n") == 1
+    reported = capsys.readouterr().err
+    assert complaint in reported and reported.count("\n") == 1
 
 
-def test_a_card_without_a_value_is_one_clear_line(
+def test_a_card_without_a_value_is_reported_in_one_line(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "state.pt").write_bytes(b"")
@@ -64,13 +65,13 @@ def test_a_card_without_a_value_is_one_clear_line(
 
 
 @pytest.mark.parametrize("option", ["--start", "--align"])
-def test_a_wrong_path_to_earlier_weights_is_told_before_anything_is_loaded(
+def test_a_wrong_path_to_earlier_weights_is_reported_before_clips_are_loaded(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str], option: str
 ) -> None:
     (tmp_path / "single").mkdir()
     wrong, detector = tmp_path / "wrong", tmp_path / "detector"
     paths = ("--clips", tmp_path, "--run", tmp_path / "run", "--detector", detector, "--cache", tmp_path / "cache")
     assert run(monkeypatch, "train", *paths, option, wrong) == 2
-    told = capsys.readouterr().err
-    assert "wrong" in told and told.count("\n") == 1
+    reported = capsys.readouterr().err
+    assert "wrong" in reported and reported.count("\n") == 1
     assert not (tmp_path / "cache").exists()
