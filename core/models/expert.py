@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from speakerlight.core.audio.logmel import EXPERT_MEL, MelSettings
-from speakerlight.core.demo import Demo, DemoSettings
+from speakerlight.core.errors import InputError
 from speakerlight.core.faces.detection import Keypoints
 from speakerlight.core.geometry import Box
 from speakerlight.core.media import Image
@@ -36,9 +36,10 @@ MOUTH_ROWS = slice(FACE_SIDE // 2, FACE_SIDE)
 CROP_SHAPE = (FACE_SIDE // 2, FACE_SIDE, 3)
 
 _WIDER, _TALLER, _HIGHER = 1.06, 1.27, 0.11
-"""S3FD's box in BlazeFace's: width, height (together 1.35 of the area, 1.2 times as tall as wide) and how far up.
+"""S3FD's box relative to BlazeFace's: width, height (1.35 of the area, 1.2 times as tall as wide), upward shift.
 
-FACTS: brow-line hair to chin, training faces of 110 × 92 pixels; BlazeFace's box already ends at the chin and cheeks.
+S3FD boxes a face from the hair above the brows to the chin (training faces of 110 × 92 pixels); BlazeFace's box already
+ends at the chin and the cheeks.
 """
 
 _MEL_COLUMNS_PER_SECOND = 80
@@ -46,8 +47,14 @@ _MEL_COLUMNS_PER_SECOND = 80
 ALIKE = 0.99
 """The least cosine between an embedding in eight bits and in float32: what bfloat16 keeps, too."""
 
-DRAWN_PEOPLE = 12
-"""Half give the scales, half tell whether these serve."""
+CALIBRATION_FILE = Path(__file__).parent / "weights" / "expert_calibration.png"
+"""Crops of drawn faces that choose the scales of int8: one row a person, FRAMES crops side by side.
+
+Made by ``python -m speakerlight.core.demo.calibration``.
+"""
+
+CALIBRATION_PEOPLE = 12
+"""The first half give the scales, the second half test them."""
 
 
 class _Block(nn.Module):
@@ -232,8 +239,8 @@ def fast_float_dtype() -> torch.dtype:
 @torch.inference_mode()
 def _eight_bit(encoder: nn.Sequential) -> EightBit | None:
     """``encoder`` in eight bits, if it gives faces what it gives them in float32; else None."""
-    windows = _drawn_windows()
-    samples, others = windows[: DRAWN_PEOPLE // 2], windows[DRAWN_PEOPLE // 2 :]
+    windows = _calibration_windows()
+    samples, others = windows[: CALIBRATION_PEOPLE // 2], windows[CALIBRATION_PEOPLE // 2 :]
     blocks = [block for block in encoder if isinstance(block, _Block)]
     rounded = EightBit((Convolution(_convolution(block), block.residual) for block in blocks), samples)
     alike = functional.cosine_similarity(rounded(others).flatten(1), encoder(others.float()).flatten(1))
@@ -246,12 +253,14 @@ def _convolution(block: _Block) -> nn.Conv2d:
     return folded
 
 
-def _drawn_windows() -> torch.Tensor:
-    """Windows of the faces that the demo draws, as crops are: uint8 [DRAWN_PEOPLE, 15, 48, 96]."""
-    demo = Demo(DemoSettings(people=DRAWN_PEOPLE, seconds=1.0, width=960, height=540))
-    frames = [demo.frame(index) for index in range(FRAMES)]
-    crops = [[expert_crop(frame, face) for frame in frames] for face in demo.faces]
-    return _as_channels(torch.from_numpy(np.stack(crops)))
+def _calibration_windows() -> torch.Tensor:
+    """The crops of ``CALIBRATION_FILE``: uint8 [CALIBRATION_PEOPLE, 15, 48, 96]. Raises InputError without the file."""
+    sheet = cv2.imread(str(CALIBRATION_FILE)) if CALIBRATION_FILE.is_file() else None
+    rows, columns, colours = CROP_SHAPE
+    if sheet is None or sheet.shape != (CALIBRATION_PEOPLE * rows, FRAMES * columns, colours):
+        raise InputError(f"{CALIBRATION_FILE} is missing or damaged: install again")
+    crops = sheet.reshape(CALIBRATION_PEOPLE, rows, FRAMES, columns, colours).swapaxes(1, 2)
+    return _as_channels(torch.from_numpy(np.ascontiguousarray(crops, np.uint8)))
 
 
 def _as_channels(windows: torch.Tensor) -> torch.Tensor:

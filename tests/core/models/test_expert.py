@@ -10,6 +10,7 @@ import torch
 from speakerlight.core.audio.logmel import EXPERT_MEL
 from speakerlight.core.errors import InputError
 from speakerlight.core.geometry import Box
+from speakerlight.core.models import expert
 from speakerlight.core.models.expert import (
     FACE_SIDE,
     Expert,
@@ -233,6 +234,12 @@ def test_a_face_that_leaves_the_picture_keeps_its_edge_pixels(corner: tuple[floa
 @pytest.mark.parametrize("side", [0.0, 0.4, 5.0, 96.0, 700.0])
 def test_any_size_of_face_gives_one_size_of_crop(side: float) -> None:
     assert expert_crop(np.zeros((480, 640, 3), np.uint8), Box(300.5, 200.5, side, side)).shape == (48, 96, 3)
+
+
+def test_a_missing_calibration_file_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(expert, "CALIBRATION_FILE", tmp_path / "none.png")
+    with pytest.raises(InputError, match=r"none\.png is missing or damaged"):
+        expert._calibration_windows()
 
 
 def test_devices() -> None:
