@@ -96,7 +96,7 @@ class Trainer:
         mel = augmented_mel(clip_mel(batch.samples, crops.shape[1]), generator)
         stacks = standardised(stacked(crops))
         pixels = stacks.flatten(0, 1).contiguous(memory_format=torch.channels_last)
-        # The convolutions take most of the time: where bfloat16 is fast, a step takes a third of it. Losses are equal to
+        # The convolutions take most of the time. Where bfloat16 is fast, a step takes a third of it; losses agree to
         # three digits.
         with torch.autocast("cpu", torch.bfloat16, enabled=fast_float_dtype() == torch.bfloat16):
             features = self.network.frames(pixels).float().view(*stacks.shape[:2], -1)
