@@ -73,7 +73,7 @@ def main(arguments: list[str] | None = None) -> int:
             settings = _settings(given)
             from speakerlight.session import run
 
-            run(settings, _notify)
+            run(settings, notify=_notify)
     except InputError as error:
         _notify(f"run_live.py: {error}")
         return 2

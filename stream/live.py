@@ -28,6 +28,7 @@ from speakerlight.outputs.hub import OutputHub
 from speakerlight.overlay import OverlayInfo
 from speakerlight.rings import FrameRing
 from speakerlight.sources.source import LiveSource, SourceState, due
+from speakerlight.threads import join_within
 from speakerlight.window import Action, Command, Controls, Window
 
 TRACKS_WAITING = TICK_RATE
@@ -148,7 +149,7 @@ class LiveRun:
             stop.set()
             self._source.stop()
             for worker in workers:
-                worker.join(JOIN_SECONDS)
+                join_within(worker, JOIN_SECONDS)
             self._report_trouble()
         if self._failure is not None:
             raise self._failure

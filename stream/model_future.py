@@ -1,4 +1,4 @@
-"""Models are fetched and loaded in a thread of their own, while the devices open."""
+"""Model loading in the background: a thread of its own fetches and loads models while the devices open."""
 
 from __future__ import annotations
 
@@ -9,8 +9,10 @@ from concurrent.futures import Future
 from contextlib import contextmanager
 from typing import Generic, TypeVar
 
+from speakerlight.threads import join_within
+
 LOADING = "loading"
-"""The name of the thread."""
+"""Name of the loading thread."""
 
 LOADING_SECONDS = 5.0
 """How long the end of a run waits for models that still load; a download is not waited for."""
@@ -19,30 +21,29 @@ Result = TypeVar("Result")
 
 
 class LoadFuture(Generic[Result]):
-    """``work`` in a thread of its own, begun early by ``begin`` or else when its result is asked for."""
+    """The result of ``work``, which runs in a thread of its own from ``begin``, or from ``result`` at the latest."""
 
     def __init__(self, work: Callable[[], Result]) -> None:
         self._future: Future[Result] = Future()
         self._thread = threading.Thread(target=self._run, args=(work,), name=LOADING, daemon=True)
 
     def begin(self) -> None:
-        """Unless it was begun already."""
+        """Start the thread, unless it was started already."""
         if self._thread.ident is None:
             self._thread.start()
 
     def result(self) -> Result:
-        """What ``work`` gave; raises what it raised."""
+        """Wait for ``work`` and return its result; raise what it raised."""
         self.begin()
         return self._future.result()
 
     def wait(self) -> None:
-        """Let the thread end, if it was begun: Python had better not exit while a library is being imported."""
-        if self._thread.ident is not None:
-            self._thread.join(LOADING_SECONDS)
+        """Let a started thread end: Python must not exit while a library is being imported."""
+        join_within(self._thread, LOADING_SECONDS)
 
     def _run(self, work: Callable[[], Result]) -> None:
         try:
-            with _nothing_collected():
+            with _collector_off():
                 result = work()
             self._future.set_result(result)
         except BaseException as error:
@@ -50,9 +51,12 @@ class LoadFuture(Generic[Result]):
 
 
 @contextmanager
-def _nothing_collected() -> Iterator[None]:
-    """What is imported stays: looking for garbage in it is a tenth of the time that importing torch takes, and later on
-    every full collection would hold up all threads for 76 ms (measured)."""
+def _collector_off() -> Iterator[None]:
+    """Switch the garbage collector off, then freeze what was allocated.
+
+    Imported modules stay. Scanning them takes a tenth of the time of importing torch, and later every full collection
+    would stall all threads for 76 ms (measured).
+    """
     was_enabled = gc.isenabled()
     gc.disable()
     try:

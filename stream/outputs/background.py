@@ -11,6 +11,7 @@ from speakerlight.core.events import Event
 from speakerlight.core.media import AudioChunk, Frame, Image
 from speakerlight.core.snapshot import Snapshot
 from speakerlight.outputs.output import Output
+from speakerlight.threads import join_within
 
 FRAME_LIMIT = 16
 """About half a second of video: what an encoder may fall behind, and what ``close`` may still have to encode."""
@@ -73,8 +74,7 @@ class Background(Output):
         with self._changed:
             self._closing = True
             self._changed.notify()
-        self._thread.join(CLOSE_SECONDS)
-        if self._thread.is_alive():
+        if not join_within(self._thread, CLOSE_SECONDS):
             raise TimeoutError(f"did not finish in {CLOSE_SECONDS:.0f} s")
         if self._error is not None:
             raise self._error

@@ -20,6 +20,7 @@ from speakerlight.server.metrics import Metrics
 from speakerlight.server.relay import Relay
 from speakerlight.server.room_status import RoomStatus
 from speakerlight.server.source import BrowserSource
+from speakerlight.threads import join_within
 
 BROWSER = "browser"
 
@@ -73,8 +74,7 @@ class Room:
     def end(self) -> None:
         """Stop and wait until all threads have ended."""
         self._stop.set()
-        if self._thread.ident is not None:
-            self._thread.join(JOIN_SECONDS)
+        join_within(self._thread, JOIN_SECONDS)
         self.relay.close()
 
     def _run(self) -> None:

@@ -19,17 +19,17 @@ from speakerlight.sources.pacing import PacedSource
 from speakerlight.sources.screen import ScreenSource, parse_screen
 from speakerlight.sources.source import LiveSource, MediaReader, SourceState, due
 
-__all__ = ["LiveSource", "MediaReader", "SourceState", "due", "open_live", "open_reader"]
+__all__ = ["LiveSource", "MediaReader", "SourceState", "due", "is_demo", "is_recorded", "open_live", "open_reader"]
 
 NO_SOUND = "none"
 
 
 def open_reader(video: str, audio: str | None) -> MediaReader:
     """``--video`` and ``--audio`` as one recording, for ``--fast``. Raises InputError when one of them is live."""
-    if not _is_recorded(video):
+    if not is_recorded(video):
         raise InputError(f"{video}: --fast is for files and demo; leave it out for what is live")
     if audio is None:
-        return DemoReader(video) if _is_demo(video) else FileReader(Path(video))
+        return DemoReader(video) if is_demo(video) else FileReader(Path(video))
     pictures = _video(video)
     if audio == NO_SOUND:
         return pictures
@@ -50,7 +50,7 @@ def open_live(video: str, audio: str | None) -> LiveSource:
     Without ``audio`` the video's own sound is used if it has any, else the default microphone; a recording without
     sound stays without.
     """
-    if _is_recorded(video) and (audio is None or audio == NO_SOUND or Path(audio).exists()):
+    if is_recorded(video) and (audio is None or audio == NO_SOUND or Path(audio).exists()):
         return PacedSource(open_reader(video, audio))
     pictures = _live_video(video, with_sound=audio is None)
     if pictures.has_audio or audio == NO_SOUND:
@@ -87,14 +87,16 @@ def _live_audio(spec: str | None) -> LiveSource:
 
 
 def _video(spec: str) -> MediaReader:
-    return VideoReader(DemoReader(spec)) if _is_demo(spec) else FileReader(Path(spec), audio=False)
+    return VideoReader(DemoReader(spec)) if is_demo(spec) else FileReader(Path(spec), audio=False)
 
 
-def _is_recorded(spec: str) -> bool:
+def is_recorded(spec: str) -> bool:
+    """Whether ``spec`` is a file or the demo: what ``--fast`` can read."""
     return not (spec.isdecimal() or _is_screen(spec) or _is_url(spec))
 
 
-def _is_demo(spec: str) -> bool:
+def is_demo(spec: str) -> bool:
+    """Whether ``spec`` is ``demo`` or ``demo:…``."""
     return spec == "demo" or spec.startswith("demo:")
 
 

@@ -13,6 +13,7 @@ from speakerlight.core.errors import InputError
 from speakerlight.core.media import AudioChunk, Frame
 from speakerlight.core.timebase import SAMPLE_RATE
 from speakerlight.rings import FrameRing
+from speakerlight.threads import join_within
 
 STOP_SECONDS = 0.9
 """How long ``stop`` waits for a capture thread. One that hangs in a driver or a socket is left behind: it is a daemon
@@ -145,8 +146,7 @@ class ThreadedSource(LiveSource):
 
     def stop(self) -> None:
         self._stopping.set()
-        if self._thread is not None:
-            self._thread.join(STOP_SECONDS)
+        join_within(self._thread, STOP_SECONDS)
 
     def _run(self, clock: SessionClock) -> None:
         try:

@@ -1,8 +1,10 @@
-"""A session: what stands in for a missing camera, what is told of a stream's address, how signals end a run."""
+"""A session: signals end it whole, a failing output ends alone, a caller's own outputs are fed like the built-in."""
 
 from __future__ import annotations
 
 import signal
+import threading
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
@@ -11,14 +13,16 @@ from typing import Any
 import pytest
 from speakerlight import session
 from speakerlight.core.errors import InputError
+from speakerlight.core.events import Event, ScoresEvent, SessionEvent, SummaryEvent
+from speakerlight.core.snapshot import Snapshot
+from speakerlight.engine import Engine
+from speakerlight.outputs.output import Output
 from speakerlight.outputs.rttm import Rttm
 from speakerlight.run_settings import RunSettings
-from speakerlight.sources import LiveSource, open_reader
-from speakerlight.sources.pacing import PacedSource
+from speakerlight.server.serve_settings import ServeSettings
 
 from tests.stream.sources.conftest import Clip
 from tests.stream.standin import stand_in
-from tests.stream.test_live import Camera
 
 
 @pytest.fixture
@@ -26,76 +30,103 @@ def clip(tmp_path: Path) -> Path:
     return Clip(times=tuple(number / 25 for number in range(10)), sound_seconds=0.4).write(tmp_path / "clip.mkv")
 
 
-def without_a_camera(monkeypatch: pytest.MonkeyPatch, clip: Path) -> None:
-    def opened(video: str, audio: str | None) -> LiveSource:
-        if video == "demo":
-            return PacedSource(open_reader(str(clip), audio))
-        raise InputError(f"no camera {video}")
+@pytest.fixture
+def stand_ins(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Sessions get the stand-in engine."""
 
-    monkeypatch.setattr(session, "open_live", opened)
-    monkeypatch.setattr(session, "cameras", list)
+    @contextmanager
+    def engine(settings: RunSettings, models: Any, *, has_audio: bool) -> Iterator[Engine]:
+        yield stand_in(has_audio)
 
-
-def test_without_a_camera_the_demo_is_shown_and_said_so(monkeypatch: pytest.MonkeyPatch, clip: Path) -> None:
-    without_a_camera(monkeypatch, clip)
-    said: list[str] = []
-    settings, source = session._opened(RunSettings(), said.append)
-    assert settings.video == "demo"
-    assert len(said) == 1 and "no camera found" in said[0]
-    assert isinstance(source, PacedSource)
-    source.stop()
-
-
-def test_a_camera_that_was_asked_for_is_not_replaced(monkeypatch: pytest.MonkeyPatch, clip: Path) -> None:
-    without_a_camera(monkeypatch, clip)
-    with pytest.raises(InputError, match="no camera 0"):
-        session._opened(RunSettings(video="0"), pytest.fail)
-    monkeypatch.setattr(session, "cameras", lambda: ["0: in use by another program"])
-    with pytest.raises(InputError, match="no camera 0"):
-        session._opened(RunSettings(), pytest.fail)
-
-
-def test_a_session_names_what_goes_in_without_passwords(clip: Path) -> None:
-    camera = Camera()
-    url = "rtsp://me:secret@host/stream"
-    assert session._names(RunSettings(video=url), camera) == ("rtsp://host/stream", None)
-    reader = open_reader(str(clip), None)
-    assert session._names(RunSettings(video=str(clip)), reader) == (str(clip), str(clip))
-    assert session._names(RunSettings(video=str(clip), audio=url), reader) == (str(clip), "rtsp://host/stream")
-    reader.close()
+    monkeypatch.setattr(session, "open_engine", engine)
+    monkeypatch.setattr(
+        session, "load_models", lambda settings: SimpleNamespace(model=SimpleNamespace(name="none"), device="cpu")
+    )
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_signals_end_a_run_instead_of_breaking_it_off(number: signal.Signals) -> None:
     before = signal.getsignal(number)
-    with session._interrupts() as stop:
+    stop = threading.Event()
+    with session._interrupts(stop):
         signal.raise_signal(number)
         signal.raise_signal(number)
         assert stop.wait(1.0)
     assert signal.getsignal(number) is before
 
 
+@pytest.mark.parametrize("fast", [True, False])
 def test_an_output_that_fails_is_named_and_the_others_are_whole(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, clip: Path
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, clip: Path, stand_ins: None, fast: bool
 ) -> None:
-    @contextmanager
-    def engine(settings: RunSettings, models: Any, *, has_audio: bool):
-        yield stand_in(has_audio)
-
     def full(self: Rttm, snapshot: object) -> None:
         raise OSError("no space left")
 
-    monkeypatch.setattr(session, "_engine", engine)
-    monkeypatch.setattr(
-        session, "load_models", lambda settings: SimpleNamespace(model=SimpleNamespace(name="none"), device="cpu")
-    )
     monkeypatch.setattr(Rttm, "snapshot", full)
-    for fast in (True, False):
-        said: list[str] = []
-        events = tmp_path / "e.jsonl"
-        session.run(
-            RunSettings(video=str(clip), fast=fast, window=False, rttm=tmp_path / "r.rttm", events=str(events)),
-            said.append,
-        )
-        assert "--rttm stopped: no space left" in said
-        assert '"type":"summary"' in events.read_text().splitlines()[-1]
+    lines: list[str] = []
+    events = tmp_path / "e.jsonl"
+    session.run(
+        RunSettings(video=str(clip), fast=fast, window=False, rttm=tmp_path / "r.rttm", events=str(events)),
+        notify=lines.append,
+    )
+    assert "--rttm stopped: no space left" in lines
+    assert '"type":"summary"' in events.read_text().splitlines()[-1]
+
+
+class Counting(Output):
+    """Somebody's own output."""
+
+    option = "counting"
+
+    def __init__(self) -> None:
+        self.snapshots: list[Snapshot] = []
+        self.is_closed = False
+
+    def snapshot(self, snapshot: Snapshot) -> None:
+        self.snapshots.append(snapshot)
+
+    def close(self) -> None:
+        self.is_closed = True
+
+
+@pytest.mark.parametrize("fast", [True, False])
+def test_own_outputs_and_events_are_those_of_the_run(clip: Path, stand_ins: None, fast: bool) -> None:
+    own, events = Counting(), list[Event]()
+    summary = session.run(RunSettings(video=str(clip), fast=fast, window=False), [own], events.append)
+    assert isinstance(events[0], SessionEvent) and events[-1] == summary
+    assert isinstance(summary, SummaryEvent) and (summary.frames, summary.ticks) == (10, 10)
+    assert [each.time for each in own.snapshots] == [e.time for e in events if isinstance(e, ScoresEvent)]
+    assert own.is_closed
+
+
+@pytest.mark.parametrize("fast", [True, False])
+def test_an_exception_of_the_callback_ends_the_run_and_is_raised(clip: Path, stand_ins: None, fast: bool) -> None:
+    own = Counting()
+
+    def fail(event: Event) -> None:
+        raise ZeroDivisionError("the caller's own")
+
+    with pytest.raises(ZeroDivisionError, match="the caller's own"):
+        session.run(RunSettings(video=str(clip), fast=fast, window=False), [own], fail)
+    assert own.is_closed
+
+
+def test_a_run_ends_when_told_from_another_thread(stand_ins: None) -> None:
+    stop, begun, result = threading.Event(), threading.Event(), list[SummaryEvent]()
+
+    def work() -> None:
+        settings = RunSettings(video="demo:people=1", window=False, duration_seconds=60)
+        result.append(session.run(settings, on_event=lambda event: begun.set(), stop=stop))
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    assert begun.wait(30)
+    stop.set()
+    thread.join(10)
+    assert result and result[0].duration < 50
+
+
+def test_a_server_for_browsers_alone_takes_no_outputs() -> None:
+    pytest.importorskip("aiortc", reason="the extra [web] is not installed: pip install '.[web]'")
+    with pytest.raises(InputError, match="name its video too"):
+        session.run(RunSettings(serve=ServeSettings("127.0.0.1", 0)), [Counting()])

@@ -26,7 +26,7 @@ from speakerlight.core.errors import InputError
 from tests.files import size
 from tests.stream.sources.conftest import Clip
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 SECOND = tuple(np.arange(25) / 25)
 
 
@@ -276,7 +276,7 @@ def _interrupted(folder: Path, pace: list[str]) -> float:
     assert told[-1]["type"] == "summary"
     with av.open(str(recording)) as whole:
         frames = sum(1 for _ in whole.decode(video=0))
-    left_out = re.search(r"--output: (\d+) pictures were left out", said)
+    left_out = re.search(r"--output: (\d+) frames dropped", said)
     assert frames + int(left_out[1] if left_out else 0) == told[-1]["frames"]
     assert plot.stat().st_size > 1000
     return took

@@ -1,0 +1,85 @@
+"""Output factory: the built-in outputs that the settings ask for, each checked before anything runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from speakerlight.composer import ViewComposer
+from speakerlight.core.demo import Demo, Judge
+from speakerlight.core.events import Event
+from speakerlight.core.snapshot import Snapshot
+from speakerlight.live import OverlayStatus
+from speakerlight.outputs.eventlog import EventLog
+from speakerlight.outputs.face_videos import FaceVideos
+from speakerlight.outputs.output import Output
+from speakerlight.outputs.plot import Plot
+from speakerlight.outputs.recorder import Recorder
+from speakerlight.outputs.rttm import Rttm
+from speakerlight.outputs.virtual_camera import VirtualCamera
+from speakerlight.redaction import redacted
+from speakerlight.run_settings import RunSettings
+
+
+def make_outputs(settings: RunSettings, *, has_audio: bool, status: OverlayStatus) -> list[Output]:
+    """The outputs that ``settings`` ask for. ``status``: what a recording shows beside the scores.
+
+    Raises InputError for one that cannot be written; no file is made or changed yet.
+    """
+    inputs = [name for name in (settings.video, settings.audio) if name is not None]
+    outputs: list[Output] = []
+    if settings.events is not None:
+        outputs.append(EventLog(settings.events, inputs))
+    if settings.rttm is not None:
+        outputs.append(Rttm(settings.rttm, Path(redacted(inputs[0])).stem, sources=inputs))
+    if settings.plot is not None:
+        outputs.append(Plot(settings.plot, sources=inputs))
+    if settings.output is not None:
+        composer = ViewComposer(settings.view)
+        outputs.append(
+            Recorder(
+                settings.output,
+                lambda frame, snapshot: composer.compose(frame, snapshot, status.info),
+                has_audio,
+                inputs,
+            )
+        )
+    if settings.save_faces is not None:
+        outputs.append(FaceVideos(settings.save_faces, has_audio))
+    if settings.virtual_camera:
+        outputs.append(VirtualCamera())
+    return outputs
+
+
+class DemoAccuracy(Output):
+    """How often the demo's true speaker was marked. ``str()`` gives the line for people."""
+
+    option = "--video demo"
+
+    def __init__(self, demo: Demo) -> None:
+        self._judge = Judge(demo.tiles, demo.turns)
+
+    def snapshot(self, snapshot: Snapshot) -> None:
+        self._judge.push(snapshot)
+
+    def __str__(self) -> str:
+        return str(self._judge.verdict())
+
+
+class EventCallback(Output):
+    """Calls ``on_event`` with each event. Its first exception is kept in ``error`` and ends the run by ``end``."""
+
+    option = "on_event"
+
+    def __init__(self, on_event: Callable[[Event], None], end: Callable[[], None]) -> None:
+        self._on_event, self._end = on_event, end
+        self.error: Exception | None = None
+
+    def event(self, event: Event) -> None:
+        if self.error is not None:
+            return
+        try:
+            self._on_event(event)
+        except Exception as error:  # the caller's own: carried to the thread that called run
+            self.error = error
+            self._end()
