@@ -66,15 +66,6 @@ BLAZEFACE_SHORT = ModelFile(
 )
 """BlazeFace for faces within two metres or so: 0.2 MB, Apache-2.0."""
 
-BLAZEFACE_FULL_SPARSE = ModelFile(
-    name="face_detection_full_range_sparse.tflite",
-    sha256=frozenset({"2c3728e6da56f21e21a320433396fb06d40d9088f2247c05e5635a688d45dfe1"}),
-    url=None,
-    wheel=_LAST_WHEEL_WITH_MODELS,
-    wheel_member="mediapipe/modules/face_detection/face_detection_full_range_sparse.tflite",
-)
-"""BlazeFace for smaller faces: 0.7 MB, Apache-2.0."""
-
 
 class _UnavailableError(Exception):
     """One source does not give the file; the message says why, in a few words."""

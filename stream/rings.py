@@ -10,9 +10,6 @@ import numpy as np
 import numpy.typing as npt
 from speakerlight.core.media import Frame
 
-RATE_FRAMES = 50
-"""Frames over which the real rate is measured: two seconds at 25 a second."""
-
 
 class FrameRing:
     """Pictures from one capture thread. Readers take them in order, or look at the newest without taking it."""
@@ -22,7 +19,6 @@ class FrameRing:
         self._capacity = capacity
         self._changed = threading.Condition()
         self._newest: Frame | None = None
-        self._times: deque[float] = deque(maxlen=RATE_FRAMES)
         self._dropped = 0
         self._closed = False
 
@@ -33,7 +29,6 @@ class FrameRing:
                 self._dropped += 1
             self._frames.append(frame)
             self._newest = frame
-            self._times.append(frame.time)
             self._changed.notify_all()
 
     def take(self, timeout_seconds: float) -> Frame | None:
@@ -81,13 +76,6 @@ class FrameRing:
         """Closed, and all frames are taken."""
         with self._changed:
             return self._closed and not self._frames
-
-    @property
-    def rate(self) -> float | None:
-        """Frames a second as they really came, over the last two seconds or so; None before the second frame."""
-        with self._changed:
-            span = self._times[-1] - self._times[0] if len(self._times) > 1 else 0.0
-            return (len(self._times) - 1) / span if span > 0 else None
 
 
 @dataclass(frozen=True, eq=False)

@@ -9,14 +9,13 @@ from pathlib import Path
 
 from speakerlight.core.errors import InputError
 from speakerlight.core.framing import View
+from speakerlight.outputs.eventlog import STDOUT
 from speakerlight.server.serve_settings import ServeSettings
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
 
 LAG_LIMIT_MS = 600.0
 """The scorer compares sound up to 15 ticks of 40 ms from the picture."""
-
-STDOUT = "-"
 
 
 @dataclass(frozen=True)

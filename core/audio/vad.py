@@ -1,13 +1,12 @@
-"""Voice activity and level, streaming: whether somebody can be heard speaking at each tick.
+"""Streaming voice activity detection (VAD): the speech probability of each tick.
 
-The network is silero-vad's (MIT): its wheel's weights, computed with numpy on the calling thread. Importing the package
-itself would take torch down to one thread for the whole process.
+The network is silero-vad's (MIT), read from its wheel and computed with numpy on the calling thread. Importing the
+package itself would reduce torch to one thread for the whole process.
 """
 
 from __future__ import annotations
 
 import importlib.util
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -21,29 +20,18 @@ from speakerlight.core.windows import overlapping
 Floats = npt.NDArray[np.float32]
 
 CHUNK_SAMPLES = 512
-"""The network judges 32 ms at a time, with the 64 samples before them as context (silero-vad's own numbers)."""
+"""Samples of one inference: 32 ms, with the 64 samples before them as context (silero-vad's own numbers)."""
 
 _CONTEXT_SAMPLES = 64
 _STFT_SAMPLES = 256
 _STFT_HOP = 128
 _STFT_WINDOWS = CHUNK_SAMPLES // _STFT_HOP
 _HANN = (0.5 - 0.5 * np.cos(2 * np.pi * np.arange(_STFT_SAMPLES) / _STFT_SAMPLES)).astype(np.float32)
-"""The weights hold this window and the Fourier transform as one matrix, a fifth of all that is read for a chunk."""
-
-SILENCE_DBFS = -100.0
-"""The level of digital silence."""
-
-
-@dataclass(frozen=True)
-class TickSound:
-    """What one tick's 40 ms sound like. ``speech``: probability in [0, 1]; ``level_dbfs``: RMS, 0 is full scale."""
-
-    speech: float
-    level_dbfs: float
+"""Hann window. The weights hold window and Fourier transform as one matrix, a fifth of all that is read for a chunk."""
 
 
 def samples_for_tick(tick: int) -> int:
-    """How many samples of a stream ``VoiceActivity`` needs from its start to give this tick."""
+    """Number of samples from the start of a stream that ``VoiceActivity`` needs for ``tick``."""
     return (_last_chunk(tick) + 1) * CHUNK_SAMPLES
 
 
@@ -53,35 +41,31 @@ def _last_chunk(tick: int) -> int:
 
 
 class VoiceActivity:
-    """Speech probability and level of a stream, tick by tick; the first sample is the start of tick 0.
+    """Speech probability of a 16 kHz stream, tick by tick; the first sample is the start of tick 0.
 
-    A tick comes out once the network has judged all of its 40 ms: at most 24 ms after its end. The same stream gives
-    the same ticks however it is cut into pieces.
+    A tick is reported once the network has covered all of its 40 ms: at most 24 ms after its end. The result does not
+    depend on how the stream is cut into blocks.
     """
 
     def __init__(self) -> None:
         self._network = _SileroVad(_silero_weights())
-        self._tick_samples = np.zeros(0, np.float32)
-        self._chunk_samples = np.zeros(0, np.float32)
+        self._samples = np.zeros(0, np.float32)
         self._speech: list[float] = []  # of the chunks from self._first_chunk on
         self._first_chunk = 0
         self._tick = 0
 
-    def push(self, samples: Samples) -> list[TickSound]:
-        """Take the next samples (any number); return the ticks that they complete, in order."""
-        self._tick_samples = np.concatenate((self._tick_samples, samples))
-        self._chunk_samples = np.concatenate((self._chunk_samples, samples))
-        if whole := len(self._chunk_samples) // CHUNK_SAMPLES:
-            chunks = self._chunk_samples[: whole * CHUNK_SAMPLES].reshape(whole, CHUNK_SAMPLES)
+    def push(self, samples: Samples) -> list[float]:
+        """Consume the next samples (any number). Return the speech probability, 0 to 1, of each completed tick."""
+        self._samples = np.concatenate((self._samples, samples))
+        if whole := len(self._samples) // CHUNK_SAMPLES:
+            chunks = self._samples[: whole * CHUNK_SAMPLES].reshape(whole, CHUNK_SAMPLES)
             self._speech.extend(self._network.judge(chunks))
-            self._chunk_samples = self._chunk_samples[whole * CHUNK_SAMPLES :]
+            self._samples = self._samples[whole * CHUNK_SAMPLES :]
         ticks = []
         while (last := _last_chunk(self._tick)) < self._first_chunk + len(self._speech):
             first = self._tick * SAMPLES_PER_TICK // CHUNK_SAMPLES
-            # The loudest vote: a word that begins or ends inside the tick counts.
-            speech = max(self._speech[first - self._first_chunk : last + 1 - self._first_chunk])
-            ticks.append(TickSound(speech, level_dbfs(self._tick_samples[:SAMPLES_PER_TICK])))
-            self._tick_samples = self._tick_samples[SAMPLES_PER_TICK:]
+            # The maximum: a word that begins or ends inside the tick counts.
+            ticks.append(max(self._speech[first - self._first_chunk : last + 1 - self._first_chunk]))
             self._tick += 1
         self._forget()
         return ticks
@@ -92,14 +76,8 @@ class VoiceActivity:
         self._first_chunk = needed
 
 
-def level_dbfs(samples: Samples) -> float:
-    """Root mean square of ``samples`` in decibels under full scale; ``SILENCE_DBFS`` at least."""
-    power = float(np.mean(np.square(samples, dtype=np.float64))) if len(samples) else 0.0
-    return 10 * float(np.log10(max(power, 10 ** (SILENCE_DBFS / 10))))
-
-
 class _SileroVad:
-    """The network, with its memory: a small STFT and four convolutions a chunk, then an LSTM over the chunks."""
+    """The network and its state: a small STFT and four convolutions a chunk, then an LSTM over the chunks."""
 
     def __init__(self, weights: dict[str, Floats]) -> None:
         self._convolutions = [
@@ -123,9 +101,9 @@ class _SileroVad:
         gates = features @ self._input_gates + self._gate_bias
         return [self._step(gate) for gate in gates]
 
-    def _features(self, sound: Floats) -> Floats:
-        # Mirrored at its end, by hand: np.pad takes longer than the products.
-        padded = np.hstack((sound, sound[:, -2 : -2 - _CONTEXT_SAMPLES : -1]))
+    def _features(self, samples: Floats) -> Floats:
+        # Reflect padding by hand: np.pad takes longer than the products.
+        padded = np.hstack((samples, samples[:, -2 : -2 - _CONTEXT_SAMPLES : -1]))
         shape = (len(padded), _STFT_WINDOWS, _STFT_SAMPLES)
         windows = overlapping(padded, shape, (padded.shape[1], _STFT_HOP, 1))
         x = np.abs(np.fft.rfft(windows * _HANN))
@@ -147,7 +125,7 @@ def _sigmoid(x: Floats) -> Floats:
 
 
 def _patches(x: Floats, stride: int) -> Floats:
-    """What a kernel of width 3 sees at every ``stride``-th step of [n, T, C], zeros around it: [n, steps, 3 × C]."""
+    """Input patches of a zero-padded convolution of width 3 over [n, T, C] at every ``stride``: [n, steps, 3 × C]."""
     padded = np.zeros((len(x), x.shape[1] + 2, x.shape[2]), np.float32)
     padded[:, 1:-1] = x
     shape = (len(x), -(-x.shape[1] // stride), 3 * x.shape[2])
@@ -155,13 +133,13 @@ def _patches(x: Floats, stride: int) -> Floats:
 
 
 def _in_order(gates: Floats) -> Floats:
-    """PyTorch's order of an LSTM's rows, input, forget, cell, output, with those that take a sigmoid side by side."""
+    """Reorder PyTorch's LSTM rows (input, forget, cell, output) so that the three sigmoid gates are adjacent."""
     i, f, g, o = np.split(gates, 4)
     return np.concatenate((i, f, o, g))
 
 
 def _as_matrix(kernel: Floats) -> Floats:
-    """A convolution kernel [out, in, width] as a matrix [width × in, out]: a convolution is then one product."""
+    """A convolution kernel [out, in, width] as a matrix [width × in, out]: the convolution becomes one product."""
     return kernel.transpose(2, 1, 0).reshape(-1, len(kernel))
 
 

@@ -137,7 +137,7 @@ class Scorer:
 
     def _score(self, tick: int) -> Snapshot:
         present = self._faces.at(tick)
-        speech = self._hearing.sound(tick + self._lag.ticks).speech
+        speech = self._hearing.speech(tick + self._lag.ticks)
         support: dict[int, float] = {}
         if present:
             evidence = self._evidence(tick, list(present), speech)

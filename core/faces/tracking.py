@@ -49,12 +49,11 @@ class TrackingSettings:
 
 @dataclass(frozen=True, eq=False)
 class TrackedFace:
-    """One person at one tick. ``keypoints`` are smoothed; ``score`` is the last detection's."""
+    """One person at one tick. ``keypoints`` are smoothed."""
 
     id: int
     box: Box
     keypoints: Keypoints
-    score: float
 
 
 @dataclass(frozen=True)
@@ -72,7 +71,6 @@ class _Track:
     id: int
     box: Box
     keypoints: Keypoints
-    score: float
     signature: Signature
     seen_at: float
     missing_since: float | None = None
@@ -117,7 +115,7 @@ class Tracker:
         for i in sorted(set(range(len(detections))) - set(given.values())):
             self._revive_or_begin(time, detections[i], signatures[i])
         self._forget(time)
-        return [TrackedFace(t.id, t.box, t.keypoints, t.score) for t in self._shown(time)]
+        return [TrackedFace(t.id, t.box, t.keypoints) for t in self._shown(time)]
 
     def _assign(
         self, shown: list[_Track], time: float, detections: Sequence[Detection], signatures: list[Signature]
@@ -141,20 +139,18 @@ class Tracker:
         old, new = track.box, detection.box
         track.box = Box(*(a + share * (b - a) for a, b in zip(_corner(old), _corner(new), strict=True)))
         track.signature = 0.9 * track.signature + 0.1 * signature
-        track.score, track.seen_at, track.missing_since = detection.score, time, None
+        track.seen_at, track.missing_since = time, None
 
     def _revive_or_begin(self, time: float, detection: Detection, signature: Signature) -> None:
         s = self._settings
         # The nearest: neighbours before one wall look alike.
         if lost := min(self._lost_like(detection, signature), key=lambda t: _widths_away(t, detection), default=None):
             lost.box, lost.keypoints, lost.velocity = detection.box, detection.keypoints, np.zeros(2)
-            lost.score, lost.seen_at, lost.missing_since = detection.score, time, None
+            lost.seen_at, lost.missing_since = time, None
             return
         if detection.score < s.min_new_score:
             return
-        self._tracks.append(
-            _Track(self._next_id, detection.box, detection.keypoints, detection.score, signature, seen_at=time)
-        )
+        self._tracks.append(_Track(self._next_id, detection.box, detection.keypoints, signature, seen_at=time))
         self._next_id += 1
 
     def _lost_like(self, detection: Detection, signature: Signature) -> list[_Track]:

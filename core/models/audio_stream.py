@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 from speakerlight.core.audio.logmel import StreamingLogMel, samples_for_column
-from speakerlight.core.audio.vad import TickSound, VoiceActivity, samples_for_tick
+from speakerlight.core.audio.vad import VoiceActivity, samples_for_tick
 from speakerlight.core.media import Samples
 from speakerlight.core.models.lipsync import LipSyncModel
 
@@ -27,7 +27,7 @@ class AudioEncoderStream:
         self._voiced = -1
         self._memory = memory_ticks
         self._vectors = np.full((memory_ticks, model.dimensions), np.nan, np.float32)
-        self._audio = [TickSound(0.0, -100.0)] * memory_ticks
+        self._speech = [0.0] * memory_ticks
 
     @property
     def through(self) -> int:
@@ -42,9 +42,9 @@ class AudioEncoderStream:
     def push_audio(self, samples: Samples) -> None:
         """Take the next samples of a stream without gaps that began at session time 0."""
         self._samples += len(samples)
-        for sound in self._voice.push(samples):
+        for speech in self._voice.push(samples):
             self._voiced += 1
-            self._audio[self._voiced % self._memory] = sound
+            self._speech[self._voiced % self._memory] = speech
         self._columns = np.concatenate([self._columns, self._log_mel.push(samples)])
         known = self._first_column + len(self._columns)
         ticks: list[int] = []
@@ -71,8 +71,8 @@ class AudioEncoderStream:
         out[(ticks < first) | (ticks > min(newest, self._embedded))] = np.nan
         return out
 
-    def sound(self, tick: int) -> TickSound:
-        """Speech probability and level of ``tick``; silence outside what is known."""
+    def speech(self, tick: int) -> float:
+        """Speech probability of ``tick``, 0 to 1; 0 outside the ticks that are known."""
         if not self._voiced - self._memory < tick <= self._voiced or tick < 0:
-            return TickSound(0.0, -100.0)
-        return self._audio[tick % self._memory]
+            return 0.0
+        return self._speech[tick % self._memory]

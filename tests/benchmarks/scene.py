@@ -76,7 +76,7 @@ def scene(people: int) -> Scene:
     demo = Demo(DemoSettings(people=people, seconds=None))
     faces = []
     for number, box in enumerate(demo.faces):
-        faces.append(TrackedFace(number + 1, box, _KEYPOINTS * box.width + (box.x, box.y), 0.9))
+        faces.append(TrackedFace(number + 1, box, _KEYPOINTS * box.width + (box.x, box.y)))
     images = tuple(demo.frame(index) for index in range(PICTURES))
     return Scene(images, tuple(faces), demo.sound(0, 4 * SAMPLE_RATE))
 

@@ -28,7 +28,7 @@ class StandInVision:
         sleep(self.seconds / stride)
         self.strides.append(stride)
         box = Box(0, 0, float(image[-1].mean()) + 1, 10)
-        face = TrackedFace(1, box, np.zeros((6, 2)), 1.0)
+        face = TrackedFace(1, box, np.zeros((6, 2)))
         return FrameTracks(tick, time, (face,), (np.zeros((4, 4), np.uint8),))
 
 

@@ -212,7 +212,7 @@ def test_a_machine_that_is_too_slow_sheds_load_and_says_so() -> None:
 def test_boxes_are_drawn_where_the_faces_are_now() -> None:
     old, new = Box(0, 0, 10, 10), Box(5, 0, 10, 10)
     snapshot = Snapshot(10, 0.4, 0.9, (FaceScore(1, old, 0.8, True),), SpeakingState.SPEAKING, 1, Lag(0.0, 0.0))
-    people = tuple(TrackedFace(number, new, np.zeros((6, 2)), 1.0) for number in (1, 2))
+    people = tuple(TrackedFace(number, new, np.zeros((6, 2))) for number in (1, 2))
     shown = with_newest_boxes(snapshot, FrameTracks(14, 0.56, people, ()))
     assert shown is not None and shown.faces == (FaceScore(1, new, 0.8, True), FaceScore(2, new, 0.0, False))
     assert with_newest_boxes(snapshot, FrameTracks(10, 0.4, people, ())) is snapshot

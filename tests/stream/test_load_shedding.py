@@ -103,7 +103,7 @@ def test_a_step_that_was_too_much_is_taken_back_before_anybody_sees_it() -> None
 
 
 def test_the_latest_speakers_and_the_largest_faces_stay() -> None:
-    faces = tuple(TrackedFace(number, Box(0, 0, 10 * number, 10), np.zeros((6, 2)), 1.0) for number in range(1, 6))
+    faces = tuple(TrackedFace(number, Box(0, 0, 10 * number, 10), np.zeros((6, 2))) for number in range(1, 6))
     crops = tuple(np.full((2, 2), face.id, np.uint8) for face in faces)
     tracks = FrameTracks(7, 0.28, faces, crops)
     kept = foremost(tracks, 3, {1})

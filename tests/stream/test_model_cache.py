@@ -16,7 +16,6 @@ import pytest
 from speakerlight import model_cache
 from speakerlight.core.errors import InputError
 from speakerlight.model_cache import (
-    BLAZEFACE_FULL_SPARSE,
     BLAZEFACE_SHORT,
     CACHE_VARIABLE,
     ModelFile,
@@ -201,7 +200,6 @@ def test_the_cache_lies_where_the_platform_keeps_caches(monkeypatch: pytest.Monk
     assert cache_folder() == tmp_path / ".cache" / "speakerlight"
 
 
-def test_the_face_detectors_are_pinned() -> None:
-    for model in (BLAZEFACE_SHORT, BLAZEFACE_FULL_SPARSE):
-        assert model.wheel == "mediapipe==0.10.21"
-        assert all(len(known) == 64 for known in model.sha256)
+def test_the_face_detector_is_pinned() -> None:
+    assert BLAZEFACE_SHORT.wheel == "mediapipe==0.10.21"
+    assert all(len(known) == 64 for known in BLAZEFACE_SHORT.sha256)

@@ -77,14 +77,6 @@ def test_a_reader_gives_up_after_its_timeout() -> None:
     assert 0.04 < time.monotonic() - begun < 1
 
 
-def test_the_real_rate_is_measured_from_the_stamps() -> None:
-    ring = FrameRing(2)
-    assert ring.rate is None
-    for number in range(100):
-        ring.push(frame(number / 14.7))
-    assert ring.rate == pytest.approx(14.7)
-
-
 def ramp(first: int, count: int, channels: int = 1) -> np.ndarray:
     return np.repeat(np.arange(first, first + count, dtype=np.float32)[:, None], channels, axis=1)
 

@@ -94,7 +94,7 @@ def talking_and_others(tick: int) -> dict[int, int]:
 
 def tracks(tick: int, codes: Codes = talking_and_others) -> FrameTracks:
     shown = codes(tick)
-    faces = tuple(TrackedFace(i, Box(100 * i, tick, 50, 50), np.zeros((6, 2)), 0.9) for i in shown)
+    faces = tuple(TrackedFace(i, Box(100 * i, tick, 50, 50), np.zeros((6, 2))) for i in shown)
     return FrameTracks(tick, tick / 25, faces, tuple(np.full((1, 1), code, np.uint8) for code in shown.values()))
 
 

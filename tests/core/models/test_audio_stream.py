@@ -41,7 +41,7 @@ def heard(model: Compact, samples: Samples, pieces: list[int]) -> tuple[np.ndarr
     for piece in np.split(samples, np.cumsum(pieces)):
         hearing.push_audio(piece)
     ticks = np.arange(hearing.through + 1)
-    return hearing.vectors(ticks, hearing.through), [hearing.sound(int(tick)).speech for tick in ticks]
+    return hearing.vectors(ticks, hearing.through), [hearing.speech(int(tick)) for tick in ticks]
 
 
 @torch.inference_mode()
@@ -62,12 +62,12 @@ def test_it_does_not_matter_how_the_sound_is_cut(model: Compact, piece: int) -> 
     np.testing.assert_allclose(speech, whole_speech, atol=1e-5)
 
 
-def test_speech_and_level_are_those_of_the_voice_activity(model: Compact) -> None:
+def test_speech_is_that_of_the_voice_activity(model: Compact) -> None:
     samples = noise(1.0)
     hearing = AudioEncoderStream(model, MEMORY)
     hearing.push_audio(samples)
     for tick, expected in enumerate(VoiceActivity().push(samples)):
-        assert hearing.sound(tick) == expected
+        assert hearing.speech(tick) == expected
 
 
 def test_a_tick_is_known_no_later_than_the_stated_look_ahead(model: Compact) -> None:
@@ -89,7 +89,7 @@ def test_what_is_not_known_is_not_a_number(model: Compact) -> None:
     ticks = np.array([-5, -1, 0, hearing.through, hearing.through + 3])
     assert np.isnan(hearing.vectors(ticks, 1000)).all(axis=1).tolist() == [True, True, False, False, True]
     assert np.isnan(hearing.vectors(ticks, 0)).all(axis=1).tolist() == [True, True, False, True, True]
-    assert hearing.sound(-1).speech == 0 and hearing.sound(1000).level_dbfs == -100
+    assert hearing.speech(-1) == 0 and hearing.speech(1000) == 0
 
 
 def test_only_the_last_ticks_are_remembered(model: Compact) -> None:

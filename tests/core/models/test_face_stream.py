@@ -63,7 +63,7 @@ class StandIn(Compact):
 
 
 def tracks(tick: int, crops: dict[int, Crop]) -> FrameTracks:
-    faces = tuple(TrackedFace(i, Box(tick, i, 10, 10), np.zeros((6, 2)), 0.9) for i in crops)
+    faces = tuple(TrackedFace(i, Box(tick, i, 10, 10), np.zeros((6, 2))) for i in crops)
     return FrameTracks(tick, tick / 25, faces, tuple(crops.values()))
 
 
