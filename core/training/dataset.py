@@ -93,7 +93,7 @@ def speech_of(samples: Samples) -> npt.NDArray[np.float32]:
     """Voice activity of each whole tick of a clip."""
     ticks = len(samples) // SAMPLES_PER_TICK
     judged = VoiceActivity().push(np.concatenate([samples, np.zeros(2 * SAMPLES_PER_TICK, np.float32)]))
-    return np.array([tick for tick in judged[:ticks]], np.float32)
+    return np.array(judged[:ticks], np.float32)
 
 
 def load_examples(folders: list[Path], detector: FaceDetector, cache: Path) -> list[Example]:

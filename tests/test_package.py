@@ -1,0 +1,118 @@
+"""The package: one import name with everything in it, a light import, and no import cycles."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+import tomllib
+import zipfile
+from collections.abc import Iterator
+from importlib.metadata import version
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+FOLDERS = {"stream": "speakerlight", "core": "speakerlight.core"}
+
+
+def modules() -> dict[str, Path]:
+    """Every module of the project by its import name."""
+    found = {}
+    for folder, package in FOLDERS.items():
+        for path in sorted((ROOT / folder).rglob("*.py")):
+            parts = path.relative_to(ROOT / folder).with_suffix("").parts
+            found[".".join([package, *parts]).removesuffix(".__init__")] = path
+    return found
+
+
+MODULES = modules()
+
+
+def test_every_folder_with_code_is_a_listed_package() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    folders = {name if path.name == "__init__.py" else name.rpartition(".")[0] for name, path in MODULES.items()}
+    assert sorted(project["tool"]["setuptools"]["packages"]) == sorted(folders)
+
+
+def test_the_wheel_has_one_import_name_and_all_that_is_in_the_folders(tmp_path: Path) -> None:
+    pytest.importorskip("setuptools", minversion="77", reason="setuptools 77 or newer is not installed")
+    if subprocess.run([sys.executable, "-m", "pip", "--version"], capture_output=True).returncode:
+        pytest.skip("this environment has no pip")
+    build = [sys.executable, "-m", "pip", "wheel", "--no-deps", "--no-build-isolation", "--quiet", "--wheel-dir"]
+    source = _checkout(tmp_path / "source")
+    subprocess.run([*build, str(tmp_path), str(source)], check=True, timeout=110)
+    with zipfile.ZipFile(next(tmp_path.glob("*.whl"))) as wheel:
+        names = wheel.namelist()
+    assert {name.partition("/")[0] for name in names if ".dist-info/" not in name} == {"speakerlight"}
+    expected = {
+        "/".join([*FOLDERS[folder].split("."), *path.relative_to(source / folder).parts])
+        for folder in FOLDERS
+        for path in (source / folder).rglob("*")
+        if path.is_file()
+    }
+    assert expected <= set(names)
+
+
+def _checkout(folder: Path) -> Path:
+    """A copy of what Git tracks: a build must not find what an earlier one left."""
+    listing = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True)
+    if listing.returncode:
+        pytest.skip("not a Git checkout")
+    for name in filter(None, listing.stdout.split("\0")):
+        path = ROOT / name
+        if path.is_file():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            (folder / name).write_bytes(path.read_bytes())
+    return folder
+
+
+def test_importing_loads_no_heavy_library() -> None:
+    heavy = ("torch", "cv2", "mediapipe", "av", "numpy", "openvino", "aiohttp")
+    program = f"import sys, speakerlight; print([name for name in {heavy} if name in sys.modules])"
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert ended.stdout.strip() == "[]"
+
+
+def test_no_module_imports_itself_through_others() -> None:
+    imports = {name: set(_imported(name, path)) for name, path in MODULES.items()}
+    assert _cycle(imports) is None
+
+
+def _imported(name: str, path: Path) -> Iterator[str]:
+    """The project's modules that ``path`` imports when it is itself imported (not inside functions)."""
+    pending: list[ast.stmt] = list(ast.parse(path.read_text()).body)
+    while pending:
+        statement = pending.pop()
+        if isinstance(statement, ast.ImportFrom) and statement.module:
+            for alias in statement.names:
+                full = f"{statement.module}.{alias.name}"
+                yield from [module for module in (full, statement.module) if module in MODULES and module != name][:1]
+        elif isinstance(statement, ast.Import):
+            yield from [alias.name for alias in statement.names if alias.name in MODULES and alias.name != name]
+        elif isinstance(statement, ast.If) and "TYPE_CHECKING" in ast.unparse(statement.test):
+            pending += statement.orelse
+        elif isinstance(statement, ast.If | ast.Try | ast.With):
+            pending += [inner for inner in ast.iter_child_nodes(statement) if isinstance(inner, ast.stmt)]
+
+
+def _cycle(imports: dict[str, set[str]]) -> list[str] | None:
+    """A chain of modules that ends where it begins, if there is one."""
+    done: set[str] = set()
+
+    def search(chain: list[str]) -> list[str] | None:
+        for following in sorted(imports[chain[-1]] - done):
+            if following in chain:
+                return [*chain[chain.index(following) :], following]
+            if found := search([*chain, following]):
+                return found
+        done.add(chain[-1])
+        return None
+
+    return next((found for name in imports if name not in done and (found := search([name]))), None)
+
+
+def test_a_cycle_is_found() -> None:
+    assert _cycle({"a": {"b"}, "b": {"c"}, "c": {"b"}}) == ["b", "c", "b"]
+    assert _cycle({"a": {"b", "c"}, "b": {"c"}, "c": set()}) is None
