@@ -1,4 +1,4 @@
-"""Hearing: sound in; for each tick a sound embedding and how much speech there was."""
+"""Audio encoder stream: audio in; one audio embedding and one speech probability a tick out."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ import numpy as np
 import numpy.typing as npt
 from speakerlight.core.audio.logmel import StreamingLogMel, samples_for_column
 from speakerlight.core.audio.vad import VoiceActivity, samples_for_tick
-from speakerlight.core.media import Samples
+from speakerlight.core.media import Samples, cleaned
 from speakerlight.core.models.lipsync import LipSyncModel
 
 
 class AudioEncoderStream:
-    """Embeds a stream of sound once a tick for all faces, and remembers the last ``memory_ticks`` ticks.
+    """Embeds an audio stream once a tick for all faces, and keeps the last ``memory_ticks`` ticks.
 
     ``through`` is the newest tick of which both embedding and speech are known, −1 at first.
     """
@@ -34,13 +34,14 @@ class AudioEncoderStream:
         return min(self._embedded, self._voiced)
 
     def lacks(self, tick: int) -> int:
-        """How many more samples there must be before ``tick`` is known; 0 or less when it is."""
+        """How many more samples are needed before ``tick`` is known; 0 or less when it is."""
         last_column = self._model.mel_start(tick) + self._model.mel_window - 1
         needed = max(samples_for_column(last_column, self._model.mel), samples_for_tick(tick))
         return needed - self._samples
 
     def push_audio(self, samples: Samples) -> None:
-        """Take the next samples of a stream without gaps that began at session time 0."""
+        """Take the next samples of a stream without gaps that began at session time 0. Damaged samples are cleaned."""
+        samples = cleaned(samples)
         self._samples += len(samples)
         for speech in self._voice.push(samples):
             self._voiced += 1
@@ -50,7 +51,7 @@ class AudioEncoderStream:
         ticks: list[int] = []
         while self._model.mel_start(self._embedded + 1 + len(ticks)) + self._model.mel_window <= known:
             ticks.append(self._embedded + 1 + len(ticks))
-        # In parts: a driver that was held up may bring seconds of sound at once.
+        # In parts: after a stall a driver may push seconds of audio at once.
         for at in range(0, len(ticks), self._memory):
             self._embed(ticks[at : at + self._memory])
         needless = self._model.mel_start(self._embedded + 1) - self._first_column
@@ -63,7 +64,7 @@ class AudioEncoderStream:
         self._embedded = ticks[-1]
 
     def vectors(self, ticks: npt.NDArray[np.int_], newest: int) -> npt.NDArray[np.float32]:
-        """Sound embeddings of ``ticks``, [len(ticks), D]; NaN where a tick is not known yet, or forgotten, and before 0
+        """Audio embeddings of ``ticks``, [len(ticks), D]; NaN where a tick is not known yet, or dropped, and before 0
         and after ``newest``.
         """
         out = self._vectors[ticks % self._memory]

@@ -123,3 +123,16 @@ def test_memory_does_not_grow_with_time(model: Compact) -> None:
     # A minute of log-mel alone would be a megabyte.
     assert grown < 200_000
     assert hearing.through >= 48 * SAMPLE_RATE // SAMPLES_PER_TICK - 5
+
+
+@pytest.mark.parametrize("damage", [np.nan, np.inf, -np.inf, 3e38])
+def test_damaged_samples_are_forgotten_within_two_seconds(model: Compact, damage: float) -> None:
+    samples = noise(4.0)
+    damaged = samples.copy()
+    damaged[SAMPLE_RATE : SAMPLE_RATE + 3] = damage
+    vectors, speech = heard(model, damaged, [])
+    right, right_speech = heard(model, samples, [])
+    assert np.isfinite(vectors).all() and np.isfinite(speech).all()
+    later = 3 * 25
+    np.testing.assert_allclose(vectors[later:], right[later:], atol=1e-3)
+    np.testing.assert_allclose(speech[later:], right_speech[later:], atol=0.02)
