@@ -1,8 +1,8 @@
-"""What a run tells other programs: the event schema, and how successive snapshots become events.
+"""Event schema, and the conversion of successive snapshots to events.
 
 One event is one JSON line; file, stdout and WebSocket carry the same lines. Times are seconds of the session to the
-millisecond, scores have 3 decimals, boxes 1. A number that is not finite goes out as ``null``, and a face without a
-finite box not at all: no reader ever meets ``NaN``, which is not JSON.
+millisecond, scores have 3 decimals, boxes 1. A number that is not finite is written as ``null``; a face without a
+finite box is left out. The output never holds ``NaN``, which is not JSON.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from speakerlight.core.geometry import Box
 from speakerlight.core.snapshot import FaceScore, Lag, Snapshot, SpeakingState
 from speakerlight.core.timebase import TICK_RATE
 
-VERSION = 1
-"""Of the schema. It rises when a reader of the old one could break."""
+VERSION = 2
+"""Version of the schema; rises when a reader of the previous one could break. 2: state ``undecided``."""
 
 Value = str | int | float | bool | None | list["Value"] | dict[str, "Value"]
 
@@ -34,7 +34,7 @@ def _line(kind: str, fields: dict[str, Value]) -> str:
 
 @dataclass(frozen=True)
 class SessionEvent:
-    """The first event of a run: what goes in and what computes. ``audio`` is None for a run without sound."""
+    """First event of a run: its inputs, model and device. ``audio`` is None for a run without audio."""
 
     type: ClassVar[str] = "session"
     video: str
@@ -63,7 +63,7 @@ class ScoresEvent:
 
 @dataclass(frozen=True)
 class SpeakerEvent:
-    """Who is speaking changed. ``id``: the primary speaker now, if any; ``previous``: the one before, if any."""
+    """Change of state or primary speaker. ``id``: the primary speaker, if any; ``previous``: the one before, if any."""
 
     type: ClassVar[str] = "speaker"
     time: float
@@ -78,7 +78,7 @@ class SpeakerEvent:
 
 @dataclass(frozen=True)
 class LagEvent:
-    """The room lag: ``milliseconds`` > 0 when the sound comes later than the picture; ``confidence`` in [0, 1]."""
+    """The room lag: ``milliseconds`` > 0 when the audio is later than the video; ``confidence`` in [0, 1]."""
 
     type: ClassVar[str] = "lag"
     time: float
@@ -92,7 +92,7 @@ class LagEvent:
 
 @dataclass(frozen=True)
 class LoadEvent:
-    """The engine changed how much work it sheds. ``level`` 0: none. The counts are those since the session began."""
+    """Change of the load-shedding level; 0 sheds nothing. Both counts run from the start of the session."""
 
     type: ClassVar[str] = "load"
     time: float
@@ -109,7 +109,7 @@ class LoadEvent:
 
 @dataclass(frozen=True)
 class Percentiles:
-    """Of the capture-to-overlay latency, in milliseconds; None where nothing was measured (``--fast``)."""
+    """Percentiles of the capture-to-overlay latency in milliseconds; None where nothing was measured (``--fast``)."""
 
     p50: float | None = None
     p95: float | None = None
@@ -118,7 +118,7 @@ class Percentiles:
 
 @dataclass(frozen=True)
 class SummaryEvent:
-    """The last event of a run. ``duration``: seconds of media; ``speakers``: (id, seconds spoken), most first."""
+    """Last event of a run. ``duration``: seconds of media; ``speakers``: (id, seconds spoken), longest first."""
 
     type: ClassVar[str] = "summary"
     duration: float
@@ -153,17 +153,17 @@ def _face(face: FaceScore) -> dict[str, Value]:
 
 
 LAG_STEP_MS = 10.0
-"""A room lag that moved this far since it was last told is told again: a quarter of what SyncNet forgives (±40 ms)."""
+"""Change of the room lag that is reported: a quarter of what SyncNet tolerates (±40 ms)."""
 
 LAG_STEP_SECONDS = 1.0
-"""…but not more often than this, lest a lag that is still being found fill the log."""
+"""Least time between two reports of a changed lag: one that is still being estimated must not fill the log."""
 
 LAG_REFRESH_SECONDS = 5.0
-"""A lag (or its confidence) that moved less is told again after this long."""
+"""Time after which a smaller change of lag or confidence is reported."""
 
 
 class EventStream:
-    """Turns successive snapshots into events. Before the first snapshot the state is silence and no lag was told."""
+    """Converts successive snapshots to events. The initial state is silence, without a reported lag."""
 
     def __init__(self) -> None:
         self._state = SpeakingState.SILENCE
@@ -171,23 +171,23 @@ class EventStream:
         self._lag: LagEvent | None = None
 
     def events(self, snapshot: Snapshot) -> list[Event]:
-        """The events of one snapshot: always ``scores``; ``speaker`` on a change; ``lag`` when there is news of it."""
+        """The events of one snapshot: always ``scores``; ``speaker`` on a change; ``lag`` when it is due."""
         events: list[Event] = [ScoresEvent(snapshot.time, snapshot.speech, snapshot.faces)]
         if (snapshot.state, snapshot.primary) != (self._state, self._primary):
             events.append(SpeakerEvent(snapshot.time, snapshot.state, snapshot.primary, self._primary))
             self._state, self._primary = snapshot.state, snapshot.primary
-        if self._is_news(snapshot.time, snapshot.lag):
+        if self._is_due(snapshot.time, snapshot.lag):
             self._lag = LagEvent(snapshot.time, snapshot.lag.milliseconds, snapshot.lag.confidence)
             events.append(self._lag)
         return events
 
-    def _is_news(self, time: float, lag: Lag) -> bool:
+    def _is_due(self, time: float, lag: Lag) -> bool:
         if not math.isfinite(lag.milliseconds):
             return False
-        told = self._lag
-        if told is None:
+        reported = self._lag
+        if reported is None:
             return True
-        since = time - told.time
-        if abs(lag.milliseconds - told.milliseconds) >= LAG_STEP_MS:
+        since = time - reported.time
+        if abs(lag.milliseconds - reported.milliseconds) >= LAG_STEP_MS:
             return since >= LAG_STEP_SECONDS
-        return since >= LAG_REFRESH_SECONDS and lag != Lag(told.milliseconds, told.confidence)
+        return since >= LAG_REFRESH_SECONDS and lag != Lag(reported.milliseconds, reported.confidence)

@@ -1,4 +1,4 @@
-"""What the engine knows at one tick: the immutable value that overlay, events and recordings are made from."""
+"""Snapshot of one scored tick: the immutable value that overlay, events and recordings are made from."""
 
 from __future__ import annotations
 
@@ -9,11 +9,16 @@ from speakerlight.core.geometry import Box
 
 
 class SpeakingState(StrEnum):
-    """Whether somebody speaks, and whether that somebody is in the picture."""
+    """State of the conversation at one tick."""
 
     SILENCE = "silence"
+    """No speech."""
+    UNDECIDED = "undecided"
+    """Speech, but the speaker is not known yet."""
     OFFSCREEN = "offscreen"
+    """Speech of somebody who is not in view."""
     SPEAKING = "speaking"
+    """Speech of a face in view."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +33,7 @@ class FaceScore:
 
 @dataclass(frozen=True)
 class Lag:
-    """The room lag. ``milliseconds`` > 0: the sound comes later than the picture. ``confidence`` in [0, 1]."""
+    """The room lag. ``milliseconds`` > 0: the audio is later than the video. ``confidence`` in [0, 1]."""
 
     milliseconds: float
     confidence: float

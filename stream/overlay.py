@@ -178,6 +178,8 @@ def state_text(snapshot: Snapshot, names: Mapping[int, str]) -> str:
         return "Silence"
     if snapshot.state is SpeakingState.OFFSCREEN:
         return "Off-screen speaker"
+    if snapshot.state is SpeakingState.UNDECIDED:
+        return "Speech, speaker undecided"
     others = [face.id for face in snapshot.faces if face.speaking and face.id != snapshot.primary]
     people = ([] if snapshot.primary is None else [snapshot.primary]) + others
     return "Speaking: " + ", ".join(names.get(person, str(person)) for person in people)

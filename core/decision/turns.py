@@ -74,8 +74,7 @@ class Turns:
             return SpeakingState.SPEAKING
         if self._now.state is SpeakingState.OFFSCREEN or self._belief.nobody >= self._settings.offscreen_from:
             return SpeakingState.OFFSCREEN
-        # It is not known yet who it is, nor that it is nobody in view.
-        return SpeakingState.SILENCE
+        return SpeakingState.UNDECIDED
 
     def _speaking(self, primary: int | None, likely: Mapping[int, float]) -> frozenset[int]:
         """The primary speaker, and who is believed to speak beside it."""

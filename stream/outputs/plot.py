@@ -25,7 +25,13 @@ CURVES_IN_LEGEND = 25
 """More people than this (a day of visitors) are drawn but not listed."""
 
 SILENCE_COLOUR = (240, 240, 240)
+UNDECIDED_COLOUR = (180, 180, 180)
 OFFSCREEN_COLOUR = (90, 90, 90)
+STATE_COLOURS = {
+    SpeakingState.SILENCE: SILENCE_COLOUR,
+    SpeakingState.UNDECIDED: UNDECIDED_COLOUR,
+    SpeakingState.OFFSCREEN: OFFSCREEN_COLOUR,
+}
 
 
 @dataclass
@@ -144,11 +150,11 @@ def draw_plot(path: Path, history: SignalHistory, names: Mapping[int, str]) -> N
 
 
 def strip_colours(history: SignalHistory) -> npt.NDArray[np.uint8]:
-    """The colour of each bin: the primary speaker's, or one for off-screen or silence; bins × 3, red green blue."""
+    """The colour of each bin: the primary speaker's, or the state's; bins × 3, red green blue."""
     colours = np.full((max(history.primary) + 1, 3), SILENCE_COLOUR, np.uint8)
     for place, vote in history.primary.items():
         if isinstance(vote.choice, SpeakingState):
-            colours[place] = OFFSCREEN_COLOUR if vote.choice is SpeakingState.OFFSCREEN else SILENCE_COLOUR
+            colours[place] = STATE_COLOURS[vote.choice]
         else:
             colours[place] = colour(vote.choice)
     return colours
@@ -172,7 +178,7 @@ def _draw_legend(figure: Any, curves: Any) -> None:
 
     handles, _ = curves.get_legend_handles_labels()
     handles = handles[: CURVES_IN_LEGEND + 1]
-    for rgb, label in ((OFFSCREEN_COLOUR, "off-screen"), (SILENCE_COLOUR, "silence")):
+    for rgb, label in ((OFFSCREEN_COLOUR, "off-screen"), (UNDECIDED_COLOUR, "undecided"), (SILENCE_COLOUR, "silence")):
         handles.append(Patch(facecolor=_unit(rgb), edgecolor="0.6", label=label))
     figure.legend(handles=handles, loc="outside right upper", frameon=False, fontsize="small")
 

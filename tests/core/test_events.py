@@ -32,7 +32,7 @@ def types(stream: EventStream, *snapshots: Snapshot) -> list[list[str]]:
 def test_every_event_is_the_line_of_the_schema() -> None:
     face = FaceScore(3, Box(1.04, 2.25, 100, 120.06), 0.41049, True)
     lines = {
-        SessionEvent("demo", None, "compact", "cpu"): '{"type":"session","version":1,"video":"demo","audio":null,'
+        SessionEvent("demo", None, "compact", "cpu"): '{"type":"session","version":2,"video":"demo","audio":null,'
         '"model":"compact","device":"cpu","rate":25}',
         ScoresEvent(1.2400001, 0.93, (face,)): '{"type":"scores","time":1.24,"speech":0.93,"faces":'
         '[{"id":3,"box":[1.0,2.2,100.0,120.1],"score":0.41,"speaking":true}]}',

@@ -77,6 +77,7 @@ def test_the_state_is_said_in_words() -> None:
     people = [face(1, 50, speaking=True), face(2, 250, speaking=True)]
     assert state_text(scene(), {}) == "Silence"
     assert state_text(scene(state=SpeakingState.OFFSCREEN), {}) == "Off-screen speaker"
+    assert state_text(scene(state=SpeakingState.UNDECIDED), {}) == "Speech, speaker undecided"
     assert state_text(scene(*people, state=SpeakingState.SPEAKING, primary=2), {2: "Ada"}) == "Speaking: Ada, 1"
 
 

@@ -6,6 +6,7 @@ const LOADS = ["keeps up", "busy, scores 1 of 2", "busy, scores 1 of 4", "very b
 export function whoSpeaks(room) {
   if (!room.hasBegun) return { name: "Waiting", more: "Nothing from the server yet" };
   if (room.speaker.state === "offscreen") return { name: "Off screen", more: "A voice that fits nobody in view" };
+  if (room.speaker.state === "undecided") return { name: "Undecided", more: "Speech, not known yet whose" };
   if (room.speaker.state !== "speaking" || room.speaker.id === null) {
     return { name: "Silence", more: room.inView.length ? "Nobody is speaking" : "No face in view" };
   }

@@ -114,7 +114,7 @@ def test_speech_that_fits_nobody_comes_from_out_of_view() -> None:
     talk = Talk()
     turns = talk.go_on(3, 0.9, {1: -3.0, 2: -3.0})
     states = [turn.state for turn in turns]
-    assert states[0] is SpeakingState.SILENCE and states[-1] is SpeakingState.OFFSCREEN
+    assert states[0] is SpeakingState.UNDECIDED and states[-1] is SpeakingState.OFFSCREEN
     assert 0.2 <= states.index(SpeakingState.OFFSCREEN) * TICK <= 1.5
     assert {turn.primary for turn in turns} == {None}
 

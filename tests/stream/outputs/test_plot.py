@@ -11,21 +11,30 @@ import pytest
 from speakerlight.core.errors import InputError
 from speakerlight.core.geometry import Box
 from speakerlight.core.snapshot import FaceScore, Lag, Snapshot, SpeakingState
-from speakerlight.outputs.plot import OFFSCREEN_COLOUR, SILENCE_COLOUR, Plot, SignalHistory, strip_colours
+from speakerlight.outputs.plot import (
+    OFFSCREEN_COLOUR,
+    SILENCE_COLOUR,
+    UNDECIDED_COLOUR,
+    Plot,
+    SignalHistory,
+    strip_colours,
+)
 from speakerlight.palette import colour
 
 from tests.stream.outputs.made import snapshot
 
 
-def offscreen(time: float) -> Snapshot:
-    return Snapshot(round(time * 25), time, 0.9, (), SpeakingState.OFFSCREEN, None, Lag(0, 0))
+def nobody_named(time: float, state: SpeakingState) -> Snapshot:
+    return Snapshot(round(time * 25), time, 0.9, (), state, None, Lag(0, 0))
 
 
-def test_the_strip_shows_the_primary_silence_and_off_screen() -> None:
+def test_the_strip_shows_the_primary_speaker_or_the_state() -> None:
     history = SignalHistory()
-    for each in (snapshot(0.0), snapshot(0.04, [2]), snapshot(0.08, [1, 2]), offscreen(0.12)):
+    named = (snapshot(0.0), snapshot(0.04, [2]), snapshot(0.08, [1, 2]))
+    unnamed = (nobody_named(0.12, SpeakingState.UNDECIDED), nobody_named(0.16, SpeakingState.OFFSCREEN))
+    for each in named + unnamed:
         history.add(each)
-    expected = [SILENCE_COLOUR, colour(2), colour(1), OFFSCREEN_COLOUR]
+    expected = [SILENCE_COLOUR, colour(2), colour(1), UNDECIDED_COLOUR, OFFSCREEN_COLOUR]
     assert [tuple(each) for each in strip_colours(history).tolist()] == expected
 
 
