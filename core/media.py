@@ -1,4 +1,4 @@
-"""Timed media: frames and audio chunks as sources hand them to the engine. All times are seconds on the session's clock."""
+"""Timed media: frames and audio chunks as sources hand them on. All times are seconds on the session clock."""
 
 from __future__ import annotations
 
