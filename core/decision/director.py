@@ -1,0 +1,186 @@
+"""Director: from turns to shots, for scene switchers and views.
+
+A shot shows one person, everybody, or the room while nobody in view speaks. A change of the active speaker becomes a
+cut only when it lasts, so that coughs and one-word answers never cut, and no shot is shorter than the preset allows.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from speakerlight.core.snapshot import Snapshot, SpeakingState
+
+
+class ShotKind(StrEnum):
+    """``person``: one person; ``wide``: everybody; ``nobody``: nobody in view speaks."""
+
+    PERSON = "person"
+    WIDE = "wide"
+    NOBODY = "nobody"
+
+
+@dataclass(frozen=True)
+class Shot:
+    """What to show. ``person``: id of the person in a shot of the kind PERSON, else None."""
+
+    kind: ShotKind
+    person: int | None = None
+
+
+WIDE, NOBODY = Shot(ShotKind.WIDE), Shot(ShotKind.NOBODY)
+
+
+def close_up(person: int) -> Shot:
+    """The shot of one person."""
+    return Shot(ShotKind.PERSON, person)
+
+
+@dataclass(frozen=True)
+class Cut:
+    """The shot changed at ``time`` (seconds of the session)."""
+
+    time: float
+    shot: Shot
+    previous: Shot
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A cut to ``shot`` is expected at ``cut_time`` (seconds). ``shot`` None: the cut announced before is withdrawn."""
+
+    time: float
+    shot: Shot | None
+    cut_time: float
+
+
+@dataclass(frozen=True)
+class DirectorSettings:
+    """When to cut. All in seconds."""
+
+    confirm_seconds: float = 0.45
+    """A new speaker must have been the active one for this long. A word is 0.2 to 0.4 s, a cough 0.3 s; with the 0.35 s
+    after which a turn is reported the cut comes 0.8 s after the first syllable."""
+    shortest_seconds: float = 1.2
+    """No shot is shorter."""
+    longest_seconds: float = 30.0
+    """One person is shown no longer at a stretch: then a relief shot."""
+    relief_seconds: float = 3.0
+    """Length of a relief shot."""
+    nobody_after_seconds: float = 2.5
+    """Silence or speech out of view for this long ends the shot; a pause in a speech is under 1 s."""
+    together_seconds: float = 1.0
+    """Several people who speak at once for this long widen the shot; an interjection is shorter."""
+    announce_seconds: float = 0.3
+    """A cut is announced this long before it: mixers preload the next source."""
+    interruption_seconds: float = 0.2
+    """A candidate that is away for no longer than this keeps the time that it has collected."""
+    has_reactions: bool = False
+    """Whether a relief shot shows the previous speaker, when in view, instead of everybody."""
+
+
+class Preset(StrEnum):
+    """How lively the cutting is."""
+
+    CALM = "calm"
+    NORMAL = "normal"
+    QUICK = "quick"
+
+
+PRESETS = {
+    Preset.CALM: DirectorSettings(
+        confirm_seconds=1.2, shortest_seconds=4.0, longest_seconds=60.0, nobody_after_seconds=4.0, together_seconds=2.0
+    ),
+    Preset.NORMAL: DirectorSettings(),
+    Preset.QUICK: DirectorSettings(
+        confirm_seconds=0.3, shortest_seconds=0.8, longest_seconds=20.0, nobody_after_seconds=1.5, together_seconds=0.6
+    ),
+}
+
+
+@dataclass(frozen=True)
+class _Wish:
+    """A shot that suits the moment, and how long it must suit before it is cut to."""
+
+    shot: Shot
+    patience_seconds: float
+    is_relief: bool = False
+
+
+class Director:
+    """Feed snapshots in order of time; gives the cuts and their announcements. Begins with nobody, free to cut."""
+
+    def __init__(self, settings: DirectorSettings | None = None) -> None:
+        self._settings = settings or DirectorSettings()
+        self.shot = NOBODY
+        """The shot that is on air."""
+        self._cut_at = float("-inf")
+        self._relief_until = float("-inf")
+        self._previous_person: int | None = None
+        self._wish: _Wish | None = None
+        self._since = 0.0
+        self._wished_at = 0.0
+        self._announced: Candidate | None = None
+
+    def update(self, snapshot: Snapshot) -> list[Cut | Candidate]:
+        """Advance to the snapshot's time."""
+        time = snapshot.time
+        self._follow(time, self._wish_of(snapshot))
+        wish = self._wish
+        if wish is None:
+            return self._withdraw(time)
+        due = max(self._since + wish.patience_seconds, self._cut_at + self._settings.shortest_seconds)
+        # Without a wish at this very moment (a short interruption) nothing is cut.
+        if time >= due and self._wished_at == time:
+            return [self._cut(time, wish)]
+        if time < due - self._settings.announce_seconds:
+            return self._withdraw(time)
+        if self._announced is not None and self._announced.shot == wish.shot:
+            return []
+        self._announced = Candidate(time, wish.shot, max(due, time))
+        return [self._announced]
+
+    def _wish_of(self, snapshot: Snapshot) -> _Wish | None:
+        """The change that the moment asks for; None: no reason to change."""
+        s = self._settings
+        if snapshot.state in (SpeakingState.SILENCE, SpeakingState.OFFSCREEN):
+            wish = _Wish(NOBODY, s.nobody_after_seconds)
+        elif snapshot.primary is None or snapshot.time < self._relief_until:
+            return None
+        elif sum(face.speaking for face in snapshot.faces) > 1:
+            wish = _Wish(WIDE, s.together_seconds)
+        elif self.shot.person == snapshot.primary and self._is_relief_near(snapshot.time):
+            wish = _Wish(self._relief(snapshot), s.announce_seconds, is_relief=True)
+        else:
+            wish = _Wish(close_up(snapshot.primary), s.confirm_seconds)
+        return None if wish.shot == self.shot else wish
+
+    def _is_relief_near(self, time: float) -> bool:
+        return time - self._cut_at >= self._settings.longest_seconds - self._settings.announce_seconds
+
+    def _relief(self, snapshot: Snapshot) -> Shot:
+        previous = self._previous_person
+        in_view = any(face.id == previous for face in snapshot.faces)
+        return close_up(previous) if self._settings.has_reactions and previous is not None and in_view else WIDE
+
+    def _follow(self, time: float, wish: _Wish | None) -> None:
+        """Keep the time since which the same shot has been wished for."""
+        if wish is not None and self._wish is not None and wish.shot == self._wish.shot:
+            self._wish, self._wished_at = wish, time
+        elif self._wish is None or time - self._wished_at > self._settings.interruption_seconds:
+            self._wish, self._since, self._wished_at = wish, time, time
+
+    def _cut(self, time: float, wish: _Wish) -> Cut:
+        cut = Cut(time, wish.shot, self.shot)
+        if wish.is_relief:
+            self._relief_until = time + self._settings.relief_seconds
+        if self.shot.person is not None and not wish.is_relief:
+            self._previous_person = self.shot.person
+        self.shot, self._cut_at, self._wish, self._announced = wish.shot, time, None, None
+        return cut
+
+    def _withdraw(self, time: float) -> list[Cut | Candidate]:
+        if self._announced is None:
+            return []
+        self._announced = None
+        return [Candidate(time, None, time)]

@@ -1,0 +1,61 @@
+"""OSC messages, as a receiver on this machine gets them."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from speakerlight.core.events import SpeakerEvent
+from speakerlight.core.snapshot import SpeakingState
+from speakerlight.outputs.osc import Osc
+
+from tests.stream.outputs.test_obs import snapshot
+
+dispatcher = pytest.importorskip("pythonosc.dispatcher")
+osc_server = pytest.importorskip("pythonosc.osc_server")
+
+
+@pytest.fixture
+def received() -> Iterator[tuple[int, list[tuple[Any, ...]], threading.Event]]:
+    messages: list[tuple[Any, ...]] = []
+    came = threading.Event()
+
+    def take(*message: Any) -> None:
+        messages.append(message)
+        if message[0] == "/speakerlight/shot":
+            came.set()
+
+    taking = dispatcher.Dispatcher()
+    taking.set_default_handler(take)
+    with osc_server.ThreadingOSCUDPServer(("127.0.0.1", 0), taking) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.05,))
+        thread.start()
+        yield server.server_address[1], messages, came
+        server.shutdown()
+        thread.join()
+
+
+def test_speakers_candidates_and_shots_are_sent(
+    received: tuple[int, list[tuple[Any, ...]], threading.Event],
+) -> None:
+    port, messages, came = received
+    osc = Osc("127.0.0.1", port)
+    osc.event(SpeakerEvent(0.0, SpeakingState.SPEAKING, 2, None))
+    for tick in range(20):
+        osc.snapshot(snapshot(tick, 2))
+    assert came.wait(5.0)
+    osc.close()
+    kinds = {message[0]: message[1:] for message in messages}
+    assert kinds["/speakerlight/speaker"] == ("speaking", 2, "")
+    assert kinds["/speakerlight/candidate"][:2] == ("person", 2)
+    assert kinds["/speakerlight/candidate"][2] == pytest.approx(0.3, abs=0.05)
+    assert kinds["/speakerlight/shot"] == ("person", 2, "")
+
+
+def test_a_receiver_that_is_not_there_is_no_failure() -> None:
+    osc = Osc("127.0.0.1", 9)
+    for tick in range(50):
+        osc.snapshot(snapshot(tick, 1 + tick // 25))
+    osc.close()
