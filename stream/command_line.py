@@ -10,6 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NoReturn
 
+from speakerlight.core.decision.director import Preset
 from speakerlight.core.errors import InputError
 from speakerlight.core.framing import View
 from speakerlight.model_future import LOADING
@@ -46,6 +47,11 @@ def parser() -> argparse.ArgumentParser:
     views = [view.value for view in View]
     add("--view", choices=views, default=RunSettings.view.value, help="the whole picture, the speaker, or both")
     add("--virtual-camera", action="store_true", help="be a camera for other programs: it shows what the window shows")
+    add("--obs", metavar="ws://HOST:PORT", help="switch OBS scenes to the speaker, by obs-websocket 5")
+    add("--obs-scenes", metavar="FILE", type=Path, help="JSON: which OBS scene shows whom; see README")
+    add("--osc", metavar="HOST:PORT", help="OSC messages about speakers and shots, for mixers and lights")
+    presets = [preset.value for preset in Preset]
+    add("--director", choices=presets, default=RunSettings.director.value, help="how lively --obs and --osc cut")
     add("--output", metavar="FILE.mp4", type=Path, help="record what the window shows, with sound")
     add("--events", metavar="FILE|-", help="who speaks, as JSON lines; - is standard output")
     add("--rttm", metavar="FILE", type=Path, help="who spoke when, for diarization scorers")
@@ -114,6 +120,10 @@ def _settings(given: argparse.Namespace) -> RunSettings:
         max_faces=given.max_faces,
         view=View(given.view),
         virtual_camera=given.virtual_camera,
+        obs=given.obs,
+        obs_scenes=given.obs_scenes,
+        osc=given.osc,
+        director=Preset(given.director),
         serve=_serving(given),
     )
 

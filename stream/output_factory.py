@@ -12,6 +12,8 @@ from speakerlight.core.snapshot import Snapshot
 from speakerlight.live import OverlayStatus
 from speakerlight.outputs.eventlog import EventLog
 from speakerlight.outputs.face_videos import FaceVideos
+from speakerlight.outputs.obs import Obs
+from speakerlight.outputs.osc import Osc
 from speakerlight.outputs.output import Output
 from speakerlight.outputs.plot import Plot
 from speakerlight.outputs.recorder import Recorder
@@ -48,6 +50,10 @@ def make_outputs(settings: RunSettings, *, has_audio: bool, status: OverlayStatu
         outputs.append(FaceVideos(settings.save_faces, has_audio))
     if settings.virtual_camera:
         outputs.append(VirtualCamera())
+    if settings.obs is not None and settings.obs_scenes is not None:
+        outputs.append(Obs(settings.obs, settings.obs_scenes, settings.director))
+    if settings.osc is not None:
+        outputs.append(Osc(settings.osc, settings.director))
     return outputs
 
 

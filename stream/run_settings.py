@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from speakerlight.core.decision.director import Preset
 from speakerlight.core.errors import InputError
 from speakerlight.core.framing import View
 from speakerlight.outputs.eventlog import STDOUT
@@ -42,6 +43,10 @@ class RunSettings:
     max_faces: int = 25
     view: View = View.BOXES
     virtual_camera: bool = False
+    obs: str | None = None
+    obs_scenes: Path | None = None
+    osc: str | None = None
+    director: Preset = Preset.NORMAL
     serve: ServeSettings | None = None
 
     def __post_init__(self) -> None:
@@ -57,8 +62,11 @@ class RunSettings:
             raise InputError(f"--max-faces {self.max_faces}: give 1 or more")
         if self.fast and self.video is None:
             raise InputError("--fast: name a file with --video, or use --video demo; a camera has only its own speed")
-        if self.fast and self.virtual_camera:
-            raise InputError("--virtual-camera: whoever watches does so in real time; leave --fast out")
+        live_only = {"--virtual-camera": self.virtual_camera, "--obs": self.obs, "--osc": self.osc}
+        for option in (option for option, value in live_only.items() if self.fast and value):
+            raise InputError(f"{option}: the other program runs in real time; leave --fast out")
+        if (self.obs is None) != (self.obs_scenes is None):
+            raise InputError("--obs and --obs-scenes: give both, the address of OBS and the file that names its scenes")
         if self.serve is not None:
             self._check_serving()
         self._check_outputs_differ()
@@ -67,7 +75,7 @@ class RunSettings:
         if self.fast:
             raise InputError("--serve: whoever watches does so in real time; leave --fast out")
         local: dict[str, object] = {"--audio": self.audio, "--events": self.events, **dict(self._output_paths())}
-        local["--virtual-camera"] = self.virtual_camera or None
+        local |= {"--virtual-camera": self.virtual_camera or None, "--obs": self.obs, "--osc": self.osc}
         given = [option for option, value in local.items() if value is not None]
         if self.video is None and given:
             raise InputError(f"{given[0]}: with --serve this is for a run on this machine; name its --video too")

@@ -17,22 +17,23 @@ from speakerlight.outputs.output import Output
 
 
 class Osc(Output):
-    """Sends OSC to ``host``:``port``. UDP: a receiver that is not there loses packets and delays nothing.
+    """Sends OSC to ``address`` ("HOST:PORT"). UDP: a receiver that is not there loses packets and delays nothing.
 
-    Raises InputError when the library is missing or the host is unknown.
+    Raises InputError when the library is missing or the address cannot be used.
     """
 
     option = "--osc"
 
-    def __init__(self, host: str, port: int, preset: Preset = Preset.NORMAL) -> None:
+    def __init__(self, address: str, preset: Preset = Preset.NORMAL) -> None:
         try:
             from pythonosc.udp_client import SimpleUDPClient
         except ImportError:
             raise InputError("--osc needs python-osc: pip install '.[obs]' in the checkout") from None
+        host, _, port = address.rpartition(":")
         try:
-            self._client = SimpleUDPClient(host, port)
-        except OSError as error:
-            raise InputError(f"--osc {host}:{port}: {error.strerror or error}") from None
+            self._client = SimpleUDPClient(host.strip("[]"), int(port))
+        except (OSError, ValueError) as error:
+            raise InputError(f"--osc {address}: write HOST:PORT ({error})") from None
         self._director = Director(PRESETS[preset])
         self._names: dict[int, str] = {}
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from speakerlight.core.errors import InputError
 from speakerlight.core.events import SpeakerEvent
 from speakerlight.core.snapshot import SpeakingState
 from speakerlight.outputs.osc import Osc
@@ -41,7 +42,7 @@ def test_speakers_candidates_and_shots_are_sent(
     received: tuple[int, list[tuple[Any, ...]], threading.Event],
 ) -> None:
     port, messages, came = received
-    osc = Osc("127.0.0.1", port)
+    osc = Osc(f"127.0.0.1:{port}")
     osc.event(SpeakerEvent(0.0, SpeakingState.SPEAKING, 2, None))
     for tick in range(20):
         osc.snapshot(snapshot(tick, 2))
@@ -55,7 +56,13 @@ def test_speakers_candidates_and_shots_are_sent(
 
 
 def test_a_receiver_that_is_not_there_is_no_failure() -> None:
-    osc = Osc("127.0.0.1", 9)
+    osc = Osc("127.0.0.1:9")
     for tick in range(50):
         osc.snapshot(snapshot(tick, 1 + tick // 25))
     osc.close()
+
+
+@pytest.mark.parametrize("address", ["nowhere", "127.0.0.1:port", "no.such.host.invalid:9000", ":"])
+def test_an_address_that_cannot_be_used_is_one_line(address: str) -> None:
+    with pytest.raises(InputError, match=r"^--osc [^\n]+$"):
+        Osc(address)
