@@ -12,6 +12,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 import pytest
+import speakerlight
 
 ROOT = Path(__file__).parents[1]
 FOLDERS = {"stream": "speakerlight", "core": "speakerlight.core"}
@@ -73,6 +74,24 @@ def test_importing_loads_no_heavy_library() -> None:
     program = f"import sys, speakerlight; print([name for name in {heavy} if name in sys.modules])"
     ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=ROOT)
     assert ended.stdout.strip() == "[]"
+
+
+def test_every_public_name_can_be_imported_and_is_documented() -> None:
+    assert speakerlight.__version__ == version("speakerlight")
+    assert set(speakerlight.__all__) <= set(dir(speakerlight))
+    for name in set(speakerlight.__all__) - {"__version__", "Event"}:
+        assert getattr(speakerlight, name).__doc__, name
+    with pytest.raises(AttributeError, match="no attribute 'missing'"):
+        _ = speakerlight.missing
+
+
+def test_importing_is_quick() -> None:
+    """Without the interpreter's own start; the best of five, for a busy machine."""
+    program = "import time; begun = time.perf_counter(); import speakerlight; print(time.perf_counter() - begun)"
+    runs = [
+        subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True) for _ in range(5)
+    ]
+    assert min(float(run.stdout) for run in runs) < 0.05
 
 
 def test_no_module_imports_itself_through_others() -> None:

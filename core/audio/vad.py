@@ -98,7 +98,8 @@ class _SileroVad:
         contexts = np.vstack((self._context, chunks[:-1, -_CONTEXT_SAMPLES:]))
         self._context = chunks[-1, -_CONTEXT_SAMPLES:].copy()
         features = self._features(np.hstack((contexts, chunks)))
-        gates = features @ self._input_gates + self._gate_bias
+        # A product a chunk: one for all would round differently, depending on how many chunks come at once.
+        gates = (features[:, None] @ self._input_gates)[:, 0] + self._gate_bias
         return [self._step(gate) for gate in gates]
 
     def _features(self, samples: Floats) -> Floats:
