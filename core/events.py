@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import math
 from dataclasses import dataclass, field
-from typing import ClassVar
+from typing import ClassVar, cast
 
 from speakerlight.core.geometry import Box
 from speakerlight.core.snapshot import FaceScore, Lag, Snapshot, SpeakingState
@@ -108,6 +108,18 @@ class LoadEvent:
 
 
 @dataclass(frozen=True)
+class ControlEvent:
+    """A command that was carried out. ``command``: as it was given, of the schema of ``core.decision.control``."""
+
+    type: ClassVar[str] = "control"
+    time: float
+    command: dict[str, object]
+
+    def to_json(self) -> str:
+        return _line(self.type, {"time": _number(self.time), "command": cast(Value, self.command)})
+
+
+@dataclass(frozen=True)
 class Percentiles:
     """Percentiles of the capture-to-overlay latency in milliseconds; None where nothing was measured (``--fast``)."""
 
@@ -139,7 +151,7 @@ class SummaryEvent:
         return _line(self.type, fields)
 
 
-Event = SessionEvent | ScoresEvent | SpeakerEvent | LagEvent | LoadEvent | SummaryEvent
+Event = SessionEvent | ScoresEvent | SpeakerEvent | LagEvent | LoadEvent | ControlEvent | SummaryEvent
 
 
 def _is_finite(box: Box) -> bool:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
 
+from speakerlight.control import Control
 from speakerlight.core.errors import InputError
 from speakerlight.core.faces.vision import FrameTracks
 from speakerlight.core.grid import TickGrid
@@ -72,6 +73,8 @@ class Engine:
 
     vision: VisionStage
     scorer: ScorerStage
+    control: Control = field(default_factory=Control)
+    """The commands that steer ``scorer``. Unlike the stages it may be used from any thread."""
 
 
 class StageError(Exception):

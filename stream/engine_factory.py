@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import numpy as np
+from speakerlight.control import Control
 from speakerlight.core.faces.crops import Crop
 from speakerlight.core.faces.detection import FaceDetector
 from speakerlight.core.faces.tracking import TrackedFace
@@ -15,6 +16,7 @@ from speakerlight.engine import Engine
 from speakerlight.model_loading import Models
 from speakerlight.run_settings import RunSettings
 from speakerlight.sources.quiet_libraries import quiet_libraries
+from speakerlight.steering import SteeredScorer
 
 WARM_UP_SIDES = range(128, 192, 8)
 """Sides in pixels of the first frames a detector gets. MediaPipe prints lines when it starts, at its first frame and at
@@ -40,7 +42,9 @@ def open_engine(settings: RunSettings, models: Models, *, has_audio: bool) -> It
             detector.detect(np.zeros((side, side, 3), np.uint8))
     try:
         vision = Vision(detector, crop, VisionSettings(max_faces=settings.max_faces))
-        yield Engine(vision, Scorer(model, settings.lag_ms, has_audio=has_audio))
+        control = Control()
+        scorer = Scorer(model, settings.lag_ms, has_audio=has_audio)
+        yield Engine(vision, SteeredScorer(scorer, control), control)
     finally:
         with quiet_libraries():
             detector.close()

@@ -1,0 +1,87 @@
+"""Control: commands from several threads, their events, and the scorer that follows them."""
+
+from __future__ import annotations
+
+import json
+import threading
+
+import pytest
+from speakerlight.control import Control
+from speakerlight.core.errors import InputError
+from speakerlight.core.events import ControlEvent
+from speakerlight.core.geometry import Box
+from speakerlight.core.snapshot import FaceScore, Lag, Snapshot, SpeakingState
+from speakerlight.steering import SteeredScorer
+
+
+def snapshot(time: float, speaker: int) -> Snapshot:
+    faces = tuple(FaceScore(i, Box(100 * i, 0, 80, 80), float(i == speaker), i == speaker) for i in (1, 2))
+    return Snapshot(round(25 * time), time, 1.0, faces, SpeakingState.SPEAKING, speaker, Lag(0.0, 1.0))
+
+
+class Playing:
+    """A scorer with a snapshot for each call."""
+
+    def __init__(self, *snapshots: Snapshot) -> None:
+        self._left = list(snapshots)
+
+    def push_tracks(self, frame_tracks: object) -> None: ...
+
+    def push_audio(self, chunks: object) -> None: ...
+
+    def advance(self, stride: int = 1) -> list[Snapshot]:
+        return [self._left.pop(0)]
+
+    def finish(self) -> list[Snapshot]:
+        return self._left
+
+
+def test_a_command_counts_from_the_next_tick_and_everyone_gets_its_event() -> None:
+    control, first, second = Control(), list[ControlEvent](), list[ControlEvent]()
+    control.subscribe(first.append)
+    leave = control.subscribe(second.append)
+    scorer = SteeredScorer(Playing(snapshot(1.0, 1), snapshot(1.04, 1), snapshot(1.08, 2)), control)
+    assert scorer.advance()[0].primary == 1
+    given = control.execute({"type": "exclude", "id": 1, "on": True})
+    assert given == ControlEvent(1.0, {"type": "exclude", "id": 1, "on": True})
+    assert json.loads(given.to_json()) == {
+        "type": "control",
+        "time": 1.0,
+        "command": {"type": "exclude", "id": 1, "on": True},
+    }
+    leave()
+    control.execute({"type": "release"})
+    assert (len(first), len(second)) == (2, 1)
+    assert scorer.advance()[0].primary is None
+    assert [each.primary for each in scorer.finish()] == [2]
+
+
+def test_a_hold_counts_from_the_tick_at_which_it_was_given() -> None:
+    control = Control()
+    scorer = SteeredScorer(Playing(snapshot(10.0, 1), snapshot(10.5, 2), snapshot(11.5, 2)), control)
+    scorer.advance()
+    control.execute({"type": "hold", "seconds": 1})
+    held = [*scorer.advance(), *scorer.finish()]
+    assert [each.primary for each in held] == [2, 2]
+    assert control.state.hold_until == 11.0
+
+
+def test_a_command_that_is_refused_changes_nothing_and_is_no_event() -> None:
+    control, events = Control(), list[ControlEvent]()
+    control.subscribe(events.append)
+    before = control.state
+    with pytest.raises(InputError):
+        control.execute({"type": "pin", "id": 0})
+    assert control.state is before and not events
+
+
+def test_commands_of_many_threads_all_count() -> None:
+    control = Control()
+    threads = [
+        threading.Thread(target=control.execute, args=({"type": "exclude", "id": i, "on": True},)) for i in range(1, 33)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert control.state.excluded == frozenset(range(1, 33))
