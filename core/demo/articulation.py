@@ -1,7 +1,7 @@
-"""From a made-up language to curves: what mouth and voice do, moment by moment, when somebody talks.
+"""Articulation: curves of lips and voice over time, for random syllables of a made-up language.
 
-One track moves the lips that are drawn and the sound that is heard, so the two agree exactly. Not a model of any
-language: syllables are drawn at random from an inventory of common vowels and consonants.
+The same curves move the drawn lips and the synthesized voice, so the two are in exact sync. It models no language:
+syllables are drawn at random from an inventory of common vowels and consonants.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ Curve = npt.NDArray[np.float32]
 Float = TypeVar("Float", np.float32, np.float64)
 
 CONTROL_RATE = 200
-"""Points a second of every curve."""
+"""Points per second of every curve."""
 
 
 class Lips(NamedTuple):
-    """A mouth's pose. All in [0, 1]: 0 is a closed, relaxed mouth."""
+    """Pose of a mouth. All in [0, 1]; 0 is a closed, relaxed mouth."""
 
     opening: float = 0.0
     spread: float = 0.0
@@ -39,10 +39,10 @@ REST = Lips()
 
 @dataclass(frozen=True, eq=False)
 class Speech:
-    """What one stretch of talk does. Every curve has ``CONTROL_RATE`` points a second and the same length.
+    """Curves of one piece of talk, ``CONTROL_RATE`` points a second, all of the same length.
 
     ``lips``: points × 6, the fields of ``Lips``. ``voicing``, ``frication``, ``aspiration``: amplitudes in [0, 1].
-    ``pitch``: multiple of the speaker's own (about 0.7–1.4). ``formants``: points × 3, Hz, of an average adult.
+    ``pitch``: multiple of the speaker's mean pitch (about 0.7–1.4). ``formants``: points × 3, Hz, of an average adult.
     ``frication_hz``: centre of the friction noise. ``nasal``: 1 while the mouth is shut and the nose open.
     """
 
@@ -57,7 +57,7 @@ class Speech:
 
 
 class Phone(NamedTuple):
-    """Targets of one speech sound. Formants in Hz as Peterson and Barney (1952) measured them, averaged over voices."""
+    """Targets of one phone. Formants in Hz, as measured by Peterson and Barney (1952), averaged over voices."""
 
     formants: tuple[float, float, float]
     lips: Lips
@@ -67,7 +67,7 @@ class Phone(NamedTuple):
     frication_hz: float = 4000.0
     nasal: float = 0.0
     burst: float = 0.0
-    """Noise at the release of a stop."""
+    """Noise burst at the release of a stop."""
     breath: float = 0.0
     """Aspiration after the release."""
 
@@ -107,8 +107,8 @@ CONSONANTS = (
 PAUSE = Phone((550, 1500, 2500), REST, 0.2, voicing=0.0)
 
 
-class Sounded(NamedTuple):
-    """A phone in time: from ``start`` to ``end`` seconds, ``stress`` about 1."""
+class TimedPhone(NamedTuple):
+    """A phone from ``start`` to ``end`` seconds. ``stress``: about 1."""
 
     phone: Phone
     start: float
@@ -117,31 +117,32 @@ class Sounded(NamedTuple):
 
 
 LEAD_SECONDS = 0.08
-"""A mouth begins to open before the first sound, and closes after the last one."""
+"""A mouth begins to open before the first phone, and closes after the last one."""
 
 
 def talk(seconds: float, syllable_rate: float, rng: np.random.Generator) -> Speech:
-    """``seconds`` of talk, ``syllable_rate`` syllables a second, that begins and ends with the mouth at rest."""
+    """``seconds`` of talk at ``syllable_rate`` syllables a second; it begins and ends with the mouth at rest."""
     return _curves(_sentence(seconds, syllable_rate, rng), seconds, rng)
 
 
-def _sentence(seconds: float, syllable_rate: float, rng: np.random.Generator) -> list[Sounded]:
-    """Phrases of 5–12 syllables with short pauses between them, paced so that the last one ends when the time is up."""
-    sounded: list[Sounded] = []
+def _sentence(seconds: float, syllable_rate: float, rng: np.random.Generator) -> list[TimedPhone]:
+    """Phrases of 5–12 syllables with short pauses between them, paced so that the last one fills the time."""
+    phones: list[TimedPhone] = []
     now, stop, left = LEAD_SECONDS, seconds - LEAD_SECONDS, int(rng.integers(5, 13))
     while now + 0.8 / syllable_rate < stop:
         if left == 0 and now + 1.0 < stop:
             now, left = now + rng.uniform(0.12, 0.3), int(rng.integers(5, 13))
             continue
         for phone, length, stress in _syllable(syllable_rate, rng, last=left == 1):
-            sounded.append(Sounded(phone, now, min(now + length, stop), stress))
+            phones.append(TimedPhone(phone, now, min(now + length, stop), stress))
             now = min(now + length, stop)
         left = max(left - 1, 0)
-    pace = (stop - LEAD_SECONDS) / (now - LEAD_SECONDS) if sounded else 1.0
-    return [
-        Sounded(phone, LEAD_SECONDS + (start - LEAD_SECONDS) * pace, LEAD_SECONDS + (end - LEAD_SECONDS) * pace, stress)
-        for phone, start, end, stress in sounded
-    ]
+    pace = (stop - LEAD_SECONDS) / (now - LEAD_SECONDS) if phones else 1.0
+
+    def paced(time: float) -> float:
+        return LEAD_SECONDS + (time - LEAD_SECONDS) * pace
+
+    return [TimedPhone(phone, paced(start), paced(end), stress) for phone, start, end, stress in phones]
 
 
 def _syllable(rate: float, rng: np.random.Generator, last: bool) -> list[tuple[Phone, float, float]]:
@@ -160,8 +161,8 @@ def _syllable(rate: float, rng: np.random.Generator, last: bool) -> list[tuple[P
     return parts
 
 
-def _curves(sounded: list[Sounded], seconds: float, rng: np.random.Generator) -> Speech:
-    """Targets held over each phone, then smoothed as tongue, jaw and lips smooth them."""
+def _curves(phones: list[TimedPhone], seconds: float, rng: np.random.Generator) -> Speech:
+    """Hold targets over each phone, then smooth them as tongue, jaw and lips do."""
     count = round(seconds * CONTROL_RATE)
     lips = np.tile(np.array(REST, np.float32), (count, 1))
     lips[:] = PAUSE.lips
@@ -169,7 +170,7 @@ def _curves(sounded: list[Sounded], seconds: float, rng: np.random.Generator) ->
     voicing, frication, aspiration, nasal = np.zeros((4, count), np.float32)
     frication_hz = np.full(count, 4000, np.float32)
     pitch, shut, grip = np.ones(count, np.float32), np.zeros(count, np.float32), np.zeros((count, 2), np.float32)
-    for phone, start, end, stress in sounded:
+    for phone, start, end, stress in phones:
         first, after = round(start * CONTROL_RATE), round(end * CONTROL_RATE)
         lips[first:after] = phone.lips
         lips[first:after, 0] *= 0.75 + 0.25 * stress
@@ -206,10 +207,10 @@ def _curves(sounded: list[Sounded], seconds: float, rng: np.random.Generator) ->
 def smoothed(
     curve: npt.NDArray[Float], points: float, beyond: Literal["symmetric", "edge", "wrap"] = "symmetric"
 ) -> npt.NDArray[Float]:
-    """``curve`` (points, or points × columns) under a Gaussian of ``points`` standard deviation, cut off at four.
+    """Smooth ``curve`` (points, or points × columns) by a Gaussian of ``points`` standard deviation, truncated at four.
 
-    ``beyond``: what stands before and after the curve. Equal to ``scipy.ndimage.gaussian_filter1d``, whose import would
-    take longer than anything else that a launch does before the model loads.
+    ``beyond``: how the curve is padded. Equal to ``scipy.ndimage.gaussian_filter1d``, whose import would take longer
+    than anything else before the model loads.
     """
     reach = int(4 * points + 0.5)
     kernel = np.exp(-0.5 * (np.arange(-reach, reach + 1) / points) ** 2)
@@ -225,7 +226,7 @@ def _bump(count: int, centre: float, half: float) -> Curve:
 
 
 def lips_at(curve: Curve, time: float) -> Lips:
-    """The pose of the lips ``time`` seconds into a curve of points × 6."""
+    """Interpolated pose of the lips ``time`` seconds into a curve of points × 6."""
     point = min(max(time * CONTROL_RATE, 0.0), len(curve) - 1.0)
     before = min(int(point), len(curve) - 2)
     row = curve[before] + (curve[before + 1] - curve[before]) * (point - before)
@@ -233,7 +234,7 @@ def lips_at(curve: Curve, time: float) -> Lips:
 
 
 def chew(seconds: float, rng: np.random.Generator) -> Curve:
-    """Lips of somebody who eats: a slow beat of the jaw, the mouth mostly shut. Points × 6."""
+    """Lips of a person who eats: a slow beat of the jaw, the mouth mostly shut. Points × 6."""
     lips = _idle(seconds)
     time = np.arange(len(lips)) / CONTROL_RATE
     beat = np.sin(2 * np.pi * rng.uniform(1.0, 1.6) * time + 0.8 * np.sin(2 * np.pi * 0.3 * time)) ** 2
@@ -243,7 +244,7 @@ def chew(seconds: float, rng: np.random.Generator) -> Curve:
 
 
 def grin(seconds: float, rng: np.random.Generator) -> Curve:
-    """Lips of somebody who smiles and stops smiling. Points × 6."""
+    """Lips of a person who smiles, then stops. Points × 6."""
     lips = _idle(seconds)
     strength = rng.uniform(0.6, 1.0)
     lips[:, 5], lips[:, 0], lips[:, 1] = strength, 0.18 * (strength > 0.8), 0.6 * strength

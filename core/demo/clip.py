@@ -1,4 +1,4 @@
-"""One person who talks, alone: practice material with lips and sound that agree."""
+"""A clip of one drawn person who talks: training material with lips and audio in exact sync."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ SIDE = 256
 
 
 def talking_clip(seed: int, seconds: float) -> tuple[list[Image], Samples]:
-    """A person of ``seed`` who talks for ``seconds``: 25 frames a second of 256 × 256 × 3, and sound of that length.
+    """A person of ``seed`` who talks for ``seconds``: 25 frames a second of 256 × 256 × 3, and audio of that length.
 
-    The first frame shows the moment of the first sample. The same seed gives the same person and the same words.
+    The first frame shows the moment of the first sample. The same seed gives the same person and the same syllables.
     """
     person, rng = cast(seed, 1)[0], np.random.default_rng([seed, 2])
     count = int(seconds * TICK_RATE)

@@ -1,4 +1,4 @@
-"""The demo: a video call of drawn people, one heard at a time while the others move their lips as well."""
+"""The demo: a video call of drawn people. One speaks at a time, in view or off-screen; other mouths move as well."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from speakerlight.core.demo.person import Person, cast
 from speakerlight.core.demo.portrait import Portrait
 from speakerlight.core.demo.script import (
     MINUTE,
-    Doing,
-    Spell,
+    Activity,
+    ActivitySpan,
+    ScriptedTurn,
     Truth,
-    Turn,
     cut,
     idle_lips,
-    spells_of_minute,
+    spans_of_minute,
     turns_of_minute,
 )
 from speakerlight.core.demo.voice import speak
@@ -31,23 +31,25 @@ from speakerlight.core.timebase import SAMPLE_RATE, SAMPLES_PER_TICK, TICK_RATE
 
 MOST_PEOPLE = 25
 HD_PEOPLE = 9
-"""More people than this get a 1920×1080 picture instead of 1280×720."""
+"""More people than this get frames of 1920×1080 instead of 1280×720."""
 
 TABLE: tuple[int, int, int] = (40, 34, 32)
 NARROWEST_TILE, WIDEST_TILE = 4 / 3, 16 / 9
 SMALLEST_TILE = 48
 
 ROOM_NOISE = 12 / 32768
-"""Root mean square of the noise that a quiet room and its microphone leave."""
+"""Root mean square of the noise floor: a quiet room and its microphone."""
 
 _FACE_OF_TILE = 0.45
-"""Height of a face in its tile's."""
+"""Height of a face as a share of its tile's."""
 
 
 @dataclass(frozen=True)
 class DemoSettings:
-    """What to show. ``seconds``: how long, None for endless. ``rate``: frames a second. ``width``, ``height``:
-    pixels, None for 1280×720, or 1920×1080 from ten people on. Raises InputError for what cannot be shown.
+    """Settings of a demo. Raises InputError for values that cannot be shown.
+
+    ``seconds``: length, None for endless. ``rate``: frames a second. ``width``, ``height``: pixels, None for 1280×720,
+    or 1920×1080 from ten people on.
     """
 
     people: int = 4
@@ -68,19 +70,19 @@ class DemoSettings:
             raise InputError(f"the demo lasts more than 0 seconds, not {self.seconds:g}")
         tile = lay_out(self.people, *self.size)[0]
         if min(tile.width, tile.height) < SMALLEST_TILE:
-            raise InputError(f"the demo's picture is too small: every person needs {SMALLEST_TILE} pixels of height")
+            raise InputError(f"the demo's frame is too small: every person needs {SMALLEST_TILE} pixels of height")
 
     @property
     def size(self) -> tuple[int, int]:
-        """Width and height of the picture."""
+        """Width and height of a frame in pixels."""
         width, height = (1280, 720) if self.people <= HD_PEOPLE else (1920, 1080)
         return self.width or width, self.height or height
 
 
 class Demo:
-    """Picture, sound and truth of a demo. Any moment can be asked for; equal settings give equal answers.
+    """Frames, audio and ground truth of a demo. Any moment can be asked for; equal settings give equal results.
 
-    Memory does not grow with the time shown. For one thread; only ``turns`` and ``truth`` may be asked from others.
+    Memory does not grow with the time shown. For one thread; only ``turns`` and ``truth`` may be called from others.
     """
 
     def __init__(self, settings: DemoSettings) -> None:
@@ -94,23 +96,23 @@ class Demo:
         self._stage = self._empty_stage()
         self._noise = np.random.default_rng(settings.seed).normal(0, ROOM_NOISE, 1 << 16).astype(np.float32)
         self._turns_of_minute = lru_cache(maxsize=4)(self._write_minute)
-        self._spells_of_minute = lru_cache(maxsize=2 * settings.people)(self._write_spells)
+        self._spans_of_minute = lru_cache(maxsize=2 * settings.people)(self._write_spans)
         self._lips = lru_cache(maxsize=2 * settings.people)(self._move_lips)
         self._spoken = lru_cache(maxsize=2)(self._speak)
 
-    def turns(self, start: float, end: float) -> tuple[Turn, ...]:
-        """The turns of which some part lies between ``start`` and ``end`` seconds."""
+    def turns(self, start: float, end: float) -> tuple[ScriptedTurn, ...]:
+        """The turns that overlap ``start`` to ``end`` seconds."""
         minutes = range(max(int(start / MINUTE), 0), int(end / MINUTE) + 1)
         everyone = (turn for minute in minutes for turn in self._turns_of_minute(minute))
         return tuple(turn for turn in everyone if turn.start < end and turn.end > start)
 
     def truth(self, seconds: float) -> Truth:
-        """The truth about the first ``seconds``."""
+        """The ground truth of the first ``seconds``."""
         return Truth(self.settings.size, self.tiles, cut(self.turns(0, seconds), seconds))
 
     @property
     def faces(self) -> tuple[Box, ...]:
-        """Where the people's faces are, one in each tile, about as a detector boxes them."""
+        """The people's faces, one a tile, roughly as a detector boxes them."""
         side = _FACE_OF_TILE * self.tiles[0].height
         return tuple(Box(tile.centre[0] - side / 2, tile.centre[1] - side / 2, side, side) for tile in self.tiles)
 
@@ -119,12 +121,12 @@ class Demo:
         time = index / self.settings.rate
         image = self._stage.copy()
         for number, (portrait, tile) in enumerate(zip(self._portraits, self.tiles, strict=True)):
-            spell = self._spell(number, time)
-            lips = lips_at(self._lips(number, spell), time - spell.start)
+            span = self._span(number, time)
+            lips = lips_at(self._lips(number, span), time - span.start)
             portrait.draw(_part(image, tile), self._people[number].habits.pose(time), lips)
         return image
 
-    def sound(self, start: int, count: int) -> Samples:
+    def audio(self, start: int, count: int) -> Samples:
         """``count`` samples from sample ``start`` on."""
         out = self._noise[(start + np.arange(count)) % len(self._noise)]
         for turn in self.turns(start / SAMPLE_RATE, (start + count) / SAMPLE_RATE):
@@ -134,7 +136,7 @@ class Demo:
         return out
 
     def play(self) -> Iterator[Frame | AudioChunk]:
-        """All of it in the order of time: a frame at its time, a 40 ms block of sound when its last sample is due."""
+        """All media in order of time: a frame at its time, a 40 ms audio block when its last sample is due."""
         return heapq.merge(self._frames(), self._audio(), key=_due)
 
     def _frames(self) -> Iterator[Frame]:
@@ -147,7 +149,7 @@ class Demo:
         start, end = 0, (self.settings.seconds or math.inf) * SAMPLE_RATE
         while start < end:
             count = math.ceil(min(SAMPLES_PER_TICK, end - start))
-            yield AudioChunk(start / SAMPLE_RATE, self.sound(start, count))
+            yield AudioChunk(start / SAMPLE_RATE, self.audio(start, count))
             start += count
 
     def _empty_stage(self) -> Image:
@@ -157,31 +159,31 @@ class Demo:
             _part(stage, tile)[:] = portrait.backdrop
         return stage
 
-    def _spell(self, number: int, time: float) -> Spell:
-        spells = self._spells_of_minute(int(time / MINUTE), number)
-        return next(spell for spell in spells if time < spell.end)
+    def _span(self, number: int, time: float) -> ActivitySpan:
+        spans = self._spans_of_minute(int(time / MINUTE), number)
+        return next(span for span in spans if time < span.end)
 
-    def _write_minute(self, minute: int) -> tuple[Turn, ...]:
+    def _write_minute(self, minute: int) -> tuple[ScriptedTurn, ...]:
         return turns_of_minute(minute, self.settings.people, self.settings.seed, self.settings.seconds or math.inf)
 
-    def _write_spells(self, minute: int, number: int) -> tuple[Spell, ...]:
-        return spells_of_minute(minute, number, self._turns_of_minute(minute), self.settings.seed)
+    def _write_spans(self, minute: int, number: int) -> tuple[ActivitySpan, ...]:
+        return spans_of_minute(minute, number, self._turns_of_minute(minute), self.settings.seed)
 
-    def _move_lips(self, number: int, spell: Spell) -> Curve:
-        if spell.doing is Doing.SPEAKING:
-            return self._speech(Turn(number, spell.start, spell.end)).lips
+    def _move_lips(self, number: int, span: ActivitySpan) -> Curve:
+        if span.activity is Activity.SPEAKING:
+            return self._speech(ScriptedTurn(number, span.start, span.end)).lips
         rate = self._people[number].voice.syllable_rate
-        return idle_lips(spell, rate, self._random(6, spell.start, number))
+        return idle_lips(span, rate, self._random(6, span.start, number))
 
-    def _speak(self, turn: Turn) -> Samples:
+    def _speak(self, turn: ScriptedTurn) -> Samples:
         return speak(self._speech(turn), self._speaker(turn).voice, self._random(7, turn.start))
 
-    def _speech(self, turn: Turn) -> Speech:
+    def _speech(self, turn: ScriptedTurn) -> Speech:
         rate = self._speaker(turn).voice.syllable_rate
         return talk(turn.end - turn.start, rate, self._random(5, turn.start))
 
-    def _speaker(self, turn: Turn) -> Person:
-        """The last of the cast is never seen."""
+    def _speaker(self, turn: ScriptedTurn) -> Person:
+        """The last of the cast is the stranger who is never in view."""
         return self._people[-1 if turn.tile is None else turn.tile]
 
     def _random(self, purpose: int, start: float, number: int = 0) -> np.random.Generator:
@@ -189,7 +191,7 @@ class Demo:
 
 
 def lay_out(people: int, width: int, height: int) -> tuple[Box, ...]:
-    """Tiles of a video call: equal, in rows, the last row centred, all with whole pixels."""
+    """Tiles of a video call: of equal size, in rows, the last row centred, on whole pixels."""
     columns = math.ceil(math.sqrt(people))
     rows = math.ceil(people / columns)
     gap = max(2, height // 120)

@@ -1,71 +1,135 @@
-"""How often a run of the demo marked the right person: two counts that grow, whatever the run's length."""
+"""Scores a run of the demo against its ground truth: who was marked, second faces, off-screen turns, calibration.
+
+Memory does not grow with the length of the run: the judge keeps counts only.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from speakerlight.core.demo.script import Turn
+import numpy as np
+from speakerlight.core.demo.script import ScriptedTurn
 from speakerlight.core.geometry import Box
-from speakerlight.core.snapshot import Snapshot, SpeakingState
+from speakerlight.core.snapshot import FaceScore, Snapshot, SpeakingState
 
 COLLAR_SECONDS = 0.5
-"""From a turn's start: nobody can be named before there is something to hear."""
+"""Start of a turn that is not judged: a speaker cannot be known before there is evidence."""
 
 TAIL_SECONDS = 0.8
-"""After a turn's end: nobody is expected to be silent the very moment."""
+"""Time after a turn that is not judged: silence cannot be known the moment it begins."""
+
+CALIBRATION_BINS = 10
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """``identity``: share of turn time in which the right person was marked; ``silence``: share of the rest in which
-    nobody was. Both in [0, 1], None where there was nothing to judge.
+    """Shares in [0, 1] of judged ticks; None where there was none to judge.
+
+    ``identity``: of ticks in turns of people in view, those in which the right person was the primary speaker.
+    ``silence``: of the ticks without a turn in view, off-screen turns included, those in which nobody was.
+    ``second``: of ticks in turns of people in view, those in which two or more faces were marked as speaking.
+    ``offscreen``: of ticks in off-screen turns, those whose state was ``offscreen``.
+    ``calibration_error``: expected calibration error of the faces' ``score`` in ten bins, against who speaks.
+    ``brier``: mean squared error of the faces' ``score``.
     """
 
     identity: float | None
     silence: float | None
+    second: float | None = None
+    offscreen: float | None = None
+    calibration_error: float | None = None
+    brier: float | None = None
 
     def __str__(self) -> str:
         shares = (
-            ("right person marked in {:.1%} of the turns' time", self.identity),
-            ("nobody marked in {:.1%} of the silence", self.silence),
+            ("right person marked in {:.1%} of the turns", self.identity),
+            ("nobody marked in {:.1%} of the rest", self.silence),
+            ("a second face in {:.1%}", self.second),
+            ("off-screen turns reported in {:.1%}", self.offscreen),
+            ("calibration error {:.3f}", self.calibration_error),
         )
-        told = [text.format(share) for text, share in shares if share is not None]
-        return "demo: " + (", ".join(told) or "too short to judge")
+        parts = [text.format(share) for text, share in shares if share is not None]
+        return "demo: " + (", ".join(parts) or "too short to judge")
+
+
+class Share:
+    """Hits among trials."""
+
+    def __init__(self) -> None:
+        self.hits = self.trials = 0
+
+    def add(self, hit: bool) -> None:
+        self.hits += hit
+        self.trials += 1
+
+    @property
+    def value(self) -> float | None:
+        return self.hits / self.trials if self.trials else None
 
 
 class Judge:
-    """Holds snapshots against the truth, one after the other. ``turns(start, end)`` gives the turns of a stretch."""
+    """Compares snapshots with the ground truth one by one.
 
-    def __init__(self, tiles: Sequence[Box], turns: Callable[[float, float], Sequence[Turn]]) -> None:
+    ``turns(start, end)`` gives the turns that overlap a time span in seconds; ``tiles`` says where each person is.
+    """
+
+    def __init__(self, tiles: Sequence[Box], turns: Callable[[float, float], Sequence[ScriptedTurn]]) -> None:
         self._tiles, self._turns = tiles, turns
-        self._spoken = self._right = self._quiet = self._unmarked = 0
+        self._identity, self._silence, self._second, self._offscreen = Share(), Share(), Share(), Share()
+        self._bins = np.zeros((CALIBRATION_BINS, 3))
+        """Per bin of scores: how many, their sum, how many of these faces spoke."""
+        self._squared_error = 0.0
 
     def push(self, snapshot: Snapshot) -> None:
         """Count one snapshot."""
-        primary = next((face.box for face in snapshot.faces if face.id == snapshot.primary), None)
         speaking = snapshot.state is SpeakingState.SPEAKING
+        primary = next((face.box for face in snapshot.faces if face.id == snapshot.primary), None)
         self.count(snapshot.time, speaking, primary.centre if speaking and primary else None)
+        near, now = self._around(snapshot.time)
+        if not now and near:
+            return
+        if any(snapshot.time < turn.start + COLLAR_SECONDS for turn in now):
+            return
+        if any(turn.tile is None for turn in now):
+            self._offscreen.add(snapshot.state is SpeakingState.OFFSCREEN)
+        elif now:
+            self._second.add(sum(face.speaking for face in snapshot.faces) > 1)
+        for face in snapshot.faces:
+            self._count_score(face, any(self._inside(turn, face.box.centre) for turn in now))
 
     def count(self, time: float, marked: bool, centre: tuple[float, float] | None) -> None:
-        """Count one tick: was anybody ``marked``, and where is the centre of that face (pixels)?"""
-        near = [turn for turn in self._turns(time - TAIL_SECONDS, time + 1e-6) if turn.tile is not None]
-        now = [turn for turn in near if turn.start <= time < turn.end]
+        """Count identity and silence of one tick. ``marked``: there was a primary speaker; ``centre``: of that face."""
+        near, now = ([turn for turn in turns if turn.tile is not None] for turns in self._around(time))
         if now and all(time >= turn.start + COLLAR_SECONDS for turn in now):
-            self._spoken += 1
-            self._right += any(self._inside(turn, centre) for turn in now)
+            self._identity.add(any(self._inside(turn, centre) for turn in now))
         elif not near:
-            self._quiet += 1
-            self._unmarked += not marked
+            self._silence.add(not marked)
 
     def verdict(self) -> Verdict:
         """The shares so far."""
-        return Verdict(
-            self._right / self._spoken if self._spoken else None,
-            self._unmarked / self._quiet if self._quiet else None,
-        )
+        counts, scores, spoken = self._bins.T
+        total = counts.sum()
+        error = np.abs(scores - spoken).sum() / total if total else None
+        brier = self._squared_error / total if total else None
+        shares = (self._identity, self._silence, self._second, self._offscreen)
+        return Verdict(*(share.value for share in shares), error, brier)
 
-    def _inside(self, turn: Turn, centre: tuple[float, float] | None) -> bool:
+    def reliability(self) -> list[tuple[int, float, float]]:
+        """Per non-empty bin of scores: faces counted, their mean score, the share of them that spoke."""
+        return [(int(n), float(score / n), float(spoken / n)) for n, score, spoken in self._bins if n]
+
+    def _around(self, time: float) -> tuple[list[ScriptedTurn], list[ScriptedTurn]]:
+        """The turns of the last ``TAIL_SECONDS``, and those of them that go on at ``time``."""
+        near = list(self._turns(time - TAIL_SECONDS, time + 1e-6))
+        return near, [turn for turn in near if turn.start <= time < turn.end]
+
+    def _count_score(self, face: FaceScore, speaks: bool) -> None:
+        row = min(int(face.score * CALIBRATION_BINS), CALIBRATION_BINS - 1)
+        self._bins[row] += (1.0, face.score, speaks)
+        self._squared_error += (face.score - speaks) ** 2
+
+    def _inside(self, turn: ScriptedTurn, centre: tuple[float, float] | None) -> bool:
         if centre is None or turn.tile is None:
             return False
         tile = self._tiles[turn.tile]

@@ -1,4 +1,4 @@
-"""The moving mouth: lips, teeth and tongue as a pose of the lips asks for."""
+"""Drawing the mouth: lips, teeth and tongue for a pose of the lips."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from speakerlight.core.demo.person import Colour, Look
 from speakerlight.core.media import Image
 
 MOUTH_Y = 0.27
-"""Where the lips meet, in face heights below the middle of the face."""
+"""Height of the line between the lips, in face heights below the middle of the face."""
 
 WIDEST_GAP = 0.115
-"""Between the lips of a mouth at ``opening`` 1: about 20 mm of an 18 cm face."""
+"""Gap between the lips at ``opening`` 1: about 20 mm of an 18 cm face."""
 
 JAW_DROP = 0.075
-"""How far the chin falls at ``opening`` 1; the rest of the gap is the lips' own doing."""
+"""How far the chin drops at ``opening`` 1; the lips make the rest of the gap."""
 
 CORNER_LIFT = -0.014
-"""Of the corners of a mouth at rest: without it people look cross."""
+"""Height of the corners of a mouth at rest: without it people look cross."""
 
 ACROSS = np.linspace(-1, 1, 17)
 ARCH = np.sqrt(1 - ACROSS**2)
@@ -81,7 +81,7 @@ def _draw_inside(head: Image, top: Outline, bottom: Outline, scale: float, lips:
 
 
 def _soften(head: Image, top: Outline, bottom: Outline, scale: float) -> None:
-    """A camera never sees an edge this sharp."""
+    """Blur the mouth slightly: no camera gives edges this sharp."""
     left, right = int(top[0, 0]) - 2, int(top[-1, 0]) + 3
     upper, lower = int(top[:, 1].min()) - 2, int(bottom[:, 1].max()) + 3
     patch = head[upper:lower, left:right]

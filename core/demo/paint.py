@@ -1,4 +1,4 @@
-"""Soft painting on a layer with transparency: filled outlines and blobs, anti-aliased, in the sitter's own unit."""
+"""Soft painting on a transparent layer: filled outlines and blobs, anti-aliased, in units of the drawn person."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ SUBPIXEL_BITS = 4
 
 
 class Layer:
-    """A picture with transparency, painted in units about an origin.
+    """A transparent image, painted in units about an origin.
 
     ``colour`` (rows × columns × 3, float32, premultiplied by ``alpha``) and ``alpha`` (rows × columns, in [0, 1]).
     ``origin``: the pixel (x, y) at which the units are zero. ``scale``: pixels a unit.
@@ -35,7 +35,7 @@ class Layer:
         return cls(np.zeros((rows, columns, 3), np.float32), np.zeros((rows, columns), np.float32), origin, scale)
 
     def rows(self, first: int, after: int) -> Layer:
-        """A copy of some rows, with the units where they were."""
+        """A copy of some rows; units keep their place."""
         origin = self.origin[0], self.origin[1] - first
         return Layer(self.colour[first:after].copy(), self.alpha[first:after].copy(), origin, self.scale)
 
@@ -48,9 +48,9 @@ class Layer:
         light: Light | None = None,
         within: Outline | None = None,
     ) -> None:
-        """Fill an outline. ``softness``: width of its edge in units. ``light``: how it is lit, in units.
+        """Fill an outline. ``softness``: width of its edge in units. ``light``: brightness by place, in units.
 
-        ``within``: only where this other outline is, too.
+        ``within``: paint only inside this other outline.
         """
         blur = softness * self.scale
         region = self._region(outline, 2 * blur + 2)
@@ -70,7 +70,7 @@ class Layer:
         self.alpha[rows, columns] += mask * (1 - self.alpha[rows, columns])
 
     def under(self, top: Layer) -> None:
-        """Lay ``top``, of the same size, over this layer."""
+        """Put ``top``, of the same size, over this layer."""
         self.colour = self.colour * (1 - top.alpha)[..., None] + top.colour
         self.alpha = self.alpha + top.alpha * (1 - self.alpha)
 
@@ -119,5 +119,5 @@ def band(upper: Outline, lower: Outline) -> Outline:
 
 
 def lowered(curve: Outline, by: float) -> Outline:
-    """The same curve, ``by`` units further down."""
+    """``curve``, ``by`` units lower."""
     return np.asarray(curve + np.array([0.0, by]))

@@ -1,4 +1,4 @@
-"""Who the demo's people are: looks, voices and habits, all drawn from a seed."""
+"""The demo's people: looks, voices and head movements, all drawn from a seed."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from speakerlight.core.demo.voice import Voice
+from speakerlight.core.demo.voice import Voice, cast_voices
 
 Colour = tuple[float, float, float]
 """Blue, green, red in [0, 255]."""
 
 
 class Hair(StrEnum):
-    """How the hair is worn."""
+    """Hair style."""
 
     SHORT = "short"
     LONG = "long"
@@ -26,12 +26,12 @@ class Hair(StrEnum):
 
 
 class Room(StrEnum):
-    """What is behind a person."""
+    """Background of a tile."""
 
     WINDOW = "window"
     SHELVES = "shelves"
     PLANT = "plant"
-    PICTURE = "picture"
+    POSTER = "poster"
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ class Look:
 
 
 class Pose(NamedTuple):
-    """Where a head is: shift in face heights, roll in radians, size about 1; ``lids`` and ``brows`` in [0, 1]."""
+    """Head pose: shift in face heights, roll in radians, size about 1; ``lids`` and ``brows`` in [0, 1]."""
 
     x: float
     y: float
@@ -72,13 +72,13 @@ class Pose(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Habits:
-    """How somebody moves: slow swings (amplitude, Hz, phase: 5 × 3 each), and the times of blinks in a minute."""
+    """Head movement: slow swings (amplitude, Hz, phase: 5 × 3 each) and the times of blinks in a minute."""
 
     swings: npt.NDArray[np.float64]
     blinks: npt.NDArray[np.float64]
 
     def pose(self, time: float) -> Pose:
-        """The pose at ``time`` seconds: the same whenever it is asked for."""
+        """The pose at ``time`` seconds; depends on nothing else."""
         amplitude, hertz, phase = self.swings
         x, y, roll, size, brows = (amplitude * np.sin(2 * np.pi * hertz * time + phase)).sum(axis=1)
         since = np.abs(self.blinks - time % 60.0).min()
@@ -88,10 +88,16 @@ class Habits:
 
 BLINK_HALF_SECONDS = 0.11
 
+SMALLEST_CAST = 4
+"""Voices are cast for at least this many people: one alone does not always get the lowest voice."""
+
+BEARDED_PITCH_HZ = 135.0
+"""Only people with a lower voice may have a beard."""
+
 
 @dataclass(frozen=True, eq=False)
 class Person:
-    """Somebody in the demo."""
+    """One person of the demo."""
 
     look: Look
     voice: Voice
@@ -140,21 +146,22 @@ def cast(seed: int, count: int) -> tuple[Person, ...]:
     """``count`` people of ``seed``, as different from each other as the palettes allow."""
     rng = np.random.default_rng([seed, 1])
     order = [rng.permutation(n) for n in (len(SKINS), len(HAIRS), len(SHIRTS), len(WALLS), len(Hair), len(Room))]
-    pitches = np.geomspace(95, 225, max(count, 4))[rng.permutation(max(count, 4))]
-    return tuple(_person([int(o[i % len(o)]) for o in order], float(pitches[i]), rng) for i in range(count))
+    voices = cast_voices(max(count, SMALLEST_CAST), rng)
+    return tuple(_person([int(o[i % len(o)]) for o in order], voices[i], rng) for i in range(count))
 
 
-def _person(picks: list[int], pitch_hz: float, rng: np.random.Generator) -> Person:
-    return Person(_embed_faces(picks, pitch_hz, rng), _voice(pitch_hz, rng), _habits(rng))
+def _person(picks: list[int], voice: Voice, rng: np.random.Generator) -> Person:
+    return Person(_look(picks, voice, rng), voice, _habits(rng))
 
 
-def _embed_faces(picks: list[int], pitch_hz: float, rng: np.random.Generator) -> Look:
+def _look(picks: list[int], voice: Voice, rng: np.random.Generator) -> Look:
     skin_pick, hair_pick, shirt_pick, wall_pick, style_pick, room_pick = picks
     skin = _varied(SKINS[skin_pick], 6, rng)
     dark = sum(skin) < 400
     hair = HAIRS[hair_pick if not dark else hair_pick % 2]
     blue, green, red = skin
     style = list(Hair)[style_pick]
+    has_short_hair = style in (Hair.SHORT, Hair.SHAVED, Hair.CURLY)
     return Look(
         skin=skin,
         hair=_varied(hair, 8, rng),
@@ -165,7 +172,7 @@ def _embed_faces(picks: list[int], pitch_hz: float, rng: np.random.Generator) ->
         style=style,
         room=list(Room)[room_pick],
         glasses=bool(rng.random() < 0.25),
-        beard=bool(pitch_hz < 135 and style in (Hair.SHORT, Hair.SHAVED, Hair.CURLY) and rng.random() < 0.6),
+        beard=bool(voice.pitch_hz < BEARDED_PITCH_HZ and has_short_hair and rng.random() < 0.6),
         half_width=rng.uniform(0.365, 0.41),
         jaw_taper=rng.uniform(0.1, 0.26),
         eye_gap=rng.uniform(0.155, 0.178),
@@ -180,12 +187,6 @@ def _embed_faces(picks: list[int], pitch_hz: float, rng: np.random.Generator) ->
 def _varied(colour: Colour, spread: float, rng: np.random.Generator) -> Colour:
     blue, green, red = np.clip(np.array(colour) + rng.uniform(-spread, spread) + rng.uniform(-4, 4, 3), 10, 250)
     return float(blue), float(green), float(red)
-
-
-def _voice(pitch_hz: float, rng: np.random.Generator) -> Voice:
-    """Higher voices mostly come from shorter vocal tracts."""
-    tract = np.interp(pitch_hz, (95, 225), (0.9, 1.16)) * rng.uniform(0.97, 1.03)
-    return Voice(pitch_hz, float(tract), rng.uniform(3.8, 5.4), rng.uniform(0.03, 0.15))
 
 
 def _habits(rng: np.random.Generator) -> Habits:

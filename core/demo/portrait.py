@@ -1,7 +1,7 @@
-"""A drawn person: the room and the shoulders once, the head anew for every frame from parts that are kept.
+"""Drawing a person: room and shoulders once, the head again for every frame, from prepared parts.
 
-A head is a stack of strips: crown, brows, eyes, cheeks, jaw. The strips that change in steps (brows, eyes) are drawn
-once for every step; the jaw is stretched, the mouth drawn, and the whole head turned into place on the room.
+A head is a stack of strips: crown, brows, eyes, cheeks, jaw. Strips that change in steps (brows, eyes) are prepared
+once a step; for each frame the jaw is stretched, the mouth drawn, and the head turned into place over the room.
 """
 
 from __future__ import annotations
@@ -18,32 +18,32 @@ from speakerlight.core.demo.person import Colour, Hair, Look, Pose, Room
 from speakerlight.core.media import Image
 
 LEFT, TOP, RIGHT, BOTTOM = -0.6, -0.9, 0.6, 0.64
-"""What a head may fill, in face heights about the middle of the face (hairline −0.5, chin 0.5)."""
+"""Area of a head in face heights about the middle of the face (hairline −0.5, chin 0.5)."""
 
 CHIN = 0.5
 BROW_ROWS, EYE_ROWS, JAW_ROW = (-0.28, -0.125), (-0.125, 0.06), 0.2
 Affine = npt.NDArray[np.float64]
-"""2 × 3, as OpenCV turns pictures."""
+"""Affine map, 2 × 3, as OpenCV takes it."""
 
 STEPS = 7
-"""How many positions brows and lids have."""
+"""Positions of brows and lids."""
 
 NECK = (0.0, 0.5)
-"""A head turns about this point."""
+"""Centre of a head's rotation."""
 
 FACE_SHARE = 0.54
-"""Height of a face against that of its tile."""
+"""Height of a face as a share of its tile's."""
 
 OVERSAMPLING = 2
 LARGEST_SCALE = 260.0
-"""Pixels of a face's height beyond which parts are enlarged rather than drawn finer."""
+"""Face height in pixels beyond which prepared parts are enlarged instead of drawn finer."""
 
 
 class Portrait:
     """One person on a tile of ``width`` × ``height`` pixels."""
 
     def __init__(self, look: Look, width: int, height: int) -> None:
-        self._embed_faces = look
+        self._look = look
         self._scale = min(FACE_SHARE * height, 0.62 * width)
         self._centre = (width / 2, 0.5 * height)
         self.backdrop = draw_backdrop(look, width, height, self._centre, self._scale)
@@ -56,7 +56,7 @@ class Portrait:
         """Draw the head on ``tile`` (height × width × 3, with the backdrop on it), in place."""
         parts = self._parts
         self._assemble(pose, lips)
-        draw_mouth(self._head, parts.origin, parts.scale, self._embed_faces, lips)
+        draw_mouth(self._head, parts.origin, parts.scale, self._look, lips)
         turn = self._placement(pose)
         left, top, right, bottom = _bounds(turn, self._head.shape, tile.shape)
         turn[:, 2] -= (left, top)
@@ -91,7 +91,7 @@ def _step(amount: float) -> int:
 
 
 def _bounds(turn: Affine, head: tuple[int, ...], tile: tuple[int, ...]) -> tuple[int, int, int, int]:
-    """The part of the tile that the head falls on: left, top, right, bottom."""
+    """The part of the tile that the head covers: left, top, right, bottom."""
     corners = np.array([(0, 0, 1), (head[1], 0, 1), (0, head[0], 1), (head[1], head[0], 1)]) @ turn.T
     left, top = np.clip(np.floor(corners.min(axis=0)), 0, None).astype(int)
     right, bottom = np.minimum(np.ceil(corners.max(axis=0)), (tile[1], tile[0])).astype(int)
@@ -99,7 +99,7 @@ def _bounds(turn: Affine, head: tuple[int, ...], tile: tuple[int, ...]) -> tuple
 
 
 def _lay_over(under: cv2.typing.MatLike, over: cv2.typing.MatLike) -> None:
-    """Lay a premultiplied BGRA picture over a BGR one, in place."""
+    """Blend a premultiplied BGRA image over a BGR one, in place."""
     alpha = cv2.extractChannel(over, 3)
     clear = cv2.bitwise_not(alpha)
     room = cv2.multiply(under, cv2.merge((clear, clear, clear)), scale=1 / 255)
@@ -146,7 +146,7 @@ def _draw_parts(look: Look, scale: float) -> _Parts:
 
 
 def _soft_light(look: Look) -> Light:
-    """Light from the upper left on an egg-shaped head."""
+    """Brightness of an egg-shaped head lit from the upper left."""
 
     def light(x: Field, y: Field) -> Field:
         across, down = x / (look.half_width * 1.08), (y + 0.05) / 0.64
@@ -158,7 +158,7 @@ def _soft_light(look: Look) -> Light:
 
 
 def _face_outline(look: Look) -> Outline:
-    """Round at the forehead, narrower towards the chin."""
+    """Outline of the face: round at the forehead, narrower towards the chin."""
     angle = np.linspace(0, 2 * np.pi, 96, endpoint=False)
     y = -0.05 + 0.55 * np.sin(angle)
     taper = 1 - look.jaw_taper * np.clip(y / 0.5, 0, 1) ** 1.6
@@ -182,7 +182,7 @@ def _shadow(skin: Colour) -> Colour:
 
 
 def _paint_head(layer: Layer, look: Look) -> None:
-    """Everything under brows, eyes and fringe: ears, face, nose, beard."""
+    """Paint what brows, eyes and fringe cover: ears, face, nose, beard."""
     light, shadow = _soft_light(look), _shadow(look.skin)
     if look.style in (Hair.BOB, Hair.LONG):
         drop = 0.3 if look.style is Hair.BOB else 0.56
@@ -268,7 +268,7 @@ def _paint_eyes(layer: Layer, look: Look, shut: float) -> None:
 
 
 def _locks(look: Look, drop: float) -> Outline:
-    """Hair that hangs behind the face, down to ``drop``."""
+    """Outline of hair behind the face, down to ``drop``."""
     width = look.half_width + 0.085
     angle = np.linspace(np.pi, 2 * np.pi, 40)
     dome = np.column_stack([width * np.cos(angle), -0.16 + 0.53 * np.sin(angle)])
@@ -279,7 +279,7 @@ def _locks(look: Look, drop: float) -> Outline:
 
 
 def _paint_front(layer: Layer, look: Look) -> None:
-    """What lies over the face: hair at the forehead and temples, glasses."""
+    """Paint what covers the face: hair at forehead and temples, glasses."""
     _paint_hair(layer, look)
     if look.glasses:
         _paint_glasses(layer, look)
@@ -341,8 +341,8 @@ def _paint_glasses(layer: Layer, look: Look) -> None:
 
 
 def draw_backdrop(look: Look, width: int, height: int, centre: tuple[float, float], scale: float) -> Image:
-    """The room and the shoulders: height × width × 3."""
-    layer = Layer.clear(width, height, (0, 0), height)  # no finer than it is shown: it is out of focus
+    """Room and shoulders: height × width × 3."""
+    layer = Layer.clear(width, height, (0, 0), height)  # not oversampled: it is out of focus
     _paint_room(layer, look, width / height)
     room = layer.pixels(width, height)[..., :3]
     backdrop = np.asarray(cv2.GaussianBlur(room, (0, 0), max(height * 0.012, 0.8)), np.uint8)
@@ -358,7 +358,7 @@ def draw_backdrop(look: Look, width: int, height: int, centre: tuple[float, floa
 
 
 def _paint_room(layer: Layer, look: Look, aspect: float) -> None:
-    """Units: tile heights from the top left corner."""
+    """Paint the room. Units: tile heights from the top left corner."""
 
     def falloff(x: Field, y: Field) -> Field:
         return np.asarray(1.06 - 0.16 * x / aspect - 0.16 * y, np.float32)
@@ -399,7 +399,7 @@ def _paint_room(layer: Layer, look: Look, aspect: float) -> None:
 
 
 def _paint_body(layer: Layer, look: Look) -> None:
-    """Neck and shoulders. Units: face heights about the middle of the face."""
+    """Paint neck and shoulders. Units: face heights about the middle of the face."""
 
     def cloth(x: Field, y: Field) -> Field:
         return np.asarray(1.04 - 0.28 * np.clip(x / 0.9, -1, 1) ** 2 - 0.1 * x - 0.12 * (y - 0.8), np.float32)

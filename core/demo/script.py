@@ -1,6 +1,6 @@
-"""Who speaks when, and what everybody else does meanwhile: written a minute at a time from a seed.
+"""The demo's script: who speaks when, and what every other mouth does meanwhile, one minute at a time from a seed.
 
-Any minute can be written without those before it: an endless demo needs no memory, and any moment can be asked for.
+Any minute can be written without those before it, so an endless demo needs no memory and any moment can be asked for.
 """
 
 from __future__ import annotations
@@ -15,18 +15,21 @@ from speakerlight.core.geometry import Box
 
 MINUTE = 60.0
 GRID = 25
-"""Turns begin and end on this many points a second."""
+"""Turns begin and end on a grid of this many points a second."""
 
 TURN_SECONDS = (2.0, 5.0)
 GAP_SECONDS = (0.3, 1.2)
 SHORTEST_SECONDS = 1.0
-OFFSCREEN_SHARE = 0.1
-"""Share of the turns, none in the first 20 s of a minute, that are spoken by somebody out of the picture."""
+INTRODUCTION_SECONDS = 20.0
+"""Start of a minute in which every turn belongs to somebody in view."""
+
+OFFSCREEN_SHARE = 0.15
+"""Share of the later turns that a stranger speaks off-screen. A whole minute has at least one of them."""
 
 
 @dataclass(frozen=True)
-class Turn:
-    """Somebody is heard from ``start`` to ``end`` seconds. ``tile``: who it is; None for a voice from off screen."""
+class ScriptedTurn:
+    """One person speaks from ``start`` to ``end`` seconds. ``tile``: who; None for the off-screen stranger."""
 
     tile: int | None
     start: float
@@ -35,14 +38,14 @@ class Turn:
 
 @dataclass(frozen=True)
 class Truth:
-    """What a run of the demo is held against: a picture's size in pixels, everybody's tile, and the turns in order."""
+    """Ground truth of a run: frame size in pixels, everybody's tile, and the turns in order."""
 
     size: tuple[int, int]
     tiles: tuple[Box, ...]
-    turns: tuple[Turn, ...]
+    turns: tuple[ScriptedTurn, ...]
 
     def as_json(self) -> dict[str, Any]:
-        """``size``, ``tiles``, ``turns`` of people in the picture, and ``offscreen`` ones: numbers and lists only."""
+        """``size``, ``tiles``, ``turns`` of people in view, and ``offscreen`` ones: numbers and lists only."""
         return {
             "size": list(self.size),
             "tiles": [[b.x, b.y, b.width, b.height] for b in self.tiles],
@@ -52,84 +55,88 @@ class Truth:
         }
 
 
-class Doing(StrEnum):
-    """What a person's mouth is at."""
+class Activity(StrEnum):
+    """What a person's mouth does."""
 
     SPEAKING = "speaking"
     MOUTHING = "mouthing"
-    """Talk that nobody hears."""
+    """Silent talk: syllables of its own, which are not in the audio."""
     CHEWING = "chewing"
     SMILING = "smiling"
     STILL = "still"
 
 
 @dataclass(frozen=True)
-class Spell:
-    """A person is at one thing from ``start`` to ``end`` seconds; begins and ends with the mouth at rest."""
+class ActivitySpan:
+    """One activity from ``start`` to ``end`` seconds; it begins and ends with the mouth at rest."""
 
-    doing: Doing
+    activity: Activity
     start: float
     end: float
 
 
-IDLE_SHARES = {Doing.MOUTHING: 0.5, Doing.CHEWING: 0.12, Doing.SMILING: 0.13, Doing.STILL: 0.25}
+IDLE_SHARES = {Activity.MOUTHING: 0.5, Activity.CHEWING: 0.12, Activity.SMILING: 0.13, Activity.STILL: 0.25}
+"""Probabilities of the activities of a person who does not speak."""
 
 
-def turns_of_minute(minute: int, people: int, seed: int, stop: float) -> tuple[Turn, ...]:
+def turns_of_minute(minute: int, people: int, seed: int, stop: float) -> tuple[ScriptedTurn, ...]:
     """The turns that begin in a minute; all end within it, and by ``stop`` seconds."""
     rng = np.random.default_rng([seed, 3, minute])
-    begin, end = minute * MINUTE, min((minute + 1) * MINUTE, stop)
-    turns: list[Turn] = []
+    begin, end = minute * MINUTE, (minute + 1) * MINUTE
+    turns: list[ScriptedTurn] = []
     now, last = begin + 0.5, -1
     while (length := min(rng.uniform(*TURN_SECONDS), end - now)) >= SHORTEST_SECONDS:
         tile: int | None = int(rng.choice([i for i in range(people) if i != last or people == 1]))
-        if rng.random() < OFFSCREEN_SHARE and now - begin > 20:
+        if now - begin > INTRODUCTION_SECONDS and rng.random() < OFFSCREEN_SHARE:
             tile = None
-        turns.append(Turn(tile, _on_grid(now), _on_grid(now + length)))
+        turns.append(ScriptedTurn(tile, _on_grid(now), _on_grid(now + length)))
         last, now = -1 if tile is None else tile, now + length + rng.uniform(*GAP_SECONDS)
-    return tuple(turns)
+    if all(turn.tile is not None for turn in turns):
+        later = [k for k, turn in enumerate(turns) if turn.start - begin > INTRODUCTION_SECONDS]
+        chosen = int(rng.choice(later))
+        turns[chosen] = replace(turns[chosen], tile=None)
+    return tuple(turn for turn in cut(tuple(turns), stop) if turn.end - turn.start >= SHORTEST_SECONDS)
 
 
-def spells_of_minute(minute: int, person: int, turns: tuple[Turn, ...], seed: int) -> tuple[Spell, ...]:
-    """What ``person`` does all through a minute whose turns are given."""
+def spans_of_minute(minute: int, person: int, turns: tuple[ScriptedTurn, ...], seed: int) -> tuple[ActivitySpan, ...]:
+    """The activities of ``person`` all through a minute whose turns are given."""
     rng = np.random.default_rng([seed, 4, minute, person])
-    spells: list[Spell] = []
-    now = minute * MINUTE
-    own = [Spell(Doing.SPEAKING, turn.start, turn.end) for turn in turns if turn.tile == person]
-    for spell in [*own, Spell(Doing.STILL, (minute + 1) * MINUTE, (minute + 1) * MINUTE)]:
-        spells += _idle(now, spell.start, rng)
-        spells.append(spell)
-        now = spell.end
-    return tuple(spells[:-1])
+    spans: list[ActivitySpan] = []
+    now, end = minute * MINUTE, (minute + 1) * MINUTE
+    for turn in turns:
+        if turn.tile == person:
+            spans += [*_idle(now, turn.start, rng), ActivitySpan(Activity.SPEAKING, turn.start, turn.end)]
+            now = turn.end
+    return (*spans, *_idle(now, end, rng))
 
 
-def _idle(start: float, end: float, rng: np.random.Generator) -> list[Spell]:
-    """Spells that fill a gap, of 2–6 s each."""
-    spells: list[Spell] = []
+def _idle(start: float, end: float, rng: np.random.Generator) -> list[ActivitySpan]:
+    """Spans of 2–6 s each that fill a gap."""
+    spans: list[ActivitySpan] = []
     shares = list(IDLE_SHARES.values())
     while start < end:
-        doing = list(IDLE_SHARES)[rng.choice(len(shares), p=shares)]
+        activity = list(IDLE_SHARES)[rng.choice(len(shares), p=shares)]
         until = min(_on_grid(start + rng.uniform(2, 6)), end)
-        spells.append(Spell(doing if until - start > SHORTEST_SECONDS else Doing.STILL, start, until))
+        spans.append(ActivitySpan(activity if until - start > SHORTEST_SECONDS else Activity.STILL, start, until))
         start = until
-    return spells
+    return spans
 
 
-def idle_lips(spell: Spell, syllable_rate: float, rng: np.random.Generator) -> Curve:
-    """The lips of somebody who is not heard: points × 6."""
-    seconds = spell.end - spell.start
-    match spell.doing:
-        case Doing.CHEWING:
+def idle_lips(span: ActivitySpan, syllable_rate: float, rng: np.random.Generator) -> Curve:
+    """The lips of a person who does not speak: points × 6."""
+    seconds = span.end - span.start
+    match span.activity:
+        case Activity.CHEWING:
             return chew(seconds, rng)
-        case Doing.SMILING:
+        case Activity.SMILING:
             return grin(seconds, rng)
-        case Doing.STILL:
+        case Activity.STILL:
             return keep_still(seconds, rng)
         case _:
             return talk(seconds, syllable_rate, rng).lips
 
 
-def cut(turns: tuple[Turn, ...], end: float) -> tuple[Turn, ...]:
+def cut(turns: tuple[ScriptedTurn, ...], end: float) -> tuple[ScriptedTurn, ...]:
     """The turns up to ``end`` seconds; the last one may be cut short."""
     return tuple(replace(turn, end=min(turn.end, end)) for turn in turns if turn.start < end)
 

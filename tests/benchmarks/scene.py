@@ -78,7 +78,7 @@ def scene(people: int) -> Scene:
     for number, box in enumerate(demo.faces):
         faces.append(TrackedFace(number + 1, box, _KEYPOINTS * box.width + (box.x, box.y)))
     images = tuple(demo.frame(index) for index in range(PICTURES))
-    return Scene(images, tuple(faces), demo.sound(0, 4 * SAMPLE_RATE))
+    return Scene(images, tuple(faces), demo.audio(0, 4 * SAMPLE_RATE))
 
 
 def model(name: str, device: str) -> LipSyncModel:

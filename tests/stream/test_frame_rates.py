@@ -63,7 +63,7 @@ class Rendered:
         rate = self._demo.settings.rate
         frames = (Frame(number / rate, self._demo.frame(number)) for number in self._numbers)
         firsts = range(0, int(SECONDS * SAMPLE_RATE), SAMPLES_PER_TICK)
-        sounds = (AudioChunk(first / SAMPLE_RATE, self._demo.sound(first, SAMPLES_PER_TICK)) for first in firsts)
+        sounds = (AudioChunk(first / SAMPLE_RATE, self._demo.audio(first, SAMPLES_PER_TICK)) for first in firsts)
         return heapq.merge(frames, sounds, key=due)
 
     def close(self) -> None:

@@ -70,7 +70,7 @@ def speech() -> npt.NDArray[np.float32]:
     """Somebody who talks nearly all the time: the demo's turns, one behind the other."""
     demo = Demo(DemoSettings(people=1, seed=4))
     parts = [
-        demo.sound(round(turn.start * SAMPLE_RATE), round((turn.end - turn.start) * SAMPLE_RATE))
+        demo.audio(round(turn.start * SAMPLE_RATE), round((turn.end - turn.start) * SAMPLE_RATE))
         for turn in demo.turns(0, 30)
     ]
     return np.concatenate(parts)[: TICKS * SAMPLES_PER_TICK]

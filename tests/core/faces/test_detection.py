@@ -146,7 +146,7 @@ def test_a_face_is_told_in_pixels_of_the_whole_picture(detector: FaceDetector, p
     shifted[100:820, 50:1330] = portrait
     (moved,) = detector.detect(shifted, SearchRegion(50, 100, 1280, 720))
     size = whole.box.width
-    np.testing.assert_allclose(near.keypoints, whole.keypoints, atol=0.06 * size)
+    np.testing.assert_allclose(near.keypoints, whole.keypoints, atol=0.08 * size)
     np.testing.assert_allclose(moved.keypoints - (50, 100), whole.keypoints, atol=1e-6)
     np.testing.assert_allclose(np.subtract(moved.box.centre, (50, 100)), whole.box.centre, atol=1e-6)
 

@@ -72,7 +72,7 @@ class Footage:
 def write_demo(demo: Demo, seconds: float, stem: Path) -> Footage:
     """The demo's people as footage."""
     images = (demo.frame(index) for index in range(round(seconds * demo.settings.rate)))
-    samples = demo.sound(0, round(seconds * SAMPLE_RATE))
+    samples = demo.audio(0, round(seconds * SAMPLE_RATE))
     return write_footage(images, samples, demo.settings.size, demo.settings.rate, stem)
 
 
