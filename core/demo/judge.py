@@ -112,8 +112,9 @@ class Judge:
         total = counts.sum()
         error = np.abs(scores - spoken).sum() / total if total else None
         brier = self._squared_error / total if total else None
-        shares = (self._identity, self._silence, self._second, self._offscreen)
-        return Verdict(*(share.value for share in shares), error, brier)
+        return Verdict(
+            self._identity.value, self._silence.value, self._second.value, self._offscreen.value, error, brier
+        )
 
     def reliability(self) -> list[tuple[int, float, float]]:
         """Per non-empty bin of scores: faces counted, their mean score, the share of them that spoke."""
