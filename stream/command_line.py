@@ -16,7 +16,7 @@ from speakerlight.core.framing import View
 from speakerlight.model_future import LOADING
 from speakerlight.redaction import redacted
 from speakerlight.run_settings import DEVICES, RunSettings
-from speakerlight.server.serve_settings import ServeSettings, parse_address
+from speakerlight.server.options import add_serve_options, serve_settings
 
 EPILOG = """\
 keys in the window: q quit, h hide the marks, 1-9 pick a person, p pin that person or let go
@@ -59,10 +59,7 @@ def parser() -> argparse.ArgumentParser:
     add("--save-faces", metavar="DIR", type=Path, help="a video with sound of each face")
     add("--lag", metavar="auto|MS", type=_lag, help="milliseconds by which the sound is late; auto: found out")
     add("--max-faces", metavar="N", type=int, default=RunSettings.max_faces, help="follow no more people than this")
-    add("--serve", metavar="[HOST:]PORT", help="a web page for browsers' cameras, and events; --video shows there too")
-    add("--token", metavar="SECRET", help="what browsers must know; needed where others can reach the address")
-    add("--cert", metavar="FILE", type=Path, help="TLS certificate: browsers elsewhere give no camera without it")
-    add("--key", metavar="FILE", type=Path, help="the certificate's private key")
+    add_serve_options(made)
     add("--list-devices", action="store_true", help="list cameras and microphones")
     return made
 
@@ -124,16 +121,8 @@ def _settings(given: argparse.Namespace) -> RunSettings:
         obs_scenes=given.obs_scenes,
         osc=given.osc,
         director=Preset(given.director),
-        serve=_serving(given),
+        serve=serve_settings(given, _notify),
     )
-
-
-def _serving(given: argparse.Namespace) -> ServeSettings | None:
-    if given.serve is not None:
-        return ServeSettings(*parse_address(given.serve), given.token, given.cert, given.key)
-    if given.token or given.cert or given.key:
-        raise InputError("--token, --cert and --key belong to --serve; add it")
-    return None
 
 
 def _lag(text: str) -> float | None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
 
 import numpy as np
 from speakerlight.control import Control
@@ -23,11 +25,47 @@ WARM_UP_SIDES = range(128, 192, 8)
 the first frame whose rows are not aligned, which frames of several sizes provoke: all while the terminal is muted."""
 
 
-@contextmanager
-def open_engine(settings: RunSettings, models: Models, *, has_audio: bool) -> Iterator[Engine]:
-    """A fresh engine over ``models``, of which only the model may be shared. Closes its face detector at the end.
+class DetectorPool:
+    """Face detectors opened beforehand, for engines that come and go while the process does other things.
 
-    Of ``settings`` only ``max_faces`` and ``lag_ms`` count. Must be used by one thread at a time.
+    Opening and closing one mutes the whole process for a moment. A detector keeps nothing from frame to frame, so the
+    next engine can use it.
+    """
+
+    def __init__(self, model_file: Path) -> None:
+        self._model_file = model_file
+        self._free: deque[FaceDetector] = deque()
+
+    @contextmanager
+    def opened(self, count: int) -> Iterator[DetectorPool]:
+        """The pool with ``count`` detectors in it; at the end those that were given back are closed."""
+        with ExitStack() as stack:
+            self._free.extend(stack.enter_context(_detector(self._model_file)) for _ in range(count))
+            yield self
+
+    @contextmanager
+    def one(self) -> Iterator[FaceDetector]:
+        """A detector for one engine; any thread. Where none is left, which a stuck engine brings about, a new one."""
+        try:
+            detector = self._free.pop()
+        except IndexError:
+            with _detector(self._model_file) as extra:
+                yield extra
+            return
+        try:
+            yield detector
+        finally:
+            self._free.append(detector)
+
+
+@contextmanager
+def open_engine(
+    settings: RunSettings, models: Models, *, has_audio: bool, detectors: DetectorPool | None = None
+) -> Iterator[Engine]:
+    """A fresh engine over ``models``, of which only the model may be shared.
+
+    Of ``settings`` only ``max_faces`` and ``lag_ms`` count. Must be used by one thread at a time. Its face detector
+    comes from ``detectors``; None: it is the engine's own.
     """
     from speakerlight.core.decision.scorer import Scorer
 
@@ -36,15 +74,21 @@ def open_engine(settings: RunSettings, models: Models, *, has_audio: bool) -> It
     def crop(image: Image, face: TrackedFace) -> Crop:
         return model.crop(image, face.box, face.keypoints)
 
-    with quiet_libraries():
-        detector = FaceDetector(models.detector_file)
-        for side in WARM_UP_SIDES:
-            detector.detect(np.zeros((side, side, 3), np.uint8))
-    try:
+    with detectors.one() if detectors else _detector(models.detector_file) as detector:
         vision = Vision(detector, crop, VisionSettings(max_faces=settings.max_faces))
         control = Control()
         scorer = Scorer(model, settings.lag_ms, has_audio=has_audio)
         yield Engine(vision, SteeredScorer(scorer, control), control)
+
+
+@contextmanager
+def _detector(model_file: Path) -> Iterator[FaceDetector]:
+    with quiet_libraries():
+        detector = FaceDetector(model_file)
+        for side in WARM_UP_SIDES:
+            detector.detect(np.zeros((side, side, 3), np.uint8))
+    try:
+        yield detector
     finally:
         with quiet_libraries():
             detector.close()

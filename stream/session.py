@@ -16,7 +16,7 @@ from speakerlight.core.demo import Demo
 from speakerlight.core.errors import InputError
 from speakerlight.core.events import Event, Percentiles, SessionEvent, SummaryEvent
 from speakerlight.engine import Engine
-from speakerlight.engine_factory import open_engine
+from speakerlight.engine_factory import DetectorPool, open_engine
 from speakerlight.fast import run_fast
 from speakerlight.live import LiveReport, LiveRun, OverlayStatus
 from speakerlight.memory_trim import memory_trimmed
@@ -181,15 +181,20 @@ def _listening(settings: ServeSettings) -> AbstractContextManager[Listening]:
     return listening(settings)
 
 
+@contextmanager
 def _serving(
     settings: RunSettings, address: Listening, models: Models, notify: Notify, *, local: bool
-) -> AbstractContextManager[tuple[Server, Models]]:
+) -> Iterator[tuple[Server, Models]]:
+    from speakerlight.server.rooms import MAX_ROOMS
     from speakerlight.server.serving import serving
 
-    def open_room_engine(models: Models, has_audio: bool) -> AbstractContextManager[Engine]:
-        return open_engine(settings, models, has_audio=has_audio)
+    detectors = DetectorPool(models.detector_file)
 
-    return serving(address, models, open_room_engine, notify, local=local)
+    def open_room_engine(models: Models, has_audio: bool) -> AbstractContextManager[Engine]:
+        return open_engine(settings, models, has_audio=has_audio, detectors=detectors)
+
+    with detectors.opened(MAX_ROOMS), serving(address, models, open_room_engine, notify, local=local) as running:
+        yield running
 
 
 def _demo_in(source: Source) -> Demo | None:

@@ -10,12 +10,13 @@ from pathlib import Path
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST
 from speakerlight.core.errors import InputError
-from speakerlight.server.guard import error
+from speakerlight.server.guard import CLIENT_ADDRESS, CLIENT_KEY, error
 from speakerlight.server.metrics import Metrics
 from speakerlight.server.rate_limit import RateLimiters
 from speakerlight.server.relay import Outbox, Relay
-from speakerlight.server.rooms import FullError, Offer, Rooms
+from speakerlight.server.rooms import ClientLimitError, FullError, Offer, Rooms
 from speakerlight.server.scaled_frames import LONG_SIDE
+from speakerlight.server.tokens import Tokens
 
 PAGE = Path(__file__).parent / "page"
 
@@ -34,8 +35,11 @@ HEADERS = {
     "Cache-Control": "no-store",
 }
 
+STRICT_TRANSPORT = "max-age=31536000"
+"""A year: a browser that once reached this name over TLS never sends it a token in the clear."""
+
 BURST_OFFERS, OFFERS_A_SECOND = 12, 0.5
-"""Of one address: a room of people who all reload, and one who tries again and again."""
+"""Of one client: a room of people who all reload, and one who tries again and again."""
 
 OFFER_SECONDS = 10.0
 """For an offer to arrive and to be answered: looking up a local name (mDNS) takes a second or so."""
@@ -53,8 +57,8 @@ MESSAGE_BYTES = 1024
 class HttpHandlers:
     """Handlers of the requests. ``local``: the relay of the run on this machine, if there is one."""
 
-    def __init__(self, rooms: Rooms, local: Relay | None, metrics: Metrics) -> None:
-        self._rooms, self._local, self._metrics = rooms, local, metrics
+    def __init__(self, rooms: Rooms, local: Relay | None, metrics: Metrics, tokens: Tokens) -> None:
+        self._rooms, self._local, self._metrics, self._tokens = rooms, local, metrics, tokens
         self._offers = RateLimiters(BURST_OFFERS, OFFERS_A_SECOND)
         self._listeners = 0
 
@@ -83,18 +87,21 @@ class HttpHandlers:
         return web.FileResponse(part)
 
     async def _offer(self, request: web.Request) -> web.Response:
-        if not self._offers.take(request.remote or "", asyncio.get_running_loop().time()):
+        if not self._offers.take(request[CLIENT_KEY], asyncio.get_running_loop().time()):
             return error(429, "too many offers; wait some seconds", {"Retry-After": "2"})
         try:
             async with asyncio.timeout(OFFER_SECONDS):
-                name, sdp = await self._rooms.open(_offer(await request.read()))
+                name, sdp = await self._rooms.open(_offer(await request.read(), request))
         except InputError as bad:
             return error(400, str(bad))
         except TimeoutError:
             return error(408, "the offer took too long")
+        except ClientLimitError as limit:
+            return error(429, str(limit), {"Retry-After": "5"})
         except FullError:
             return error(503, "all rooms are taken; try again later", {"Retry-After": "10"})
-        return web.json_response({"type": "answer", "sdp": sdp, "room": name})
+        answer = {"type": "answer", "sdp": sdp, "room": name, "read_token": self._tokens.for_links}
+        return web.json_response(answer)
 
     async def _leave(self, request: web.Request) -> web.Response:
         closing = self._rooms.close(request.match_info["name"])
@@ -123,7 +130,7 @@ class HttpHandlers:
         return web.Response(body=self._metrics.text(), headers={"Content-Type": CONTENT_TYPE_LATEST})
 
 
-def _offer(body: bytes) -> Offer:
+def _offer(body: bytes, request: web.Request) -> Offer:
     try:
         offer = json.loads(body)
     except (ValueError, RecursionError):
@@ -133,7 +140,8 @@ def _offer(body: bytes) -> Offer:
     long_side = offer.get("long_side", LONG_SIDE)
     if not isinstance(long_side, int):
         raise InputError("long_side is a number of pixels")
-    return Offer(offer["sdp"], long_side)
+    address = request[CLIENT_ADDRESS]
+    return Offer(offer["sdp"], long_side, request[CLIENT_KEY], address is not None and address.is_loopback)
 
 
 async def _relayed(request: web.Request, relay: Relay) -> web.StreamResponse:
@@ -166,3 +174,5 @@ async def _ignored(socket: web.WebSocketResponse) -> None:
 
 async def add_headers(request: web.Request, response: web.StreamResponse) -> None:
     response.headers.update(HEADERS)
+    if request.secure:
+        response.headers["Strict-Transport-Security"] = STRICT_TRANSPORT

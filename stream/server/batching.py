@@ -63,7 +63,8 @@ class _Call:
 
     @property
     def is_over(self) -> bool:
-        return self.error is not None or not self.left
+        # A call without rows is computed once as well, so that its result has the model's shape.
+        return self.error is not None or (bool(self.parts) and not self.left)
 
     def result(self) -> Any:
         if self.error is not None:

@@ -1,34 +1,65 @@
-"""Who may ask for what: every request passes here first, and whatever goes wrong with it leaves as one clear line."""
+"""Access guard: every request passes here first, and every failure leaves as one clear line."""
 
 from __future__ import annotations
 
-import hmac
+import logging
 from collections.abc import Callable
 from urllib.parse import urlsplit
 
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
+from speakerlight.server.client_address import IpAddress, client_address, client_key
 from speakerlight.server.metrics import Metrics
 from speakerlight.server.rate_limit import RateLimiters
 from speakerlight.server.serve_settings import ServeSettings, leads_to_loopback
+from speakerlight.server.tokens import Access
+
+logger = logging.getLogger(__name__)
 
 OPEN_TO_ALL = ("/healthz", "/page/")
-"""Needs no token: that the server is there, and the page's own files, which modules fetch without its query."""
+"""Needs no token: a health check, and the page's own files, which modules fetch without its query."""
 
-BURST_REQUESTS, REQUESTS_A_SECOND = 200, 50.0
-"""Of one address. A page is some twenty requests."""
+READABLE = ("/events", "/overlay")
+"""What a read-only token opens."""
+
+PAGES = ("/", "/overlay")
+"""Documents without a secret in them. A browser without a token gets them too, with status 401: a reload finds the
+token in its tab's storage, and the page can ask for one."""
+
+BURST_REQUESTS, REQUESTS_PER_SECOND = 200, 50.0
+"""Of one client. A page is some twenty requests."""
+
+BURST_FAILURES, FAILURES_PER_SECOND = 10, 10 / 60
+"""Wrong tokens of one client. After these, all its requests with a token are refused unread: an answer to the right
+token would let it go on guessing."""
+
+CLIENT_ADDRESS = web.RequestKey[IpAddress | None]("client_address")
+CLIENT_KEY = web.RequestKey[str]("client_key")
+"""Where a request carries its client's address (IpAddress or None) and what limits count by."""
 
 
 def guard(
     settings: ServeSettings, metrics: Metrics, now: Callable[[], float], notify: Callable[[str], None]
 ) -> Middleware:
-    """A middleware that refuses what must not be, and counts it. ``now``: seconds that never go back."""
-    allowances = RateLimiters(BURST_REQUESTS, REQUESTS_A_SECOND)
+    """A middleware that refuses what is not allowed, and counts it. ``now``: seconds that never go back."""
+    requests = RateLimiters(BURST_REQUESTS, REQUESTS_PER_SECOND)
+    access = _AccessCheck(settings, now)
 
     async def answered(request: web.Request, handler: Handler) -> web.StreamResponse:
-        if refusal := _refusal(request, settings):
+        address = client_address(
+            request.remote, request.headers.getall("X-Forwarded-For", []), settings.trusted_proxies
+        )
+        request[CLIENT_ADDRESS], request[CLIENT_KEY] = address, client_key(address)
+        if refusal := _foreign(request, settings):
             return refusal
-        if not allowances.take(request.remote or "", now()):
+        if refusal := access.refusal(request):
+            is_page = refusal.status == 401 and request.path in PAGES and request.method == "GET"
+            if is_page and "text/html" in request.headers.get("Accept", ""):
+                page = await handler(request)
+                page.set_status(401)
+                return page
+            return refusal
+        if not requests.take(request[CLIENT_KEY], now()):
             return error(429, "too many requests; wait a second", {"Retry-After": "1"})
         try:
             return await handler(request)
@@ -36,7 +67,8 @@ def guard(
             return error(refused.status, refused.reason.lower())
         except ConnectionError:
             raise
-        except Exception as failure:  # a mistake of ours: the others go on, and nothing of it is told
+        except Exception as failure:  # the others go on, and the client learns nothing about it
+            logger.debug("a request failed", exc_info=True)
             notify(f"server: a request failed: {type(failure).__name__}: {failure}")
             return error(500, "the server failed")
 
@@ -55,17 +87,42 @@ def error(status: int, message: str, headers: dict[str, str] | None = None) -> w
     return web.json_response({"error": message}, status=status, headers=headers)
 
 
-def _refusal(request: web.Request, settings: ServeSettings) -> web.Response | None:
+class _AccessCheck:
+    """Compares tokens, and stops answering a client that guesses."""
+
+    def __init__(self, settings: ServeSettings, now: Callable[[], float]) -> None:
+        self._tokens, self._now = settings.tokens, now
+        self._failures = RateLimiters(BURST_FAILURES, FAILURES_PER_SECOND)
+
+    def refusal(self, request: web.Request) -> web.Response | None:
+        """The answer to a request that lacks the right token; None for one that may pass."""
+        if self._tokens.full is None or request.path.startswith(OPEN_TO_ALL):
+            return None
+        given, client = _given_token(request), request[CLIENT_KEY]
+        if given is not None and not self._failures.allows(client, self._now()):
+            return error(429, "too many wrong tokens; wait a minute", {"Retry-After": "60"})
+        access = self._tokens.access(given)
+        if access is Access.FULL or (access is Access.READ and request.path in READABLE):
+            return None
+        if access is Access.READ:
+            return error(403, "this token is for events and the overlay alone")
+        if given is not None:
+            self._failures.take(client, self._now())
+            if not self._failures.allows(client, self._now()):
+                logger.warning("client %s gave too many wrong tokens and is refused for a while", client)
+        return web.Response(status=401, text="unauthorized", headers={"WWW-Authenticate": "Bearer"})
+
+
+def _foreign(request: web.Request, settings: ServeSettings) -> web.Response | None:
+    """The answer to a request that another site's page sent."""
     host = request.headers.get("Host", "")
-    # A page of another site can have its own name lead here (DNS rebinding), and the browser then takes it for ours. It
-    # knows no token, so names matter where none is asked for, which is on loopback alone.
+    # Another site's name can lead here (DNS rebinding), and the browser then takes its page for ours. That page knows
+    # no token, so names matter only where no token is needed, which is on loopback alone.
     if settings.token is None and not leads_to_loopback(_host_name(f"//{host}")):
         return error(403, "this server is not known by that name; use localhost")
     origin = request.headers.get("Origin")
     if origin is not None and origin not in (f"http://{host}", f"https://{host}"):
         return error(403, "another site's page may not ask this")
-    if settings.token is not None and not request.path.startswith(OPEN_TO_ALL) and not _knows(request, settings.token):
-        return web.Response(status=401, text="unauthorized", headers={"WWW-Authenticate": "Bearer"})
     return None
 
 
@@ -76,7 +133,7 @@ def _host_name(url: str) -> str:
         return ""
 
 
-def _knows(request: web.Request, token: str) -> bool:
+def _given_token(request: web.Request) -> str | None:
+    """The token of a request: from its header, or from its address for programs that can set no header."""
     scheme, _, bearer = request.headers.get("Authorization", "").partition(" ")
-    given = bearer if scheme == "Bearer" else request.query.get("token", "")
-    return hmac.compare_digest(given.encode("utf-8", "replace"), token.encode())
+    return bearer if scheme == "Bearer" else request.query.get("token")

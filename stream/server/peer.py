@@ -58,6 +58,7 @@ class Peer:
         self._pumps: list[asyncio.Task[None]] = []
         self._heard = asyncio.get_running_loop().time()
         self.was_heard = False
+        self.was_connected = False
 
     @property
     def silent_seconds(self) -> float:
@@ -126,6 +127,7 @@ class Peer:
     def _state_changed(self) -> None:
         state = self._connection.connectionState
         if state == "connected":
+            self.was_connected = True
             self._connected()
         elif state in ("failed", "closed"):
             self._lost()

@@ -1,40 +1,49 @@
-"""How often something may be asked: so many at once, and so many in the long run."""
+"""Rate limits: token buckets, one for all or one for each client."""
 
 from __future__ import annotations
 
 from collections import OrderedDict
 
-ADDRESSES = 1024
-"""So many are remembered; one that was forgotten begins with a full allowance."""
+REMEMBERED_CLIENTS = 1024
+"""Clients whose bucket is kept. One that was forgotten starts with a full bucket."""
 
 
 class RateLimiter:
-    """A token bucket: ``burst`` at once, and ``per_second`` in the long run. Time comes in with each request."""
+    """A token bucket: ``burst`` at once, and ``per_second`` in the long run. The caller passes the time."""
 
     def __init__(self, burst: float, per_second: float) -> None:
         self._burst, self._per_second = burst, per_second
         self._left, self._last = burst, 0.0
 
-    def take(self, now: float) -> bool:
-        """Whether one more is allowed at ``now`` (seconds that never go back)."""
+    def allows(self, now: float) -> bool:
+        """Whether :meth:`take` would succeed at ``now`` (seconds that never go back). Consumes nothing."""
         self._left = min(self._burst, self._left + (now - self._last) * self._per_second)
         self._last = now
-        if self._left < 1:
+        return self._left >= 1
+
+    def take(self, now: float) -> bool:
+        """Consume one, if it is allowed at ``now``; returns whether it is."""
+        if not self.allows(now):
             return False
         self._left -= 1
         return True
 
 
 class RateLimiters:
-    """An allowance for each of many, those that asked last."""
+    """A bucket for each of many clients, those that asked last."""
 
     def __init__(self, burst: float, per_second: float) -> None:
         self._burst, self._per_second = burst, per_second
-        self._each: OrderedDict[str, RateLimiter] = OrderedDict()
+        self._buckets: OrderedDict[str, RateLimiter] = OrderedDict()
 
-    def take(self, who: str, now: float) -> bool:
-        allowance = self._each.pop(who, None) or RateLimiter(self._burst, self._per_second)
-        self._each[who] = allowance
-        if len(self._each) > ADDRESSES:
-            self._each.popitem(last=False)
-        return allowance.take(now)
+    def allows(self, client: str, now: float) -> bool:
+        """As ``RateLimiter.allows``, for ``client``."""
+        return client not in self._buckets or self._buckets[client].allows(now)
+
+    def take(self, client: str, now: float) -> bool:
+        """As ``RateLimiter.take``, for ``client``."""
+        bucket = self._buckets.pop(client, None) or RateLimiter(self._burst, self._per_second)
+        self._buckets[client] = bucket
+        if len(self._buckets) > REMEMBERED_CLIENTS:
+            self._buckets.popitem(last=False)
+        return bucket.take(now)

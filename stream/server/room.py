@@ -61,7 +61,7 @@ class Room:
         self.messages = Messages(relay.tell, lambda: source.now)
         self._engines, self._notify, self._over = engines, notify, over
         self._shedding = replace(SHEDDING, first_level=first_level)
-        self.standing = RoomStatus()
+        self.status = RoomStatus()
         self._meter = _Meter(source, relay, metrics)
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="room", daemon=True)
@@ -88,7 +88,7 @@ class Room:
             self._over()
 
     def _drive(self, engine: Engine) -> None:
-        hub = OutputHub([self.relay, self.standing, self._meter], self._notify)
+        hub = OutputHub([self.relay, self.status, self._meter], self._notify)
         audio = BROWSER if self.source.has_audio else None
         hub.event(SessionEvent(BROWSER, audio, self._engines.model, self._engines.device))
         run = LiveRun(

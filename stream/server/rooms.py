@@ -1,9 +1,11 @@
-"""All rooms of a server: how many there may be, and that none outlives its browser."""
+"""All rooms of a server: how many there may be, and when one is closed."""
 
 from __future__ import annotations
 
 import asyncio
+import logging
 import secrets
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -15,13 +17,26 @@ from speakerlight.server.room import Engines, Room
 from speakerlight.server.room_status import RoomStatus
 from speakerlight.server.source import BrowserSource
 
+logger = logging.getLogger(__name__)
+
 MAX_ROOMS = 8
 
+CLIENT_ROOMS = 6
+"""Rooms of one client. Those of this machine itself belong to its owner, who may take them all."""
+
+CLIENT_CONNECTING = 4
+"""Rooms of one client that are not connected yet. Another offer waits …"""
+
+CONNECTING_WAIT_SECONDS = 3.0
+"""… this long for one of them to connect: the pages of one office start together."""
+
+CONNECTING_POLL_SECONDS = 0.05
+
 SILENT_SECONDS = 5.0
-"""A browser from which neither media nor a report nor a message has come for this long has gone …"""
+"""A client from which neither media nor a report nor a message has come for this long has gone …"""
 
 CONNECTING_SECONDS = 15.0
-"""… unless it has never been there: finding a way to it takes some seconds on a busy machine."""
+"""… unless it was never connected: ICE takes some seconds on a busy machine."""
 
 SWEEP_SECONDS = 1.0
 
@@ -30,45 +45,60 @@ class FullError(Exception):
     """There are as many rooms as there may be."""
 
 
+class ClientLimitError(Exception):
+    """One client has as many rooms as it may have; the text says which kind."""
+
+
 @dataclass(frozen=True)
 class Offer:
-    """A browser's: its SDP, and the longer side of what its camera or screen gives, in pixels."""
+    """One client's offer.
+
+    ``long_side``: of what its camera or screen gives, in pixels. ``client``: what limits count by. ``is_local``:
+    whether it comes from this machine.
+    """
 
     sdp: str
     long_side: int
+    client: str
+    is_local: bool
 
 
 @dataclass(eq=False)
 class _Connected:
     peer: Peer
     room: Room
+    client: str
     closing: asyncio.Task[None] | None = None
 
 
 class Rooms:
-    """Belongs to the server's loop. ``local``: how this machine's own run stands, where that is a room as well."""
+    """Belongs to the server's loop. ``local``: the status of this machine's own run, where that is a room as well."""
 
     def __init__(
         self, engines: Engines, metrics: Metrics, notify: Callable[[str], None], local: RoomStatus | None
     ) -> None:
         self._engines, self._metrics, self._notify, self._local = engines, metrics, notify, local
         self._rooms: dict[str, _Connected] = {}
-        self._opening = 0
+        self._opening: Counter[str] = Counter()
         self._loop = asyncio.get_running_loop()
-        metrics.watch("rooms", "Rooms that there are", lambda: len(self._standings()))
-        metrics.watch("faces", "People in view in all rooms", lambda: sum(each.faces for each in self._standings()))
+        metrics.watch("rooms", "Rooms that there are", lambda: len(self._statuses()))
+        metrics.watch("faces", "People in view in all rooms", lambda: sum(each.faces for each in self._statuses()))
         metrics.watch("load_level", "Work that is shed in the busiest room, 0 to 4", self._worst_level)
         self._sweeping = asyncio.create_task(self._sweep())
 
     async def open(self, offer: Offer) -> tuple[str, str]:
-        """A room for the browser that offers this: its id and the answer's SDP. Raises InputError and FullError."""
-        if len(self._rooms) + self._opening >= MAX_ROOMS:
+        """Open a room: its id and the answer's SDP. Raises InputError, FullError and ClientLimitError."""
+        await self._wait_for_connecting(offer.client)
+        if len(self._rooms) + self._opening.total() >= MAX_ROOMS:
             raise FullError
-        self._opening += 1
+        if not offer.is_local and self._count(offer.client) >= CLIENT_ROOMS:
+            raise ClientLimitError(f"one client may have {CLIENT_ROOMS} rooms; close one first")
+        self._opening[offer.client] += 1
         try:
             return await self._opened(secrets.token_urlsafe(12), offer)
         finally:
-            self._opening -= 1
+            self._opening[offer.client] -= 1
+            self._opening += Counter()  # forgets clients that open none
 
     def __len__(self) -> int:
         return len(self._rooms)
@@ -97,6 +127,21 @@ class Rooms:
         self._sweeping.cancel()
         await asyncio.gather(*filter(None, map(self.close, tuple(self._rooms))))
 
+    def _count(self, client: str) -> int:
+        return self._opening[client] + sum(each.client == client for each in self._rooms.values())
+
+    def _connecting(self, client: str) -> int:
+        rooms = (each for each in self._rooms.values() if each.client == client)
+        return self._opening[client] + sum(not each.peer.was_connected for each in rooms)
+
+    async def _wait_for_connecting(self, client: str) -> None:
+        try:
+            async with asyncio.timeout(CONNECTING_WAIT_SECONDS):
+                while self._connecting(client) >= CLIENT_CONNECTING:
+                    await asyncio.sleep(CONNECTING_POLL_SECONDS)
+        except TimeoutError:
+            raise ClientLimitError(f"{CLIENT_CONNECTING} rooms of this client are still connecting") from None
+
     async def _opened(self, name: str, offer: Offer) -> tuple[str, str]:
         def close() -> None:
             self.close(name)
@@ -117,16 +162,17 @@ class Rooms:
         except BaseException:
             await peer.close()
             raise
-        self._rooms[name] = _Connected(peer, room)
+        self._rooms[name] = _Connected(peer, room, offer.client)
         self._metrics.opened.inc()
+        logger.info("room %s is opened for client %s", name, offer.client)
         return name, answer
 
-    def _standings(self) -> list[RoomStatus]:
+    def _statuses(self) -> list[RoomStatus]:
         own = [self._local] if self._local is not None else []
-        return own + [room.standing for room in self.all()]
+        return own + [room.status for room in self.all()]
 
     def _worst_level(self) -> int:
-        return max((each.load_level for each in self._standings()), default=0)
+        return max((each.load_level for each in self._statuses()), default=0)
 
     async def _close(self, name: str, connected: _Connected) -> None:
         try:
@@ -134,6 +180,7 @@ class Rooms:
             await connected.peer.close()
         finally:
             del self._rooms[name]
+            logger.info("room %s is closed", name)
 
     async def _sweep(self) -> None:
         while True:

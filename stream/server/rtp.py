@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import logging
 import queue
 from collections.abc import Callable
 from typing import Any
 
-from aiortc import RTCRtpReceiver
+from aiortc import RTCRtpCodecParameters, RTCRtpReceiver
+from aiortc.jitterbuffer import JitterFrame
 from aiortc.rate import RemoteBitrateEstimator
 from aiortc.rtp import AnyRtcpPacket, RtcpSrPacket, RtpPacket
+from speakerlight.server.encoded_size import encoded_size
 from speakerlight.server.jitter import PromptAudio, PromptVideo, elapsed
 from speakerlight.server.timeline import Kind
+
+logger = logging.getLogger(__name__)
 
 CLOCK_RATES = {Kind.VIDEO: 90_000, Kind.AUDIO: 48_000}
 """Hz. All video codecs have this one (RFC 3551), and Opus, the one audio codec that is accepted (RFC 7587)."""
@@ -25,6 +30,10 @@ up, and a whole picture is asked for; aiortc would keep them all, and show the p
 LEAST_BITS_A_SECOND = 200_000
 """aiortc takes packets that a busy machine reads late for a narrow network and asks for ever less, down to 2 kbit/s. A
 network that is narrower than this shows in losses, which senders heed as well."""
+
+
+MAX_FRAME_PIXELS = 4096 * 2304
+"""The largest frame that is decoded: 4K. VP8 and H.264 allow 16,383 × 16,383, for which a decoder takes gigabytes."""
 
 
 class RtpTap:
@@ -118,12 +127,23 @@ class _Undecoded(queue.Queue[Any]):
     def __init__(self, pictures: PromptVideo, mapper: Any) -> None:
         super().__init__()
         self._video, self._mapper = pictures, mapper
+        self._is_too_large = False
 
     def put(self, item: Any, block: bool = True, timeout: float | None = None) -> None:
-        super().put(item, block, timeout)
         if item is None:  # the end
+            super().put(item, block, timeout)
             return
-        codec, _ = item
-        for picture in self._video.rest():
-            picture.timestamp = self._mapper.map(picture.timestamp)
-            super().put((codec, picture))
+        codec, frame = item
+        self._put_decodable(codec, frame)
+        for rest in self._video.rest():
+            rest.timestamp = self._mapper.map(rest.timestamp)
+            self._put_decodable(codec, rest)
+
+    def _put_decodable(self, codec: RTCRtpCodecParameters, frame: JitterFrame) -> None:
+        size = encoded_size(codec.name, frame.data)
+        if size is not None:
+            was_too_large, self._is_too_large = self._is_too_large, size[0] * size[1] > MAX_FRAME_PIXELS
+            if self._is_too_large and not was_too_large:
+                logger.warning("frames of %d × %d pixels are too large and are not decoded", *size)
+        if not self._is_too_large:
+            super().put((codec, frame))

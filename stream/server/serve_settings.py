@@ -1,4 +1,4 @@
-"""Where the server listens and who may come in: one frozen value, checked when it is made."""
+"""Server settings: the address to listen on, and who may come in; one frozen value, checked when it is made."""
 
 from __future__ import annotations
 
@@ -7,22 +7,26 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from speakerlight.core.errors import InputError
+from speakerlight.server.client_address import Network
+from speakerlight.server.tokens import Tokens
 
 LOOPBACK = "127.0.0.1"
-
-TOKEN_LETTERS = 8
-"""A shorter token can be guessed."""
 
 
 @dataclass(frozen=True)
 class ServeSettings:
-    """``--serve`` and what belongs to it. Raises InputError with one line when they do not go together."""
+    """``--serve`` and what belongs to it. Raises InputError with one line when they do not go together.
+
+    ``trusted_proxies``: networks whose X-Forwarded-For headers are believed.
+    """
 
     host: str
     port: int
     token: str | None = field(default=None, repr=False)
     cert: Path | None = None
     key: Path | None = None
+    read_token: str | None = field(default=None, repr=False)
+    trusted_proxies: tuple[Network, ...] = ()
 
     def __post_init__(self) -> None:
         if (self.cert is None) != (self.key is None):
@@ -30,12 +34,15 @@ class ServeSettings:
         for option, path in (("--cert", self.cert), ("--key", self.key)):
             if path is not None and not path.is_file():
                 raise InputError(f"{option} {path}: no such file; give a PEM file")
-        if self.token is not None and (len(self.token) < TOKEN_LETTERS or not self.token.isascii()):
-            raise InputError(f"--token: use {TOKEN_LETTERS} or more ASCII letters and digits")
+        Tokens(self.token, self.read_token)
         if not self.is_loopback and self.token is None:
             raise InputError(
                 f"--serve {self.host}: others can reach this address; add --token SECRET, or serve on {LOOPBACK}"
             )
+
+    @property
+    def tokens(self) -> Tokens:
+        return Tokens(self.token, self.read_token)
 
     @property
     def is_loopback(self) -> bool:

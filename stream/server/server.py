@@ -41,7 +41,7 @@ class Server:
         self._listening, self._engines, self._notify = listening, engines, notify
         self._loop = asyncio.new_event_loop()
         self.relay = Relay(self._loop) if local else None
-        self._standing = RoomStatus() if local else None
+        self._status = RoomStatus() if local else None
         self._failures = RateLimiter(FAILURES_TOLD, FAILURES_TOLD / 60)
         self._ready: Future[None] = Future()
         self._stop = asyncio.Event()
@@ -55,7 +55,7 @@ class Server:
     @property
     def outputs(self) -> list[Output]:
         """What this machine's own run feeds."""
-        return [output for output in (self.relay, self._standing) if output is not None]
+        return [output for output in (self.relay, self._status) if output is not None]
 
     def __enter__(self) -> Server:
         self._thread.start()
@@ -79,10 +79,10 @@ class Server:
     async def _serve(self) -> None:
         self._loop.set_exception_handler(lambda _, context: self._tell_failure(context))
         metrics = Metrics()
-        rooms = Rooms(self._engines, metrics, self._notify, self._standing)
+        rooms = Rooms(self._engines, metrics, self._notify, self._status)
         guarded = guard(self._listening.settings, metrics, self._loop.time, self._notify)
         app = web.Application(client_max_size=OFFER_BYTES, middlewares=[guarded])
-        app.add_routes(HttpHandlers(rooms, self.relay, metrics).routes())
+        app.add_routes(HttpHandlers(rooms, self.relay, metrics, self._listening.settings.tokens).routes())
         app.on_response_prepare.append(add_headers)
         for library in ("aiohttp", "aiortc", "aioice"):
             logging.getLogger(library).setLevel(logging.CRITICAL)  # what browsers send is no news to whoever serves

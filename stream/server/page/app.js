@@ -67,14 +67,14 @@ const listener = {
   opening() {
     showConnection("opening", "Connecting");
   },
-  opened(room) {
+  opened(room, readToken) {
     session.room = new Room();
     session.clock = new SessionClock();
     people.clear();
     follow(0);
     showConnection("live", "Live");
-    element("overlay-link").value = linkTo("/overlay", { room });
-    element("events-link").value = linkTo("/events", { room }, "ws");
+    element("overlay-link").value = linkTo("/overlay", { room }, "http", readToken);
+    element("events-link").value = linkTo("/events", { room }, "ws", readToken);
   },
   event(event) {
     const now = performance.now();

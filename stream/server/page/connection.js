@@ -29,7 +29,7 @@ class Refusal extends Error {
 /**
  * Holds one room open for `stream` until stop().
  *
- * `listener`: opening(), opened(room), event(event), waiting(line, seconds) before another try,
+ * `listener`: opening(), opened(room, readToken), event(event), waiting(line, seconds) before another try,
  * refused(line, needsToken) when no other try would help.
  */
 export class Connection {
@@ -108,7 +108,7 @@ export class Connection {
       if (this.#ended.signal.aborted) return;
       this.#channel = channel;
       const since = performance.now();
-      this.#listener.opened(answer.room);
+      this.#listener.opened(answer.room, answer.read_token);
       await this.#untilLost(peer, channel, over.signal);
       if (performance.now() - since > STEADY_MS) this.#attempt = 0;
     } finally {

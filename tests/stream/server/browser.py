@@ -73,6 +73,7 @@ class Browser:
         self.url = f"http://127.0.0.1:{port}"
         self.events: list[dict[str, Any]] = []
         self.room = ""
+        self.answer: dict[str, Any] = {}
         self._headers = {"Authorization": f"Bearer {token}"} if token else {}
         self._connection = RTCPeerConnection(RTCConfiguration(iceServers=[]))
         self.channel: RTCDataChannel = self._connection.createDataChannel("events")
@@ -84,7 +85,7 @@ class Browser:
         await self._connection.setLocalDescription(await self._connection.createOffer())
         status, answer = await offered(self.url, self._connection.localDescription.sdp, self._headers)
         assert status == 200, answer
-        self.room = answer["room"]
+        self.room, self.answer = answer["room"], answer
         await self._connection.setRemoteDescription(RTCSessionDescription(answer["sdp"], "answer"))
         return self
 

@@ -17,13 +17,16 @@ from speakerlight.core.snapshot import FaceScore, SpeakingState
 from speakerlight.server import app
 from speakerlight.server import server as server_module
 from speakerlight.server.app import OFFER_BYTES
+from speakerlight.server.client_address import parse_network
+from speakerlight.server.guard import BURST_FAILURES
 from speakerlight.server.server import Server
 
 from tests.stream.server.browser import Browser, metric
 from tests.stream.server.certificate import certificate
 from tests.stream.server.conftest import Serve
 
-TOKEN = "correct horse"
+TOKEN = "correct horse battery"
+READ_TOKEN = "staple for reading"
 
 
 def talk(server: Server, work: Callable[[aiohttp.ClientSession], Awaitable[None]]) -> None:
@@ -93,6 +96,64 @@ def test_the_token_opens_in_the_header_and_in_the_address(serve: Serve) -> None:
 
     talk(server, work)
     assert TOKEN not in repr(server._listening)
+
+
+def test_wrong_tokens_are_counted_and_lock_out_their_own_client_alone(serve: Serve) -> None:
+    proxy = (parse_network("127.0.0.1"),)
+
+    async def work(session: aiohttp.ClientSession) -> None:
+        async def asked(client: str, token: str | None) -> int:
+            headers = {"X-Forwarded-For": client} | ({"Authorization": f"Bearer {token}"} if token else {})
+            return (await session.get("/metrics", headers=headers)).status
+
+        assert [await asked("192.0.2.1", None) for _ in range(20)] == [401] * 20, "no token is no guess"
+        guesses = [await asked("192.0.2.1", f"guess {number}") for number in range(15)]
+        assert guesses == [401] * BURST_FAILURES + [429] * 5
+        assert await asked("192.0.2.1", TOKEN) == 429, "or else it could go on guessing"
+        assert await asked("192.0.2.2", TOKEN) == 200
+        response = await session.get("/events", params={"token": "x"}, headers={"X-Forwarded-For": "192.0.2.1"})
+        assert "wrong tokens" in await refused(response, 429) and int(response.headers["Retry-After"]) > 0
+
+    talk(serve(token=TOKEN, trusted_proxies=proxy), work)
+
+
+def test_a_read_only_token_opens_events_and_the_overlay_alone(serve: Serve) -> None:
+    server = serve(token=TOKEN, read_token=READ_TOKEN, local=True)
+
+    async def work(session: aiohttp.ClientSession) -> None:
+        read = {"token": READ_TOKEN}
+        assert (await session.get("/overlay", params=read)).status == 200
+        async with session.ws_connect("/events", params=read):
+            pass
+        for method, path in (("GET", "/"), ("GET", "/metrics"), ("POST", "/offer"), ("DELETE", "/rooms/x")):
+            assert "alone" in await refused(await session.request(method, path, params=read), 403)
+
+    talk(server, work)
+
+
+def test_links_of_a_room_carry_a_read_only_token(serve: Serve) -> None:
+    server = serve(token=TOKEN)
+
+    async def work(session: aiohttp.ClientSession) -> None:
+        async with Browser(server.port, token=TOKEN) as browser:
+            token = browser.answer["read_token"]
+            assert token and token != TOKEN
+            async with session.ws_connect("/events", params={"token": token}) as events:
+                assert await events.receive_json()
+            assert (await session.get("/metrics", params={"token": token})).status == 403
+
+    talk(server, work)
+
+
+def test_a_browser_without_a_token_gets_the_page_that_asks_for_it(serve: Serve) -> None:
+    async def work(session: aiohttp.ClientSession) -> None:
+        html = {"Accept": "text/html,*/*"}
+        for path, part in (("/", "/page/app.js"), ("/overlay", "/page/overlay.js"), ("/?token=wrong", "/page/app.js")):
+            response = await session.get(path, headers=html)
+            assert response.status == 401 and part in await response.text()
+        assert await (await session.get("/metrics", headers=html)).text() == "unauthorized"
+
+    talk(serve(token=TOKEN), work)
 
 
 def test_other_sites_pages_are_refused(serve: Serve) -> None:
@@ -258,5 +319,6 @@ def test_it_speaks_tls(serve: Serve, tmp_path: Path) -> None:
         trusting = ssl.create_default_context(cafile=str(files["cert"]))
         response = await session.get(f"https://localhost:{server.port}/healthz", ssl=trusting)
         assert response.status == 200
+        assert response.headers["Strict-Transport-Security"].startswith("max-age=")
 
     talk(server, work)

@@ -202,3 +202,19 @@ def test_shapes_that_do_not_go_together_are_computed_one_by_one() -> None:
         wide = np.ones((1, 3), np.float32)
         results = at_once(lambda: one.embed_audio(column(1)), lambda: two.embed_audio(wide))
     assert [tuple(result.shape) for result in results] == [(1, 1), (1, 3)]
+
+
+def test_nothing_is_computed_like_anything_else() -> None:
+    """An empty call gets an empty result of the model's shape, and the calls after it are computed."""
+    shared = SharedModel(Slow(), CPU)
+    with shared.room() as one, shared.room() as two:
+
+        def ask_for_nothing() -> None:
+            for _ in range(5):
+                assert one.embed_audio(np.zeros((0, 1), np.float32)).shape == (0, 1)
+
+        def ask() -> None:
+            for value in range(5):
+                assert two.embed_audio(column(value)).tolist() == [[value + 1]]
+
+        at_once(ask_for_nothing, ask)

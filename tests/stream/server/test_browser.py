@@ -49,7 +49,7 @@ from tests.stream.server.test_serving import command
 pytestmark = needs_chromium
 
 PAGE = Path(__file__).parents[3] / "stream" / "server" / "page"
-TOKEN = "open-sesame"
+TOKEN = "open-sesame-please"
 WIDTH, HEIGHT = 640, 360
 SECONDS = 14.0
 GONE_SECONDS = 10.0
@@ -377,6 +377,26 @@ def test_the_overlay_shows_the_speakers_name(playwright: Playwright, server: str
         expect(overlay.locator("#lower-third.shown")).to_have_text(re.compile("|".join(NAMES)))
         (pictures / "overlay.png").write_bytes(overlay.screenshot(omit_background=True))
         assert overlay.evaluate("getComputedStyle(document.body).backgroundColor") == "rgba(0, 0, 0, 0)"
+
+
+def test_the_token_leaves_the_address_and_lasts_for_the_tab(playwright: Playwright, server: str, shown: Shown) -> None:
+    _, footage = shown(2, 5)
+    with chromium(playwright, footage) as browser:
+        page = browser.new_page()
+        start_camera(page, f"{server}/?token={TOKEN}")
+        assert page.url == f"{server}/"
+        links = [page.locator(f"#{kind}-link").input_value() for kind in ("overlay", "events")]
+        assert all("token=" in link and TOKEN not in link for link in links)
+        page.reload()
+        page.get_by_role("button", name="Camera and microphone").click()
+        page.locator("#connection[data-state=live]").wait_for(timeout=PATIENCE_MS)
+        overlay = browser.new_page()
+        overlay.goto(links[0])
+        assert "token" not in overlay.url
+        elsewhere = browser.new_page()
+        elsewhere.goto(f"{server}/")
+        elsewhere.get_by_role("button", name="Camera and microphone").click()
+        expect(elsewhere.get_by_label("Token of this server")).to_be_visible()
 
 
 def test_a_wrong_token_gets_nothing(server: str) -> None:

@@ -31,7 +31,7 @@ def test_an_address_that_is_taken_is_told() -> None:
 
 def test_an_address_that_is_not_this_machines_is_told() -> None:
     says = r"^--serve 192.0.2.77:80: cannot assign requested address; choose"
-    with pytest.raises(InputError, match=says), listening(ServeSettings("192.0.2.77", 80, "correct horse")):
+    with pytest.raises(InputError, match=says), listening(ServeSettings("192.0.2.77", 80, "correct horse battery")):
         pass
 
 

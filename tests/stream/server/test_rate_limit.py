@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from speakerlight.server.rate_limit import ADDRESSES, RateLimiter, RateLimiters
+from speakerlight.server.rate_limit import REMEMBERED_CLIENTS, RateLimiter, RateLimiters
 
 
 def test_so_many_at_once_and_so_many_in_the_long_run() -> None:
@@ -12,7 +12,7 @@ def test_so_many_at_once_and_so_many_in_the_long_run() -> None:
     assert [allowance.take(1000.0) for _ in range(4)] == [True, True, True, False]
 
 
-def test_each_has_an_allowance_of_its_own() -> None:
+def test_buckets_has_an_allowance_of_its_own() -> None:
     allowances = RateLimiters(burst=1, per_second=0.0)
     assert allowances.take("one", 0.0) and allowances.take("two", 0.0)
     assert not allowances.take("one", 1.0)
@@ -20,7 +20,7 @@ def test_each_has_an_allowance_of_its_own() -> None:
 
 def test_they_do_not_grow_without_end() -> None:
     allowances = RateLimiters(burst=1, per_second=0.0)
-    for number in range(10 * ADDRESSES):
+    for number in range(10 * REMEMBERED_CLIENTS):
         allowances.take(str(number), 0.0)
-    assert len(allowances._each) == ADDRESSES
-    assert not allowances.take(str(10 * ADDRESSES - 1), 0.0)
+    assert len(allowances._buckets) == REMEMBERED_CLIENTS
+    assert not allowances.take(str(10 * REMEMBERED_CLIENTS - 1), 0.0)

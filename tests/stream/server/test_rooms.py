@@ -11,9 +11,11 @@ from dataclasses import replace
 import aiohttp
 import numpy as np
 import pytest
+from aiortc import RTCConfiguration, RTCPeerConnection
 from speakerlight.core.events import LoadEvent
 from speakerlight.engine import Engine
 from speakerlight.server import rooms
+from speakerlight.server.client_address import parse_network
 
 from tests.stream.server.browser import Browser, Hum, Pictures, metric, offered
 from tests.stream.server.conftest import STAND_INS, Serve
@@ -127,6 +129,49 @@ def test_a_full_server_says_so(serve: Serve, monkeypatch: pytest.MonkeyPatch) ->
             await first.scored(5)
 
     asyncio.run(play(serve().port))
+
+
+def unconnected_offer() -> str:
+    """An offer whose client never answers."""
+
+    async def made() -> str:
+        connection = RTCPeerConnection(RTCConfiguration(iceServers=[]))
+        connection.createDataChannel("events")
+        connection.addTransceiver("video", "sendonly")
+        await connection.setLocalDescription(await connection.createOffer())
+        sdp = connection.localDescription.sdp
+        await connection.close()
+        return sdp
+
+    return asyncio.run(made())
+
+
+def test_a_client_may_hold_few_rooms_that_do_not_connect(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rooms, "CONNECTING_WAIT_SECONDS", 0.2)
+    sdp = unconnected_offer()
+
+    async def play(port: int) -> None:
+        url = f"http://127.0.0.1:{port}"
+        statuses = [(await offered(url, sdp))[0] for _ in range(rooms.CLIENT_CONNECTING + 1)]
+        assert statuses == [200] * rooms.CLIENT_CONNECTING + [429]
+        status, _ = await offered(url, sdp, {"X-Forwarded-For": "192.0.2.7"})
+        assert status == 200, "others are not kept out"
+
+    asyncio.run(play(serve(trusted_proxies=(parse_network("127.0.0.1"),)).port))
+
+
+def test_a_client_may_hold_so_many_rooms(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rooms, "CLIENT_ROOMS", 1)
+    sdp = unconnected_offer()
+
+    async def play(port: int) -> None:
+        url, there = f"http://127.0.0.1:{port}", {"X-Forwarded-For": "192.0.2.7"}
+        assert (await offered(url, sdp, there))[0] == 200
+        status, answer = await offered(url, sdp, there)
+        assert status == 429 and "one client may have 1 room" in answer["error"]
+        assert [(await offered(url, sdp))[0] for _ in range(2)] == [200, 200], "this machine is its owner's"
+
+    asyncio.run(play(serve(trusted_proxies=(parse_network("127.0.0.1"),)).port))
 
 
 def test_too_much_nonsense_on_the_channel_ends_that_room_alone(serve: Serve) -> None:

@@ -10,6 +10,7 @@ from unittest.mock import Mock
 
 import pytest
 from aiortc import RTCPeerConnection
+from aiortc.jitterbuffer import JitterFrame
 from aiortc.rtp import RtcpSenderInfo, RtcpSrPacket, RtpPacket
 from speakerlight.server.jitter import WRAP
 from speakerlight.server.rtp import LEAST_BITS_A_SECOND, MOST_UNDECODED, RtpTap
@@ -20,7 +21,7 @@ from tests.stream.server.browser import Browser
 from tests.stream.server.conftest import Serve
 
 SSRC = 5
-CODEC = object()
+CODEC = SimpleNamespace(name="VP8")
 
 
 class Receiver:
@@ -97,7 +98,7 @@ def test_when_decoding_falls_behind_pictures_are_left_out_until_it_has_caught_up
     tapped = Tapped()
     receiver = tapped.receiver
     for _ in range(MOST_UNDECODED + 1):
-        receiver.undecoded.put((CODEC, object()))
+        receiver.undecoded.put((CODEC, JitterFrame(b"", 0)))
     tapped.packet(0)
     receiver.undecoded.get()
     tapped.packet(3000)
@@ -121,6 +122,19 @@ def test_pictures_that_become_whole_at_once_are_decoded_at_once() -> None:
             receiver.undecoded.put((CODEC, picture))
     waiting = [receiver.undecoded.get_nowait() for _ in range(receiver.undecoded.qsize())]
     assert [(picture.data, picture.timestamp) for _, picture in waiting] == [(bytes([n]), 3000 * n) for n in range(4)]
+
+
+def test_frames_that_are_too_large_are_not_decoded() -> None:
+    def key_frame(width: int, height: int) -> JitterFrame:
+        sides = width.to_bytes(2, "little") + height.to_bytes(2, "little")
+        return JitterFrame(b"\x10\x00\x00\x9d\x01\x2a" + sides, 0)
+
+    receiver = Tapped().receiver
+    inter_frame = JitterFrame(b"\x11\x00\x00", 0)
+    for frame in (key_frame(4096, 2304), inter_frame, key_frame(16_000, 16_000), inter_frame, key_frame(64, 64)):
+        receiver.undecoded.put((CODEC, frame))
+    sizes = [len(receiver.undecoded.get_nowait()[1].data) for _ in range(receiver.undecoded.qsize())]
+    assert sizes == [10, 3, 10], "neither the large one nor what builds on it"
 
 
 def test_packets_that_are_read_late_are_no_narrow_network() -> None:

@@ -9,7 +9,7 @@ from speakerlight.core.errors import InputError
 from speakerlight.run_settings import RunSettings
 from speakerlight.server.serve_settings import ServeSettings, parse_address
 
-TOKEN = "correct horse"
+TOKEN = "correct horse battery"
 
 
 @pytest.mark.parametrize(
@@ -44,9 +44,11 @@ def test_any_other_address_does(host: str) -> None:
     assert not ServeSettings(host, 80, TOKEN).is_loopback
 
 
-@pytest.mark.parametrize("token", ["", "short", "schlüssel-wort"])
+@pytest.mark.parametrize(
+    "token", ["", "short", "fifteen-letters", "schlüssel-wort-mit-umlaut", "two\nlines of a token"]
+)
 def test_a_token_that_can_be_guessed_or_not_be_sent_is_refused(token: str) -> None:
-    with pytest.raises(InputError, match="--token: use 8 or more ASCII") as refused:
+    with pytest.raises(InputError, match="--token: use 16 or more ASCII") as refused:
         ServeSettings("127.0.0.1", 80, token)
     assert not token or token not in str(refused.value)
 

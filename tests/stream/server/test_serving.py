@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import signal
 import socket
 import subprocess
@@ -11,7 +12,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from fractions import Fraction
 from pathlib import Path
 
@@ -21,11 +22,13 @@ import cv2
 import numpy as np
 import pytest
 from aiortc import MediaStreamTrack
-from speakerlight import command_line, session
+from speakerlight import command_line
 from speakerlight.core.demo import Demo, DemoSettings, Judge
 from speakerlight.core.errors import InputError
 from speakerlight.core.media import Frame
 from speakerlight.core.timebase import SAMPLE_RATE
+from speakerlight.engine import Engine
+from speakerlight.engine_factory import DetectorPool, open_engine
 from speakerlight.model_loading import Models, load_models
 from speakerlight.run_settings import RunSettings
 from speakerlight.server.listener import listening
@@ -143,13 +146,13 @@ def test_two_browsers_at_once_are_told_who_speaks_in_theirs(models: Models) -> N
 
     settings, said = RunSettings(), []
 
-    def open_engine(models: Models, has_audio: bool):
-        return session._engine(settings, models, has_audio=has_audio)
+    def open_room_engine(models: Models, has_audio: bool) -> AbstractContextManager[Engine]:
+        return open_engine(settings, models, has_audio=has_audio)
 
     before = threading.active_count()
     with (
         listening(ServeSettings("127.0.0.1", 0)) as address,
-        serving(address, models, open_engine, said.append, local=False) as (server, _),
+        serving(address, models, open_room_engine, said.append, local=False) as (server, _),
     ):
         asyncio.run(play(server.port))
     assert len(said) == 1 and said[0].startswith("serving on http://127.0.0.1:")
@@ -221,10 +224,36 @@ def refused(capfd: pytest.CaptureFixture[str], *arguments: str) -> str:
     return said
 
 
+def test_opening_a_room_mutes_nothing(models: Models, capfd: pytest.CaptureFixture[str]) -> None:
+    """Whatever other threads write to the process's standard error meanwhile arrives, and nothing else does."""
+    over = threading.Event()
+    lines = 0
+
+    def write() -> None:
+        nonlocal lines
+        while not over.wait(0.0005):
+            os.write(2, b"line\n")
+            lines += 1
+
+    detectors = DetectorPool(models.detector_file)
+    with detectors.opened(2):
+        capfd.readouterr()
+        writer = threading.Thread(target=write)
+        writer.start()
+        for _ in range(3):
+            with open_engine(RunSettings(), models, has_audio=True, detectors=detectors) as engine:
+                engine.vision.process(0, 0.0, np.zeros((360, 640, 3), np.uint8))
+        over.set()
+        writer.join()
+    written = capfd.readouterr().err.splitlines()
+    assert lines > 10 and written[:lines] == ["line"] * lines
+    assert len(written) == lines
+
+
 def test_wrong_arguments_are_one_line(capfd: pytest.CaptureFixture[str]) -> None:
     assert "write PORT, or HOST:PORT" in refused(capfd, "--serve", "here")
     assert "add --token SECRET" in refused(capfd, "--serve", "0.0.0.0:8080")
-    assert "belong to --serve" in refused(capfd, "--token", "correct horse")
+    assert "belong to --serve" in refused(capfd, "--token", "correct horse battery")
     assert "name its --video" in refused(capfd, "--serve", "8080", "--rttm", "x.rttm")
 
 

@@ -1,0 +1,68 @@
+"""Command-line options of the server, and the settings they make."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+from speakerlight.core.errors import InputError
+from speakerlight.server.client_address import parse_network
+from speakerlight.server.serve_settings import ServeSettings, parse_address
+from speakerlight.server.tokens import AUTO, TOKEN_VARIABLE, new_token, token_from
+
+Notify = Callable[[str], None]
+
+OPTIONS = ("token", "token_file", "read_token", "cert", "key", "trusted_proxy")
+"""Of no use without ``--serve``."""
+
+
+def add_serve_options(parser: argparse.ArgumentParser) -> None:
+    """Add ``--serve`` and what belongs to it."""
+    add = parser.add_argument
+    add("--serve", metavar="[HOST:]PORT", help="a web page for browsers' cameras, and events; --video shows there too")
+    add("--token", metavar="SECRET|auto", help="what browsers must know; needed where others can reach the address")
+    add("--token-file", metavar="FILE", type=Path, help=f"read the token from here; or set {TOKEN_VARIABLE}")
+    add("--read-token", metavar="SECRET|auto", help="a second token, for events and the overlay alone")
+    add("--cert", metavar="FILE", type=Path, help="TLS certificate: browsers elsewhere give no camera without it")
+    add("--key", metavar="FILE", type=Path, help="the certificate's private key")
+    add(
+        "--trusted-proxy",
+        metavar="ADDRESS|NETWORK",
+        action="append",
+        default=[],
+        help="a reverse proxy whose X-Forwarded-For is believed; may be repeated",
+    )
+
+
+def serve_settings(given: argparse.Namespace, notify: Notify) -> ServeSettings | None:
+    """The settings of the server; None when there is none to run. Reports a made-up token once to ``notify``.
+
+    Raises InputError.
+    """
+    if given.serve is None:
+        if any(getattr(given, name) for name in OPTIONS):
+            flags = ", ".join(f"--{name.replace('_', '-')}" for name in OPTIONS if getattr(given, name))
+            raise InputError(f"{flags} belong to --serve; add it")
+        return None
+    token, is_new = _made_up(token_from(given.token, given.token_file, os.environ))
+    read_token, is_read_new = _made_up(given.read_token)
+    settings = ServeSettings(
+        *parse_address(given.serve),
+        token,
+        given.cert,
+        given.key,
+        read_token,
+        tuple(parse_network(text) for text in given.trusted_proxy),
+    )
+    if is_new:
+        notify(f"token of this run, shown once: {token}")
+    if is_read_new:
+        notify(f"read-only token of this run, shown once: {read_token}")
+    return settings
+
+
+def _made_up(token: str | None) -> tuple[str | None, bool]:
+    """``token``, or a new one for ``auto``; whether it is new."""
+    return (new_token(), True) if token == AUTO else (token, False)

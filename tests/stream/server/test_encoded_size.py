@@ -1,0 +1,49 @@
+"""Frame sizes read from what real encoders write."""
+
+from __future__ import annotations
+
+import av
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from speakerlight.server.encoded_size import encoded_size
+
+
+def encoded(codec: str, width: int, height: int, **options: str) -> list[bytes]:
+    """Three encoded frames, the first of them a key frame."""
+    context = av.CodecContext.create(codec, "w")
+    context.width, context.height, context.pix_fmt = width, height, "yuv420p"
+    context.options = options
+    frames = []
+    for number in range(3):
+        frame = av.VideoFrame.from_ndarray(np.full((height * 3 // 2, width), 40 * number, np.uint8), format="yuv420p")
+        frame.pts = number
+        frames += [bytes(packet) for packet in context.encode(frame)]
+    return frames + [bytes(packet) for packet in context.encode(None)]
+
+
+@pytest.mark.parametrize(("width", "height"), [(64, 48), (1280, 720), (2048, 1024)])
+def test_vp8(width: int, height: int) -> None:
+    key, inter, *_ = encoded("libvpx", width, height)
+    assert encoded_size("VP8", key) == (width, height)
+    assert encoded_size("VP8", inter) is None
+
+
+@pytest.mark.parametrize("profile", ["baseline", "main", "high"])
+@pytest.mark.parametrize(("width", "height"), [(64, 48), (1280, 720), (1920, 1088)])
+def test_h264_in_whole_macroblocks(width: int, height: int, profile: str) -> None:
+    key, *rest = encoded("libx264", width, height, profile=profile, preset="ultrafast")
+    assert encoded_size("H264", key) == (width, height)
+    assert all(encoded_size("H264", frame) is None for frame in rest)
+
+
+def test_h264_counts_what_is_cropped() -> None:
+    assert encoded_size("H264", encoded("libx264", 640, 360, preset="ultrafast")[0]) == (640, 368)
+
+
+@given(st.sampled_from(["VP8", "H264"]), st.binary(max_size=64))
+def test_any_bytes_have_a_size_or_none(codec: str, data: bytes) -> None:
+    for frame in (data, b"\x00\x00\x01\x67" + data, b"\x10\x02\x00\x9d\x01\x2a" + data):
+        size = encoded_size(codec, frame)
+        assert size is None or min(size) >= 0
