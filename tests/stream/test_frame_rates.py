@@ -9,12 +9,12 @@ from functools import lru_cache
 
 import numpy as np
 import pytest
-from speakerlight import session
 from speakerlight.core.demo import Demo, DemoSettings
 from speakerlight.core.errors import InputError
 from speakerlight.core.events import Percentiles
 from speakerlight.core.media import AudioChunk, Frame
 from speakerlight.core.timebase import SAMPLE_RATE, SAMPLES_PER_TICK
+from speakerlight.engine_factory import open_engine
 from speakerlight.fast import run_fast
 from speakerlight.model_loading import Models, load_models
 from speakerlight.outputs.hub import OutputHub
@@ -82,7 +82,7 @@ def models() -> Models:
 def changes(moments: Moments) -> list[tuple[float, str]]:
     """When somebody else is marked, or nobody: the time, and on which side they are seen or what there is instead."""
     kept = Kept()
-    with session._engine(RunSettings(video="demo"), models(), has_audio=True) as engine:
+    with open_engine(RunSettings(video="demo"), models(), has_audio=True) as engine:
         hub = OutputHub([kept], pytest.fail)
         run_fast(Rendered(moments), engine, hub, None, threading.Event())
         hub.close(Percentiles())
@@ -108,7 +108,7 @@ def between(first: Sequence[tuple[float, str]], second: Sequence[tuple[float, st
 )
 def test_the_speakers_and_the_times_are_those_of_25_frames_a_second(moments: Moments) -> None:
     expected, told = changes(steady(25)), changes(moments)
-    assert len({shown for _, shown in expected}) == 3, "both, and silence"
+    assert {shown for _, shown in expected} >= {"left", "right", "silence"}
     assert [shown for _, shown in told] == [shown for _, shown in expected]
     for change, seconds in between(expected, told):
         assert seconds <= (GATE_SECONDS if change.endswith("silence") else CHANGE_SECONDS) + 1e-6, change
