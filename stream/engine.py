@@ -46,7 +46,7 @@ class TickAdapter:
         """The sightings of the ticks that ``frame`` decides; ``stride`` as for ``Vision.process``."""
         for tick, chosen in self._grid.push(frame):
             if self._tracks is not None and chosen is self._frame:
-                self._tracks = replace(self._tracks, tick=tick)
+                self._tracks = replace(self._tracks, tick=tick, is_cut=False)
             else:
                 self._tracks = self._vision.process(tick, chosen.time, chosen.image, stride)
             self._frame = chosen

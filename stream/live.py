@@ -23,7 +23,7 @@ from speakerlight.core.snapshot import FaceScore, Snapshot
 from speakerlight.core.timebase import TICK_RATE
 from speakerlight.engine import EmptyFrames, Engine, TickAdapter, stage
 from speakerlight.latency import LatencyHistogram
-from speakerlight.load_shedding import PLANS, GovernorSettings, LoadGovernor, foremost
+from speakerlight.load_shedding import PLANS, GovernorSettings, LoadGovernor, ScoredFaces
 from speakerlight.outputs.hub import OutputHub
 from speakerlight.overlay import OverlayInfo
 from speakerlight.rings import FrameRing
@@ -196,6 +196,7 @@ class LiveRun:
     def _score(self) -> None:
         scorer, source = self._engine.scorer, self._source
         blank = EmptyFrames() if source.frames is None else None
+        scored = ScoredFaces()
         try:
             over = False
             while not over:
@@ -207,7 +208,7 @@ class LiveRun:
                 over = self._push_audio(blank) or over
                 rest = self._tracks_queue.take(0) if over else []
                 plan = self._plan
-                chosen = [foremost(each.tracks, plan.most_faces, self._speakers) for each in seen + rest]
+                chosen = [scored.select(each.tracks, plan.most_faces, self._speakers) for each in seen + rest]
                 scorer.push_tracks(chosen)
                 self._publish(scorer.advance(plan.score_stride))
                 if seen:
@@ -311,9 +312,10 @@ def with_newest_boxes(snapshot: Snapshot | None, tracks: FrameTracks | None) -> 
     if snapshot is None or tracks is None or tracks.tick <= snapshot.tick:
         return snapshot
     scored = {face.id: face for face in snapshot.faces}
+    places = {tracks.person(face.id): face.box for face in tracks.faces}
     faces = tuple(
-        replace(scored[face.id], box=face.box) if face.id in scored else FaceScore(face.id, face.box, 0.0, False)
-        for face in tracks.faces
+        replace(scored[person], box=box) if person in scored else FaceScore(person, box, 0.0, False)
+        for person, box in places.items()
     )
     return replace(snapshot, faces=faces)
 

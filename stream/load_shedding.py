@@ -6,6 +6,7 @@ import math
 from collections.abc import Container
 from dataclasses import dataclass, replace
 
+from speakerlight.core.faces.selection import FaceSelection
 from speakerlight.core.faces.vision import FrameTracks
 
 
@@ -107,11 +108,17 @@ class LoadGovernor:
         self._easy_since = now
 
 
-def foremost(tracks: FrameTracks, most: int | None, speakers: Container[int]) -> FrameTracks:
-    """``sighting`` with at most ``most`` faces: the latest ``speakers`` first, then the largest."""
-    if most is None or len(tracks.faces) <= most:
-        return tracks
-    ranked = sorted(tracks.faces, key=lambda face: (face.id not in speakers, -face.box.area))
-    kept = {face.id for face in ranked[:most]}
-    pairs = [(face, crop) for face, crop in zip(tracks.faces, tracks.crops, strict=True) if face.id in kept]
-    return replace(tracks, faces=tuple(face for face, _ in pairs), crops=tuple(crop for _, crop in pairs))
+class ScoredFaces:
+    """Selects the faces that are scored when a plan allows fewer than there are, with hysteresis."""
+
+    def __init__(self) -> None:
+        self._selection = FaceSelection()
+
+    def select(self, tracks: FrameTracks, most: int | None, speakers: Container[int]) -> FrameTracks:
+        """``tracks`` with at most ``most`` faces: those of ``speakers`` (ids of persons) first, then the largest."""
+        if most is None or len(tracks.faces) <= most:
+            return tracks
+        preferred = {face.id for face in tracks.faces if tracks.person(face.id) in speakers}
+        kept = {face.id for face in self._selection.select(tracks.faces, most, preferred)}
+        pairs = [(face, crop) for face, crop in zip(tracks.faces, tracks.crops, strict=True) if face.id in kept]
+        return replace(tracks, faces=tuple(face for face, _ in pairs), crops=tuple(crop for _, crop in pairs))

@@ -1,8 +1,9 @@
-"""Tracking: the detections of successive frames become people, each with an id that stays and is never used again.
+"""Face tracking: the detections of successive frames become tracks, each with an id that is never reused.
 
-A track keeps smoothed key points, a velocity and a colour signature. Detections go to tracks by optimal assignment over
-overlap with the predicted box and likeness of the signature. A track that was looked for and not found *coasts*: it is
-still shown, at its place. Then it is *lost*: not shown, but a face near its last place that looks like it revives it.
+A track keeps smoothed keypoints, a velocity and a colour signature. Detections are assigned to tracks by overlap with
+the predicted box and similarity of the signature. A new track is *confirmed* by several detections before it is shown.
+A track that was looked for and not found *coasts*: it is still shown, at its place. Then it is *lost*: not shown, but a
+similar face near its last place revives it.
 """
 
 from __future__ import annotations
@@ -23,47 +24,70 @@ Signature = npt.NDArray[np.float32]
 
 @dataclass(frozen=True)
 class TrackingSettings:
-    """How a track lives. Lengths are in face widths, so that they hold for any size of face."""
+    """The life of a track. Lengths are in face widths, so that they hold for any size of face."""
 
     min_new_score: float = 0.65
-    """BlazeFace score that makes a new person. Followed faces may score less; pictures on walls mostly do."""
+    """BlazeFace score that begins a track. Followed faces may score less; photographs on walls mostly do."""
+    confirm_count: int = 3
+    """Detections that confirm a new track …"""
+    confirm_seconds: float = 0.1
+    """… or two that are at least this far apart: a slow camera needs no more frames than that."""
+    confirm_misses: int = 2
+    """A new track that is not found this many times is dropped."""
     min_overlap: float = 0.15
-    """Intersection over union with the predicted box under which a detection is not this track's."""
+    """Intersection over union with the predicted box below which a detection is not this track's."""
     signature_weight: float = 0.5
-    """Weight of colour likeness beside overlap: it decides who is who when two boxes cross."""
+    """Weight of colour similarity beside overlap: it separates two tracks whose boxes cross."""
     coast_seconds: float = 0.6
     """How long a face that is not found stays shown: a hand before the mouth, a turn of the head."""
     lost_seconds: float = 4.0
-    """How long after that the same person at the same place gets the same id again."""
+    """How long after that the track can be revived."""
     revive_distance: float = 1.5
     """A lost track is revived by a face whose centre is within this many face widths of its last place …"""
-    revive_likeness: float = 0.6
-    """… and whose signature is at least this like its own."""
+    revive_similarity: float = 0.6
+    """… and whose signature is at least this similar."""
     point_smoothing: float = 0.3
-    """Share of a new key point that enters the smoothed one while the face is still (3 frames of time constant)."""
+    """Share of a new keypoint that enters the smoothed one while the face is still (time constant of 3 frames)."""
     point_agility: float = 6.0
-    """How much that share grows a face width of movement, so that a face that moves is followed at once."""
+    """Growth of that share per face width of movement, so that a moving face is followed at once."""
     prediction_seconds: float = 0.25
-    """A velocity is believed for this long."""
+    """Longest time over which a velocity is extrapolated."""
+
+    @property
+    def revivable_seconds(self) -> float:
+        """How long after it was last found a track can still be revived."""
+        return self.coast_seconds + self.lost_seconds
 
 
 @dataclass(frozen=True, eq=False)
 class TrackedFace:
-    """One person at one tick. ``keypoints`` are smoothed."""
+    """One track at one tick. ``keypoints`` are smoothed.
+
+    ``is_found``: False while the track coasts. The box then shows where the face was, and what its pixels show is no
+    evidence of it.
+    """
 
     id: int
     box: Box
     keypoints: Keypoints
+    is_found: bool = True
 
 
 @dataclass(frozen=True)
 class Prediction:
-    """Where to look for a known face: its expected box, since when it was not seen, how fast it moves."""
+    """Where to look for a tracked face: its expected box, the time since it was found, its speed.
+
+    ``id`` is negative while the track is not confirmed.
+    """
 
     id: int
     box: Box
     unseen_seconds: float
     widths_a_second: float
+
+    @property
+    def is_confirmed(self) -> bool:
+        return self.id > 0
 
 
 @dataclass(eq=False)
@@ -73,20 +97,24 @@ class _Track:
     keypoints: Keypoints
     signature: Signature
     seen_at: float
+    begun_at: float
+    found_count: int = 1
+    missed_count: int = 0
     missing_since: float | None = None
     velocity: npt.NDArray[np.float64] = field(default_factory=lambda: np.zeros(2))
 
 
 class Tracker:
-    """Faces of successive frames to people. The same detections always give the same ids; ids count from 1."""
+    """Assigns the faces of successive frames to tracks. The same detections give the same ids; ids count from 1."""
 
     def __init__(self, settings: TrackingSettings | None = None) -> None:
         self._settings = settings or TrackingSettings()
         self._tracks: list[_Track] = []
         self._next_id = 1
+        self._candidates = 0
 
     def predictions(self, time: float) -> list[Prediction]:
-        """Where each shown face should be at ``time`` (seconds)."""
+        """Where each shown or unconfirmed face should be at ``time`` (seconds)."""
         return [
             Prediction(
                 t.id,
@@ -100,9 +128,9 @@ class Tracker:
     def update(
         self, time: float, image: Image, detections: Sequence[Detection], looked_for: Set[int]
     ) -> list[TrackedFace]:
-        """Take the faces found in ``image`` at ``time`` (seconds) and return the people in view, oldest first.
+        """Assign the faces found in ``image`` at ``time`` (seconds) and return the confirmed tracks, oldest first.
 
-        ``looked_for``: the ids around whose predicted box a face was searched. Only those can be found missing.
+        ``looked_for``: ids of the predictions around which a face was searched. Only those can be found missing.
         """
         shown = self._shown(time)
         signatures = [_signature(image, d.box) for d in detections]
@@ -110,12 +138,27 @@ class Tracker:
         for track in shown:
             if track.id in given:
                 self._observe(track, time, detections[given[track.id]], signatures[given[track.id]])
-            elif track.id in looked_for and track.missing_since is None:
-                track.missing_since = time
+            elif track.id in looked_for:
+                track.missed_count += 1
+                track.missing_since = time if track.missing_since is None else track.missing_since
         for i in sorted(set(range(len(detections))) - set(given.values())):
             self._revive_or_begin(time, detections[i], signatures[i])
+        self._confirm(time)
         self._forget(time)
-        return [TrackedFace(t.id, t.box, t.keypoints) for t in self._shown(time)]
+        return [TrackedFace(t.id, t.box, t.keypoints, t.missing_since is None) for t in self._shown(time) if t.id > 0]
+
+    def end_dissimilar(self, ids: Set[int], image: Image) -> set[int]:
+        """End those tracks of ``ids`` at whose place ``image`` looks different: nothing revives them. Their ids."""
+        limit = self._settings.revive_similarity
+        ended = {
+            t.id for t in self._tracks if t.id in ids and _similarity(t.signature, _signature(image, t.box)) < limit
+        }
+        self._tracks = [t for t in self._tracks if t.id not in ended]
+        return ended
+
+    def end_all(self) -> None:
+        """End all tracks, shown or lost, at once: a new shot begins."""
+        self._tracks = []
 
     def _assign(
         self, shown: list[_Track], time: float, detections: Sequence[Detection], signatures: list[Signature]
@@ -125,8 +168,8 @@ class Tracker:
         allowed = overlap >= self._settings.min_overlap
         gain = np.zeros_like(overlap)
         for r, c in np.argwhere(allowed):
-            alike = _likeness(shown[r].signature, signatures[c])
-            gain[r, c] = overlap[r, c] + self._settings.signature_weight * alike
+            similar = _similarity(shown[r].signature, signatures[c])
+            gain[r, c] = overlap[r, c] + self._settings.signature_weight * similar
         return {shown[r].id: c for r, c in best_pairs(gain) if allowed[r, c]}
 
     def _observe(self, track: _Track, time: float, detection: Detection, signature: Signature) -> None:
@@ -140,27 +183,40 @@ class Tracker:
         track.box = Box(*(a + share * (b - a) for a, b in zip(_corner(old), _corner(new), strict=True)))
         track.signature = 0.9 * track.signature + 0.1 * signature
         track.seen_at, track.missing_since = time, None
+        track.found_count += 1
 
     def _revive_or_begin(self, time: float, detection: Detection, signature: Signature) -> None:
         s = self._settings
-        # The nearest: neighbours before one wall look alike.
-        if lost := min(self._lost_like(detection, signature), key=lambda t: _widths_away(t, detection), default=None):
+        # The nearest: neighbours in front of one wall look alike.
+        if lost := min(
+            self._lost_similar(detection, signature), key=lambda t: _widths_away(t, detection), default=None
+        ):
             lost.box, lost.keypoints, lost.velocity = detection.box, detection.keypoints, np.zeros(2)
             lost.seen_at, lost.missing_since = time, None
             return
         if detection.score < s.min_new_score:
             return
-        self._tracks.append(_Track(self._next_id, detection.box, detection.keypoints, signature, seen_at=time))
-        self._next_id += 1
+        self._candidates += 1
+        self._tracks.append(
+            _Track(-self._candidates, detection.box, detection.keypoints, signature, time, begun_at=time)
+        )
 
-    def _lost_like(self, detection: Detection, signature: Signature) -> list[_Track]:
+    def _confirm(self, time: float) -> None:
+        s = self._settings
+        for track in self._tracks:
+            enough = min(2, s.confirm_count) if time - track.begun_at >= s.confirm_seconds else s.confirm_count
+            if track.id < 0 and track.found_count >= enough:
+                track.id, self._next_id = self._next_id, self._next_id + 1
+
+    def _lost_similar(self, detection: Detection, signature: Signature) -> list[_Track]:
         s = self._settings
         return [
             t
             for t in self._tracks
-            if t.missing_since is not None
+            if t.id > 0
+            and t.missing_since is not None
             and _widths_away(t, detection) <= s.revive_distance
-            and _likeness(t.signature, signature) >= s.revive_likeness
+            and _similarity(t.signature, signature) >= s.revive_similarity
         ]
 
     def _shown(self, time: float) -> list[_Track]:
@@ -168,8 +224,13 @@ class Tracker:
         return [t for t in self._tracks if t.missing_since is None or time - t.missing_since <= coast]
 
     def _forget(self, time: float) -> None:
-        limit = self._settings.coast_seconds + self._settings.lost_seconds
-        self._tracks = [t for t in self._tracks if t.missing_since is None or time - t.missing_since <= limit]
+        s = self._settings
+        self._tracks = [
+            t
+            for t in self._tracks
+            if (t.id > 0 or t.missed_count < s.confirm_misses)
+            and (t.missing_since is None or time - t.missing_since <= s.revivable_seconds)
+        ]
 
     def _predicted_box(self, track: _Track, time: float) -> Box:
         seconds = min(time - track.seen_at, self._settings.prediction_seconds)
@@ -199,6 +260,6 @@ def _signature(image: Image, box: Box) -> Signature:
     return np.asarray(histogram / max(float(histogram.sum()), 1.0), np.float32)
 
 
-def _likeness(first: Signature, second: Signature) -> float:
+def _similarity(first: Signature, second: Signature) -> float:
     """Histogram intersection, 0 to 1."""
     return float(np.minimum(first, second).sum())

@@ -24,7 +24,8 @@ _FORGET_TICKS = TICK_RATE
 class KnownFace:
     """Where its features and embeddings are, since when and until when it is known, and where it was by tick.
 
-    ``crops``: the newest ones, none while it is out of view; ``boxes``: by tick modulo the memory's length.
+    ``crops``: the newest ones, none while it is not found. By tick modulo the memory's length: ``boxes``, and whether
+    it was ``found`` there. Where it was not, its pixels are no evidence.
     """
 
     row: int
@@ -32,6 +33,7 @@ class KnownFace:
     last_tick: int
     crops: deque[Crop]
     boxes: list[Box | None]
+    found: list[bool]
 
 
 @dataclass(frozen=True, eq=False)
@@ -124,17 +126,25 @@ class FaceEncoderStream:
                 self.known[face.id] = self._begun(tick)
             known = self.known[face.id]
             known.last_tick = tick
+            slot = tick % self._ticks
+            known.boxes[slot], known.found[slot] = face.box, face.is_found
+            if not face.is_found:
+                known.crops.clear()
+                continue
             # Before the first picture since it came into view stands that same picture.
             known.crops.extend([crop] if known.crops else [crop] * stack)
-            known.boxes[tick % self._ticks] = face.box
         for known in self.known.values():
             if known.last_tick < tick:
                 known.crops.clear()
                 known.boxes[tick % self._ticks] = None
-        seen = [self.known[face.id] for face in tracks.faces]
-        embedded = [] if self.through % stride else [self.known[i].row for i in self.at(self.through)]
+        seen = [self.known[face.id] for face in tracks.faces if face.is_found]
+        embedded = [] if self.through % stride else self._found_rows(self.through)
         crops = [crop for face in seen for crop in face.crops]
         return _Step(tick, [face.row for face in seen], crops, self.through, embedded)
+
+    def _found_rows(self, tick: int) -> list[int]:
+        known = [self.known[i] for i in self.at(tick)]
+        return [face.row for face in known if face.found[tick % self._ticks]]
 
     def _forget(self) -> None:
         for i in [i for i, face in self.known.items() if self._newest_seen - face.last_tick > _FORGET_TICKS]:
@@ -142,7 +152,7 @@ class FaceEncoderStream:
 
     def _begun(self, tick: int) -> KnownFace:
         crops: deque[Crop] = deque(maxlen=self._model.frame_stack)
-        return KnownFace(self.memory.take(), tick, tick, crops, [None] * self._ticks)
+        return KnownFace(self.memory.take(), tick, tick, crops, [None] * self._ticks, [False] * self._ticks)
 
     def _stacks(self, crops: list[Crop]) -> npt.NDArray[np.uint8]:
         return np.array(crops).reshape(-1, self._model.frame_stack, *crops[0].shape)

@@ -8,7 +8,7 @@ import numpy as np
 from speakerlight.core.faces.tracking import TrackedFace
 from speakerlight.core.faces.vision import FrameTracks
 from speakerlight.core.geometry import Box
-from speakerlight.load_shedding import PLANS, GovernorSettings, LoadGovernor, foremost
+from speakerlight.load_shedding import PLANS, GovernorSettings, LoadGovernor, ScoredFaces
 
 TICK = 0.04
 
@@ -106,8 +106,8 @@ def test_the_latest_speakers_and_the_largest_faces_stay() -> None:
     faces = tuple(TrackedFace(number, Box(0, 0, 10 * number, 10), np.zeros((6, 2))) for number in range(1, 6))
     crops = tuple(np.full((2, 2), face.id, np.uint8) for face in faces)
     tracks = FrameTracks(7, 0.28, faces, crops)
-    kept = foremost(tracks, 3, {1})
+    kept = ScoredFaces().select(tracks, 3, {1})
     assert [face.id for face in kept.faces] == [1, 4, 5]
     assert [int(crop[0, 0]) for crop in kept.crops] == [1, 4, 5]
-    assert foremost(tracks, None, ()) is tracks
-    assert foremost(tracks, 5, ()) is tracks
+    assert ScoredFaces().select(tracks, None, ()) is tracks
+    assert ScoredFaces().select(tracks, 5, ()) is tracks

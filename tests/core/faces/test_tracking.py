@@ -5,11 +5,14 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pytest
 from speakerlight.core.faces.detection import Detection
-from speakerlight.core.faces.tracking import TrackedFace, Tracker
+from speakerlight.core.faces.tracking import TrackedFace, Tracker, TrackingSettings
 from speakerlight.core.geometry import Box
 from speakerlight.core.media import Image
 
 SIDE = 80.0
+AT_ONCE = TrackingSettings(confirm_count=1)
+"""Tracks that one detection confirms."""
+
 RED, GREEN, BLUE = (30, 30, 200), (30, 200, 30), (200, 30, 30)
 Places = Mapping[tuple[int, int, int], tuple[float, float]]
 """Where the person in a shirt of each colour is: the centre of the face."""
@@ -31,8 +34,8 @@ def picture(places: Places) -> Image:
 class Scene:
     """A tracker that looks for everybody at every tick."""
 
-    def __init__(self) -> None:
-        self.tracker = Tracker()
+    def __init__(self, settings: TrackingSettings = AT_ONCE) -> None:
+        self.tracker = Tracker(settings)
         self.tick = 0
 
     def step(self, places: Places, hidden: Sequence[tuple[int, int, int]] = ()) -> list[TrackedFace]:
@@ -97,7 +100,7 @@ def test_fast_movement_is_followed(widths_a_second: float) -> None:
 
 def test_a_still_face_is_steadier_than_its_detections() -> None:
     rng = np.random.default_rng(0)
-    tracker, mouths, shown = Tracker(), [], []
+    tracker, mouths, shown = Tracker(AT_ONCE), [], []
     for tick in range(200):
         found = face_at(*(np.array([200, 200]) + rng.normal(0, 0.5, 2)))
         (face,) = tracker.update(tick / 25, picture({RED: (200, 200)}), [found], {1})
@@ -148,7 +151,7 @@ def test_a_lost_id_goes_to_nobody_else(newcomer: Places) -> None:
 @pytest.mark.parametrize("order", [1, -1])
 def test_neighbours_who_are_back_together_each_have_their_own_id(order: int) -> None:
     """A cut away and back: whoever is detected first must not take a neighbour's id."""
-    tracker, places = Tracker(), [(200.0, 200.0), (200 + 1.2 * SIDE, 200.0), (200 + 2.4 * SIDE, 200.0)]
+    tracker, places = Tracker(AT_ONCE), [(200.0, 200.0), (200 + 1.2 * SIDE, 200.0), (200 + 2.4 * SIDE, 200.0)]
     wall = np.full((480, 800, 3), (120, 60, 40), np.uint8)
     first = tracker.update(0.0, wall, [face_at(*place) for place in places], set())
     tracker.update(0.04, wall, [], {1, 2, 3})
@@ -166,7 +169,7 @@ def test_two_tracks_never_take_one_face() -> None:
 
 
 def test_a_face_that_was_not_looked_for_is_not_missing() -> None:
-    tracker, image = Tracker(), picture({RED: (200, 200)})
+    tracker, image = Tracker(AT_ONCE), picture({RED: (200, 200)})
     tracker.update(0.0, image, [face_at(200, 200)], set())
     for tick in range(1, 200):
         assert len(tracker.update(tick / 25, image, [], set())) == 1
@@ -175,7 +178,7 @@ def test_a_face_that_was_not_looked_for_is_not_missing() -> None:
 @pytest.mark.parametrize("seed", range(3))
 def test_ids_are_never_used_again(seed: int) -> None:
     rng = np.random.default_rng(seed)
-    tracker, seen = Tracker(), set[int]()
+    tracker, seen = Tracker(AT_ONCE), set[int]()
     for tick in range(600):
         # Somebody may be anywhere; nobody stays for long, so tracks are lost all the time.
         found = [face_at(*rng.uniform(50, 400, 2)) for _ in range(rng.integers(0, 4))]
@@ -208,13 +211,55 @@ def test_where_to_look_follows_the_movement_but_not_for_long() -> None:
 
 
 def test_faces_at_and_beyond_the_frame_are_survived() -> None:
-    tracker, image = Tracker(), np.zeros((100, 100, 3), np.uint8)
+    tracker, image = Tracker(AT_ONCE), np.zeros((100, 100, 3), np.uint8)
     found = [face_at(-300, 50), face_at(50, 400), face_at(0, 0), face_at(99, 99), face_at(50, 50, side=0.0)]
     assert len(tracker.update(0.0, image, found, set())) == 5
 
 
 def test_nobody_new_comes_from_a_doubtful_detection() -> None:
-    tracker, image = Tracker(), picture({RED: (200, 200)})
+    tracker, image = Tracker(AT_ONCE), picture({RED: (200, 200)})
     assert tracker.update(0.0, image, [face_at(200, 200, score=0.55)], set()) == []
     tracker.update(0.04, image, [face_at(200, 200)], set())
     assert [f.id for f in tracker.update(0.08, image, [face_at(200, 200, score=0.55)], {1})] == [1]
+
+
+def test_a_new_face_is_shown_once_three_frames_confirm_it() -> None:
+    scene = Scene(TrackingSettings())
+    shown = [len(scene.step({RED: (200, 200)})) for _ in range(5)]
+    assert shown == [0, 0, 1, 1, 1]
+
+
+def test_two_frames_of_a_slow_camera_confirm_a_face() -> None:
+    tracker, image = Tracker(), picture({RED: (200, 200)})
+    assert tracker.update(0.0, image, [face_at(200, 200)], set()) == []
+    assert [f.id for f in tracker.update(0.2, image, [face_at(200, 200)], {-1})] == [1]
+
+
+def test_a_face_that_is_found_once_is_dropped_and_takes_no_id() -> None:
+    scene = Scene(TrackingSettings())
+    scene.step({RED: (200, 200)})
+    assert scene.wait(0.2) == [] and scene.tracker.predictions(scene.tick / 25) == []
+    for _ in range(3):
+        faces = scene.step({GREEN: (600, 200)})
+    assert [f.id for f in faces] == [1]
+
+
+def test_a_face_that_is_not_found_is_shown_but_marked() -> None:
+    scene = Scene()
+    assert [f.is_found for f in scene.step({RED: (200, 200)})] == [True]
+    assert [f.is_found for f in scene.step({})] == [False]
+    assert [f.is_found for f in scene.step({RED: (200, 200)})] == [True]
+
+
+def test_a_track_ends_where_something_else_is_in_its_place() -> None:
+    scene = Scene()
+    scene.step({RED: (200, 200), GREEN: (400, 200)})
+    assert scene.tracker.end_dissimilar({1, 2}, picture({RED: (200, 200), BLUE: (400, 200)})) == {2}
+    assert [f.id for f in scene.step({RED: (200, 200), GREEN: (400, 200)})] == [1, 3]
+
+
+def test_nothing_revives_a_track_of_the_shot_before() -> None:
+    scene = Scene()
+    scene.step({RED: (200, 200), GREEN: (400, 200)})
+    scene.tracker.end_all()
+    assert [f.id for f in scene.step({RED: (200, 200), GREEN: (400, 200)})] == [3, 4]

@@ -94,7 +94,27 @@ def test_a_cut_to_an_empty_frame_and_back(detector: FaceDetector) -> None:
     back = run(vision, scene, range(60, 85))
     assert len(before.faces) == 4
     assert empty[-1].faces == () and empty[-1].crops == ()
-    assert {f.id for f in back[-1].faces} == {f.id for f in before.faces}
+    assert [t.tick for t in (*empty, *back) if t.is_cut] == [15, 60]
+    assert len(back[5].faces) == 4, "not all shown within 0.2 s"
+    assert {f.id for f in back[-1].faces} == {5, 6, 7, 8}
+
+
+def test_another_face_at_the_same_place_is_another_track(detector: FaceDetector) -> None:
+    """A cut between two people who are framed alike, and a tile that shows another participant."""
+    first, second = (Demo(DemoSettings(people=4, seed=seed)) for seed in (3, 8))
+    left, top, width, height = (round(v) for v in vars(first.tiles[1]).values())
+    switched = first.frame(0).copy()
+    tile = second.frame(0)[top : top + height, left : left + width]
+    switched[top : top + height, left : left + width] = tile[..., ::-1]  # other colours, too
+    vision = Vision(detector, small_crop)
+    before = run(vision, first.frame(0), range(10))[-1]
+    local = run(vision, switched, range(10, 20))
+    after = run(vision, np.ascontiguousarray(255 - first.frame(0)[:, ::-1] // 2), range(20, 21))
+    old = {tile_of(f, first.tiles): f.id for f in before.faces}
+    new = {tile_of(f, first.tiles): f.id for f in local[-1].faces}
+    assert not any(t.is_cut for t in local) and after[0].is_cut
+    assert {tile for tile in range(4) if new[tile] != old[tile]} == {1}
+    assert after[0].faces == ()
 
 
 @pytest.mark.parametrize(("width", "height"), [(1280, 720), (640, 360)])
@@ -217,3 +237,16 @@ def test_another_size_of_picture_is_searched_anew() -> None:
 def test_small_and_odd_pictures_are_survived(detector: FaceDetector) -> None:
     for width, height in ((1, 1), (3, 500), (161, 97)):
         assert run(Vision(detector, small_crop), black(width, height), range(3))[-1].faces == ()
+
+
+def test_faces_of_one_size_stay_selected() -> None:
+    """Which face is the largest changes from frame to frame; who is shown does not."""
+    rng, people = np.random.default_rng(0), [(130.0 + 250 * k, 300.0) for k in range(5)]
+    detector = KnownFaces(*(face_at(*place, 120) for place in people))
+    vision = Vision(detector, small_crop, VisionSettings(max_faces=3))
+    run(vision, black(), range(10))
+    shown = set()
+    for tick in range(10, 60):
+        detector.faces = [face_at(*place, 120 * rng.uniform(0.93, 1.07)) for place in people]
+        shown.add(tuple(f.id for f in vision.process(tick, tick / 25, black()).faces))
+    assert len(shown) == 1

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
@@ -254,3 +255,14 @@ def test_memory_does_not_grow_with_time() -> None:
     assert faces.memory.rows == 4
     for face in faces.known.values():
         assert len(face.crops) <= StandIn.frame_stack and len(face.boxes) == MEMORY
+
+
+def test_a_face_that_is_not_found_is_in_view_but_has_no_embedding(model: Compact) -> None:
+    """A tile that turned grey: where the face was is no evidence of what its lips do."""
+    faces = FaceEncoderStream(model, MEMORY)
+    for tick in range(30):
+        now = tracks(tick, {1: CROPS[tick]})
+        faces.push([replace(now, faces=tuple(replace(f, is_found=not 10 <= tick < 20) for f in now.faces))])
+    known = vectors(faces, range(25)).any(axis=1)
+    assert [tick for tick in range(25) if not known[tick]] == list(range(10, 20))
+    assert all(faces.at(tick) for tick in range(25))
