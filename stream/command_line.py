@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import logging
 import os
 import sys
 import threading
@@ -10,13 +11,17 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NoReturn
 
+import speakerlight
 from speakerlight.core.decision.director import Preset
 from speakerlight.core.errors import InputError
 from speakerlight.core.framing import View
+from speakerlight.log_setup import set_up_logging
 from speakerlight.model_future import LOADING
 from speakerlight.redaction import redacted
 from speakerlight.run_settings import DEVICES, RunSettings
 from speakerlight.server.options import add_serve_options, serve_settings
+
+logger = logging.getLogger(__name__)
 
 EPILOG = """\
 keys in the window: q quit, h hide the marks, 1-9 pick a person, p pin that person or let go
@@ -61,6 +66,9 @@ def parser() -> argparse.ArgumentParser:
     add("--max-faces", metavar="N", type=int, default=RunSettings.max_faces, help="follow no more people than this")
     add_serve_options(made)
     add("--list-devices", action="store_true", help="list cameras and microphones")
+    add("--doctor", action="store_true", help="check this machine: one page, to paste into a bug report")
+    add("--version", action="version", version=f"speakerlight {speakerlight.__version__}", help="print the version")
+    add("-v", "--verbose", action="count", default=0, help="log what happens; twice: everything, with tracebacks")
     return made
 
 
@@ -68,21 +76,30 @@ def main(arguments: list[str] | None = None) -> int:
     """Run the command line; gives the exit status."""
     try:
         given = parser().parse_args(arguments)
+        set_up_logging(given.verbose)
         if given.list_devices:
             from speakerlight.devices import list_devices
 
             print(list_devices())
+        elif given.doctor:
+            from speakerlight.doctor import doctor
+
+            page, is_ready = doctor()
+            print(page)
+            return 0 if is_ready else 1
         else:
             settings = _settings(given)
             from speakerlight.session import run
 
             run(settings, notify=_notify)
     except InputError as error:
+        logger.debug("refused", exc_info=True)
         _notify(f"run_live.py: {error}")
         return 2
     except KeyboardInterrupt:
         return 0
     except Exception as error:
+        logger.debug("failed", exc_info=True)
         _notify(f"run_live.py: {str(error) or type(error).__name__}")
         return 1
     return 0

@@ -8,6 +8,7 @@ Every hand-over is bounded and drops the oldest. The main thread draws, because 
 
 from __future__ import annotations
 
+import logging
 import math
 import threading
 from collections import deque
@@ -30,6 +31,8 @@ from speakerlight.rings import FrameRing
 from speakerlight.sources.source import LiveSource, SourceState, due
 from speakerlight.threads import join_within
 from speakerlight.window import Action, Command, Controls, Window
+
+logger = logging.getLogger(__name__)
 
 TRACKS_WAITING = TICK_RATE
 """One second of ticks; more than that are of no use to anybody."""
@@ -250,6 +253,7 @@ class LiveRun:
         if level != self._plan.level:
             self._plan = self._governor.plan
             self._worst_level = max(self._worst_level, level)
+            logger.info("load level %d, %.2f s behind, %d frames dropped", level, lateness_seconds, dropped)
             self._hub.event(LoadEvent(now, level, dropped, self._source.audio_overflows))
 
     def _dropped_frames(self) -> int:
@@ -300,6 +304,7 @@ class LiveRun:
     def _report_trouble(self) -> None:
         trouble = self._source.trouble
         if trouble is not None and trouble != self._trouble:
+            logger.warning("source: %s", trouble)
             self._notify(trouble)
         self._trouble = trouble
 

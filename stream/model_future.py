@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import gc
+import logging
 import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
 from typing import Generic, TypeVar
 
 from speakerlight.threads import join_within
+
+logger = logging.getLogger(__name__)
 
 LOADING = "loading"
 """Name of the loading thread."""
@@ -43,8 +47,10 @@ class LoadFuture(Generic[Result]):
 
     def _run(self, work: Callable[[], Result]) -> None:
         try:
+            begun = time.monotonic()
             with _collector_off():
                 result = work()
+            logger.info("models loaded in %.2f s", time.monotonic() - begun)
             self._future.set_result(result)
         except BaseException as error:
             self._future.set_exception(error)

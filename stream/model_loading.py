@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,6 +12,8 @@ from speakerlight.run_settings import RunSettings
 
 if TYPE_CHECKING:
     from speakerlight.core.models.lipsync import LipSyncModel
+
+logger = logging.getLogger(__name__)
 
 COMPACT = "compact"
 
@@ -41,6 +44,7 @@ def load_models(settings: RunSettings) -> Models:
         import matplotlib.backends.backend_agg
         import matplotlib.figure  # noqa: F401
     import_mediapipe()
+    logger.info("model %s on %s", model.name, device)
     return Models(model, device, fetch(BLAZEFACE_SHORT))
 
 

@@ -92,6 +92,7 @@ def run(
             all_outputs += server.outputs
         engine = cleanup.enter_context(open_engine(settings, models, has_audio=source.has_audio))
         begin = SessionEvent(*source_names(settings, source), models.model.name, str(models.device))
+        logger.info("session: %s", begin.to_json())
         with _interrupts(stop):
             summary = _Run(settings, engine, all_outputs, begin, status, stop, notify).drive(source)
         if accuracy:
@@ -156,6 +157,7 @@ class _Run:
 
     def _finished(self, hub: OutputHub, report: LiveReport) -> SummaryEvent:
         summary = hub.close(report.latency)
+        logger.info("session ended: %s", summary.to_json())
         self.notify(summary_text(summary, report.dropped_frames))
         if report.worst_level:
             self.notify(f"load was shed up to level {report.worst_level}")

@@ -19,6 +19,7 @@ from typing import Any
 import av
 import numpy as np
 import pytest
+import speakerlight
 import torch
 from speakerlight import command_line
 from speakerlight.core.errors import InputError
@@ -89,6 +90,29 @@ def test_help_and_devices_are_answers_not_errors(capfd: pytest.CaptureFixture[st
         command_line.main(["--help"])
     assert ended.value.code == 0
     assert "--save-faces DIR" in capfd.readouterr().out
+
+
+def test_the_version_is_that_of_the_package(capfd: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        command_line.main(["--version"])
+    assert ended.value.code == 0
+    assert capfd.readouterr().out == f"speakerlight {speakerlight.__version__}\n"
+
+
+def test_the_doctors_verdict_is_the_exit_status(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    for is_ready, status in ((True, 0), (False, 1)):
+        monkeypatch.setattr("speakerlight.doctor.doctor", lambda is_ready=is_ready: ("the page", is_ready))
+        assert command_line.main(["--doctor"]) == status
+        assert capfd.readouterr().out == "the page\n"
+
+
+def test_errors_have_a_traceback_only_when_asked_twice(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    missing = str(tmp_path / "missing.mp4")
+    assert command_line.main(["--video", missing, "-vv"]) == 2
+    assert "Traceback" in capfd.readouterr().err
+    assert "no such file" in refused(capfd, "--video", missing)
 
 
 @pytest.mark.parametrize("pace", [["--fast"], []])
