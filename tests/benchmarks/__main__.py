@@ -1,10 +1,15 @@
-"""``python -m tests.benchmarks``: what everything costs, as a table and as JSON. Sections by name, all by default."""
+"""Benchmarks: ``python -m tests.benchmarks [SECTION ...]`` for speed, ``python -m tests.benchmarks COMMAND`` for the rest.
+
+Sections give a table and JSON; all of them by default. A command is a module of this package with a
+``main(arguments) -> int``, its exit status; ``COMMAND --help`` explains it.
+"""
 
 from __future__ import annotations
 
 import argparse
 import sys
 from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
 
 import speakerlight  # noqa: F401  # first: it settles the order in which OpenCV and PyAV are loaded
@@ -21,10 +26,16 @@ from tests.benchmarks.stages import model_stages, picture_stages, scaling, whole
 FACES = (1, 2, 4, 8, 16, 25)
 ROOMS = (2, 4)
 CHOICES = ("stages", "scaling", "gpu", *SECTIONS, "rooms")
+COMMANDS = ("demo",)
+"""Modules with a command line of their own."""
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Measure, print, write; gives the exit status."""
+    """Run a command, or measure, print and write; gives the exit status."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    if arguments and arguments[0] in COMMANDS:
+        status: int = import_module(f"tests.benchmarks.{arguments[0]}").main(arguments[1:])
+        return status
     given = _parser().parse_args(arguments)
     rows = []
     print(header())
@@ -42,11 +53,13 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.benchmarks", description=__doc__, epilog=f"commands: {', '.join(COMMANDS)}"
+    )
     parser.add_argument("sections", nargs="*", metavar="SECTION", help=f"{', '.join(CHOICES)}; rooms only by name")
     parser.add_argument("--model", choices=MODELS, action="append", help="default: both for stages, else compact")
     parser.add_argument(
-        "--faces", type=int, nargs="+", help="default: 1 to 25 for stages, else as each is judged; of rooms: how many"
+        "--faces", type=int, nargs="+", help="default: 1 to 25 for stages, else those of the table; of rooms: how many"
     )
     parser.add_argument("--device", default="cpu", help="for stages, scaling and gpu: cpu, cuda or mps")
     parser.add_argument("--rounds", type=int, default=30, help="of stages, scaling and gpu")
@@ -74,7 +87,7 @@ def _measured(given: argparse.Namespace) -> Iterator[Row]:
             for name in given.model or MODELS[:1]:
                 yield from whole_engine(section, name, tuple(given.faces or ()), given.seconds)
         else:
-            raise InputError(f"{section}: choose from {', '.join(CHOICES)}")
+            raise InputError(f"{section}: choose from {', '.join((*CHOICES, *COMMANDS))}")
 
 
 def _stages(given: argparse.Namespace) -> Iterator[Row]:

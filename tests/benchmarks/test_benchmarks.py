@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 import torch
+from speakerlight.core.demo import Verdict
 
-from tests.benchmarks import engine
-from tests.benchmarks.__main__ import main
+from tests.benchmarks import demo, engine
+from tests.benchmarks.__main__ import COMMANDS, main
 from tests.benchmarks.baseline import PlainExpert
 from tests.benchmarks.measure import Case, Row, against, exactly, line, spread, take_turns, write_json
 from tests.benchmarks.scene import model, plain_expert, scene
@@ -76,6 +77,26 @@ def test_a_run_that_fails_says_why() -> None:
 def test_an_unknown_section_is_told(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["warp"]) == 2
     assert "choose from" in capsys.readouterr().err
+
+
+def test_a_command_has_its_own_help(capsys: pytest.CaptureFixture[str]) -> None:
+    for command in COMMANDS:
+        with pytest.raises(SystemExit) as ended:
+            main([command, "--help"])
+        assert ended.value.code == 0 and f"python -m tests.benchmarks {command}" in capsys.readouterr().out
+
+
+def test_the_demo_command_judges_seeds_and_fails_on_a_missed_bar(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    verdicts = iter([Verdict(1.0, 1.0, 0.0, None, 0.01, 0.01), Verdict(0.9, 1.0, 0.0, 0.5, 0.01, 0.01)])
+    monkeypatch.setattr(demo, "judged", lambda *_: next(verdicts))
+    assert main(["demo", "--seeds", "0", "1"]) == 1
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith("seed 0: right person marked in 100.0%")
+    assert "identity           0.950  bar ≥ 0.97  missed" in lines and any(
+        "offscreen          0.500" in x for x in lines
+    )
 
 
 def test_the_first_overlay_is_seen_from_outside() -> None:
