@@ -1,9 +1,10 @@
-"""Runs a slow output in a thread of its own, so that encoding and a slow disk never hold up the live path."""
+"""Background: runs a slow output in a thread of its own, so that encoding and a slow disk never delay the live path."""
 
 from __future__ import annotations
 
+import logging
 import threading
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -13,6 +14,8 @@ from speakerlight.core.snapshot import Snapshot
 from speakerlight.outputs.output import Output
 from speakerlight.threads import join_within
 
+logger = logging.getLogger(__name__)
+
 FRAME_LIMIT = 16
 """About half a second of video: what an encoder may fall behind, and what ``close`` may still have to encode."""
 
@@ -20,12 +23,12 @@ SHOWN_LIMIT = 1
 """What is on show is worth nothing once there is something newer."""
 
 OTHER_LIMIT = 4096
-"""Sounds, snapshots and events that may wait: minutes of them, and small."""
+"""Audio chunks, snapshots and events that may wait, of each: two and a half minutes of events, 30 MB with 25 faces."""
 
 LIMITS = {"frame": FRAME_LIMIT, "shown": SHOWN_LIMIT}
 
 CLOSE_SECONDS = 10.0
-"""An output that has not ended by then is stuck (a dead network disk, a pipe that nobody reads) and is left behind."""
+"""An output that has not ended by then is stuck (a dead network disk) and is left behind."""
 
 
 @dataclass(frozen=True)
@@ -35,39 +38,50 @@ class _Call:
 
 
 class Background(Output):
-    """Hands every call on to ``output`` in another thread. If that falls behind, the oldest of the kind is dropped.
+    """Passes every call on to ``output`` in another thread. If that falls behind, the oldest of the kind is dropped.
 
-    A failure of ``output`` is raised from the next call here.
+    Dropped frames make a recording jerky; a dropped event, snapshot or audio chunk counts in ``missed_events`` and
+    makes the output incomplete. A failure of ``output`` is raised from the next call here.
     """
 
     def __init__(self, output: Output) -> None:
         self.option = output.option  # type: ignore[misc]
         self.takes_frames = output.takes_frames  # type: ignore[misc]
         self.takes_shown = output.takes_shown  # type: ignore[misc]
-        self.dropped_frames = 0
         self._output = output
+        self._ignored = {kind for kind in _KINDS if getattr(type(output), kind) is getattr(Output, kind)}
         self._calls: deque[_Call] = deque()
-        self._waiting: dict[str, int] = {}
+        self._waiting: Counter[str] = Counter()
+        self._dropped: Counter[str] = Counter()
         self._changed = threading.Condition()
         self._closing = False
         self._error: Exception | None = None
         self._thread = threading.Thread(target=self._work, name=f"output {output.option}", daemon=True)
         self._thread.start()
 
+    @property
+    def dropped_frames(self) -> int:
+        return sum(self._dropped[kind] for kind in LIMITS)
+
+    @property
+    def missed_events(self) -> int:  # type: ignore[override]
+        """Dropped here, or missed by the output itself."""
+        return self._dropped.total() - self.dropped_frames + self._output.missed_events
+
     def event(self, event: Event) -> None:
-        self._hand_on("event", lambda: self._output.event(event))
+        self._pass_on("event", lambda: self._output.event(event))
 
     def snapshot(self, snapshot: Snapshot) -> None:
-        self._hand_on("snapshot", lambda: self._output.snapshot(snapshot))
+        self._pass_on("snapshot", lambda: self._output.snapshot(snapshot))
 
     def audio(self, chunk: AudioChunk) -> None:
-        self._hand_on("audio", lambda: self._output.audio(chunk))
+        self._pass_on("audio", lambda: self._output.audio(chunk))
 
     def frame(self, frame: Frame, snapshot: Snapshot | None) -> None:
-        self._hand_on("frame", lambda: self._output.frame(frame, snapshot))
+        self._pass_on("frame", lambda: self._output.frame(frame, snapshot))
 
     def shown(self, image: Image) -> None:
-        self._hand_on("shown", lambda: self._output.shown(image))
+        self._pass_on("shown", lambda: self._output.shown(image))
 
     def close(self) -> None:
         """Let the waiting calls through, close the output and end the thread."""
@@ -79,20 +93,25 @@ class Background(Output):
         if self._error is not None:
             raise self._error
 
-    def _hand_on(self, kind: str, run: Callable[[], None]) -> None:
+    def _pass_on(self, kind: str, run: Callable[[], None]) -> None:
+        if kind in self._ignored:
+            return
         with self._changed:
             if self._error is not None:
                 raise self._error
-            if self._waiting.get(kind, 0) >= LIMITS.get(kind, OTHER_LIMIT):
+            if self._waiting[kind] >= LIMITS.get(kind, OTHER_LIMIT):
                 self._drop_oldest(kind)
             self._calls.append(_Call(kind, run))
-            self._waiting[kind] = self._waiting.get(kind, 0) + 1
+            self._waiting[kind] += 1
             self._changed.notify()
 
     def _drop_oldest(self, kind: str) -> None:
         self._calls.remove(next(call for call in self._calls if call.kind == kind))
         self._waiting[kind] -= 1
-        self.dropped_frames += kind in LIMITS
+        self._dropped[kind] += 1
+        count = self._dropped[kind]
+        if kind != "shown" and count & (count - 1) == 0:  # at 1, 2, 4, …: what goes on for hours is a few lines
+            logger.warning("%s is behind: %d of kind %s dropped so far", self.option, count, kind)
 
     def _next(self) -> _Call | None:
         with self._changed:
@@ -107,7 +126,7 @@ class Background(Output):
         try:
             while call := self._next():
                 call.run()
-        except Exception as error:  # whatever it is, it belongs to the thread that feeds
+        except Exception as error:  # raised where the output is fed
             self._fail(error)
         try:
             self._output.close()
@@ -119,3 +138,6 @@ class Background(Output):
             self._error = self._error or error
             self._calls.clear()
             self._waiting.clear()
+
+
+_KINDS = ("event", "snapshot", "audio", "frame", "shown")

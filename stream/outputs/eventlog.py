@@ -1,53 +1,81 @@
-"""The event log: JSON Lines in a file or on stdout, every line whole."""
+"""Event log: JSON Lines in a file, a pipe or on standard output, every line whole and written at once."""
 
 from __future__ import annotations
 
+import logging
+import sys
+import threading
 from collections.abc import Sequence
 from pathlib import Path
-from typing import IO
 
+from speakerlight.core.errors import InputError
 from speakerlight.core.events import Event
-from speakerlight.outputs.output import Output, check_writable
+from speakerlight.outputs.files import RecordWriter, check_writable, is_pipe, open_output, open_stdout
+from speakerlight.outputs.output import Output
+
+logger = logging.getLogger(__name__)
 
 STDOUT = "-"
 
 
 class EventLog(Output):
-    """Writes each event as one line and hands it over at once, so that a reader sees it live.
+    """Writes each event as one line and flushes it, so that a reader sees it live.
 
-    ``target``: a file's name or ``-`` for stdout. When stdout's reader has gone (``… | head``) the rest is dropped
-    silently: the reader had what it wanted, and the run's other outputs go on.
+    ``target``: the name of a file or pipe, or ``-`` for standard output. A named pipe waits for its first reader, until
+    ``stop`` is set; when a reader leaves, the next one gets the events from then on, and the others count as
+    ``missed_events``. When the reader of standard output leaves (``… | head``), it had what it wanted: the rest is
+    dropped, and that is no loss.
     """
 
     option = "--events"
 
-    def __init__(self, target: str, sources: Sequence[str] = ()) -> None:
+    def __init__(self, target: str, sources: Sequence[str] = (), stop: threading.Event | None = None) -> None:
         self._target = target
-        self._file: IO[bytes] | None = None
-        self._reader_gone = False
+        self._path = Path(target)
+        self._stop = stop or threading.Event()
+        self._writer: RecordWriter | None = None
+        self._has_begun = False
+        self._is_stdout_closed = False
+        self.missed_events = 0
         if target != STDOUT:
-            check_writable(Path(target), self.option, sources)
+            check_writable(self._path, self.option, sources)
+        elif sys.__stdout__ is None:
+            raise InputError(f"{self.option} {STDOUT}: standard output is closed; give the name of a file")
 
     def event(self, event: Event) -> None:
-        if self._reader_gone:
+        if self._is_stdout_closed or not self._open():
             return
-        if self._file is None:
-            self._file = self._open()
+        assert self._writer is not None
         try:
-            # Through a buffer: the rest of a write that a signal cut short goes out with the next; lines stay whole.
-            self._file.write(event.to_json().encode() + b"\n")
-            self._file.flush()
+            self._writer.write(event.to_json().encode() + b"\n")
         except BrokenPipeError:
-            self._reader_gone = True
+            self._lose_reader()
 
     def close(self) -> None:
-        if self._file is None:
-            return
-        try:
-            self._file.close()
-        except BrokenPipeError:
-            self._reader_gone = True
+        if self._writer is not None:
+            self._writer.close()
+            self._writer = None
 
-    def _open(self) -> IO[bytes]:
-        # The descriptor, not sys.stdout: what is left in sys.stdout's buffer would break the pipe again at exit.
-        return open(1, "wb", closefd=False) if self._target == STDOUT else Path(self._target).open("wb")
+    def _open(self) -> bool:
+        """Whether there is something to write to now."""
+        if self._writer is not None:
+            return True
+        if self._target == STDOUT:
+            self._writer = RecordWriter(open_stdout(self._stop))
+        elif not self._has_begun:
+            self._has_begun = True
+            self._writer = RecordWriter(open_output(self._path, self._stop))
+        else:
+            try:  # a reader that left is not waited for
+                self._writer = RecordWriter(open_output(self._path, self._stop, wait=False))
+            except OSError:
+                self.missed_events += 1
+        return self._writer is not None
+
+    def _lose_reader(self) -> None:
+        self.close()
+        if self._target == STDOUT or not is_pipe(self._path):
+            self._is_stdout_closed = True
+            return
+        self.missed_events += 1
+        logger.warning("%s: the reader left", self._target)

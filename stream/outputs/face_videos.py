@@ -1,8 +1,11 @@
-"""A video with sound for each face, for the time that the face is in view."""
+"""Face videos: a video with audio of each face, for the time that the face is in view."""
 
 from __future__ import annotations
 
 import math
+import os
+import re
+from collections.abc import Iterable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,21 +16,24 @@ from speakerlight.core.media import AudioChunk, Frame
 from speakerlight.core.snapshot import Snapshot
 from speakerlight.core.timebase import TICK_RATE
 from speakerlight.outputs.audio_tape import AudioTape
+from speakerlight.outputs.files import check_writable
 from speakerlight.outputs.mp4 import Mp4Writer
-from speakerlight.outputs.output import Output, check_writable
+from speakerlight.outputs.output import Output
 from speakerlight.scaling import crop
 
 SIZE = 224
 """Width and height in pixels: what most models of faces and lips take."""
 
 EXPANSION = 1.6
-"""Of the face's box (brows to chin): the whole head with some air."""
+"""Side of the crop in sides of the face's box (brows to chin): the whole head with some margin."""
 
 SMOOTHING_SECONDS = 0.15
-"""Time constant of the crop's place and size: detector noise goes, a moving head stays in the middle."""
+"""Time constant of the crop's position and size: it smooths detector noise and keeps a moving head in the middle."""
 
 GONE_SECONDS = 2.0
-"""A face out of view for this long has its video closed; should its id come back, a further part begins."""
+"""The video of a face out of view for this long is closed; if its id comes back, a further part begins."""
+
+FACE_FILE = re.compile(r"face-\d+(-part-\d+)?(-run-(?P<run>\d+))?\.mp4", re.IGNORECASE)
 
 
 @dataclass
@@ -38,20 +44,26 @@ class _Track:
 
 
 class FaceVideos(Output):
-    """Writes ``face-ID.mp4`` into a folder, made with the first face. Only faces in view have an encoder open."""
+    """Writes ``face-ID.mp4`` into a folder, made with the first face. Only faces in view have an encoder open.
+
+    No existing file is written over: in a folder with face videos of earlier runs, those of this one are called
+    ``face-ID-run-2.mp4`` and so on. ``reserved``: paths that other outputs of this run will write.
+    """
 
     option = "--save-faces"
     takes_frames = True
 
-    def __init__(self, folder: Path, has_audio: bool = True) -> None:
+    def __init__(self, folder: Path, has_audio: bool = True, reserved: Iterable[Path] = ()) -> None:
         if folder.exists() and not folder.is_dir():
             raise InputError(f"{self.option} {folder}: this is a file; give the name of a folder")
         existing = next(each for each in (folder, *folder.absolute().parents) if each.exists())
-        check_writable(existing / "face-1.mp4" if existing == folder else existing / folder.name, self.option)
+        check_writable(existing / f".{folder.name}.part", self.option)
         self._folder = folder
         self._tape = AudioTape() if has_audio else None
         self._tracks: dict[int, _Track] = {}
         self._parts: dict[int, int] = {}
+        self._reserved = {path.resolve() for path in reserved}
+        self._run = 1
 
     def audio(self, chunk: AudioChunk) -> None:
         if self._tape is not None:
@@ -75,16 +87,37 @@ class FaceVideos(Output):
             track = self._tracks[person] = _Track(writer, _square(box), frame.time)
         track.box = _between(track.box, _square(box), 1 - math.exp(-(frame.time - track.seen) / SMOOTHING_SECONDS))
         track.seen = frame.time
-        track.writer.picture(frame.time, crop(frame.image, track.box, (SIZE, SIZE)))
+        track.writer.frame(frame.time, crop(frame.image, track.box, (SIZE, SIZE)))
 
     def _next_path(self, person: int) -> Path:
+        """An empty new file, which no other run can take for itself any more."""
         self._folder.mkdir(parents=True, exist_ok=True)
+        if not self._parts:
+            self._run = _free_run(self._folder)
         part = self._parts[person] = self._parts.get(person, 0) + 1
-        return self._folder / (f"face-{person}.mp4" if part == 1 else f"face-{person}-part-{part}.mp4")
+        while True:
+            path = self._folder / _file_name(person, part, self._run)
+            if path.resolve() not in self._reserved:
+                try:
+                    os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666))
+                    return path
+                except FileExistsError:  # of another run that began at the same time
+                    pass
+            self._run += 1
 
     def _end(self, person: int) -> None:
         track = self._tracks.pop(person)
         track.writer.close(until=track.seen + 1 / TICK_RATE)
+
+
+def _file_name(person: int, part: int, run: int) -> str:
+    return f"face-{person}{f'-part-{part}' if part > 1 else ''}{f'-run-{run}' if run > 1 else ''}.mp4"
+
+
+def _free_run(folder: Path) -> int:
+    """The number after that of the latest run whose face videos lie in ``folder``."""
+    found = (FACE_FILE.fullmatch(path.name) for path in folder.iterdir())
+    return max((int(match["run"] or 1) for match in found if match), default=0) + 1
 
 
 def _square(box: Box) -> Box:

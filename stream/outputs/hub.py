@@ -1,7 +1,7 @@
-"""The one place that a driver feeds: it hands frames, sound and snapshots on to every output.
+"""Output hub: the one object that a driver feeds; it passes frames, audio and snapshots on to every output.
 
-Both drivers feed it alike. It pairs each frame with its snapshot, makes the events, keeps the tally, and sees to it
-that an output which fails (a full disk) ends alone and that every output is closed.
+Both drivers feed it alike. It pairs each frame with its snapshot, makes the events and keeps the tally. An output that
+fails (a full disk) ends alone, and every output is closed.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from speakerlight.outputs.summary import Tally
 
 
 class OutputHub:
-    """Feeds ``outputs``; safe to call from several threads. ``warn`` takes one line about an output that failed."""
+    """Feeds ``outputs``; safe to call from several threads. ``warn`` receives one line about an output that failed."""
 
     def __init__(self, outputs: Sequence[Output], warn: Callable[[str], None]) -> None:
         self._outputs = list(outputs)
@@ -29,6 +29,8 @@ class OutputHub:
         self._pairing = Pairing()
         self._tally = Tally()
         self._lock = threading.RLock()
+        self.lost: list[str] = []
+        """The options of outputs that failed or are incomplete, so far."""
 
     def event(self, event: Event) -> None:
         """An event that does not come from snapshots: session, load."""
@@ -40,7 +42,7 @@ class OutputHub:
         with self._lock:
             self._tally.frame(frame.time)
             if self._wants_frames:
-                self._show(self._pairing.hold(frame))
+                self._pass_on(self._pairing.hold(frame))
 
     def shown(self, image: Image) -> None:
         """What the window shows; must not change afterwards."""
@@ -48,7 +50,7 @@ class OutputHub:
             self._each(lambda output: output.shown(image), [output for output in self._outputs if output.takes_shown])
 
     def audio(self, chunk: AudioChunk) -> None:
-        """Captured sound; its samples must not change afterwards."""
+        """Captured audio; its samples must not change afterwards."""
         with self._lock:
             self._each(lambda output: output.audio(chunk))
 
@@ -59,23 +61,26 @@ class OutputHub:
             self._each(lambda output: output.snapshot(snapshot))
             for event in self._events.events(snapshot):
                 self.event(event)
-            self._show(self._pairing.pair(snapshot))
+            self._pass_on(self._pairing.pair(snapshot))
 
     def close(self, latency: Percentiles) -> SummaryEvent:
-        """Tell the summary, close every output, whatever becomes of the others. What comes later is ignored."""
+        """Emit the summary event and close every output, even if others fail. Later calls are ignored."""
         with self._lock:
-            self._show(self._pairing.rest())
+            self._pass_on(self._pairing.rest())
             summary = self._tally.finish(latency)
             self.event(summary)
             closing, self._outputs = self._outputs, []
         # Side by side: an encoder's backlog and the plot each take a good part of the second that a run has to end.
         with ThreadPoolExecutor(max(len(closing), 1)) as pool:
-            for warning in pool.map(_close, closing):
-                if warning:
-                    self._warn(warning)
+            errors = list(pool.map(_close, closing))
+        for output, error in zip(closing, errors, strict=True):
+            if error is not None:
+                self._lose(output, f"{output.option} could not be finished: {error}")
+            elif output.missed_events:
+                self._lose(output, f"{output.option} is incomplete: {output.missed_events} events did not get through")
         return summary
 
-    def _show(self, pairs: Iterable[tuple[Frame, Snapshot | None]]) -> None:
+    def _pass_on(self, pairs: Iterable[tuple[Frame, Snapshot | None]]) -> None:
         for frame, snapshot in pairs:
             self._each(lambda output, frame=frame, snapshot=snapshot: output.frame(frame, snapshot))  # type: ignore[misc]
 
@@ -89,16 +94,21 @@ class OutputHub:
                 self._end_failed(output, error)
 
     def _end_failed(self, output: Output, error: Exception) -> None:
-        self._warn(f"{output.option} stopped: {error}")
-        warning = _close(output)
-        if warning and str(error) not in warning:
-            self._warn(warning)
+        self._lose(output, f"{output.option} stopped: {error}")
+        closing_error = _close(output)
+        if closing_error is not None and str(closing_error) != str(error):
+            self._warn(f"{output.option} could not be finished: {closing_error}")
+
+    def _lose(self, output: Output, line: str) -> None:
+        self._warn(line)
+        if output.option not in self.lost:
+            self.lost.append(output.option)
 
 
-def _close(output: Output) -> str | None:
-    """Close an output; gives a line about it when that fails."""
+def _close(output: Output) -> Exception | None:
+    """Close an output; return its error when that fails."""
     try:
         output.close()
     except Exception as error:  # as above: the others must still be closed
-        return f"{output.option} could not be finished: {error}"
+        return error
     return None

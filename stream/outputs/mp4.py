@@ -1,62 +1,83 @@
-"""An MP4 file with sound, pictures at their own times, whole whatever happens.
+"""MP4 writer: video frames at their own times with audio, playable whatever happens, in constant memory.
 
-The file is written in fragments (a crash loses the last second or two) and becomes a plain MP4 when it is closed
-(FFmpeg's ``hybrid_fragmented``). Picture and sound share one time base, the sound's sample count.
+The file is written in fragments (a crash loses the last second or two) and becomes a plain MP4 when it is closed. Video
+and audio share one time base, the audio's sample count.
 """
 
 from __future__ import annotations
 
+import io
+import logging
+import struct
+import threading
 from fractions import Fraction
 from pathlib import Path
 from typing import cast
 
 import av
+from av.audio.stream import AudioStream
 from av.video.stream import VideoStream
 from speakerlight.core.media import Image
 from speakerlight.core.timebase import SAMPLE_RATE, TICK_RATE
 from speakerlight.outputs.audio_tape import AudioTape
+from speakerlight.outputs.files import open_output
+from speakerlight.outputs.mp4_index import make_plain
 from speakerlight.scaling import even, fitted
+
+logger = logging.getLogger(__name__)
 
 TIME_BASE = Fraction(1, SAMPLE_RATE)
 """1/16000 s. The fallback encoder allows no finer than 1/65535."""
 
-CONTAINER_OPTIONS = {"movflags": "+hybrid_fragmented+delay_moov", "flush_packets": "1"}
-"""delay_moov: the header waits for the first packets, so that the delay of AAC (64 ms) is known and undone."""
+CONTAINER_OPTIONS = {"movflags": "+frag_keyframe+delay_moov+default_base_moof+skip_trailer", "flush_packets": "1"}
+"""delay_moov: the header waits for the first packets, so that the delay of AAC (64 ms) is known and undone.
+skip_trailer: FFmpeg then keeps no list of fragments. (hybrid_fragmented keeps 72 bytes a packet, 10 MiB an hour.)"""
 
 KEYFRAME_INTERVAL = 50
-"""A key picture, and with it a fragment, every 50 pictures: 2 s at 25 a second."""
+"""A key frame, and with it a fragment, every 50 frames: 2 s at 25 a second."""
 
 H264_OPTIONS = {"preset": "superfast", "crf": "21", "tune": "zerolatency"}
 """superfast: half the work of veryfast for files a quarter larger, because a live run needs the
-cores. zerolatency: no picture waits in the encoder, so closing is quick and a fragment is complete."""
+cores. zerolatency: no frame waits in the encoder, so closing is quick and a fragment is complete."""
 
 MPEG4_OPTIONS = {"flags": "+qscale", "global_quality": str(3 * 118)}
-"""Quantiser 3 of 31 (in FFmpeg's units of 1/118): about as good to look at, in a larger file."""
+"""Quantiser 3 of 31 (in FFmpeg's units of 1/118): about the same quality, in a larger file."""
 
 AUDIO_WAIT = SAMPLE_RATE
-"""Sound that is not there 1 s after its picture is taken for missing."""
+"""Audio that has not come 1 s after its frame counts as missing."""
 
 FRAME_WAIT = 10 * SAMPLE_RATE
-"""Sound that has waited 10 s for a picture (a stalled camera) goes out without."""
+"""Audio that has waited 10 s for a frame (a stalled camera) is written without."""
 
 
 class Mp4Writer:
-    """Pictures of one size with the sound of ``tape`` beside them; the file's time 0 is the session's ``start``.
+    """Frames of one size with the audio of ``tape`` beside them; the file's time 0 is the session's ``start``.
 
-    The first picture also stands for the time from 0 to its own. Pictures of another size are fitted in.
+    The first frame also stands for the time from 0 to its own. Frames of another size are fitted in.
     """
 
     def __init__(
-        self, path: Path, size: tuple[int, int], tape: AudioTape | None, start: float = 0.0, threads: int = 0
+        self,
+        path: Path,
+        size: tuple[int, int],
+        tape: AudioTape | None,
+        start: float = 0.0,
+        threads: int = 0,
+        stop: threading.Event | None = None,
     ) -> None:
-        """``size``: width and height in pixels. ``threads`` of the picture's encoder, 0: as many as there are cores."""
+        """``size``: width and height in pixels. ``threads`` of the video encoder, 0: as many as there are cores.
+
+        ``path`` may be a named pipe; a wait for its reader ends when ``stop`` is set. Raises OSError.
+        """
         self._size = even(size)
         self._tape = tape
         self._start = round(start * SAMPLE_RATE)
         self._last_pts = -1
-        self._container = av.open(str(path), "w", format="mp4", options=CONTAINER_OPTIONS)
+        self._path = path
+        self._sink = _Sink(open_output(path, stop))  # not by name: FFmpeg takes what is before a colon for a protocol
+        self._container = av.open(self._sink, "w", format="mp4", options=CONTAINER_OPTIONS)
         self._video = self._add_video(threads)
-        self._heard = self._start
+        self._written = self._start
         self._audio = self._container.add_stream("aac", rate=SAMPLE_RATE, layout="mono") if tape else None
 
     def _add_video(self, threads: int) -> VideoStream:
@@ -69,43 +90,91 @@ class Mp4Writer:
         stream.codec_context.thread_count = threads
         return stream
 
-    def picture(self, time: float, image: Image) -> None:
-        """Add a picture: uint8, height × width × 3, BGR. One that is not later than the last is left out."""
+    def frame(self, time: float, image: Image) -> None:
+        """Add a frame: uint8, height × width × 3, BGR. One that is not later than the last is dropped."""
         pts = round(time * SAMPLE_RATE) - self._start if self._last_pts >= 0 else 0
         if pts <= self._last_pts:
             return
         frame = av.VideoFrame.from_ndarray(fitted(image, self._size), format="bgr24")
         frame.pts, frame.time_base = pts, TIME_BASE
-        self._container.mux(self._video.encode(frame))
+        self._mux(self._video, frame)
         self._last_pts = pts
         if self._tape is not None:
             now = self._start + pts
             self._write_audio(max(min(now, self._tape.end), now - AUDIO_WAIT))
 
     def audio_waits(self) -> None:
-        """Call after sound was put on the tape: writes what has waited too long for a picture."""
+        """Call after audio was put on the tape: writes what has waited too long for a frame."""
         if self._tape is not None:
             self._write_audio(self._tape.end - FRAME_WAIT)
 
     def close(self, until: float | None = None) -> None:
-        """Write the sound up to ``until`` (session seconds; None: all there is) and finish the file."""
+        """Write the audio up to ``until`` (session seconds; None: all there is) and finish the file.
+
+        Raises OSError when the disk is full; the file then plays up to where it got.
+        """
         try:
             if self._tape is not None:
                 self._write_audio(self._tape.end if until is None else round(until * SAMPLE_RATE))
-            self._container.mux(self._video.encode(None))
+            self._mux(self._video, None)
             if self._audio is not None:
-                self._container.mux(self._audio.encode(None))
+                self._mux(self._audio, None)
         finally:
+            self._finish()
+
+    def _finish(self) -> None:
+        try:
             self._container.close()
+        except av.FFmpegError as error:
+            raise self._sink.error or error from None
+        finally:
+            if self._sink.file.seekable():
+                self._make_plain()
+            self._sink.file.close()
+
+    def _mux(self, stream: VideoStream | AudioStream, frame: av.VideoFrame | av.AudioFrame | None) -> None:
+        try:
+            self._container.mux(stream.encode(frame))  # type: ignore[arg-type]
+        except av.FFmpegError as error:
+            raise self._sink.error or error from None
+
+    def _make_plain(self) -> None:
+        try:
+            make_plain(self._path)
+        except (ValueError, KeyError, struct.error) as error:
+            logger.warning("%s stays fragmented: %s", self._path, error)
 
     def _write_audio(self, stop: int) -> None:
-        if self._audio is None or self._tape is None or stop <= self._heard:
+        if self._audio is None or self._tape is None or stop <= self._written:
             return
-        samples = self._tape.take(self._heard, stop)
+        samples = self._tape.take(self._written, stop)
         frame = av.AudioFrame.from_ndarray(samples[None], format="fltp", layout="mono")
-        frame.sample_rate, frame.pts, frame.time_base = SAMPLE_RATE, self._heard - self._start, TIME_BASE
-        self._container.mux(self._audio.encode(frame))
-        self._heard = stop
+        frame.sample_rate, frame.pts, frame.time_base = SAMPLE_RATE, self._written - self._start, TIME_BASE
+        self._mux(self._audio, frame)
+        self._written = stop
+
+
+class _Sink:
+    """The file as FFmpeg sees it: written from front to back. After an error nothing more is written.
+
+    ``error``: the first one, of which PyAV passes on only that there was one.
+    """
+
+    def __init__(self, file: io.RawIOBase) -> None:
+        self.file = file
+        self.error: OSError | None = None
+
+    def write(self, data: bytes) -> int:
+        if self.error is not None:
+            raise self.error
+        written = 0
+        try:
+            while written < len(data):
+                written += self.file.write(data[written:]) or 0
+        except OSError as error:
+            self.error = error
+            raise
+        return written
 
 
 def _encoder() -> tuple[str, dict[str, str]]:

@@ -1,54 +1,57 @@
-"""The sync-signal plot: one curve a face over time, and under it who was the primary speaker."""
+"""Plot of the sync signal: one score curve a face over time, and below it who the primary speaker was."""
 
 from __future__ import annotations
 
+import io
 import math
-from collections.abc import Mapping, Sequence
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 from speakerlight.core.errors import InputError
+from speakerlight.core.segments import LONGEST_HOLD_SECONDS
 from speakerlight.core.snapshot import Snapshot, SpeakingState
 from speakerlight.core.timebase import TICK_RATE
-from speakerlight.outputs.output import Output, check_writable
+from speakerlight.outputs.files import check_writable, write_whole
+from speakerlight.outputs.output import Output
 from speakerlight.palette import PALETTE, Rgb, colour
 
 Values = npt.NDArray[np.floating[Any]]
 
-BIN_LIMIT = 8192
-"""Points a curve at most. Five and a half minutes fit tick by tick; then neighbours are merged, again and again."""
+BIN_LIMIT = 2048
+"""Bins of time at most, over one a pixel of the image. The first 82 s have one a tick; then neighbours are merged."""
 
-CURVES_IN_LEGEND = 25
+PENDING_ROWS = 4096
+"""Scores that are collected before they are binned together: with 25 faces, those of 6.5 s."""
+
+CURVES_IN_LEGEND = 22
 """More people than this (a day of visitors) are drawn but not listed."""
 
-SILENCE_COLOUR = (240, 240, 240)
-UNDECIDED_COLOUR = (180, 180, 180)
-OFFSCREEN_COLOUR = (90, 90, 90)
-STATE_COLOURS = {
-    SpeakingState.SILENCE: SILENCE_COLOUR,
-    SpeakingState.UNDECIDED: UNDECIDED_COLOUR,
-    SpeakingState.OFFSCREEN: OFFSCREEN_COLOUR,
+STATE_COLOURS: dict[SpeakingState, Rgb] = {
+    SpeakingState.SILENCE: (240, 240, 240),
+    SpeakingState.UNDECIDED: (180, 180, 180),
+    SpeakingState.OFFSCREEN: (90, 90, 90),
+}
+"""Of the strip, where there is no primary speaker."""
+
+STATE_LABELS = {
+    SpeakingState.OFFSCREEN: "off-screen",
+    SpeakingState.UNDECIDED: "undecided",
+    SpeakingState.SILENCE: "silence",
 }
 
-
-@dataclass
-class Mean:
-    """A running mean, and how many values are in it."""
-
-    total: float = 0.0
-    count: int = 0
-
-    def add(self, value: float, count: int = 1) -> None:
-        self.total += value
-        self.count += count
+ROW = np.dtype([("person", np.int64), ("bin", np.int32), ("count", np.int32), ("total", np.float64)])
 
 
 @dataclass
 class Vote:
-    """Who or what held a stretch of time the longest, as far as two counters can tell."""
+    """The primary speaker, or the state, that held a bin the longest, as far as two counters can tell."""
 
     choice: int | SpeakingState = SpeakingState.SILENCE
     count: int = 0
@@ -60,51 +63,92 @@ class Vote:
             self.choice, self.count = choice, count
 
 
+class MeanTable:
+    """Mean values by person and bin of time, as rows sorted by both; 24 bytes for each bin in which a person was."""
+
+    def __init__(self) -> None:
+        self._rows = np.zeros(0, ROW)
+        self._pending: list[tuple[int, int, int, float]] = []
+
+    def add(self, person: int, bin_number: int, value: float) -> None:
+        """Add a value. What is not finite is ignored."""
+        if math.isfinite(value):
+            self._pending.append((person, bin_number, 1, value))
+        if len(self._pending) >= PENDING_ROWS:
+            self._settle()
+
+    def halve(self) -> None:
+        """Merge each pair of neighbouring bins."""
+        self._settle()
+        self._rows["bin"] //= 2
+        self._rows = _merged(self._rows)
+
+    def means(self) -> Iterator[tuple[int, npt.NDArray[np.int32], Values]]:
+        """For each person, in order: the bins, and the mean in each."""
+        self._settle()
+        people, starts = np.unique(self._rows["person"], return_index=True)
+        for person, first, last in zip(people, starts, [*starts[1:], len(self._rows)], strict=False):
+            rows = self._rows[first:last]
+            yield int(person), rows["bin"], rows["total"] / rows["count"]
+
+    def __len__(self) -> int:
+        self._settle()
+        return len(self._rows)
+
+    def _settle(self) -> None:
+        if self._pending:
+            self._rows = _merged(np.concatenate([self._rows, np.array(self._pending, ROW)]))
+            self._pending.clear()
+
+
+def _merged(rows: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Rows sorted by person and bin, those of the same added up."""
+    rows = rows[np.lexsort((rows["bin"], rows["person"]))]
+    is_first = np.ones(len(rows), bool)
+    is_first[1:] = (rows["person"][1:] != rows["person"][:-1]) | (rows["bin"][1:] != rows["bin"][:-1])
+    starts = np.flatnonzero(is_first)
+    merged = rows[starts]
+    for name in ("count", "total"):
+        merged[name] = np.add.reduceat(rows[name], starts) if len(rows) else rows[name]
+    return merged
+
+
 @dataclass
 class SignalHistory:
-    """Scores, speech and primary speaker of a whole run in bounded memory: the longer the run, the coarser its bins.
+    """Scores, speech and primary speaker of a whole run in bounded memory: the longer the run, the wider its bins.
 
-    ``seconds``: the width of a bin; bin k is the time from k × seconds.
+    ``seconds``: the width of a bin; bin k is the time from k × seconds. ``speech`` has its values under person 0.
     """
 
     limit: int = BIN_LIMIT
     seconds: float = 1 / TICK_RATE
-    faces: dict[int, dict[int, Mean]] = field(default_factory=dict)
-    speech: dict[int, Mean] = field(default_factory=dict)
+    faces: MeanTable = field(default_factory=MeanTable)
+    speech: MeanTable = field(default_factory=MeanTable)
     primary: dict[int, Vote] = field(default_factory=dict)
 
     def add(self, snapshot: Snapshot) -> None:
-        """Add a tick. Numbers that are not finite are left out."""
+        """Add a tick. Values that are not finite are ignored."""
         place = self._bin(snapshot.time)
         while place >= self.limit:
             self._halve()
             place = self._bin(snapshot.time)
         choice = snapshot.primary if snapshot.primary is not None else snapshot.state
         self.primary.setdefault(place, Vote()).add(choice)
-        if math.isfinite(snapshot.speech):
-            self.speech.setdefault(place, Mean()).add(snapshot.speech)
+        self.speech.add(0, place, snapshot.speech)
         for face in snapshot.faces:
-            if math.isfinite(face.score):
-                self.faces.setdefault(face.id, {}).setdefault(place, Mean()).add(face.score)
+            self.faces.add(face.id, place, face.score)
 
     def _bin(self, time: float) -> int:
         return max(int(time / self.seconds + 0.5), 0)  # ticks lie on whole bins, give or take rounding
 
     def _halve(self) -> None:
         self.seconds *= 2
-        self.speech = _merged(self.speech)
-        self.faces = {person: _merged(curve) for person, curve in self.faces.items()}
+        self.faces.halve()
+        self.speech.halve()
         votes: dict[int, Vote] = {}
         for place, vote in self.primary.items():
             votes.setdefault(place // 2, Vote()).add(vote.choice, vote.count)
         self.primary = votes
-
-
-def _merged(curve: dict[int, Mean]) -> dict[int, Mean]:
-    merged: dict[int, Mean] = {}
-    for place, mean in curve.items():
-        merged.setdefault(place // 2, Mean()).add(mean.total, mean.count)
-    return merged
 
 
 class Plot(Output):
@@ -114,81 +158,161 @@ class Plot(Output):
 
     def __init__(self, path: Path, names: Mapping[int, str] | None = None, sources: Sequence[str] = ()) -> None:
         if path.suffix.lower() != ".png":
-            raise InputError(f"{self.option} {path}: the plot is a PNG picture; give it a name that ends in .png")
+            raise InputError(f"{self.option} {path}: the plot is a PNG image; give it a name that ends in .png")
         check_writable(path, self.option, sources)
         self._path = path
         self._names = names if names is not None else {}
         self._history = SignalHistory()
 
     def snapshot(self, snapshot: Snapshot) -> None:
+        if not self._history.primary:
+            _import_matplotlib()  # now, because a run has a second to end
         self._history.add(snapshot)
 
     def close(self) -> None:
         if self._history.primary:
-            draw_plot(self._path, self._history, self._names)
+            write_whole(self._path, plot_png(self._history, self._names))
 
 
-def draw_plot(path: Path, history: SignalHistory, names: Mapping[int, str]) -> None:
-    """Write the plot of a run as a PNG."""
-    from matplotlib.figure import Figure  # without pyplot it needs no display
+def plot_png(history: SignalHistory, names: Mapping[int, str]) -> bytes:
+    """The plot of a run as a PNG file."""
+    with _default_matplotlib():
+        from matplotlib.figure import Figure  # without pyplot it needs no display
 
-    count = max(history.primary) + 1
-    times = np.arange(count) * history.seconds
-    figure = Figure(figsize=(14, 5.2), dpi=120, layout="constrained")
-    curves, strip = figure.subplots(2, 1, sharex=True, height_ratios=(9, 1))
-    curves.fill_between(times, _values(history.speech, count), color="0.93", linewidth=0, label="speech")
-    for person, curve in sorted(history.faces.items()):
-        _draw_curve(curves, times, _values(curve, count), person, history, names)
-    curves.set(ylabel="score", ylim=(-0.02, 1.02))
-    curves.grid(color="0.85", linewidth=0.6)
-    curves.spines[["top", "right"]].set_visible(False)
-    strip.imshow(strip_colours(history)[None], extent=(0, count * history.seconds, 0, 1), aspect="auto")
-    strip.set(xlabel="time, s", yticks=[], xlim=(0, count * history.seconds))
-    strip.set_ylabel("primary", rotation="horizontal", ha="right", va="center")
-    _draw_legend(figure, curves)
-    figure.savefig(path)
+        end = (max(history.primary) + 1) * history.seconds
+        figure = Figure(figsize=(14, 5.2), dpi=120)
+        # Fixed margins: a layout engine draws everything twice.
+        figure.subplots_adjust(left=0.06, right=0.86, top=0.97, bottom=0.1, hspace=0.06)
+        curves, strip = figure.subplots(2, 1, sharex=True, height_ratios=(9, 1))
+        _draw_speech(curves, history)
+        _draw_faces(curves, history)
+        curves.set(ylabel="score", ylim=(-0.02, 1.02))
+        curves.grid(color="0.85", linewidth=0.6)
+        curves.spines[["top", "right"]].set_visible(False)
+        strip.imshow(strip_colours(history)[None], extent=(0, end, 0, 1), aspect="auto", interpolation="nearest")
+        strip.set(xlabel="time, s", yticks=[], xlim=(0, end))
+        strip.set_ylabel("primary", rotation="horizontal", ha="right", va="center")
+        _draw_legend(figure, history, names)
+        png = io.BytesIO()
+        figure.savefig(png, format="png", pil_kwargs={"compress_level": 1})
+    return png.getvalue()
 
 
 def strip_colours(history: SignalHistory) -> npt.NDArray[np.uint8]:
-    """The colour of each bin: the primary speaker's, or the state's; bins × 3, red green blue."""
-    colours = np.full((max(history.primary) + 1, 3), SILENCE_COLOUR, np.uint8)
+    """The colour of each bin: the primary speaker's, or that of the state; bins × 3, red green blue."""
+    silence = STATE_COLOURS[SpeakingState.SILENCE]
+    colours = np.full((max(history.primary) + 1, 3), silence, np.uint8)
     for place, vote in history.primary.items():
         if isinstance(vote.choice, SpeakingState):
-            colours[place] = STATE_COLOURS[vote.choice]
+            colours[place] = STATE_COLOURS.get(vote.choice, silence)
         else:
             colours[place] = colour(vote.choice)
     return colours
 
 
-def _draw_curve(
-    axes: Any, times: Values, values: Values, person: int, history: SignalHistory, names: Mapping[int, str]
-) -> None:
-    """Thin all along, thick where the person is the primary speaker; dashed from the palette's second round on."""
-    line = {"color": _unit(colour(person)), "linestyle": "-" if person <= len(PALETTE) else "--"}
-    axes.plot(times, values, linewidth=0.9, alpha=0.55, **line)
-    held = np.array(
-        [place in history.primary and history.primary[place].choice == person for place in range(len(times))]
-    )
-    label = names.get(person, f"person {person}")
-    axes.plot(times, np.where(held, values, np.nan), linewidth=2.2, label=label, **line)
+@contextmanager
+def _default_matplotlib() -> Iterator[None]:
+    """Matplotlib as it is by default, whatever MPLBACKEND or a matplotlibrc of the caller says.
+
+    A backend that does not exist would make the import fail; none is needed for a file.
+    """
+    mpl = _import_matplotlib()
+    with mpl.rc_context():
+        mpl.rcdefaults()
+        yield
 
 
-def _draw_legend(figure: Any, curves: Any) -> None:
+def _import_matplotlib() -> Any:
+    backend = os.environ.pop("MPLBACKEND", None)
+    try:
+        import matplotlib as mpl
+        import matplotlib.backends.backend_agg
+        import matplotlib.figure
+    finally:
+        if backend is not None:
+            os.environ["MPLBACKEND"] = backend
+    return mpl
+
+
+def _draw_speech(axes: Any, history: SignalHistory) -> None:
+    for _, bins, values in history.speech.means():
+        for first, last in _segments(bins, history.seconds):
+            times = bins[first:last] * history.seconds
+            axes.fill_between(times, values[first:last], color="0.93", linewidth=0)
+
+
+def _draw_faces(axes: Any, history: SignalHistory) -> None:
+    """Each face's curve: thin all along, thick where the person is the primary speaker; dashed from the palette's
+    second round on. Only where the face was in view, and one collection for all: a day has thousands of people."""
+    from matplotlib.collections import LineCollection
+
+    thin, thick = _Curves(), _Curves()
+    held = _primary_by_bin(history)
+    for person, bins, values in history.faces.means():
+        points = np.stack([bins * history.seconds, values], axis=1)
+        for first, last in _segments(bins, history.seconds):
+            thin.add(points[first:last], person)
+            is_held = np.flatnonzero(held[bins[first:last]] == person) + first
+            for begin, end in _segments(bins[is_held], history.seconds):
+                thick.add(points[is_held[begin:end]], person)
+    for curves, width, alpha in ((thin, 0.9, 0.55), (thick, 2.2, None)):
+        axes.add_collection(
+            LineCollection(
+                curves.points, colors=curves.colours, linestyles=curves.styles, linewidths=width, alpha=alpha
+            )
+        )
+
+
+@dataclass
+class _Curves:
+    """Lines that are drawn together."""
+
+    points: list[Values] = field(default_factory=list)
+    colours: list[tuple[float, float, float]] = field(default_factory=list)
+    styles: list[Any] = field(default_factory=list)
+
+    def add(self, points: Values, person: int) -> None:
+        self.points.append(points.repeat(2, axis=0) if len(points) == 1 else points)  # one alone would not be drawn
+        self.colours.append(_unit(colour(person)))
+        self.styles.append(_style(person))
+
+
+def _segments(bins: npt.NDArray[np.int32], seconds: float) -> Iterator[tuple[int, int]]:
+    """First index, and that after the last, of each group of ``bins`` between which no tick can be missing."""
+    longest = max(LONGEST_HOLD_SECONDS / seconds, 1.0)
+    breaks = np.flatnonzero(np.diff(bins) > longest) + 1
+    edges = [0, *breaks.tolist(), len(bins)]
+    return ((first, last) for first, last in pairwise(edges) if last > first)
+
+
+def _primary_by_bin(history: SignalHistory) -> npt.NDArray[np.int64]:
+    held = np.zeros(max(history.primary) + 1, np.int64)
+    for place, vote in history.primary.items():
+        held[place] = 0 if isinstance(vote.choice, SpeakingState) else vote.choice
+    return held
+
+
+def _draw_legend(figure: Any, history: SignalHistory, names: Mapping[int, str]) -> None:
+    from matplotlib.lines import Line2D
     from matplotlib.patches import Patch
 
-    handles, _ = curves.get_legend_handles_labels()
-    handles = handles[: CURVES_IN_LEGEND + 1]
-    for rgb, label in ((OFFSCREEN_COLOUR, "off-screen"), (UNDECIDED_COLOUR, "undecided"), (SILENCE_COLOUR, "silence")):
-        handles.append(Patch(facecolor=_unit(rgb), edgecolor="0.6", label=label))
-    figure.legend(handles=handles, loc="outside right upper", frameon=False, fontsize="small")
+    handles: list[Any] = [Patch(facecolor="0.93", label="speech")]
+    people = [person for person, _, _ in history.faces.means()]
+    for state, label in STATE_LABELS.items():
+        handles.append(Patch(facecolor=_unit(STATE_COLOURS[state]), edgecolor="0.6", label=label))
+    for person in people[:CURVES_IN_LEGEND]:
+        label = names.get(person, f"person {person}")
+        handles.append(
+            Line2D([], [], color=_unit(colour(person)), linestyle=_style(person), linewidth=2.2, label=label)
+        )
+    if len(people) > CURVES_IN_LEGEND:
+        handles.append(Patch(facecolor="none", label=f"and {len(people) - CURVES_IN_LEGEND} more"))
+    figure.legend(handles=handles, loc="upper left", bbox_to_anchor=(0.865, 0.98), frameon=False, fontsize="small")
+
+
+def _style(person: int) -> Literal["-", "--"]:
+    return "-" if person <= len(PALETTE) else "--"
 
 
 def _unit(rgb: Rgb) -> tuple[float, float, float]:
     return rgb[0] / 255, rgb[1] / 255, rgb[2] / 255
-
-
-def _values(curve: dict[int, Mean], count: int) -> Values:
-    values = np.full(count, np.nan)
-    for place, mean in curve.items():
-        values[place] = mean.total / mean.count
-    return values

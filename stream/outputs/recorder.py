@@ -1,7 +1,8 @@
-"""The annotated video: what the window shows, with the sound, as an MP4 file."""
+"""Recorder: the annotated video, which is what the window shows, with audio, as an MP4 file."""
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -9,11 +10,12 @@ from speakerlight.core.errors import InputError
 from speakerlight.core.media import AudioChunk, Frame, Image
 from speakerlight.core.snapshot import Snapshot
 from speakerlight.outputs.audio_tape import AudioTape
+from speakerlight.outputs.files import check_writable
 from speakerlight.outputs.mp4 import Mp4Writer
-from speakerlight.outputs.output import Output, check_writable
+from speakerlight.outputs.output import Output
 
 Draw = Callable[[Frame, Snapshot | None], Image]
-"""Makes the picture to record from a frame and its snapshot; must leave the frame as it is."""
+"""Makes the image to record from a frame and its snapshot; must leave the frame as it is."""
 
 
 class Recorder(Output):
@@ -25,12 +27,20 @@ class Recorder(Output):
     option = "--output"
     takes_frames = True
 
-    def __init__(self, path: Path, draw: Draw, has_audio: bool = True, sources: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        path: Path,
+        draw: Draw,
+        has_audio: bool = True,
+        sources: Sequence[str] = (),
+        stop: threading.Event | None = None,
+    ) -> None:
         if path.suffix.lower() != ".mp4":
             raise InputError(f"{self.option} {path}: the recording is an MP4 file; give it a name that ends in .mp4")
         check_writable(path, self.option, sources)
         self._path = path
         self._draw = draw
+        self._stop = stop
         self._tape = AudioTape() if has_audio else None
         self._writer: Mp4Writer | None = None
 
@@ -43,10 +53,11 @@ class Recorder(Output):
     def frame(self, frame: Frame, snapshot: Snapshot | None) -> None:
         image = self._draw(frame, snapshot)
         if self._writer is None:
-            self._writer = Mp4Writer(self._path, (image.shape[1], image.shape[0]), self._tape)
-        self._writer.picture(frame.time, image)
+            size = (image.shape[1], image.shape[0])
+            self._writer = Mp4Writer(self._path, size, self._tape, stop=self._stop)
+        self._writer.frame(frame.time, image)
 
     def close(self) -> None:
-        if self._writer is not None:
-            self._writer.close()
-            self._writer = None
+        writer, self._writer = self._writer, None
+        if writer is not None:
+            writer.close()

@@ -87,3 +87,32 @@ def test_a_bad_place_is_said_before_the_run(tmp_path: Path) -> None:
         FaceVideos(tmp_path / "file")
     with pytest.raises(InputError, match="--save-faces"):
         FaceVideos(tmp_path / "file" / "below")
+
+
+def record(faces: FaceVideos, people: tuple[int, ...]) -> None:
+    for k in range(3):
+        faces.frame(frame(k / 25), snapshot(k / 25, people=people))
+    faces.close()
+
+
+def test_nothing_that_exists_is_written_over(tmp_path: Path) -> None:
+    for name in ("face-1.mp4", "face-9.mp4", "Face-2-part-2.mp4"):
+        (tmp_path / name).write_text("of another run")
+    for _ in range(2):
+        record(FaceVideos(tmp_path, has_audio=False), (1, 2))
+    kept = [path.name for path in tmp_path.iterdir() if path.read_bytes() == b"of another run"]
+    assert sorted(kept) == ["Face-2-part-2.mp4", "face-1.mp4", "face-9.mp4"]
+    new = sorted(path.name for path in tmp_path.iterdir() if path.name not in kept)
+    assert new == [f"face-{person}-run-{run}.mp4" for person in (1, 2) for run in (2, 3)]
+    assert len(read(tmp_path / "face-1-run-3.mp4").times) == 3
+
+
+def test_two_runs_at_once_and_other_outputs_keep_their_names(tmp_path: Path) -> None:
+    first, second = FaceVideos(tmp_path, has_audio=False), FaceVideos(tmp_path, False, [tmp_path / "face-2-run-2.mp4"])
+    for k in range(3):
+        for faces in (first, second):
+            faces.frame(frame(k / 25), snapshot(k / 25, people=(1, 2)))
+    first.close()
+    second.close()
+    names = {path.name for path in tmp_path.iterdir()}
+    assert names == {"face-1.mp4", "face-2.mp4", "face-1-run-2.mp4", "face-2-run-3.mp4"}

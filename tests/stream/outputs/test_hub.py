@@ -98,6 +98,7 @@ def test_every_output_is_closed_even_if_one_cannot_be() -> None:
     hub = OutputHub([before, Stuck(), after], warnings.append)
     hub.close(Percentiles())
     assert warnings == ["--stuck could not be finished: gone"]
+    assert hub.lost == ["--stuck"]
     assert before.notes[-1] == after.notes[-1] == "closed"
     hub.snapshot(snapshot(0.0))
     assert before.notes[-1] == "closed", "what comes later is ignored"
@@ -111,6 +112,17 @@ def test_an_output_that_fails_ends_alone_and_is_said_once() -> None:
         hub.snapshot(snapshot(k / 25))
     hub.close(Percentiles())
     assert warnings == ["--full stopped: No space left on device"]
+    assert hub.lost == ["--full"]
     assert full.closed == 1
     assert notes.notes[-1] == "closed"
     assert sum(note.startswith("snapshot") for note in notes.notes) == 3
+
+
+def test_an_output_that_missed_events_is_incomplete() -> None:
+    warnings: list[str] = []
+    notes, missing = Notes(), Notes()
+    missing.missed_events = 7
+    hub = OutputHub([notes, missing], warnings.append)
+    hub.close(Percentiles())
+    assert warnings == ["--notes is incomplete: 7 events did not get through"]
+    assert hub.lost == ["--notes"]

@@ -1,0 +1,236 @@
+"""Files and pipes that outputs write to: whole records, a pipe whose reader comes late, a disk that fills up."""
+
+from __future__ import annotations
+
+import errno
+import io
+import logging
+import os
+import stat
+import sys
+import threading
+import time
+from collections.abc import Iterable
+from contextlib import suppress
+from pathlib import Path
+from typing import IO
+from urllib.parse import unquote, urlsplit
+
+from speakerlight.core.errors import InputError
+
+if sys.platform != "win32":
+    import fcntl
+
+logger = logging.getLogger(__name__)
+
+POLL_SECONDS = 0.02
+"""Interval at which a pipe is tried again. Half a tick: a reader does not see the delay."""
+
+SILENT_WAIT_SECONDS = 1.0
+"""A pipe without a reader is logged after this long."""
+
+STALLED_SECONDS = 2.0
+"""Once the run is over, a reader that takes nothing for this long is left behind."""
+
+NON_BLOCKING = getattr(os, "O_NONBLOCK", 0)
+
+
+class NoReaderError(OSError):
+    """Nobody reads a pipe, or its reader takes nothing, and the run is over."""
+
+
+class PipeWriter(io.RawIOBase):
+    """A pipe that is written to without ever blocking in the kernel, so that ``stop`` can end a wait for its reader.
+
+    ``write`` waits until the reader has room for everything; once ``stop`` is set, for STALLED_SECONDS at most, then it
+    raises NoReaderError. Raises BrokenPipeError when the reader has left.
+    """
+
+    def __init__(self, descriptor: int, stop: threading.Event) -> None:
+        super().__init__()
+        self._descriptor = descriptor
+        self._stop = stop
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: object, /) -> int:
+        view = memoryview(data).cast("B")  # type: ignore[arg-type]
+        written, progress = 0, time.monotonic()
+        while written < len(view):
+            try:
+                written += os.write(self._descriptor, view[written:])
+                progress = time.monotonic()
+            except BlockingIOError:
+                if self._stop.is_set() and time.monotonic() > progress + STALLED_SECONDS:
+                    raise NoReaderError("its reader takes nothing") from None
+                time.sleep(POLL_SECONDS)
+        return len(view)
+
+    def close(self) -> None:
+        if not self.closed:
+            os.close(self._descriptor)
+        super().close()
+
+
+def open_output(path: Path, stop: threading.Event | None = None, *, wait: bool = True) -> io.RawIOBase:
+    """Open ``path`` for writing, unbuffered: a new or emptied file, or a pipe or device that exists.
+
+    A named pipe without a reader is waited for until ``stop`` is set, or not at all without ``wait`` (NoReaderError).
+    Raises OSError, also for a file that another run is writing.
+    """
+    stop = stop or threading.Event()
+    if is_pipe(path):
+        return PipeWriter(_open_pipe(path, stop, wait=wait), stop)
+    if not _is_regular(path):
+        return io.FileIO(path, "w")
+    file = io.FileIO(os.open(path, os.O_WRONLY | os.O_CREAT | getattr(os, "O_BINARY", 0), 0o666), "w")
+    try:
+        _lock(file)
+        file.truncate(0)  # not on opening: only once it is known that no other run writes it
+    except OSError:
+        file.close()
+        raise
+    return file
+
+
+def open_stdout(stop: threading.Event) -> io.RawIOBase:
+    """Standard output by its descriptor, unbuffered. A pipe is opened anew, so that only this use never blocks.
+
+    Not ``sys.stdout``: what is left in its buffer would break a pipe again at exit.
+    """
+    if NON_BLOCKING and stat.S_ISFIFO(os.fstat(1).st_mode):
+        with suppress(OSError):  # no /proc, or a pipe of another user
+            return PipeWriter(os.open("/proc/self/fd/1", os.O_WRONLY | NON_BLOCKING), stop)
+    return io.FileIO(1, "w", closefd=False)
+
+
+def is_pipe(path: Path) -> bool:
+    """Whether ``path`` is a named pipe."""
+    return path.is_fifo()
+
+
+class RecordWriter:
+    """Appends records to an open file. A record that does not fit on the disk is taken back, so that all are whole."""
+
+    def __init__(self, file: io.RawIOBase) -> None:
+        self._file = file
+
+    def write(self, record: bytes) -> None:
+        """Append one record. Raises OSError, with the file as it was before when it is a regular one."""
+        start = self._file.tell() if self._file.seekable() else None
+        try:
+            written = 0
+            while written < len(record):
+                written += self._file.write(record[written:]) or 0
+        except OSError:
+            if start is not None:
+                with suppress(OSError):
+                    self._file.truncate(start)
+            raise
+
+    def close(self) -> None:
+        self._file.close()
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Replace the file at ``path`` by ``content``: readers see the old file or the new one, never a part.
+
+    Symbolic links are followed. A pipe or device is written to as it is. Raises OSError with the old file in place.
+    """
+    target = path.resolve()
+    if not _is_regular(target):
+        with target.open("wb") as file:
+            file.write(content)
+        return
+    temporary = target.with_name(f".{target.name}.{os.getpid()}.part")
+    try:
+        temporary.write_bytes(content)
+        temporary.replace(target)
+    except PermissionError:  # the file may be written, but none made beside it
+        target.write_bytes(content)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def check_writable(path: Path, option: str, sources: Iterable[str] = ()) -> None:
+    """Raise InputError unless a file can be written at ``path`` and it is none of the run's ``sources``.
+
+    ``sources``: files, also as ``file:`` addresses; others are ignored. Links of both kinds are seen through. What
+    exists stays as it is, and nothing is left behind.
+    """
+    if path.is_dir():
+        raise InputError(f"{option} {path}: this is a folder; give the name of a file in it")
+    if not path.parent.is_dir():
+        raise InputError(f"{option} {path}: there is no folder {path.parent}; make it first")
+    if any(is_same_file(path, source) for source in local_paths(sources)):
+        raise InputError(f"{option} {path}: this is the input; give another name, or it would be overwritten")
+    if not _is_regular(path):
+        return  # a pipe or a device: opening it could block
+    target = path.resolve()
+    existed = target.exists()
+    try:
+        with target.open("ab") as file:
+            _lock(file)
+        if not existed:
+            target.unlink()
+    except OSError as error:
+        raise InputError(f"{option} {path}: cannot be written ({error.strerror}); choose another place") from error
+
+
+def local_paths(sources: Iterable[str]) -> list[Path]:
+    """The files among ``sources``: by path, or by a ``file:`` address."""
+    paths = []
+    for source in sources:
+        paths.append(Path(source))
+        if source.lower().startswith("file:"):
+            paths.append(Path(unquote(urlsplit(source).path)))
+    return [path for path in paths if _exists(path)]
+
+
+def is_same_file(first: Path, second: Path) -> bool:
+    """Whether two paths lead to one existing file, through links of either kind."""
+    try:
+        return first.samefile(second)
+    except (OSError, ValueError):
+        return False
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except (OSError, ValueError):  # a source may be any text: too long for a name, or with a zero byte
+        return False
+
+
+def _is_regular(path: Path) -> bool:
+    """Whether ``path`` is a plain file, or would become one."""
+    return path.is_file() or not path.exists()
+
+
+def _open_pipe(path: Path, stop: threading.Event, *, wait: bool) -> int:
+    begun, is_logged = time.monotonic(), False
+    while True:
+        try:
+            return os.open(path, os.O_WRONLY | NON_BLOCKING)
+        except OSError as error:
+            if error.errno != errno.ENXIO:
+                raise
+        if stop.is_set() or not wait:
+            raise NoReaderError("nobody reads it")
+        if not is_logged and time.monotonic() > begun + SILENT_WAIT_SECONDS:
+            logger.warning("%s: waiting for a reader", path)
+            is_logged = True
+        time.sleep(POLL_SECONDS)
+
+
+def _lock(file: IO[bytes] | io.FileIO) -> None:
+    """Claim a file until it is closed. Raises BlockingIOError when another run writes it."""
+    if sys.platform == "win32":
+        return
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise BlockingIOError(errno.EBUSY, "another run is writing it") from None
+    except OSError:
+        pass  # a file system without locks
