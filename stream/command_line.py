@@ -152,4 +152,7 @@ def _lag(text: str) -> float | None:
 
 
 def _notify(line: str) -> None:
-    print(redacted(line), file=sys.stderr, flush=True)
+    if sys.stderr is None:  # closed by the caller
+        return
+    with suppress(OSError):  # the terminal was closed, or the pipe's reader left: the outputs go on
+        print(redacted(line), file=sys.stderr, flush=True)

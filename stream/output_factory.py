@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -23,17 +24,20 @@ from speakerlight.redaction import redacted
 from speakerlight.run_settings import RunSettings
 
 
-def make_outputs(settings: RunSettings, *, has_audio: bool, status: OverlayStatus) -> list[Output]:
+def make_outputs(
+    settings: RunSettings, *, has_audio: bool, status: OverlayStatus, stop: threading.Event
+) -> list[Output]:
     """The outputs that ``settings`` ask for. ``status``: what a recording shows beside the scores.
 
-    Raises InputError for one that cannot be written; no file is made or changed yet.
+    ``stop``, once set, ends an output's wait for a reader. Raises InputError for one that cannot be written; no file is
+    made or changed yet.
     """
-    inputs = [name for name in (settings.video, settings.audio) if name is not None]
+    inputs = settings.inputs
     outputs: list[Output] = []
     if settings.events is not None:
-        outputs.append(EventLog(settings.events, inputs))
+        outputs.append(EventLog(settings.events, inputs, stop))
     if settings.rttm is not None:
-        outputs.append(Rttm(settings.rttm, Path(redacted(inputs[0])).stem, sources=inputs))
+        outputs.append(Rttm(settings.rttm, _recording_name(settings), sources=inputs, stop=stop))
     if settings.plot is not None:
         outputs.append(Plot(settings.plot, sources=inputs))
     if settings.output is not None:
@@ -44,10 +48,13 @@ def make_outputs(settings: RunSettings, *, has_audio: bool, status: OverlayStatu
                 lambda frame, snapshot: composer.compose(frame, snapshot, status.info),
                 has_audio,
                 inputs,
+                stop,
             )
         )
     if settings.save_faces is not None:
-        outputs.append(FaceVideos(settings.save_faces, has_audio))
+        outputs.append(
+            FaceVideos(settings.save_faces, has_audio, reserved=[path for _, path in settings.output_paths()])
+        )
     if settings.virtual_camera:
         outputs.append(VirtualCamera())
     if settings.obs is not None and settings.obs_scenes is not None:
@@ -55,6 +62,10 @@ def make_outputs(settings: RunSettings, *, has_audio: bool, status: OverlayStatu
     if settings.osc is not None:
         outputs.append(Osc(settings.osc, settings.director))
     return outputs
+
+
+def _recording_name(settings: RunSettings) -> str:
+    return Path(redacted(settings.video or "")).stem
 
 
 class DemoAccuracy(Output):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -74,22 +75,39 @@ class RunSettings:
     def _check_serving(self) -> None:
         if self.fast:
             raise InputError("--serve: whoever watches does so in real time; leave --fast out")
-        local: dict[str, object] = {"--audio": self.audio, "--events": self.events, **dict(self._output_paths())}
+        local: dict[str, object] = {"--audio": self.audio, "--events": self.events, **dict(self.output_paths())}
         local |= {"--virtual-camera": self.virtual_camera or None, "--obs": self.obs, "--osc": self.osc}
         given = [option for option, value in local.items() if value is not None]
         if self.video is None and given:
             raise InputError(f"{given[0]}: with --serve this is for a run on this machine; name its --video too")
 
     def _check_outputs_differ(self) -> None:
-        taken: dict[Path, str] = {}
-        for option, path in self._output_paths():
-            place = path.resolve()
+        taken: dict[tuple[int, int] | Path, str] = {}
+        for option, path in self.output_paths():
+            place = _identity(path)
             if place in taken:
                 raise InputError(f"{option} {path}: {taken[place]} is written there too; give each a name of its own")
-            taken[place] = option
+            if place is not None:
+                taken[place] = option
 
-    def _output_paths(self) -> Iterator[tuple[str, Path]]:
+    @property
+    def inputs(self) -> list[str]:
+        """Everything that the run reads, none of which an output may write over."""
+        server_files = (self.serve.cert, self.serve.key) if self.serve else ()
+        return [str(name) for name in (self.video, self.audio, self.model, *server_files) if name is not None]
+
+    def output_paths(self) -> Iterator[tuple[str, Path]]:
+        """Each option that writes files, with its path."""
         paths = {"--output": self.output, "--rttm": self.rttm, "--plot": self.plot, "--save-faces": self.save_faces}
         if self.events is not None and self.events != STDOUT:
             paths["--events"] = Path(self.events)
         return ((option, path) for option, path in paths.items() if path is not None)
+
+
+def _identity(path: Path) -> tuple[int, int] | Path | None:
+    """What two paths to one file have in common, hard links included; None for a device, which may be written twice."""
+    try:
+        found = path.stat()
+    except (OSError, ValueError):
+        return path.resolve()
+    return None if stat.S_ISCHR(found.st_mode) else (found.st_dev, found.st_ino)

@@ -7,7 +7,7 @@ import signal
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -26,7 +26,7 @@ from speakerlight.opening import Source, open_source, opens_slowly, source_names
 from speakerlight.output_factory import DemoAccuracy, EventCallback, make_outputs
 from speakerlight.outputs.background import Background
 from speakerlight.outputs.hub import OutputHub
-from speakerlight.outputs.output import Output
+from speakerlight.outputs.output import Output, OutputError
 from speakerlight.outputs.summary import summary_text
 from speakerlight.run_settings import RunSettings
 from speakerlight.sources import LiveSource, MediaReader
@@ -63,8 +63,8 @@ def run(
 
     Blocks until the source or the duration is over. Call it from the main thread when there is a window. Without
     ``settings.video``, ``settings.serve`` serves browsers alone: there is nothing to report to ``outputs`` then, and
-    the summary is empty. Raises InputError for what the user can mend, StageError when a stage failed; outputs are
-    whole in every case.
+    the summary is empty. Raises InputError for what the user can mend, StageError when a stage failed, OutputError when
+    the run went well but an output was lost; all other outputs are whole in every case.
     """
     stop = stop or threading.Event()
     with ExitStack() as cleanup:
@@ -81,7 +81,8 @@ def run(
         settings, source = open_source(settings, notify)
         cleanup.callback(source.stop if isinstance(source, LiveSource) else source.close)
         status = OverlayStatus()
-        all_outputs = [*make_outputs(settings, has_audio=source.has_audio, status=status), *outputs]
+        own = make_outputs(settings, has_audio=source.has_audio, status=status, stop=stop)
+        all_outputs = [*own, *outputs]
         loading.begin()
         accuracy = DemoAccuracy(demo) if (demo := _demo_in(source)) else None
         callback = EventCallback(on_event, stop.set) if on_event else None
@@ -94,11 +95,14 @@ def run(
         begin = SessionEvent(*source_names(settings, source), models.model.name, str(models.device))
         logger.info("session: %s", begin.to_json())
         with _interrupts(stop):
-            summary = _Run(settings, engine, all_outputs, begin, status, stop, notify).drive(source)
+            session_run = _Run(settings, engine, all_outputs, begin, status, stop, notify)
+            summary = session_run.drive(source)
         if accuracy:
             notify(str(accuracy))
     if callback and callback.error:
         raise callback.error
+    if session_run.lost:
+        raise OutputError(f"{', '.join(session_run.lost)}: lost or incomplete")
     return summary
 
 
@@ -113,6 +117,8 @@ class _Run:
     status: OverlayStatus
     stop: threading.Event
     notify: Notify
+    lost: list[str] = field(default_factory=list)
+    """The options of outputs that failed or are incomplete."""
 
     def drive(self, source: Source) -> SummaryEvent:
         if isinstance(source, LiveSource):
@@ -157,6 +163,7 @@ class _Run:
 
     def _finished(self, hub: OutputHub, report: LiveReport) -> SummaryEvent:
         summary = hub.close(report.latency)
+        self.lost.extend(hub.lost)
         logger.info("session ended: %s", summary.to_json())
         self.notify(summary_text(summary, report.dropped_frames))
         if report.worst_level:
@@ -207,14 +214,16 @@ def _demo_in(source: Source) -> Demo | None:
 
 @contextmanager
 def _interrupts(stop: threading.Event) -> Iterator[None]:
-    """Let Ctrl-C and SIGTERM set ``stop`` instead of raising: the driver then ends by itself, with outputs whole.
+    """Let Ctrl-C, SIGTERM and SIGHUP (the terminal was closed) set ``stop``: the driver ends by itself, outputs whole.
 
-    Only the main thread may set signal handlers; elsewhere they stay as they are.
+    SIGHUP stays ignored under nohup. Only the main thread may set signal handlers; elsewhere they stay as they are.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
     signals = [signal.SIGINT, signal.SIGTERM]
+    if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        signals.append(signal.SIGHUP)
     kept = [signal.signal(number, lambda *_: stop.set()) for number in signals]
     try:
         yield

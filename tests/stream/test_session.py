@@ -16,7 +16,7 @@ from speakerlight.core.errors import InputError
 from speakerlight.core.events import Event, ScoresEvent, SessionEvent, SummaryEvent
 from speakerlight.core.snapshot import Snapshot
 from speakerlight.engine import Engine
-from speakerlight.outputs.output import Output
+from speakerlight.outputs.output import Output, OutputError
 from speakerlight.outputs.rttm import Rttm
 from speakerlight.run_settings import RunSettings
 from speakerlight.server.serve_settings import ServeSettings
@@ -44,7 +44,10 @@ def stand_ins(monkeypatch: pytest.MonkeyPatch) -> None:
     )
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+ENDINGS = [signal.SIGINT, signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else [])]
+
+
+@pytest.mark.parametrize("number", ENDINGS)
 def test_signals_end_a_run_instead_of_breaking_it_off(number: signal.Signals) -> None:
     before = signal.getsignal(number)
     stop = threading.Event()
@@ -53,6 +56,18 @@ def test_signals_end_a_run_instead_of_breaking_it_off(number: signal.Signals) ->
         signal.raise_signal(number)
         assert stop.wait(1.0)
     assert signal.getsignal(number) is before
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="no SIGHUP here")
+def test_under_nohup_a_closed_terminal_does_not_end_a_run() -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        stop = threading.Event()
+        with session._interrupts(stop):
+            signal.raise_signal(signal.SIGHUP)
+            assert not stop.is_set()
+    finally:
+        signal.signal(signal.SIGHUP, before)
 
 
 @pytest.mark.parametrize("fast", [True, False])
@@ -65,10 +80,11 @@ def test_an_output_that_fails_is_named_and_the_others_are_whole(
     monkeypatch.setattr(Rttm, "snapshot", full)
     lines: list[str] = []
     events = tmp_path / "e.jsonl"
-    session.run(
-        RunSettings(video=str(clip), fast=fast, window=False, rttm=tmp_path / "r.rttm", events=str(events)),
-        notify=lines.append,
-    )
+    with pytest.raises(OutputError, match="--rttm: lost or incomplete"):
+        session.run(
+            RunSettings(video=str(clip), fast=fast, window=False, rttm=tmp_path / "r.rttm", events=str(events)),
+            notify=lines.append,
+        )
     assert "--rttm stopped: no space left" in lines
     assert '"type":"summary"' in events.read_text().splitlines()[-1]
 
