@@ -1,11 +1,12 @@
-"""One model for all rooms of a device: calls of many threads, computed together, fairly, one batch at a time.
+"""Shared model: calls from the threads of all rooms are computed together, fairly, one batch at a time.
 
-A room waits for each of its calls, so it has one in the queue at most. Whoever finds nobody computing does so, for all
-that wait, and hands that on when its own call is done: a room alone changes threads for nothing, which on a busy
-machine would cost it more than the batch. A batch holds calls of the oldest one's kind; where they are too many rows
-for one batch all get the same share, so that a small call is never behind a large one.
+A room waits for each of its calls, so it has at most one in the queue. The thread that finds no other one computing
+leads: it computes for all waiting calls and hands the lead on when its own call is done. A single room thus never
+changes threads, which on a busy machine would cost more than the batch. A batch holds calls of the same kind as the
+oldest one. Where they have too many rows for one batch, all get the same share, so a small call never waits for a
+large one.
 
-On an accelerator, where rows in one batch are nearly free, a batch waits a little for the other rooms.
+On an accelerator rows in one batch are nearly free, so a batch waits a little for the other rooms.
 """
 
 from __future__ import annotations
@@ -28,15 +29,15 @@ from speakerlight.core.models.features import Features, joined
 from speakerlight.core.models.lipsync import Crop, FaceEmbeddings, LipSyncModel
 
 BATCH_ROWS = 64
-"""The most faces, or stretches of sound, at once: some milliseconds on a slow machine, and memory is bounded."""
+"""Most faces, or audio windows, in one batch: a few milliseconds on a slow machine, and bounded memory."""
 
 ACCELERATOR_WAIT_SECONDS = 0.002
-"""How long a call may wait for those of other rooms: a twentieth of a tick."""
+"""How long a call may wait for calls of other rooms: a twentieth of a tick."""
 
 
 @dataclass(frozen=True)
 class _Kind:
-    """One of the model's methods. ``join`` is for its results: several batches' rows as one."""
+    """One of the model's methods. ``join`` concatenates the results of several batches."""
 
     compute: Callable[[Any], Any]
     join: Callable[[list[Any]], Any]
@@ -44,9 +45,9 @@ class _Kind:
 
 @dataclass(eq=False)
 class _Call:
-    """A room's wish: ``rows`` to compute, of which the first ``done`` are in ``parts``.
+    """A request from one room: ``rows`` to compute, of which the first ``done`` are in ``parts``.
 
-    ``turn`` is set when the call is over, or when it is on its thread to compute.
+    ``turn`` is set when the call is over, or when its thread takes the lead.
     """
 
     kind: _Kind
@@ -73,12 +74,12 @@ class _Call:
 
 
 class SharedModel:
-    """Computes with ``model`` for rooms in threads of their own."""
+    """Computes with ``model`` for rooms in threads of tsuccessor own."""
 
     def __init__(
         self, model: LipSyncModel, device: str, batch_rows: int = BATCH_ROWS, wait_seconds: float | None = None
     ) -> None:
-        """``wait_seconds``: how long a call may wait for those of other rooms; None: what suits ``device``."""
+        """``wait_seconds``: how long a call may wait for calls of other rooms; None: what suits ``device``."""
         self.model = model
         self._batch_rows = batch_rows
         self._wait = _wait_seconds(device) if wait_seconds is None else wait_seconds
@@ -103,7 +104,7 @@ class SharedModel:
                 self._changed.notify()
 
     def compute(self, kind: _Kind, rows: Features) -> Any:
-        """What the model's method gives for ``rows``. Raises what it raises."""
+        """The result of the model's method for ``rows``. Raises what the method raises."""
         call = _Call(kind, rows, time.monotonic() + self._wait)
         with self._changed:
             self._waiting.append(call)
@@ -116,22 +117,22 @@ class SharedModel:
         return call.result()
 
     def _lead(self, own: _Call) -> None:
-        """Compute until ``own`` is over, then hand on to whoever waits longest."""
+        """Compute until ``own`` is over, then hand the lead to the oldest waiting call."""
         while not own.is_over:
             calls = self._next()
             shares = _shares([call.left for call in calls], self._batch_rows)
             batch = [(call, slice(call.done, call.done + share)) for call, share in zip(calls, shares, strict=True)]
             try:
                 _compute(batch)
-            except Exception:  # whoever caused it: each for itself, so that it fails alone
+            except Exception:  # computed one by one, only the call that caused it fails
                 for part in batch:
                     _compute_alone(part)
             self._hand_back(calls)
         with self._changed:
-            heir = self._waiting[0] if self._waiting else None
-            self._is_led = heir is not None
-        if heir is not None:
-            heir.turn.set()
+            successor = self._waiting[0] if self._waiting else None
+            self._is_led = successor is not None
+        if successor is not None:
+            successor.turn.set()
 
     def _next(self) -> list[_Call]:
         """The calls of the next batch, oldest first."""
@@ -146,7 +147,7 @@ class SharedModel:
         with self._changed:
             for call in calls:
                 self._waiting.remove(call)
-                if not call.is_over:  # its turn is past: what came meanwhile of another kind goes first
+                if not call.is_over:  # calls of another kind that arrived meanwhile go first
                     self._waiting.append(call)
         for call in calls:
             if call.is_over:
@@ -176,7 +177,7 @@ def _compute_alone(part: tuple[_Call, slice]) -> None:
 
 
 def _shares(wanted: list[int], capacity: int) -> list[int]:
-    """How many rows each gets: all that it wants, or as much as anybody. Everybody gets one at least."""
+    """Rows for each call: all it wants, or an equal share; at least one each."""
     shares = [0] * len(wanted)
     for place, index in enumerate(sorted(range(len(wanted)), key=lambda index: wanted[index])):
         shares[index] = min(wanted[index], max(capacity // (len(wanted) - place), 1))
@@ -192,7 +193,7 @@ def _joined_embeddings(parts: list[FaceEmbeddings]) -> FaceEmbeddings:
 
 
 class _RoomModel:
-    """The shared model as one room sees it."""
+    """The shared model with the interface of a model, for one room."""
 
     def __init__(self, shared: SharedModel) -> None:
         self._shared, self._model = shared, shared.model

@@ -1,4 +1,4 @@
-"""The address that is listened on: taken before anything slow begins, so that what is wrong with it is told at once."""
+"""Listening socket: bound before anything slow starts, so that a wrong address is reported at once."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from speakerlight.server.serve_settings import ServeSettings
 
 @dataclass(frozen=True, eq=False)
 class Listening:
-    """``port`` is what was asked for, or what was given where that was 0."""
+    """A bound socket. ``port``: the one asked for, or the one the system chose for 0."""
 
     settings: ServeSettings
     socket: socket.socket
@@ -28,10 +28,10 @@ class Listening:
 
 @contextmanager
 def listening(settings: ServeSettings) -> Iterator[Listening]:
-    """Hold the address; whoever connects waits until a server accepts. Raises InputError."""
+    """Hold the address; clients that connect wait until a server accepts. Raises InputError."""
     tls = _tls(settings)
-    with _bound(settings) as taken:
-        yield Listening(settings, taken, tls)
+    with _bound(settings) as bound:
+        yield Listening(settings, bound, tls)
 
 
 def _bound(settings: ServeSettings) -> socket.socket:

@@ -1,4 +1,4 @@
-"""What a server tells Prometheus about itself, in a registry of its own."""
+"""Prometheus metrics of a server, in a registry of its own."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ LATENCY_SECONDS = (0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.6, 1.0, 2.0)
 
 
 class Metrics:
-    """The counters that the server's parts raise; safe to use from any thread."""
+    """Counters and gauges of the server; safe to use from any thread."""
 
     def __init__(self) -> None:
         self._registry = registry = CollectorRegistry()
@@ -19,7 +19,7 @@ class Metrics:
         )
         self.opened = Counter("speakerlight_opened_rooms", "Rooms since the server began", registry=registry)
         self.dropped = Counter(
-            "speakerlight_dropped_frames", "Pictures left out because newer ones were there", registry=registry
+            "speakerlight_dropped_frames", "Frames dropped because newer ones had arrived", registry=registry
         )
         self.latency = Histogram(
             "speakerlight_event_latency_seconds",
@@ -30,7 +30,7 @@ class Metrics:
         ProcessCollector(registry=registry)
 
     def watch(self, name: str, what: str, value: Callable[[], float]) -> None:
-        """A gauge that is read when the metrics are."""
+        """Add a gauge whose value is computed on each scrape."""
         Gauge(f"speakerlight_{name}", what, registry=self._registry).set_function(value)
 
     def text(self) -> bytes:

@@ -1,4 +1,4 @@
-"""Hands a room's events on to whoever listens: newest only, so that a slow listener misses some and delays nobody."""
+"""Event relay: forwards a room's events to its listeners. A slow listener misses events and delays no other one."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from speakerlight.outputs.output import Output
 SCORES = "scores"
 
 SCORES_WAITING = 10
-"""Ticks that may wait for one listener. The scorer decides up to a few at once; 0.4 s is of no use to anybody."""
+"""Ticks that may wait for one listener: 0.4 s. The scorer may decide a few at once; older ones are useless."""
 
 
 class Relay(Output):
     """The events of one run for any number of listeners on ``loop``; may be fed from any thread.
 
-    Of ``scores`` a listener gets those that it can keep up with, of every other kind at least the newest, also of what
-    was told before it came.
+    A listener gets the ``scores`` it can keep up with, and of every other kind at least the newest, including one
+    published before it subscribed.
     """
 
     option = "--serve"
@@ -32,18 +32,18 @@ class Relay(Output):
         self._is_closed = False
 
     def event(self, event: Event) -> None:
-        self.tell(event.type, event.to_json())
+        self.publish(event.type, event.to_json())
 
-    def tell(self, kind: str, line: str) -> None:
-        """``line`` to all listeners; the newest of its ``kind`` from now on."""
+    def publish(self, kind: str, line: str) -> None:
+        """Send ``line`` to all listeners, and to later ones until a newer one of its ``kind`` replaces it."""
         with self._lock:
             if kind != SCORES:
                 self._newest[kind] = line
             for outbox in self._outboxes:
                 outbox.put(kind, line)
 
-    def listen(self) -> Outbox:
-        """A new listener's outbox."""
+    def subscribe(self) -> Outbox:
+        """The outbox of a new listener."""
         outbox = Outbox(self._loop)
         with self._lock:
             for kind, line in self._newest.items():
@@ -54,13 +54,13 @@ class Relay(Output):
                 self._outboxes.add(outbox)
         return outbox
 
-    def leave(self, outbox: Outbox) -> None:
-        """The listener has gone."""
+    def unsubscribe(self, outbox: Outbox) -> None:
+        """Forget a listener that has gone."""
         with self._lock:
             self._outboxes.discard(outbox)
 
     def close(self) -> None:
-        """Nothing more will be told: listeners end when they have got what waits."""
+        """End: listeners finish once they have received what waits."""
         with self._lock:
             self._is_closed = True
             for outbox in self._outboxes:
@@ -69,7 +69,7 @@ class Relay(Output):
 
 
 class Outbox:
-    """What waits for one listener, oldest first: a few lines, whatever happens."""
+    """Bounded queue of lines for one listener, oldest first."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
@@ -79,7 +79,7 @@ class Outbox:
         self._changed = asyncio.Event()
 
     def put(self, kind: str, line: str) -> None:
-        """From any thread."""
+        """Add a line, dropping the oldest of its kind if there are too many. From any thread."""
         with self._lock:
             same = [item for item in self._waiting if item[0] == kind]
             if len(same) >= (SCORES_WAITING if kind == SCORES else 1):
@@ -88,13 +88,13 @@ class Outbox:
         self._loop.call_soon_threadsafe(self._changed.set)
 
     def close(self) -> None:
-        """Nothing more will come. From any thread."""
+        """End of the queue. From any thread."""
         with self._lock:
             self._is_closed = True
         self._loop.call_soon_threadsafe(self._changed.set)
 
     async def take(self) -> list[str]:
-        """All lines that wait, once there are any; empty when no more will come."""
+        """All waiting lines, once there are any; empty after the end."""
         while True:
             await self._changed.wait()
             with self._lock:

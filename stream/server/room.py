@@ -1,4 +1,4 @@
-"""A room: one browser's source, an engine of its own, and the relay of its events."""
+"""Room: one client's media source, an engine of its own, and the relay of its events."""
 
 from __future__ import annotations
 
@@ -25,8 +25,7 @@ from speakerlight.threads import join_within
 BROWSER = "browser"
 
 SHEDDING = GovernorSettings(late_seconds=0.09)
-"""A mark in a browser has a way to go as well: 0.3 s after the picture it is to be there, and the look-ahead and the
-way take 0.21 s of that."""
+"""A mark should reach the browser 0.3 s after its frame; look-ahead and network take 0.21 s of that."""
 
 JOIN_SECONDS = 5.0
 """A room that has not ended by then hangs in a library; its thread is a daemon and is left behind."""
@@ -34,7 +33,7 @@ JOIN_SECONDS = 5.0
 
 @dataclass(frozen=True)
 class Engines:
-    """Where rooms get their engines. ``open`` is called in the room's own thread, with whether there is sound."""
+    """Opens the engines of rooms. ``open`` is called in the room's own thread, with whether there is audio."""
 
     open: Callable[[bool], AbstractContextManager[Engine]]
     model: str
@@ -42,9 +41,9 @@ class Engines:
 
 
 class Room:
-    """``begin`` once, ``end`` once. ``over`` is called, in the room's thread, when its run has ended by itself.
+    """Call ``begin`` once and ``end`` once. ``over`` is called, in the room's thread, when the run ends by itself.
 
-    ``first_level``: how much work it sheds until it can be told how much it has to.
+    ``first_level``: the load level before the first measurement.
     """
 
     def __init__(
@@ -58,7 +57,7 @@ class Room:
         first_level: int,
     ) -> None:
         self.source, self.relay = source, relay
-        self.messages = Messages(relay.tell, lambda: source.now)
+        self.messages = Messages(relay.publish, lambda: source.now)
         self._engines, self._notify, self._over = engines, notify, over
         self._shedding = replace(SHEDDING, first_level=first_level)
         self.status = RoomStatus()
@@ -67,7 +66,7 @@ class Room:
         self._thread = threading.Thread(target=self._run, name="room", daemon=True)
 
     def begin(self) -> None:
-        """Open an engine and run it, in a thread; once, and not after the end."""
+        """Open an engine and run it, in a thread. Does nothing the second time and after the end."""
         if self._thread.ident is None and not self._stop.is_set():
             self._thread.start()
 
@@ -83,7 +82,7 @@ class Room:
                 self._drive(engine)
         except Exception as error:
             self._notify(f"room ended: {error}")
-            self.relay.tell("error", line("error", message="the server failed in this room"))
+            self.relay.publish("error", line("error", message="the server failed in this room"))
         finally:
             self._over()
 
@@ -109,7 +108,7 @@ class Room:
 
 
 class _Meter(Output):
-    """Tells the size of the pictures when it changes, and measures how late the room is."""
+    """Publishes the frame size when it changes, and measures the latency of the room."""
 
     option = "--serve"
 
@@ -120,9 +119,9 @@ class _Meter(Output):
         self.latency = LatencyHistogram()
 
     def snapshot(self, snapshot: Snapshot) -> None:
-        if (size := self._source.picture_size) != self._size and size:
+        if (size := self._source.frame_size) != self._size and size:
             self._size = size
-            self._relay.tell("picture", line("picture", width=size[0], height=size[1]))
+            self._relay.publish("picture", line("picture", width=size[0], height=size[1]))
 
     def event(self, event: Event) -> None:
         if isinstance(event, ScoresEvent) and (now := self._source.now) is not None:

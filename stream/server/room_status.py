@@ -1,4 +1,4 @@
-"""How a run stands: what the server tells of each of its rooms, this machine's own run among them."""
+"""Room status for the metrics: people in view and load level, also of this machine's own run."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from speakerlight.outputs.output import Output
 
 
 class RoomStatus(Output):
-    """``faces``: how many are in view; ``load_level``: how much work is shed. May be read from any thread."""
+    """``faces``: people in view. ``load_level``: work that is shed, 0 to 4. Any thread may read."""
 
     option = "--serve"
 

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from functools import partial
 
 from speakerlight.server.metrics import Metrics
-from speakerlight.server.peer import Peer
 from speakerlight.server.relay import Relay
 from speakerlight.server.room import Engines, Room
 from speakerlight.server.room_status import RoomStatus
+from speakerlight.server.rtc.peer import Peer
 from speakerlight.server.source import BrowserSource
 
 logger = logging.getLogger(__name__)
@@ -152,13 +152,13 @@ class Rooms:
                 close()
             return replies
 
-        peer = Peer(connected=lambda: room.begin(), lost=close, message=message)
+        peer = Peer(f"room {name}", connected=lambda: room.begin(), lost=close, message=message)
         try:
             source = BrowserSource(has_audio=await peer.offered(offer.sdp), long_side=offer.long_side)
             over = partial(self._loop.call_soon_threadsafe, close)
             relay = Relay(self._loop)
             room = Room(source, relay, self._engines, self._metrics, self._notify, over, self._worst_level())
-            answer = await peer.answer(source, relay.listen())
+            answer = await peer.answer(source, relay.subscribe())
         except BaseException:
             await peer.close()
             raise
@@ -186,6 +186,6 @@ class Rooms:
         while True:
             await asyncio.sleep(SWEEP_SECONDS)
             for name, connected in tuple(self._rooms.items()):
-                patience = SILENT_SECONDS if connected.peer.was_heard else CONNECTING_SECONDS
+                patience = SILENT_SECONDS if connected.peer.has_received else CONNECTING_SECONDS
                 if connected.peer.silent_seconds > patience:
                     self.close(name)

@@ -1,4 +1,4 @@
-"""The server: one loop in one thread, beside the engines' threads."""
+"""The server: one event loop in a thread of its own, beside the engines' threads."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from typing import Any
 from aiohttp import web
 from aiortc import InvalidStateError
 from speakerlight.outputs.output import Output
-from speakerlight.server.app import OFFER_BYTES, HttpHandlers, add_headers
 from speakerlight.server.guard import guard
+from speakerlight.server.handlers import OFFER_BYTES, HttpHandlers, add_headers
 from speakerlight.server.listener import Listening
 from speakerlight.server.metrics import Metrics
 from speakerlight.server.rate_limit import RateLimiter
@@ -23,26 +23,25 @@ from speakerlight.server.room_status import RoomStatus
 from speakerlight.server.rooms import Rooms
 
 IDLE_SECONDS = 20.0
-"""A connection on which nothing is asked for this long is closed."""
+"""A connection without a request for this long is closed."""
 
 SHUTDOWN_SECONDS = 0.2
-"""How long requests in progress may take when the server ends."""
+"""Time for requests in progress when the server ends."""
 
-
-FAILURES_TOLD = 10
-"""So many lines at once and a minute, however many connections of a hostile browser fail."""
+MAX_REPORTED_FAILURES = 10
+"""Lines at once and a minute, however many connections of a hostile client fail."""
 
 
 class Server:
     """Serves from ``__enter__`` to ``__exit__``."""
 
     def __init__(self, listening: Listening, engines: Engines, notify: Callable[[str], None], *, local: bool) -> None:
-        """``local``: whether this machine's own run is a room as well: it feeds ``outputs``."""
+        """``local``: whether this machine's own run is a room as well; it feeds ``outputs``."""
         self._listening, self._engines, self._notify = listening, engines, notify
         self._loop = asyncio.new_event_loop()
         self.relay = Relay(self._loop) if local else None
         self._status = RoomStatus() if local else None
-        self._failures = RateLimiter(FAILURES_TOLD, FAILURES_TOLD / 60)
+        self._failures = RateLimiter(MAX_REPORTED_FAILURES, MAX_REPORTED_FAILURES / 60)
         self._ready: Future[None] = Future()
         self._stop = asyncio.Event()
         self._thread = threading.Thread(target=self._run, name="server", daemon=True)
@@ -54,7 +53,7 @@ class Server:
 
     @property
     def outputs(self) -> list[Output]:
-        """What this machine's own run feeds."""
+        """Outputs for this machine's own run."""
         return [output for output in (self.relay, self._status) if output is not None]
 
     def __enter__(self) -> Server:
@@ -77,7 +76,7 @@ class Server:
                     self._ready.set_exception(error)
 
     async def _serve(self) -> None:
-        self._loop.set_exception_handler(lambda _, context: self._tell_failure(context))
+        self._loop.set_exception_handler(lambda _, context: self._report_failure(context))
         metrics = Metrics()
         rooms = Rooms(self._engines, metrics, self._notify, self._status)
         guarded = guard(self._listening.settings, metrics, self._loop.time, self._notify)
@@ -85,7 +84,7 @@ class Server:
         app.add_routes(HttpHandlers(rooms, self.relay, metrics, self._listening.settings.tokens).routes())
         app.on_response_prepare.append(add_headers)
         for library in ("aiohttp", "aiortc", "aioice"):
-            logging.getLogger(library).setLevel(logging.CRITICAL)  # what browsers send is no news to whoever serves
+            logging.getLogger(library).setLevel(logging.CRITICAL)  # clients' malformed input is no news
         runner = web.AppRunner(app, access_log=None, keepalive_timeout=IDLE_SECONDS, shutdown_timeout=SHUTDOWN_SECONDS)
         try:
             await runner.setup()
@@ -96,8 +95,8 @@ class Server:
             await rooms.close_all()
             await runner.cleanup()
 
-    def _tell_failure(self, context: dict[str, Any]) -> None:
-        """Of a task that nobody waits for, in aiortc mostly: its connection fails and is swept away."""
+    def _report_failure(self, context: dict[str, Any]) -> None:
+        """Report the failure of a task that is not awaited, mostly in aiortc; its connection fails and is swept."""
         if isinstance(context.get("exception"), InvalidStateError | ConnectionError):
             return  # closed while it was still being opened
         if self._failures.take(self._loop.time()):

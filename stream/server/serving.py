@@ -1,4 +1,4 @@
-"""A server with all that its rooms need: the model that they share, and engines over it."""
+"""Serving: a server with the model that its rooms share, and the engines over it."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from speakerlight.server.room import Engines
 from speakerlight.server.server import Server
 
 OpenEngine = Callable[[Models, bool], AbstractContextManager[Engine]]
-"""An engine over models, for a source with or without sound."""
+"""Opens an engine over models, for a source with or without audio."""
 
 
 @contextmanager
 def serving(
     listening: Listening, models: Models, open_engine: OpenEngine, notify: Callable[[str], None], *, local: bool
 ) -> Iterator[tuple[Server, Models]]:
-    """The running server, and the models as the ``local`` run, if there is one, shares them with the rooms."""
+    """The running server, and the models for the ``local`` run, which shares them with the rooms."""
     shared = SharedModel(models.model, models.device)
 
     @contextmanager

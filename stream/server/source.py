@@ -1,4 +1,4 @@
-"""A browser's camera and microphone as a live source: the newest picture only, and sound without gaps."""
+"""Browser source: a client's camera and microphone as a live source; newest frame only, audio without gaps."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ from speakerlight.sources.gapless_audio import LiveGaplessAudio
 from speakerlight.sources.source import ThreadedSource
 
 FRAMES_WAITING = 2
-"""A face must not be watched with delay."""
+"""Frames in the ring: faces are tracked without delay."""
 
 AUDIO_SECONDS = 2
 AUDIO_CHUNKS_WAITING = 100
-"""Two seconds of the 20 ms that Opus packets have: a machine that stood still for longer hears a gap, not the past."""
+"""Two seconds of Opus packets of 20 ms: after a longer stall there is a gap, not old audio."""
 
 STALE_SECONDS = 5.0
-"""A picture or sound further than this from now has a nonsense stamp and is left out."""
+"""A frame or chunk further than this from now has a nonsense timestamp and is dropped."""
 
 
 class BrowserSource(ThreadedSource):
-    """Fed by ``show`` and ``play`` with what is decoded, by ``arrived`` and ``reported`` with what dates it.
+    """Fed by ``push_video`` and ``push_audio`` with media, ``packet_arrived`` and ``sender_report`` with times.
 
-    All four are called on one thread, and never wait. What comes before ``start`` is left out. ``long_side``: of what
-    the browser's camera gives, in pixels, which may be more than what comes of it.
+    All four are called on one thread and never block. Input before ``start`` is dropped. ``long_side``: of the client's
+    camera, in pixels; received frames may be smaller.
     """
 
     def __init__(self, *, has_audio: bool, long_side: int = LONG_SIDE) -> None:
@@ -40,12 +40,12 @@ class BrowserSource(ThreadedSource):
         self._clock: SessionClock | None = None
         self._timeline = Timeline()
         self._changed = threading.Condition()
-        self._picture: tuple[float, VideoFrame] | None = None
+        self._newest_video: tuple[float, VideoFrame] | None = None
         self._audio: deque[tuple[float, AudioFrame]] = deque(maxlen=AUDIO_CHUNKS_WAITING)
         self._skipped = 0
         self._video = ScaledFrames(long_side)
         self._ring = AudioRing(AUDIO_SECONDS * SAMPLE_RATE)
-        self._sound = LiveGaplessAudio()
+        self._gapless = LiveGaplessAudio()
 
     @property
     def now(self) -> float | None:
@@ -53,13 +53,13 @@ class BrowserSource(ThreadedSource):
         return self._clock.now() if self._clock else None
 
     @property
-    def picture_size(self) -> tuple[int, int] | None:
-        """Width and height of the pictures in ``frames``, in pixels; None before the first."""
+    def frame_size(self) -> tuple[int, int] | None:
+        """Width and height of the frames, in pixels; None before the first."""
         return self._video.size
 
     @property
     def dropped(self) -> int:
-        """Pictures left out because newer ones were there before they could be prepared or looked at."""
+        """Frames dropped because newer ones arrived before they were converted or taken."""
         assert self.frames is not None
         return self._skipped + self.frames.dropped
 
@@ -71,25 +71,25 @@ class BrowserSource(ThreadedSource):
         self._clock = clock
         super().start(clock)
 
-    def arrived(self, kind: Kind, stamp: float) -> None:
-        """As for ``Timeline``: a packet came right now."""
+    def packet_arrived(self, kind: Kind, stamp: float) -> None:
+        """As ``Timeline.packet_arrived``, for a packet that arrived now."""
         if self._clock is not None:
-            self._timeline.arrived(kind, stamp, self._clock.now())
+            self._timeline.packet_arrived(kind, stamp, self._clock.now())
 
-    def reported(self, kind: Kind, stamp: float, sender_time: float) -> None:
-        """As for ``Timeline``."""
-        self._timeline.reported(kind, stamp, sender_time)
+    def sender_report(self, kind: Kind, stamp: float, sender_time: float) -> None:
+        """As ``Timeline.sender_report``."""
+        self._timeline.sender_report(kind, stamp, sender_time)
 
-    def show(self, picture: VideoFrame) -> None:
-        """A decoded picture, in order."""
-        if (moment := self._moment(Kind.VIDEO, picture)) is not None:
+    def push_video(self, frame: VideoFrame) -> None:
+        """A decoded frame, in order."""
+        if (moment := self._moment(Kind.VIDEO, frame)) is not None:
             with self._changed:
-                self._skipped += self._picture is not None
-                self._picture = moment, picture
+                self._skipped += self._newest_video is not None
+                self._newest_video = moment, frame
                 self._changed.notify()
 
-    def play(self, audio: AudioFrame) -> None:
-        """Decoded sound, in order."""
+    def push_audio(self, audio: AudioFrame) -> None:
+        """Decoded audio, in order."""
         if self.has_audio and (moment := self._moment(Kind.AUDIO, audio)) is not None:
             with self._changed:
                 self._audio.append((moment, audio))
@@ -98,8 +98,8 @@ class BrowserSource(ThreadedSource):
     def take_audio(self) -> list[AudioChunk]:
         if self._clock is None or not self.has_audio:
             return []
-        chunks = ((block.stamp, block.samples[:, 0]) for block in self._ring.take())
-        return self._sound.place(chunks, self._clock.now())
+        blocks = ((block.stamp, block.samples[:, 0]) for block in self._ring.take())
+        return self._gapless.place(blocks, self._clock.now())
 
     def stop(self) -> None:
         with self._changed:
@@ -108,7 +108,7 @@ class BrowserSource(ThreadedSource):
         super().stop()
 
     def _moment(self, kind: Kind, frame: VideoFrame | AudioFrame) -> float | None:
-        """When it was captured, in session time; None for what has no believable time."""
+        """Capture time of ``frame``, in session time; None without a plausible one."""
         if self._clock is None or frame.pts is None or frame.time_base is None:
             return None
         moment = self._timeline.session_time(kind, float(frame.pts * frame.time_base))
@@ -118,20 +118,20 @@ class BrowserSource(ThreadedSource):
         converter = AudioConverter()
         while not self._stopping.is_set():
             with self._changed:
-                self._changed.wait_for(lambda: self._picture or self._audio or self._stopping.is_set())
-                heard, self._audio = self._audio, deque(maxlen=AUDIO_CHUNKS_WAITING)
-                seen, self._picture = self._picture, None
-            for moment, chunk in heard:
+                self._changed.wait_for(lambda: self._newest_video or self._audio or self._stopping.is_set())
+                chunks, self._audio = self._audio, deque(maxlen=AUDIO_CHUNKS_WAITING)
+                video, self._newest_video = self._newest_video, None
+            for moment, chunk in chunks:
                 self._push_audio(moment, chunk, converter)
-            if seen:
-                self._see(*seen)
+            if video:
+                self._push_frame(*video)
 
-    def _see(self, moment: float, picture: VideoFrame) -> None:
+    def _push_frame(self, moment: float, frame: VideoFrame) -> None:
         assert self.frames is not None
         newest = self.frames.newest()
-        # The first sender reports may move the line back: time stands still then, it never runs backwards.
+        # The first sender reports may move the clock back: frames are dropped until time advances again.
         if newest is None or moment > newest.time:
-            self.frames.push(Frame(moment, self._video.make(picture)))
+            self.frames.push(Frame(moment, self._video.make(frame)))
 
     def _push_audio(self, moment: float, chunk: AudioFrame, converter: AudioConverter) -> None:
         stamp = float(chunk.pts * chunk.time_base) if chunk.pts is not None and chunk.time_base is not None else 0.0

@@ -1,4 +1,4 @@
-// The page: starts a session with a camera or a meeting, and shows what the server says about it.
+// Main page: starts a session with a camera or a meeting, and shows the server's events.
 
 import { hasToken, linkTo, setToken } from "./access.js";
 import { CaptureProblem, followLoad, openCamera, openMeeting, release } from "./capture.js";
@@ -17,7 +17,7 @@ const PANEL_MS = 100;
 const ANNOUNCE_MS = 1500;
 const COPIED_MS = 1500;
 
-/** From this load level on nothing moves that need not: the machine is busy, and it is often this one. */
+/** From this load level on animations stop: the machine is busy, and it is often this one. */
 const CALM_FROM_LEVEL = 3;
 
 const element = (id) => document.getElementById(id);
@@ -29,7 +29,7 @@ const people = new PeopleList(
   (id) => session?.connection.send({ type: "pin", id }),
 );
 
-/** What runs at present: {stream, connection, room, clock, over, shownMs}; null on the welcome page. */
+/** The current session: {stream, connection, room, clock, over, shownMs}; null on the welcome page. */
 let session = null;
 
 function begin(stream) {
@@ -42,14 +42,14 @@ function begin(stream) {
   const video = element("video");
   video.srcObject = stream;
   video.play().catch(() => {});
-  watch(video, (capturedMs) => takePicture(video, capturedMs), over.signal);
+  watch(video, (capturedMs) => onFrame(video, capturedMs), over.signal);
   session.connection = new Connection(stream, listener);
   const panel = setInterval(showPanel, PANEL_MS);
   const announcer = setInterval(announce, ANNOUNCE_MS);
   over.signal.addEventListener("abort", () => (clearInterval(panel), clearInterval(announcer)));
 }
 
-/** Frees everything; `line` tells why, if the user did not ask for it. */
+/** Ends the session; `line` says why when the user did not ask for it. */
 function end(line = "") {
   if (!session) return;
   const { over, connection, stream } = session;
@@ -100,7 +100,7 @@ const listener = {
 };
 
 function endedLine(track) {
-  return track.kind === "video" ? "The picture ended: the camera went away or sharing was stopped." : "The sound ended: the microphone went away or sharing was stopped.";
+  return track.kind === "video" ? "Video ended: the camera was unplugged or sharing was stopped." : "Audio ended: the microphone was unplugged or sharing was stopped.";
 }
 
 function follow(level) {
@@ -108,20 +108,20 @@ function follow(level) {
   document.body.classList.toggle("calm", level >= CALM_FROM_LEVEL);
 }
 
-// The picture and its marks, at the camera's pace
+// The frame and its marks, at the camera's rate
 
-function takePicture(video, capturedMs) {
+function onFrame(video, capturedMs) {
   delayLine.keep(video, capturedMs);
   const ageMs = 1000 * Math.min(session.room.lateness.seconds, MOST_SECONDS);
   const shown = delayLine.at(performance.now() - ageMs);
   if (shown && shown.capturedMs !== session.shownMs) {
     session.shownMs = shown.capturedMs;
-    drawPicture(shown.canvas);
+    drawFrame(shown.canvas);
     drawMarksOf(shown.capturedMs);
   }
 }
 
-function drawPicture(source) {
+function drawFrame(source) {
   const picture = element("picture");
   if (picture.width !== source.width || picture.height !== source.height) {
     picture.width = source.width;
@@ -131,7 +131,7 @@ function drawPicture(source) {
   picture.getContext("2d", { alpha: false }).drawImage(source, 0, 0);
 }
 
-/** The marks of the picture captured at `capturedMs`. */
+/** Draws the marks of the frame captured at `capturedMs`. */
 function drawMarksOf(capturedMs) {
   const { room, clock } = session;
   const marks = element("marks");
@@ -142,7 +142,7 @@ function drawMarksOf(capturedMs) {
   drawMarks(marks, room.picture, faces, { primary, pinned: room.pinned, nameOf: (id) => room.nameOf(id) });
 }
 
-// Words
+// Text
 
 function showPanel() {
   const { room, clock } = session;
@@ -164,7 +164,7 @@ function showPanel() {
   setText(element("lateness"), latenessText(room.lateness.seconds));
 }
 
-/** For screen readers: not every change, but where things stand. */
+/** For screen readers: the current state now and then, not every change. */
 function announce() {
   const { room } = session;
   setText(element("announcement"), whoSpeaks(room).name);
@@ -208,7 +208,7 @@ function askForToken(line) {
   element("token").focus();
 }
 
-// What the user does
+// User actions
 
 async function start(open) {
   showProblem("");

@@ -1,56 +1,56 @@
-// Camera and microphone, or a shared meeting with its sound. The sound is left as it is: filters would delay it.
+// Capture: camera and microphone, or a shared meeting with its audio. No audio filters: they add delay.
 
-const SOUND = { echoCancellation: false, noiseSuppression: false, autoGainControl: false };
+const AUDIO = { echoCancellation: false, noiseSuppression: false, autoGainControl: false };
 const FRAME_RATE = { ideal: 30, max: 30 };
 
 /**
- * Pictures a second at each load level of the server. One that is far behind scores six ticks a second and has no use
- * for more; with fewer than ten, lips can no longer be compared with sound. It is often this very machine that is busy,
- * and what is not captured is neither sent nor drawn.
+ * Frame rate at each load level of the server. At level 4 it scores six ticks a second and has no use for more; below
+ * ten frames a second lips can no longer be compared with audio. The busy machine is often this one, and a frame that
+ * is not captured is neither encoded nor drawn.
  */
-const FRAMES_AT_LEVEL = [30, 25, 20, 12.5, 10];
+const FRAME_RATE_AT_LEVEL = [30, 25, 20, 12.5, 10];
 
-/** Enough for the faces before a camera; half of what 1280×720 costs to send and to look at. */
+/** Enough for faces in front of a camera, at half the cost of 1280×720. */
 const CAMERA = { width: { ideal: 960, max: 1280 }, height: { ideal: 540, max: 720 }, frameRate: FRAME_RATE };
 /** A gallery's faces are small. */
 const MEETING = { width: { ideal: 1280, max: 1280 }, height: { ideal: 720, max: 720 }, frameRate: FRAME_RATE };
 
-/** Why there is no picture or no sound, in a line that says what to do. */
+/** Why there is no video or no audio, in a line that says what to do. */
 export class CaptureProblem extends Error {}
 
 /** A MediaStream of camera and microphone. */
 export async function openCamera() {
   requireDevices("getUserMedia");
   try {
-    return prepared(await navigator.mediaDevices.getUserMedia({ video: CAMERA, audio: SOUND }));
+    return prepared(await navigator.mediaDevices.getUserMedia({ video: CAMERA, audio: AUDIO }));
   } catch (error) {
     throw new CaptureProblem(cameraLine(error), { cause: error });
   }
 }
 
-/** A MediaStream of a tab, a window or a screen, with its sound. */
+/** A MediaStream of a tab, a window or a screen, with its audio. */
 export async function openMeeting() {
   requireDevices("getDisplayMedia");
   const stream = await askForMeeting();
   if (stream.getAudioTracks().length === 0) {
     release(stream);
     throw new CaptureProblem(
-      "What you shared came without sound. Share a browser tab and switch on “Also share tab audio”, " +
+      "What you shared has no audio. Share a browser tab and switch on “Also share tab audio”, " +
         "or the entire screen with its system audio.",
     );
   }
   return prepared(stream);
 }
 
-/** Lets `stream` bring as many pictures as a server at this load level can use. */
+/** Limits the frame rate of `stream` to what a server at this load level can use. */
 export function followLoad(stream, level) {
-  const frameRate = { ideal: FRAMES_AT_LEVEL[level], max: FRAMES_AT_LEVEL[level] };
+  const frameRate = { ideal: FRAME_RATE_AT_LEVEL[level], max: FRAME_RATE_AT_LEVEL[level] };
   for (const track of stream.getVideoTracks()) {
     track.applyConstraints({ ...track.getConstraints(), frameRate }).catch(() => {});
   }
 }
 
-/** Frees camera, microphone and screen. */
+/** Releases camera, microphone and screen. */
 export function release(stream) {
   for (const track of stream.getTracks()) track.stop();
 }
@@ -59,7 +59,7 @@ async function askForMeeting() {
   try {
     return await navigator.mediaDevices.getDisplayMedia({
       video: MEETING,
-      audio: { ...SOUND, suppressLocalAudioPlayback: false },
+      audio: { ...AUDIO, suppressLocalAudioPlayback: false },
       selfBrowserSurface: "exclude",
       surfaceSwitching: "include",
       systemAudio: "include",
@@ -74,7 +74,7 @@ function requireDevices(name) {
   throw new CaptureProblem(
     window.isSecureContext
       ? "This browser cannot share that. Use a current Chromium or Firefox on a computer."
-      : "Browsers give camera and sound only to pages on HTTPS or on this very machine. Open this page by https://… or at localhost.",
+      : "Browsers give camera and microphone only to pages on HTTPS or on this machine. Open this page by https://… or at localhost.",
   );
 }
 

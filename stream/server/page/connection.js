@@ -1,4 +1,4 @@
-// The way to the server: a stream goes out over WebRTC, events come back on a data channel; lost, it is opened anew.
+// WebRTC connection: sends a stream, receives events on a data channel, reconnects when it is lost.
 
 import { headers } from "./access.js";
 import { backoffSeconds } from "./backoff.js";
@@ -17,7 +17,7 @@ const UNAUTHORIZED = 401;
 const TOO_OFTEN = 429;
 const FULL = 503;
 
-/** The server said no. */
+/** The server refused the offer. */
 class Refusal extends Error {
   constructor(status, line, retrySeconds) {
     super(line);
@@ -39,7 +39,7 @@ export class Connection {
   #room = null;
   #channel = null;
   #attempt = 0;
-  #hurry = () => {};
+  #retryNow = () => {};
 
   constructor(stream, listener) {
     this.#stream = stream;
@@ -48,20 +48,20 @@ export class Connection {
     this.#keepOpen();
   }
 
-  /** Sends a message if there is somebody to take it. */
+  /** Sends a message while the data channel is open. */
   send(message) {
     if (this.#channel?.readyState === "open") this.#channel.send(JSON.stringify(message));
   }
 
-  /** Tries again now rather than later. */
+  /** Retries at once. */
   retry() {
-    this.#hurry();
+    this.#retryNow();
   }
 
   /** Closes the room. */
   stop() {
     this.#ended.abort();
-    this.#hurry();
+    this.#retryNow();
     this.#leave();
   }
 
@@ -86,12 +86,12 @@ export class Connection {
       this.#listener.waiting(line, seconds);
       await new Promise((resolve) => {
         const timer = setTimeout(resolve, 1000 * seconds);
-        this.#hurry = () => (clearTimeout(timer), resolve());
+        this.#retryNow = () => (clearTimeout(timer), resolve());
       });
     }
   }
 
-  /** Returns when an opened room was lost; throws when none could be opened. */
+  /** Returns when an opened room is lost; throws when none could be opened. */
   async #openOnce() {
     const peer = new RTCPeerConnection();
     const channel = peer.createDataChannel("events");
@@ -122,10 +122,10 @@ export class Connection {
 
   #untilLost(peer, channel, signal) {
     return new Promise((resolve) => {
-      let heardMs = performance.now();
-      let troubledMs = null;
+      let receivedMs = performance.now();
+      let disconnectedMs = null;
       channel.addEventListener("message", ({ data }) => {
-        heardMs = performance.now();
+        receivedMs = performance.now();
         const event = parsed(data);
         if (event) this.#listener.event(event);
       }, { signal });
@@ -133,9 +133,9 @@ export class Connection {
       this.#ended.signal.addEventListener("abort", resolve, { signal });
       const ping = () => {
         const now = performance.now();
-        troubledMs = peer.connectionState === "disconnected" ? (troubledMs ?? now) : null;
-        const isLost = peer.connectionState === "failed" || now - heardMs > SILENT_MS;
-        if (isLost || (troubledMs !== null && now - troubledMs > DISCONNECTED_MS)) resolve();
+        disconnectedMs = peer.connectionState === "disconnected" ? (disconnectedMs ?? now) : null;
+        const isLost = peer.connectionState === "failed" || now - receivedMs > SILENT_MS;
+        if (isLost || (disconnectedMs !== null && now - disconnectedMs > DISCONNECTED_MS)) resolve();
         else this.send({ type: "ping", sent: now });
       };
       ping();
@@ -166,7 +166,7 @@ function gathered(peer) {
   });
 }
 
-/** Of what the camera or the screen gives, in pixels: what arrives may be smaller at times, faces must not jump then. */
+/** Longer side of the captured video in pixels. Frames arrive smaller at times; faces must not jump then. */
 function longSide(stream) {
   const { width, height } = stream.getVideoTracks()[0].getSettings();
   return Math.max(width ?? 0, height ?? 0) || undefined;

@@ -1,4 +1,4 @@
-// The last moments of a video as pictures that can be shown later: a ring of canvases, so memory never grows.
+// Delay line: the last frames of a video in a ring of canvases, to be shown later.
 
 import { MOST_SECONDS } from "./lateness.js";
 
@@ -10,7 +10,7 @@ export class DelayLine {
   #next = 0;
   #newestMs = -Infinity;
 
-  /** Copies the video's present picture, captured at `capturedMs` on performance.now(). */
+  /** Copies the video's current frame, captured at `capturedMs` on performance.now(). */
   keep(video, capturedMs) {
     if (!video.videoWidth || capturedMs - this.#newestMs < LEAST_GAP_MS) return;
     const slot = (this.#slots[this.#next] ??= newSlot());
@@ -24,7 +24,7 @@ export class DelayLine {
     this.#next = (this.#next + 1) % SLOTS;
   }
 
-  /** The newest picture that was captured by `timeMs`, or else the oldest; null before the first. */
+  /** The newest frame captured by `timeMs`, or else the oldest; null before the first. */
   at(timeMs) {
     let best = null;
     let oldest = null;
@@ -47,12 +47,12 @@ function newSlot() {
   return { canvas, context: canvas.getContext("2d", { alpha: false }), capturedMs: -Infinity };
 }
 
-/** Calls `seen(capturedMs)` for every new picture of `video` until `signal` aborts. */
-export function watch(video, seen, signal) {
+/** Calls `onFrame(capturedMs)` for every new frame of `video` until `signal` aborts. */
+export function watch(video, onFrame, signal) {
   if ("requestVideoFrameCallback" in video) {
     const step = (now, metadata) => {
       if (signal.aborted) return;
-      seen(metadata.captureTime ?? now);
+      onFrame(metadata.captureTime ?? now);
       video.requestVideoFrameCallback(step);
     };
     video.requestVideoFrameCallback(step);
@@ -63,7 +63,7 @@ export function watch(video, seen, signal) {
     if (signal.aborted) return;
     if (video.currentTime !== shown) {
       shown = video.currentTime;
-      seen(now);
+      onFrame(now);
     }
     requestAnimationFrame(poll);
   };

@@ -1,4 +1,4 @@
-// Boxes, names and the speaking mark on a canvas that lies over the picture; the same marks as in stream/overlay.py.
+// Marks: boxes, names and the speaking symbol on a canvas over the video; the same as in stream/overlay.py.
 
 import { colour, inkOn } from "./palette.js";
 
@@ -9,7 +9,7 @@ const BARS = [0.45, 0.9, 0.6];
 
 /**
  * Draws marks for `faces` (boxes in pixels of `picture`) over all of `canvas`.
- * `primary`: the id that stands out, or null; `pinned`: likewise; `nameOf(id)`: what is written.
+ * `primary`: the highlighted id, or null; `pinned`: the pinned id, or null; `nameOf(id)`: the label.
  */
 export function drawMarks(canvas, picture, faces, { primary, pinned, nameOf }) {
   const context = canvas.getContext("2d");
@@ -27,7 +27,7 @@ export function drawMarks(canvas, picture, faces, { primary, pinned, nameOf }) {
   }
 }
 
-/** Makes the canvas as fine as the screen shows it. Returns whether it has any size. */
+/** Gives the canvas the resolution of the screen. Returns whether it has any size. */
 export function fit(canvas) {
   const ratio = window.devicePixelRatio;
   const [width, height] = [Math.round(canvas.clientWidth * ratio), Math.round(canvas.clientHeight * ratio)];
@@ -110,14 +110,14 @@ function drawLabel(context, box, face, name, isPrimary, unit) {
   context.fill();
   context.fillStyle = isPrimary ? inkOn(face.id) : colour(face.id);
   const middle = y + height / 2;
-  if (face.speaking) drawSoundBars(context, x + 1.1 * pad, middle, mark);
+  if (face.speaking) drawSpeakingBars(context, x + 1.1 * pad, middle, mark);
   else drawDot(context, x + 1.1 * pad + mark / 2, middle, mark / 2.4);
   context.fillStyle = isPrimary ? inkOn(face.id) : WHITE;
   context.textBaseline = "middle";
   context.fillText(name, x + mark + 2 * pad, middle + 0.04 * size);
 }
 
-function drawSoundBars(context, left, middle, size) {
+function drawSpeakingBars(context, left, middle, size) {
   const width = size / 5;
   context.beginPath();
   BARS.forEach((share, k) => {

@@ -1,4 +1,4 @@
-// How late the picture is to be shown, so that what is known about it has come by then.
+// Display delay: how late a frame is shown, so that its marks have arrived by then.
 
 const KEPT_EVENTS = 75;
 const PUNCTUAL_SHARE = 0.9;
@@ -11,7 +11,7 @@ export class Lateness {
   #recent = [];
   #seconds = 0;
 
-  /** An event about `mediaTime` came at `now`, both in session seconds. */
+  /** An event for `mediaTime` arrived at `now`, both in session seconds. */
   observe(mediaTime, now) {
     this.#recent.push(now - mediaTime);
     if (this.#recent.length > KEPT_EVENTS) this.#recent.shift();

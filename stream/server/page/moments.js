@@ -1,4 +1,4 @@
-// The last moments as the events tell them: who was where, and who spoke, at a given media time.
+// Recent events: where faces were and who spoke at a given media time.
 
 const KEPT_TICKS = 50;
 const KEPT_CHANGES = 10;
@@ -20,7 +20,7 @@ export class Moments {
     if (this.#changes.length > KEPT_CHANGES) this.#changes.shift();
   }
 
-  /** The faces at `time`, their boxes in between those of the ticks around it; none where no tick is near. */
+  /** The faces at `time`, boxes interpolated between the ticks around it; none where no tick is near. */
   facesAt(time) {
     const after = this.#ticks.findIndex((tick) => tick.time > time);
     const next = after < 0 ? undefined : this.#ticks[after];

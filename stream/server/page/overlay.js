@@ -1,4 +1,4 @@
-// A transparent page for OBS: the name of who speaks as a lower third, and the boxes with ?boxes=1.
+// Overlay page for OBS, transparent: the speaker's name as a lower third, and boxes with ?boxes=1.
 
 import { linkTo } from "./access.js";
 import { backoffSeconds } from "./backoff.js";

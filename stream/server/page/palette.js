@@ -1,4 +1,4 @@
-// A colour for each person: that of stream/palette.py, so that window, plot and page agree.
+// A colour for each person; the same as in stream/palette.py, so that window, plot and page agree.
 
 const PALETTE = [
   [230, 159, 0],
@@ -21,7 +21,7 @@ export function colour(id) {
   return `rgb(${rgbOf(id).join(" ")})`;
 }
 
-/** What reads well on that colour. */
+/** A text colour that is legible on it. */
 export function inkOn(id) {
   const [red, green, blue] = rgbOf(id);
   return 0.299 * red + 0.587 * green + 0.114 * blue > 128 ? "#16181c" : "#ffffff";

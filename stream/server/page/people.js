@@ -1,4 +1,4 @@
-// The list of people: colour, a name that can be typed, speaking time, pin.
+// List of people: colour, editable name, speaking time, pin.
 
 import { colour } from "./palette.js";
 
@@ -13,7 +13,7 @@ export class PeopleList {
   #rename;
   #pin;
 
-  /** `rename(id, name)` and `pin(id | null)` are called for what the user does. */
+  /** `rename(id, name)` and `pin(id | null)` are called for the user's actions. */
   constructor(list, template, rename, pin) {
     this.#list = list;
     this.#template = template;
@@ -63,13 +63,13 @@ export class PeopleList {
     return row;
   }
 
-  /** Those who left without a word make room, and the longest gone when the list is full. */
+  /** Removes people who left without speaking, and the longest gone when the list is full. */
   #forget(room, nowMs) {
     const gone = [...this.#rows].filter(([, row]) => row.seenMs < nowMs - GONE_MS && !row.item.contains(document.activeElement));
-    const isNobody = ([id]) => !room.names.has(id) && room.turns.secondsOf(id) < 1;
+    const isForgettable = ([id]) => !room.names.has(id) && room.turns.secondsOf(id) < 1;
     const longestGone = gone.toSorted((a, b) => a[1].seenMs - b[1].seenMs);
     const surplus = longestGone.slice(0, Math.max(this.#rows.size - MOST_PEOPLE, 0));
-    for (const [id, row] of new Set([...gone.filter(isNobody), ...surplus])) {
+    for (const [id, row] of new Set([...gone.filter(isForgettable), ...surplus])) {
       row.item.remove();
       this.#rows.delete(id);
     }
@@ -94,7 +94,7 @@ function clockTime(seconds) {
   return `${Math.floor(whole / 60)}:${String(whole % 60).padStart(2, "0")}`;
 }
 
-/** Writes only what is new: a screen reader is not told the same again. */
+/** Sets text only when it changes, so that a screen reader does not repeat it. */
 export function setText(element, text) {
   if (element.textContent !== text) element.textContent = text;
 }

@@ -1,4 +1,4 @@
-// What is known of a room: the newest of every kind of event, and what follows from them.
+// Room state: the newest event of every kind, and what is derived from them.
 
 import { Lateness } from "./lateness.js";
 import { Moments, SILENCE } from "./moments.js";
@@ -8,7 +8,7 @@ export class Room {
   names = new Map();
   pinned = null;
   speaker = SILENCE;
-  /** Whether the server tells of pictures. */
+  /** Whether the server has scored anything yet. */
   hasBegun = false;
   /** Ids of all who speak now. */
   speaking = [];
@@ -17,7 +17,7 @@ export class Room {
   speech = 0;
   lag = null;
   load = null;
-  /** Size in pixels of the picture that boxes refer to. */
+  /** Size in pixels of the frame that boxes refer to. */
   picture = { width: 1280, height: 720 };
   moments = new Moments();
   turns = new Turns();
@@ -51,7 +51,7 @@ export class Room {
     }
   }
 
-  /** The server has gone: nothing is known of the present. */
+  /** The connection is lost: the current state is unknown. */
   pause() {
     this.hasBegun = false;
     this.speaker = SILENCE;

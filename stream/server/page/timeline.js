@@ -1,4 +1,4 @@
-// The last minute on a canvas: a lane for each person, coloured while that person spoke.
+// Timeline of the last minute on a canvas: a lane for each person, coloured while that person spoke.
 
 import { fit } from "./drawing.js";
 import { colour } from "./palette.js";
@@ -29,7 +29,7 @@ export function drawTimeline(canvas, turns, people, now, nameOf) {
   lanes.forEach((id, lane) => drawLane(context, plot, lane, id, turns, id === OFFSCREEN ? "Off screen" : nameOf(id), ink));
 }
 
-/** The same in words. */
+/** The same as text. */
 export function describeTimeline(turns, people, nameOf) {
   const spoken = people.map((id) => [id, spokenBy(turns, id)]).filter(([, seconds]) => seconds >= 0.5);
   if (spoken.length === 0) return "Timeline of the last minute: nobody has spoken";

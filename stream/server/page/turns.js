@@ -1,4 +1,4 @@
-// Who spoke when, lately, and for how long in all. Memory is bounded, however long a session lasts.
+// Turns: who spoke when in the last minute, and speaking time in all. Memory is bounded.
 
 export const WINDOW_SECONDS = 60;
 
@@ -7,7 +7,7 @@ const MOST_SECONDS_A_TICK = 0.5;
 const KEPT_TURNS = 1000;
 const KEPT_PEOPLE = 200;
 
-/** Stands for somebody who is heard but not in the picture. */
+/** Stands for a speaker who is not in view. */
 export const OFFSCREEN = null;
 
 export class Turns {
@@ -27,7 +27,7 @@ export class Turns {
     this.recent = this.recent.filter((turn) => turn.end > time - WINDOW_SECONDS).slice(-KEPT_TURNS);
   }
 
-  /** Seconds that somebody has spoken since the session began. */
+  /** Seconds that a person has spoken since the session began. */
   secondsOf(id) {
     return this.#seconds.get(id) ?? 0;
   }

@@ -1,4 +1,4 @@
-// What the page says about a room, in words.
+// Wording: a room's state as text.
 
 const LOADS = ["keeps up", "busy, scores 1 of 2", "busy, scores 1 of 4", "very busy", "overloaded"];
 
@@ -14,7 +14,7 @@ export function whoSpeaks(room) {
   return { name: room.nameOf(room.speaker.id), more: others.length ? `with ${others.join(", ")}` : "is speaking" };
 }
 
-/** The room lag: how much later the sound comes than the picture. */
+/** The room lag: how much later audio arrives than video. */
 export function lagText(lag) {
   if (!lag || lag.confidence <= 0) return "not known yet";
   const milliseconds = Math.round(lag.milliseconds);
@@ -22,12 +22,12 @@ export function lagText(lag) {
   return milliseconds > 0 ? `${milliseconds} ms late` : `${-milliseconds} ms early`;
 }
 
-/** Whether the server keeps up, and what it leaves out when not. */
+/** Whether the server keeps up, and what it sheds otherwise. */
 export function loadText(load) {
   return LOADS[Math.min(load?.level ?? 0, LOADS.length - 1)];
 }
 
-/** How late the page shows the picture; 0 while that is not known. */
+/** How late the page shows the video; 0 while that is not known. */
 export function latenessText(seconds) {
   return seconds > 0 ? `${Math.round(1000 * seconds)} ms` : "not known yet";
 }

@@ -22,7 +22,7 @@ pytest.importorskip("aiortc", reason="the extra [web] is not installed: pip inst
 from playwright.sync_api import Page, Playwright, expect, sync_playwright
 from speakerlight.core.demo import Demo, DemoSettings
 from speakerlight.palette import PALETTE
-from speakerlight.server.peer import PACKET_MS
+from speakerlight.server.rtc.peer import PACKET_MS
 
 from tests.stream.server.chromium import (
     LEAD_SECONDS,

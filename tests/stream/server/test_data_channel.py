@@ -11,9 +11,9 @@ from speakerlight.server import data_channel
 from speakerlight.server.data_channel import (
     BURST_MESSAGES,
     MAX_ERRORS,
+    MAX_NAME_LENGTH,
+    MAX_NAMES,
     MESSAGE_BYTES,
-    MOST_NAMES,
-    NAME_LETTERS,
     Messages,
 )
 
@@ -76,7 +76,7 @@ def test_a_pin_is_told_to_all() -> None:
         '{"type":"name","id":true,"name":"Ada"}',
         '{"type":"name","id":0,"name":"Ada"}',
         '{"type":"name","id":3,"name":5}',
-        json.dumps({"type": "name", "id": 3, "name": "a" * (NAME_LETTERS + 1)}),
+        json.dumps({"type": "name", "id": 3, "name": "a" * (MAX_NAME_LENGTH + 1)}),
         '{"type":"pin","id":-1}',
         '{"type":"pin","id":1.5}',
         '{"type":"pin","id":' + "9" * 500 + "}",
@@ -107,11 +107,11 @@ def test_too_many_messages_are_an_error_too() -> None:
 
 
 def test_names_do_not_grow_without_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(data_channel, "BURST_MESSAGES", 2 * MOST_NAMES)
+    monkeypatch.setattr(data_channel, "BURST_MESSAGES", 2 * MAX_NAMES)
     page = Page()
-    for person in range(1, MOST_NAMES + 1):
+    for person in range(1, MAX_NAMES + 1):
         assert page.notify(type="name", id=person, name="Ada") == []
-    assert page.notify(type="name", id=MOST_NAMES + 1, name="Ada")[0]["type"] == "error"
+    assert page.notify(type="name", id=MAX_NAMES + 1, name="Ada")[0]["type"] == "error"
     assert page.notify(type="name", id=1, name="Grace") == []
 
 

@@ -23,7 +23,7 @@ def times(lines: list[str], kind: str = "scores") -> list[float]:
 def test_a_listener_that_keeps_up_gets_everything_in_order() -> None:
     async def play() -> None:
         relay = Relay(asyncio.get_running_loop())
-        outbox = relay.listen()
+        outbox = relay.subscribe()
         got: list[str] = []
         for number in range(50):
             relay.event(scores(number))
@@ -36,7 +36,7 @@ def test_a_listener_that_keeps_up_gets_everything_in_order() -> None:
 def test_one_that_does_not_gets_the_newest_and_the_state() -> None:
     async def play() -> None:
         relay = Relay(asyncio.get_running_loop())
-        outbox = relay.listen()
+        outbox = relay.subscribe()
         for number in range(1000):
             relay.event(scores(number))
             relay.event(SpeakerEvent(float(number), SpeakingState.SPEAKING, number, None))
@@ -53,7 +53,7 @@ def test_whoever_comes_late_learns_the_state_but_no_old_scores() -> None:
         relay.event(LagEvent(1.0, 40.0, 0.9))
         relay.event(LagEvent(2.0, 50.0, 0.9))
         relay.event(scores(2))
-        lines = await relay.listen().take()
+        lines = await relay.subscribe().take()
         assert times(lines, "lag") == [2.0] and not times(lines)
 
     asyncio.run(play())
@@ -62,13 +62,13 @@ def test_whoever_comes_late_learns_the_state_but_no_old_scores() -> None:
 def test_it_ends_when_all_is_taken() -> None:
     async def play() -> None:
         relay = Relay(asyncio.get_running_loop())
-        outbox, gone = relay.listen(), relay.listen()
-        relay.leave(gone)
+        outbox, gone = relay.subscribe(), relay.subscribe()
+        relay.unsubscribe(gone)
         relay.event(scores(1))
         relay.close()
         assert times(await outbox.take()) == [1.0]
         assert await outbox.take() == []
-        assert await relay.listen().take() == []
+        assert await relay.subscribe().take() == []
 
     asyncio.run(play())
 
@@ -76,7 +76,7 @@ def test_it_ends_when_all_is_taken() -> None:
 def test_threads_feed_it_while_a_listener_takes() -> None:
     async def play() -> None:
         relay = Relay(asyncio.get_running_loop())
-        outbox = relay.listen()
+        outbox = relay.subscribe()
 
         def feed() -> None:
             for number in range(200):

@@ -60,7 +60,7 @@ def sound(seconds: float, loudness: float = 0.5) -> av.AudioFrame:
 
 def arrives(source: BrowserSource, hand: Hand, kind: Kind, stamp: float, at: float) -> None:
     hand.now = 100.0 + at
-    source.arrived(kind, stamp)
+    source.packet_arrived(kind, stamp)
 
 
 def taken(source: BrowserSource, seconds: float = 2.0) -> list[float]:
@@ -74,15 +74,15 @@ def taken(source: BrowserSource, seconds: float = 2.0) -> list[float]:
 
 def test_a_picture_has_the_time_of_its_arrival(source: BrowserSource, hand: Hand) -> None:
     arrives(source, hand, Kind.VIDEO, 5.0, at=1.0)
-    source.show(picture(5.0))
+    source.push_video(picture(5.0))
     assert taken(source) == [pytest.approx(1.0)]
-    assert source.picture_size == (1280, 960)
+    assert source.frame_size == (1280, 960)
 
 
 def test_only_the_newest_pictures_wait(source: BrowserSource, hand: Hand) -> None:
     for number in range(50):
         arrives(source, hand, Kind.VIDEO, number / 25, at=number / 25)
-        source.show(picture(number / 25))
+        source.push_video(picture(number / 25))
     deadline = time.monotonic() + 2.0
     while source.dropped < 48 and time.monotonic() < deadline:
         time.sleep(0.01)
@@ -95,21 +95,21 @@ def test_time_never_runs_backwards(source: BrowserSource, hand: Hand) -> None:
     for kind in Kind:
         for number in range(25):
             arrives(source, hand, kind, number / 25, at=number / 25 + (0.2 if kind is Kind.VIDEO else 0.0))
-    source.show(picture(0.96))
+    source.push_video(picture(0.96))
     assert taken(source) == [pytest.approx(1.16)]
     for kind in Kind:
-        source.reported(kind, 0.9, 1000.9)
+        source.sender_report(kind, 0.9, 1000.9)
         arrives(source, hand, kind, 1.0, at=1.2 if kind is Kind.VIDEO else 1.0)
-    source.show(picture(1.0))
+    source.push_video(picture(1.0))
     assert taken(source, 0.2) == [], "the report says 1.0, but 1.16 has been shown"
-    source.show(picture(1.2))
+    source.push_video(picture(1.2))
     assert taken(source) == [pytest.approx(1.2, abs=0.01)]
 
 
 def test_a_nonsense_stamp_is_left_out(source: BrowserSource, hand: Hand) -> None:
     arrives(source, hand, Kind.VIDEO, 5.0, at=1.0)
-    source.show(picture(500.0))
-    source.show(picture(5.0))
+    source.push_video(picture(500.0))
+    source.push_video(picture(5.0))
     assert taken(source) == [pytest.approx(1.0)]
 
 
@@ -119,7 +119,7 @@ def test_sound_is_mono_at_16_khz_without_gaps(source: BrowserSource, hand: Hand)
         stamp = number * PACKET_SECONDS
         arrives(source, hand, Kind.AUDIO, 7.0 + stamp, at=stamp)
         if not 40 <= number < 50:
-            source.play(sound(7.0 + stamp))
+            source.push_audio(sound(7.0 + stamp))
         time.sleep(0.001)
         heard += source.take_audio()
     deadline = time.monotonic() + 2.0
@@ -140,9 +140,9 @@ def test_sound_is_mono_at_16_khz_without_gaps(source: BrowserSource, hand: Hand)
 
 def test_what_comes_before_the_start_is_left_out() -> None:
     source = BrowserSource(has_audio=False)
-    source.arrived(Kind.VIDEO, 0.0)
-    source.show(picture(0.0))
-    source.play(sound(0.0))
+    source.packet_arrived(Kind.VIDEO, 0.0)
+    source.push_video(picture(0.0))
+    source.push_audio(sound(0.0))
     assert source.now is None and source.take_audio() == []
     source.start(SessionClock())
     assert source.state is SourceState.RUNNING and source.now is not None

@@ -19,11 +19,11 @@ def play(timeline: Timeline, begin: float, end: float) -> None:
     for number in range(round(begin * 50), round(end * 50)):
         captured = number / 50
         for kind in Kind:
-            timeline.arrived(kind, ORIGIN[kind] + captured, captured + TRANSIT[kind])
+            timeline.packet_arrived(kind, ORIGIN[kind] + captured, captured + TRANSIT[kind])
 
 
 def report(timeline: Timeline, kind: Kind, captured: float, wrong_by: float = 0.0) -> None:
-    timeline.reported(kind, ORIGIN[kind] + captured, NTP + captured + wrong_by)
+    timeline.sender_report(kind, ORIGIN[kind] + captured, NTP + captured + wrong_by)
 
 
 def apart(timeline: Timeline, captured: float) -> float:
@@ -91,7 +91,7 @@ def test_a_sender_whose_clock_is_set_anew_stays_together() -> None:
 def test_a_picture_without_sound_needs_no_other_report() -> None:
     timeline = Timeline()
     for number in range(50):
-        timeline.arrived(Kind.VIDEO, number / 25, number / 25 + 0.03)
-    timeline.reported(Kind.VIDEO, 1.0, NTP)
-    timeline.arrived(Kind.VIDEO, 2.0, 2.03)
+        timeline.packet_arrived(Kind.VIDEO, number / 25, number / 25 + 0.03)
+    timeline.sender_report(Kind.VIDEO, 1.0, NTP)
+    timeline.packet_arrived(Kind.VIDEO, 2.0, 2.03)
     assert timeline.session_time(Kind.VIDEO, 2.0) == pytest.approx(2.03, abs=1e-6)

@@ -1,8 +1,9 @@
-"""One browser's WebRTC connection: its picture and sound into a source, a room's events out on its data channel."""
+"""WebRTC peer: a client's video and audio into a source, a room's events out on its data channel."""
 
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
@@ -22,32 +23,42 @@ from av.audio.frame import AudioFrame
 from av.video.frame import VideoFrame
 from speakerlight.core.errors import InputError
 from speakerlight.server.relay import Outbox
-from speakerlight.server.rtp import RtpTap
+from speakerlight.server.rtc.rtp_tap import RtpTap
 from speakerlight.server.source import BrowserSource
 from speakerlight.server.timeline import Kind
 
-BUFFERED_BYTES = 16_384
-"""What may wait in the data channel before its outbox, which drops the oldest, has to wait instead: 30 ticks or so."""
+logger = logging.getLogger(__name__)
 
-MOST_CANDIDATES = 64
-"""A machine with ten addresses has fewer for picture, sound and events together."""
+BUFFERED_BYTES = 16_384
+"""Bytes buffered in the data channel, some 30 ticks; after that lines wait in the outbox, which drops the oldest."""
+
+MAX_CANDIDATES = 64
+"""A machine with ten addresses has fewer, for video, audio and events together."""
 
 PACKET_MS = 40
-"""Of sound in one packet: half as many to read as with the usual 20; the picture takes longer to come all the same."""
+"""Audio packet duration. 40 ms halves the packet count compared with 20 ms; video latency dominates anyway."""
 
 NOT_UNDERSTOOD = "the offer's SDP is not understood"
 
 CLOSE_SECONDS = 2.0
 FLUSH_SECONDS = 0.5
-"""How long a closing connection waits for its last events to go out."""
+"""How long a closing connection waits until its last events are sent."""
 
 
 class Peer:
-    """Belongs to the server's loop. ``connected`` and ``lost`` are called once each, ``message`` with each text."""
+    """Belongs to the server's loop. ``connected`` and ``lost`` are called once each, ``message`` with each message.
+
+    ``name`` identifies it in the log.
+    """
 
     def __init__(
-        self, connected: Callable[[], None], lost: Callable[[], None], message: Callable[[str | bytes], list[str]]
+        self,
+        name: str,
+        connected: Callable[[], None],
+        lost: Callable[[], None],
+        message: Callable[[str | bytes], list[str]],
     ) -> None:
+        self._name = name
         self._connected, self._lost, self._message = connected, lost, message
         self._connection = RTCPeerConnection(RTCConfiguration(iceServers=[]))
         self._connection.on("connectionstatechange", self._state_changed)
@@ -56,36 +67,36 @@ class Peer:
         self._channel: asyncio.Future[RTCDataChannel] = asyncio.get_running_loop().create_future()
         self._sending: asyncio.Task[None] | None = None
         self._pumps: list[asyncio.Task[None]] = []
-        self._heard = asyncio.get_running_loop().time()
-        self.was_heard = False
+        self._last_received = asyncio.get_running_loop().time()
+        self.has_received = False
         self.was_connected = False
 
     @property
     def silent_seconds(self) -> float:
-        """How long nothing at all has come from the browser."""
-        return asyncio.get_running_loop().time() - self._heard
+        """Time since anything at all was received from the client."""
+        return asyncio.get_running_loop().time() - self._last_received
 
     async def offered(self, sdp: str) -> bool:
-        """Take the browser's offer; whether there is sound in it. Raises InputError for one that is of no use."""
+        """Apply the client's offer; whether it has audio. Raises InputError for one that cannot be used."""
         kinds = _offered_kinds(sdp)
         if kinds not in ([Kind.VIDEO], [Kind.AUDIO, Kind.VIDEO]):
-            raise InputError("the offer needs one picture, and at most one sound")
+            raise InputError("the offer needs one video stream, and at most one audio stream")
         if Kind.AUDIO in kinds:
             opus = [codec for codec in get_capabilities("audio").codecs if codec.name == "opus"]
             self._connection.addTransceiver("audio", "recvonly").setCodecPreferences(opus)
         try:
             await self._connection.setRemoteDescription(RTCSessionDescription(sdp, "offer"))
-        except Exception as error:  # whatever else an SDP can do to aiortc
+        except Exception as error:  # anything else that an SDP makes aiortc raise
             raise InputError(NOT_UNDERSTOOD) from error
         return Kind.AUDIO in kinds
 
     async def answer(self, source: BrowserSource, outbox: Outbox) -> str:
-        """The answer's SDP. What comes goes to ``source``, what is in ``outbox`` goes out."""
+        """The answer's SDP. Received media goes to ``source``, lines of ``outbox`` are sent."""
         self._source = source
-        self._sending = asyncio.create_task(_sent(self._channel, outbox))
+        self._sending = asyncio.create_task(_send_lines(self._channel, outbox))
         for receiver in self._receivers():
             RtpTap(receiver, Kind(receiver.track.kind), self._arrived, self._reported)
-            self._pumps.append(asyncio.create_task(_pumped(receiver.track, source)))
+            self._pumps.append(asyncio.create_task(_pump(receiver.track, source)))
         try:
             await self._connection.setLocalDescription(await self._connection.createAnswer())
         except Exception as error:  # as above
@@ -93,7 +104,7 @@ class Peer:
         return _with_long_packets(self._connection.localDescription.sdp)
 
     async def close(self) -> None:
-        """Let the last events out, then end the connection and its threads. May be called more than once."""
+        """Send the last events, then end the connection and its threads. May be called more than once."""
         if self._sending is not None:
             if self._connection.connectionState == "connected":
                 await asyncio.wait([self._sending], timeout=FLUSH_SECONDS)
@@ -101,31 +112,32 @@ class Peer:
         try:
             async with asyncio.timeout(CLOSE_SECONDS):
                 await self._connection.close()
-        except Exception:  # a connection that was refused half made: what there is of it is ended one by one
-            await _ended(self._connection)
+        except Exception:  # a half-made connection: its parts are stopped one by one
+            await _stop_parts(self._connection)
         for pump in self._pumps:
             pump.cancel()
 
-    def _note_heard(self) -> None:
-        self._heard = asyncio.get_running_loop().time()
-        self.was_heard = True
+    def _note_received(self) -> None:
+        self._last_received = asyncio.get_running_loop().time()
+        self.has_received = True
 
     def _receivers(self) -> list[RTCRtpReceiver]:
-        """Those of the streams in the offer."""
+        """Receivers of the streams in the offer."""
         return [each.receiver for each in self._connection.getTransceivers() if each.receiver.track is not None]
 
     def _arrived(self, kind: Kind, stamp: float) -> None:
-        self._note_heard()
+        self._note_received()
         if self._source is not None:
-            self._source.arrived(kind, stamp)
+            self._source.packet_arrived(kind, stamp)
 
     def _reported(self, kind: Kind, stamp: float, sender_time: float) -> None:
-        self._note_heard()
+        self._note_received()
         if self._source is not None:
-            self._source.reported(kind, stamp, sender_time)
+            self._source.sender_report(kind, stamp, sender_time)
 
     def _state_changed(self) -> None:
         state = self._connection.connectionState
+        logger.info("%s: WebRTC is %s", self._name, state)
         if state == "connected":
             self.was_connected = True
             self._connected()
@@ -140,30 +152,30 @@ class Peer:
         channel.on("message", lambda text: self._answer_message(channel, text))
 
     def _answer_message(self, channel: RTCDataChannel, text: str | bytes) -> None:
-        self._note_heard()
+        self._note_received()
         for reply in self._message(text):
             if channel.readyState == "open" and channel.bufferedAmount <= BUFFERED_BYTES:
                 channel.send(reply)
 
 
 def _offered_kinds(sdp: str) -> list[str]:
-    """The media that the browser would send, sorted; raises InputError."""
+    """Kinds of media in the offer, sorted. Raises InputError."""
     try:
         media = SessionDescription.parse(sdp).media
-    except Exception as error:  # whatever an SDP can do to aiortc's parser
+    except Exception as error:  # anything that an SDP makes aiortc's parser raise
         raise InputError(NOT_UNDERSTOOD) from error
-    if sum(len(each.ice_candidates) for each in media) > MOST_CANDIDATES:
-        raise InputError(f"the offer has more than {MOST_CANDIDATES} candidates")
+    if sum(len(each.ice_candidates) for each in media) > MAX_CANDIDATES:
+        raise InputError(f"the offer has more than {MAX_CANDIDATES} candidates")
     return sorted(each.kind for each in media if each.kind != "application")
 
 
 def _with_long_packets(sdp: str) -> str:
-    """An answer that asks for sound in packets of ``PACKET_MS``, which aiortc has no way to say."""
+    """The answer with ``a=ptime``, which aiortc cannot write: it requests audio packets of ``PACKET_MS``."""
     before, audio, after = sdp.partition("m=audio ")
     return before + audio + after.replace("a=", f"a=ptime:{PACKET_MS}\r\na=", 1)
 
 
-async def _ended(connection: RTCPeerConnection) -> None:
+async def _stop_parts(connection: RTCPeerConnection) -> None:
     streams: list[Any] = [*connection.getTransceivers(), connection.sctp]
     for stream in filter(None, streams):
         secure = getattr(stream, "receiver", stream).transport
@@ -172,20 +184,20 @@ async def _ended(connection: RTCPeerConnection) -> None:
                 await part.stop()
 
 
-async def _pumped(track: MediaStreamTrack, source: BrowserSource) -> None:
-    """aiortc keeps what nobody takes: it is taken as it comes, and the source leaves out what is too much."""
+async def _pump(track: MediaStreamTrack, source: BrowserSource) -> None:
+    """Take each frame at once, because aiortc queues without bound; the source drops what is too much."""
     try:
         while True:
             frame = await track.recv()
             if isinstance(frame, VideoFrame):
-                source.show(frame)
+                source.push_video(frame)
             elif isinstance(frame, AudioFrame):
-                source.play(frame)
+                source.push_audio(frame)
     except MediaStreamError:
         return
 
 
-async def _sent(opened: asyncio.Future[RTCDataChannel], outbox: Outbox) -> None:
+async def _send_lines(opened: asyncio.Future[RTCDataChannel], outbox: Outbox) -> None:
     channel, room = await opened, asyncio.Event()
     channel.bufferedAmountLowThreshold = BUFFERED_BYTES // 2
     channel.on("bufferedamountlow", room.set)

@@ -12,8 +12,8 @@ import pytest
 from aiortc import RTCPeerConnection
 from aiortc.jitterbuffer import JitterFrame
 from aiortc.rtp import RtcpSenderInfo, RtcpSrPacket, RtpPacket
-from speakerlight.server.jitter import WRAP
-from speakerlight.server.rtp import LEAST_BITS_A_SECOND, MOST_UNDECODED, RtpTap
+from speakerlight.server.rtc.jitter import WRAP
+from speakerlight.server.rtc.rtp_tap import MAX_UNDECODED, MIN_BITS_PER_SECOND, RtpTap
 from speakerlight.server.source import BrowserSource
 from speakerlight.server.timeline import Kind
 
@@ -97,7 +97,7 @@ def test_reports_are_handed_on_in_seconds() -> None:
 def test_when_decoding_falls_behind_pictures_are_left_out_until_it_has_caught_up() -> None:
     tapped = Tapped()
     receiver = tapped.receiver
-    for _ in range(MOST_UNDECODED + 1):
+    for _ in range(MAX_UNDECODED + 1):
         receiver.undecoded.put((CODEC, JitterFrame(b"", 0)))
     tapped.packet(0)
     receiver.undecoded.get()
@@ -142,7 +142,7 @@ def test_packets_that_are_read_late_are_no_narrow_network() -> None:
     estimator = vars(receiver)["_RTCRtpReceiver__remote_bitrate_estimator"]
     packet = {"abs_send_time": 1, "arrival_time_ms": 2, "payload_size": 1000, "ssrc": SSRC}
     for estimate, told in (
-        ((2_000, [SSRC]), (LEAST_BITS_A_SECOND, [SSRC])),
+        ((2_000, [SSRC]), (MIN_BITS_PER_SECOND, [SSRC])),
         ((2_000_000, [SSRC]), (2_000_000, [SSRC])),
         (None, None),
     ):
@@ -179,7 +179,7 @@ def test_aiortc_still_has_what_is_listened_in_on(kind: Kind) -> None:
 
 
 def test_a_real_connection_is_listened_in_on(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
-    heard: dict[str, set[Kind]] = {"arrived": set(), "reported": set()}
+    heard: dict[str, set[Kind]] = {"packet_arrived": set(), "sender_report": set()}
     for name, kinds in heard.items():
         tell = getattr(BrowserSource, name)
 

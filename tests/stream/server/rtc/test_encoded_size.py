@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from speakerlight.server.encoded_size import encoded_size
+from speakerlight.server.rtc.encoded_size import encoded_size
 
 
 def encoded(codec: str, width: int, height: int, **options: str) -> list[bytes]:

@@ -14,11 +14,11 @@ import pytest
 from speakerlight.core.events import LoadEvent, ScoresEvent, SpeakerEvent
 from speakerlight.core.geometry import Box
 from speakerlight.core.snapshot import FaceScore, SpeakingState
-from speakerlight.server import app
+from speakerlight.server import handlers
 from speakerlight.server import server as server_module
-from speakerlight.server.app import OFFER_BYTES
 from speakerlight.server.client_address import parse_network
 from speakerlight.server.guard import BURST_FAILURES
+from speakerlight.server.handlers import OFFER_BYTES
 from speakerlight.server.server import Server
 
 from tests.stream.server.browser import Browser, metric
@@ -61,7 +61,14 @@ def test_the_page_and_its_parts_come_with_a_strict_policy(serve: Serve) -> None:
 
 def test_nothing_but_the_page_is_given_out(serve: Serve) -> None:
     async def work(session: aiohttp.ClientSession) -> None:
-        for path in ("/page/none.js", "/page/..%2Fapp.py", "/page/../app.py", "/page/", "/nowhere", "/page/app.js/x"):
+        for path in (
+            "/page/none.js",
+            "/page/..%2Frooms.py",
+            "/page/../rooms.py",
+            "/page/",
+            "/nowhere",
+            "/page/app.js/x",
+        ):
             await refused(await session.get(path), 404)
         await refused(await session.put("/offer"), 405)
         assert await metric(f"http://127.0.0.1:{server.port}", 'rejected_requests_total{status="405"}') == 1
@@ -199,7 +206,7 @@ def test_offers_that_are_none_get_a_line(serve: Serve) -> None:
             await session.post("/offer", json={"type": "offer", "sdp": "v=0", "long_side": "wide"}), 400
         )
         assert "SDP" in await refused(await session.post("/offer", json={"type": "offer", "sdp": "m=video"}), 400)
-        assert "picture" in await refused(await session.post("/offer", json={"type": "offer", "sdp": "v=0"}), 400)
+        assert "video" in await refused(await session.post("/offer", json={"type": "offer", "sdp": "v=0"}), 400)
         await refused(await session.post("/offer", data=b" " * (OFFER_BYTES + 1)), 413)
 
     talk(serve(), work)
@@ -282,7 +289,7 @@ def test_a_listener_that_never_reads_delays_nobody(serve: Serve) -> None:
         async with session.ws_connect("/events") as keen:
             line = "x" * 20_000
             for number in range(400):
-                relay.tell("scores", json.dumps({"type": "scores", "number": number, "line": line}))
+                relay.publish("scores", json.dumps({"type": "scores", "number": number, "line": line}))
                 assert (await asyncio.wait_for(keen.receive_json(), 1.0))["number"] == number
         lazy.close()
 
@@ -302,7 +309,7 @@ def test_a_listener_that_talks_too_much_is_let_go(serve: Serve) -> None:
 
 def test_connections_on_which_nothing_comes_are_let_go(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(server_module, "IDLE_SECONDS", 0.3)
-    monkeypatch.setattr(app, "OFFER_SECONDS", 0.3)
+    monkeypatch.setattr(handlers, "OFFER_SECONDS", 0.3)
     port = serve().port
     half_an_offer = b"POST /offer HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\n{"
     for sent in (b"", b"GET / HTTP/1.1\r\nHost: local", half_an_offer):

@@ -1,4 +1,4 @@
-"""The server's addresses: the page, offers, events, health and metrics."""
+"""HTTP handlers: the page, offers, events, health and metrics."""
 
 from __future__ import annotations
 
@@ -38,40 +38,40 @@ HEADERS = {
 STRICT_TRANSPORT = "max-age=31536000"
 """A year: a browser that once reached this name over TLS never sends it a token in the clear."""
 
-BURST_OFFERS, OFFERS_A_SECOND = 12, 0.5
+BURST_OFFERS, OFFERS_PER_SECOND = 12, 0.5
 """Of one client: a room of people who all reload, and one who tries again and again."""
 
 OFFER_SECONDS = 10.0
-"""For an offer to arrive and to be answered: looking up a local name (mDNS) takes a second or so."""
+"""Time for an offer to arrive and to be answered. Resolving a local name (mDNS) takes a second or so."""
 
 HEARTBEAT_SECONDS = 10.0
-"""A listener that answers no ping for half of this is let go."""
+"""A listener that answers no ping for half of this is disconnected."""
 
 SOCKET_BYTES = 16 * 1024
-"""What may wait in a socket before its outbox, which drops the oldest, has to wait instead: 30 ticks or so."""
+"""Bytes buffered in a socket, some 30 ticks; after that lines wait in the outbox, which drops the oldest."""
 
 LISTENERS = 64
 MESSAGE_BYTES = 1024
 
 
 class HttpHandlers:
-    """Handlers of the requests. ``local``: the relay of the run on this machine, if there is one."""
+    """Handlers of all requests. ``local``: the relay of this machine's own run, if there is one."""
 
     def __init__(self, rooms: Rooms, local: Relay | None, metrics: Metrics, tokens: Tokens) -> None:
         self._rooms, self._local, self._metrics, self._tokens = rooms, local, metrics, tokens
-        self._offers = RateLimiters(BURST_OFFERS, OFFERS_A_SECOND)
+        self._offers = RateLimiters(BURST_OFFERS, OFFERS_PER_SECOND)
         self._listeners = 0
 
     def routes(self) -> list[web.RouteDef]:
         return [
             web.get("/", self._index),
             web.get("/overlay", self._overlay),
-            web.get(r"/page/{name:[a-z]+\.(js|css|svg)}", self._part),
+            web.get(r"/page/{name:[a-z]+\.(js|css|svg)}", self._page_file),
             web.post("/offer", self._offer),
             web.delete("/rooms/{name}", self._leave),
             web.get("/events", self._events),
             web.get("/healthz", self._health),
-            web.get("/metrics", self._measured),
+            web.get("/metrics", self._metrics_text),
         ]
 
     async def _index(self, request: web.Request) -> web.FileResponse:
@@ -80,7 +80,7 @@ class HttpHandlers:
     async def _overlay(self, request: web.Request) -> web.FileResponse:
         return web.FileResponse(PAGE / "overlay.html")
 
-    async def _part(self, request: web.Request) -> web.FileResponse:
+    async def _page_file(self, request: web.Request) -> web.FileResponse:
         part = PAGE / request.match_info["name"]
         if not part.is_file():
             raise web.HTTPNotFound
@@ -113,10 +113,10 @@ class HttpHandlers:
         if relay is None:
             return error(404, "there is no such room; name one with ?room=ID")
         if self._listeners >= LISTENERS:
-            return error(503, "too many listen already; try again later", {"Retry-After": "10"})
+            return error(503, "too many listeners; try again later", {"Retry-After": "10"})
         self._listeners += 1
         try:
-            return await _relayed(request, relay)
+            return await _relay_events(request, relay)
         finally:
             self._listeners -= 1
 
@@ -126,7 +126,7 @@ class HttpHandlers:
     async def _health(self, request: web.Request) -> web.Response:
         return web.json_response({"status": "ok"})
 
-    async def _measured(self, request: web.Request) -> web.Response:
+    async def _metrics_text(self, request: web.Request) -> web.Response:
         return web.Response(body=self._metrics.text(), headers={"Content-Type": CONTENT_TYPE_LATEST})
 
 
@@ -144,30 +144,30 @@ def _offer(body: bytes, request: web.Request) -> Offer:
     return Offer(offer["sdp"], long_side, request[CLIENT_KEY], address is not None and address.is_loopback)
 
 
-async def _relayed(request: web.Request, relay: Relay) -> web.StreamResponse:
+async def _relay_events(request: web.Request, relay: Relay) -> web.StreamResponse:
     socket = web.WebSocketResponse(heartbeat=HEARTBEAT_SECONDS, max_msg_size=MESSAGE_BYTES, writer_limit=SOCKET_BYTES)
-    outbox = relay.listen()
+    outbox = relay.subscribe()
     try:
         await socket.prepare(request)
-        both = [asyncio.create_task(_sent(socket, outbox)), asyncio.create_task(_ignored(socket))]
-        await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
-        for task in both:
+        tasks = [asyncio.create_task(_send_lines(socket, outbox)), asyncio.create_task(_read_until_closed(socket))]
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        for task in tasks:
             task.cancel()
         await socket.close()
     finally:
-        relay.leave(outbox)
+        relay.unsubscribe(outbox)
     return socket
 
 
-async def _sent(socket: web.WebSocketResponse, outbox: Outbox) -> None:
+async def _send_lines(socket: web.WebSocketResponse, outbox: Outbox) -> None:
     with suppress(ConnectionError):
         while lines := await outbox.take():
             for line in lines:
                 await socket.send_str(line)
 
 
-async def _ignored(socket: web.WebSocketResponse) -> None:
-    """Until the listener goes, falls silent or says too much."""
+async def _read_until_closed(socket: web.WebSocketResponse) -> None:
+    """Ignore what a listener sends. Returns when it leaves, answers no ping or sends too much."""
     async for _ in socket:
         pass
 

@@ -1,4 +1,4 @@
-"""What aiortc does not see to: when packets arrive, what sender reports say, and that decoding is never late."""
+"""RTP tap: arrival times, sender reports and a prompt decoder queue, which aiortc does not offer."""
 
 from __future__ import annotations
 
@@ -11,25 +11,25 @@ from aiortc import RTCRtpCodecParameters, RTCRtpReceiver
 from aiortc.jitterbuffer import JitterFrame
 from aiortc.rate import RemoteBitrateEstimator
 from aiortc.rtp import AnyRtcpPacket, RtcpSrPacket, RtpPacket
-from speakerlight.server.encoded_size import encoded_size
-from speakerlight.server.jitter import PromptAudio, PromptVideo, elapsed
+from speakerlight.server.rtc.encoded_size import encoded_size
+from speakerlight.server.rtc.jitter import PromptAudio, PromptVideo, elapsed
 from speakerlight.server.timeline import Kind
 
 logger = logging.getLogger(__name__)
 
 CLOCK_RATES = {Kind.VIDEO: 90_000, Kind.AUDIO: 48_000}
-"""Hz. All video codecs have this one (RFC 3551), and Opus, the one audio codec that is accepted (RFC 7587)."""
+"""Hz, of all video codecs (RFC 3551) and of Opus (RFC 7587), the one audio codec that is accepted."""
 
 NTP_FRACTION = 1 << 32
 
-MOST_UNDECODED = 6
-"""Pictures that may wait for the decoder: a fifth of a second. Behind that everything is left out until it has caught
-up, and a whole picture is asked for; aiortc would keep them all, and show the past."""
+MAX_UNDECODED = 6
+"""Frames that may wait for the decoder: a fifth of a second. Beyond that all frames are dropped until it has caught up,
+and a key frame is requested; aiortc would keep them all and fall behind."""
 
 
-LEAST_BITS_A_SECOND = 200_000
-"""aiortc takes packets that a busy machine reads late for a narrow network and asks for ever less, down to 2 kbit/s. A
-network that is narrower than this shows in losses, which senders heed as well."""
+MIN_BITS_PER_SECOND = 200_000
+"""aiortc takes packets that a busy machine reads late for a narrow network and requests ever lower rates, down to
+2 kbit/s. A network narrower than this shows in losses, which senders heed as well."""
 
 
 MAX_FRAME_PIXELS = 4096 * 2304
@@ -37,9 +37,9 @@ MAX_FRAME_PIXELS = 4096 * 2304
 
 
 class RtpTap:
-    """Listens in on one receiver. The stamps are those of its frames: ``frame.pts * frame.time_base`` in seconds.
+    """Taps one receiver. Stamps are those of its frames: ``frame.pts * frame.time_base`` in seconds.
 
-    ``arrived(kind, stamp)``: a packet came. ``reported(kind, stamp, sender_time)``: a sender report came.
+    ``arrived(kind, stamp)``: called for a packet. ``reported(kind, stamp, sender_time)``: called for a sender report.
     """
 
     def __init__(
@@ -50,23 +50,23 @@ class RtpTap:
         reported: Callable[[Kind, float, float], None],
     ) -> None:
         self._kind, self._arrived, self._reported = kind, arrived, reported
-        # aiortc 1.16 has no public way to any of it: the transport calls these two by name, and a frame's pts counts
-        # from the mapper's origin. tests/stream/server/test_rtp.py fails when that changes.
+        # aiortc has no public interface for any of this: the transport calls these two methods by name, and a frame's
+        # pts counts from the mapper's origin. version_guard.py refuses versions that were not tried.
         self._mapper: Any = vars(receiver)["_RTCRtpReceiver__timestamp_mapper"]
         self._losses: Any = vars(receiver)["_RTCRtpReceiver__nack_generator"]
         self._video = PromptVideo()
-        self._undecoded = _Undecoded(self._video, self._mapper)
+        self._undecoded = _DecoderQueue(self._video, self._mapper)
         if kind is Kind.VIDEO:
             vars(receiver)["_RTCRtpReceiver__jitter_buffer"] = self._video
             vars(receiver)["_RTCRtpReceiver__decoder_queue"] = self._undecoded
             bandwidth = vars(receiver)["_RTCRtpReceiver__remote_bitrate_estimator"]
-            vars(receiver)["_RTCRtpReceiver__remote_bitrate_estimator"] = _AtLeast(bandwidth)
+            vars(receiver)["_RTCRtpReceiver__remote_bitrate_estimator"] = _BandwidthFloor(bandwidth)
         else:
             vars(receiver)["_RTCRtpReceiver__jitter_buffer"] = PromptAudio()
-        self._ask_whole_picture = receiver._send_rtcp_pli
+        self._request_key_frame = receiver._send_rtcp_pli
         self._catching_up = False
-        self._hand_on_packet = receiver._handle_rtp_packet
-        self._hand_on_report = receiver._handle_rtcp_packet
+        self._forward_packet = receiver._handle_rtp_packet
+        self._forward_report = receiver._handle_rtcp_packet
         receiver._handle_rtp_packet = self._packet  # type: ignore[method-assign]
         receiver._handle_rtcp_packet = self._report  # type: ignore[method-assign]
         self._newest = 0
@@ -77,18 +77,18 @@ class RtpTap:
             self._arrived(self._kind, stamp)
         if self._kind is Kind.VIDEO and await self._is_behind(packet.ssrc):
             return
-        await self._hand_on_packet(packet, arrival_time_ms=arrival_time_ms)
+        await self._forward_packet(packet, arrival_time_ms=arrival_time_ms)
 
     async def _is_behind(self, ssrc: int) -> bool:
         waiting = self._undecoded.qsize()
         if self._catching_up and not waiting:
             self._catching_up = False
-            # What was left out is not lost: nobody waits for it, nobody asks for it again.
+            # Dropped packets are not lost ones: nothing waits for them or requests them again.
             self._video.restart()
             self._losses.max_seq = None
             self._losses.missing.clear()
-            await self._ask_whole_picture(ssrc)
-        elif waiting > MOST_UNDECODED:
+            await self._request_key_frame(ssrc)
+        elif waiting > MAX_UNDECODED:
             self._catching_up = True
         return self._catching_up
 
@@ -97,36 +97,36 @@ class RtpTap:
             stamp = self._stamp(packet.sender_info.rtp_timestamp)
             if stamp is not None:
                 self._reported(self._kind, stamp, packet.sender_info.ntp_timestamp / NTP_FRACTION)
-        await self._hand_on_report(packet)
+        await self._forward_report(packet)
 
     def _stamp(self, rtp_time: int) -> float | None:
-        """Seconds on the axis of the frames' pts; None before the first frame, whose pts is 0."""
+        """Seconds on the time axis of the frames' pts; None before the first frame, whose pts is 0."""
         if self._mapper._origin is None:
             return None
         self._newest += elapsed(self._mapper._origin + self._newest, rtp_time)
         return self._newest / CLOCK_RATES[self._kind]
 
 
-class _AtLeast:
-    """aiortc's estimate of the bandwidth, but never less than ``LEAST_BITS_A_SECOND``."""
+class _BandwidthFloor:
+    """aiortc's bandwidth estimate, but never below ``MIN_BITS_PER_SECOND``."""
 
     def __init__(self, estimator: RemoteBitrateEstimator) -> None:
         self._estimator = estimator
 
     def add(self, **packet: int) -> tuple[int, list[int]] | None:
-        """As ``RemoteBitrateEstimator.add``: bits a second and whose; None while there is nothing new to tell."""
+        """As ``RemoteBitrateEstimator.add``: bits a second and of which sources; None when nothing changed."""
         if (estimate := self._estimator.add(**packet)) is None:
             return None
-        bits_a_second, sources = estimate
-        return max(bits_a_second, LEAST_BITS_A_SECOND), sources
+        bits_per_second, sources = estimate
+        return max(bits_per_second, MIN_BITS_PER_SECOND), sources
 
 
-class _Undecoded(queue.Queue[Any]):
-    """What waits for the decoder of pictures: with each one all that became whole with it."""
+class _DecoderQueue(queue.Queue[Any]):
+    """Queue of the video decoder: each frame with all others that its last packet completed."""
 
-    def __init__(self, pictures: PromptVideo, mapper: Any) -> None:
+    def __init__(self, jitter_buffer: PromptVideo, mapper: Any) -> None:
         super().__init__()
-        self._video, self._mapper = pictures, mapper
+        self._video, self._mapper = jitter_buffer, mapper
         self._is_too_large = False
 
     def put(self, item: Any, block: bool = True, timeout: float | None = None) -> None:

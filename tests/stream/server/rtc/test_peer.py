@@ -6,8 +6,8 @@ import asyncio
 
 from aiortc import RTCPeerConnection
 from aiortc.mediastreams import AudioStreamTrack, VideoStreamTrack
-from speakerlight.server.peer import PACKET_MS, Peer
 from speakerlight.server.relay import Relay
+from speakerlight.server.rtc.peer import PACKET_MS, Peer
 from speakerlight.server.source import BrowserSource
 
 ASKS = f"a=ptime:{PACKET_MS}"
@@ -20,10 +20,10 @@ async def sections_of_an_answer(*tracks: AudioStreamTrack | VideoStreamTrack) ->
     for track in tracks:
         browser.addTrack(track)
     await browser.setLocalDescription(await browser.createOffer())
-    peer = Peer(connected=lambda: None, lost=lambda: None, message=lambda _: [])
+    peer = Peer("test", connected=lambda: None, lost=lambda: None, message=lambda _: [])
     try:
         source = BrowserSource(has_audio=await peer.offered(browser.localDescription.sdp))
-        answer = await peer.answer(source, Relay(asyncio.get_running_loop()).listen())
+        answer = await peer.answer(source, Relay(asyncio.get_running_loop()).subscribe())
     finally:
         await peer.close()
         await browser.close()
