@@ -169,6 +169,7 @@ class Steering:
     """Applies the control state to snapshots, in order of time. Pure: the same input gives the same output."""
 
     def __init__(self) -> None:
+        self._primary_before: int | None = None
         self._held: int | None = None
         self._is_held = False
 
@@ -177,7 +178,9 @@ class Steering:
         faces = tuple(face for face in snapshot.faces if not _is_ignored(face, control.ignored_regions))
         faces = tuple(replace(face, speaking=False) if _is_unmarked(face, control) else face for face in faces)
         steered = _with_primary(replace(snapshot, faces=faces), self._primary(snapshot, faces))
-        return self._hold(steered, control)
+        shown = self._hold(steered, control)
+        self._primary_before = shown.primary
+        return shown
 
     def _primary(self, snapshot: Snapshot, faces: tuple[FaceScore, ...]) -> int | None:
         marked = {face.id: face.score for face in faces if face.speaking}
@@ -188,7 +191,7 @@ class Steering:
     def _hold(self, snapshot: Snapshot, control: ControlState) -> Snapshot:
         is_held = control.hold_until is not None and snapshot.time < control.hold_until
         if is_held and not self._is_held:
-            self._held = snapshot.primary
+            self._held = self._primary_before
         self._is_held = is_held
         if not is_held:
             return snapshot

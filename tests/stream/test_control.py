@@ -56,13 +56,13 @@ def test_a_command_counts_from_the_next_tick_and_everyone_gets_its_event() -> No
     assert [each.primary for each in scorer.finish()] == [2]
 
 
-def test_a_hold_counts_from_the_tick_at_which_it_was_given() -> None:
+def test_a_hold_freezes_who_was_primary_when_it_was_given() -> None:
     control = Control()
     scorer = SteeredScorer(Playing(snapshot(10.0, 1), snapshot(10.5, 2), snapshot(11.5, 2)), control)
     scorer.advance()
     control.execute({"type": "hold", "seconds": 1})
     held = [*scorer.advance(), *scorer.finish()]
-    assert [each.primary for each in held] == [2, 2]
+    assert [each.primary for each in held] == [1, 2]
     assert control.state.hold_until == 11.0
 
 

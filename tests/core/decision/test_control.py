@@ -120,13 +120,14 @@ def test_a_face_in_an_ignored_region_is_not_there() -> None:
 
 def test_a_hold_freezes_the_primary_until_its_time_or_its_release() -> None:
     steering, control = Steering(), after({"type": "hold", "seconds": 2}, time=1.0)
-    moments = [(1.0, 1), (1.5, 2), (2.9, 3), (3.1, 3)]
+    steering.steer(snapshot(0.96, 1), ControlState())
+    moments = [(1.0, 2), (1.5, 2), (2.9, 3), (3.1, 3)]
     assert [steering.steer(snapshot(time, who), control).primary for time, who in moments] == [1, 1, 1, 3]
     control = control.after({"type": "hold", "seconds": None}, 4.0)
-    assert [steering.steer(snapshot(time, who), control).primary for time, who in ((4.0, 2), (99.0, 1))] == [2, 2]
+    assert [steering.steer(snapshot(time, who), control).primary for time, who in ((4.0, 2), (99.0, 1))] == [3, 3]
     silent = steering.steer(snapshot(99.5), control)
-    assert (silent.primary, silent.state) == (2, SpeakingState.SPEAKING)
-    assert steering.steer(snapshot(100.0, 3), control.after({"type": "release"}, 100.0)).primary == 3
+    assert (silent.primary, silent.state) == (3, SpeakingState.SPEAKING)
+    assert steering.steer(snapshot(100.0, 2), control.after({"type": "release"}, 100.0)).primary == 2
 
 
 def test_sensitivity_takes_marks_that_are_unsure() -> None:
