@@ -29,7 +29,9 @@ def _number(value: float | None, digits: int = 3) -> float | None:
 
 
 def _line(kind: str, fields: dict[str, Value]) -> str:
-    return json.dumps({"type": kind, **fields}, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    line = json.dumps({"type": kind, **fields}, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    # A file name that is not UTF-8 has surrogates, which cannot be encoded: as JSON escapes they can.
+    return line.encode(errors="backslashreplace").decode()
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import NoReturn
 
 import speakerlight
+from speakerlight.caller_environment import open_standard_streams
 from speakerlight.core.decision.director import Preset
 from speakerlight.core.errors import InputError
 from speakerlight.core.framing import View
@@ -107,6 +108,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 def command() -> NoReturn:
     """:func:`main` as a program. It ends at once: Python takes up to a second to take torch and the like apart."""
+    open_standard_streams()
     status = main()
     if any(thread.name == LOADING for thread in threading.enumerate()):
         sys.exit(status)  # a download that is given up, say: Python clears away after it
@@ -152,7 +154,5 @@ def _lag(text: str) -> float | None:
 
 
 def _notify(line: str) -> None:
-    if sys.stderr is None:  # closed by the caller
-        return
     with suppress(OSError):  # the terminal was closed, or the pipe's reader left: the outputs go on
         print(redacted(line), file=sys.stderr, flush=True)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from speakerlight.core.importing import without
+from speakerlight.outputs.plot import import_matplotlib
 from speakerlight.run_settings import RunSettings
 
 if TYPE_CHECKING:
@@ -41,8 +42,7 @@ def load_models(settings: RunSettings) -> Models:
     warm_up(model)
     # What is imported here takes no second of the detector's making, nor of the one that a run has to end in.
     if settings.plot is not None:
-        import matplotlib.backends.backend_agg
-        import matplotlib.figure  # noqa: F401
+        import_matplotlib()  # now, because a run has a second to end
     import_mediapipe()
     logger.info("model %s on %s", model.name, device)
     return Models(model, device, fetch(BLAZEFACE_SHORT))

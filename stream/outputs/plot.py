@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import math
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -14,6 +13,7 @@ from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
+from speakerlight.caller_environment import without_matplotlib_backend
 from speakerlight.core.errors import InputError
 from speakerlight.core.segments import LONGEST_HOLD_SECONDS
 from speakerlight.core.snapshot import Snapshot, SpeakingState
@@ -165,8 +165,6 @@ class Plot(Output):
         self._history = SignalHistory()
 
     def snapshot(self, snapshot: Snapshot) -> None:
-        if not self._history.primary:
-            _import_matplotlib()  # now, because a run has a second to end
         self._history.add(snapshot)
 
     def close(self) -> None:
@@ -212,25 +210,19 @@ def strip_colours(history: SignalHistory) -> npt.NDArray[np.uint8]:
 
 @contextmanager
 def _default_matplotlib() -> Iterator[None]:
-    """Matplotlib as it is by default, whatever MPLBACKEND or a matplotlibrc of the caller says.
-
-    A backend that does not exist would make the import fail; none is needed for a file.
-    """
-    mpl = _import_matplotlib()
+    """Matplotlib as it is by default, whatever MPLBACKEND or a matplotlibrc of the caller says."""
+    mpl = import_matplotlib()
     with mpl.rc_context():
         mpl.rcdefaults()
         yield
 
 
-def _import_matplotlib() -> Any:
-    backend = os.environ.pop("MPLBACKEND", None)
-    try:
+def import_matplotlib() -> Any:
+    """Import what draws the plot, which takes half a second the first time. Returns Matplotlib."""
+    with without_matplotlib_backend():
         import matplotlib as mpl
         import matplotlib.backends.backend_agg
         import matplotlib.figure
-    finally:
-        if backend is not None:
-            os.environ["MPLBACKEND"] = backend
     return mpl
 
 

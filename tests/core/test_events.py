@@ -101,3 +101,9 @@ def test_the_lag_is_told_when_it_moved_but_not_all_the_time() -> None:
 
 def test_a_lag_that_is_not_a_number_is_not_told() -> None:
     assert types(EventStream(), snapshot(0.0, lag=Lag(math.nan, 0.0))) == [["scores"]]
+
+
+def test_a_name_that_is_no_utf8_can_be_encoded_and_comes_back() -> None:
+    name = b"Bj\xf6rk.mp4".decode(errors="surrogateescape")
+    line = SessionEvent(name, None, "compact", "cpu").to_json()
+    assert json.loads(line.encode("utf-8"))["video"] == name

@@ -1,0 +1,40 @@
+"""Environment of the caller: what it leaves broken for libraries that need not care about it."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+BACKEND = "MPLBACKEND"
+
+
+@contextmanager
+def without_matplotlib_backend() -> Iterator[None]:
+    """Hide ``MPLBACKEND``: the name of a backend that does not exist makes ``import matplotlib`` fail.
+
+    MediaPipe imports it, too. No backend is needed to draw into a file.
+    """
+    backend = os.environ.pop(BACKEND, None)
+    try:
+        yield
+    finally:
+        if backend is not None:
+            os.environ[BACKEND] = backend
+
+
+def open_standard_streams() -> None:
+    """Open standard streams that the caller closed (``2>&-``) to nowhere, so that no other file gets their numbers.
+
+    ``sys.__stdout__`` stays None for a closed standard output.
+    """
+    for descriptor in range(3):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest number that is free: this one
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8"))  # noqa: SIM115
