@@ -25,7 +25,7 @@ from speakerlight.server.options import add_serve_options, serve_settings
 logger = logging.getLogger(__name__)
 
 EPILOG = """\
-keys in the window: q quit, h hide the marks, 1-9 pick a person, p pin that person or let go
+keys in the window: ? shows them all; q quit, h hide the marks, 1-9 pick a person, p pin that person or let go
 """
 
 

@@ -35,7 +35,7 @@ class ViewComposer:
     """Draws one view, at the frame's size. One for each output, because the camera's path belongs to its frames."""
 
     def __init__(self, view: View) -> None:
-        self._view = view
+        self.view = view
         self._size = (0, 0)
         self._camera = Camera(1, 1)
         self._tiles: dict[int, _Tile] = {}
@@ -44,12 +44,13 @@ class ViewComposer:
         """The view of ``frame``, which stays as it is. Without ``info`` nothing is drawn over it."""
         if snapshot is None:
             return frame.image
-        if self._view is View.BOXES:
+        view = info.view if info and info.view else self.view
+        if view is View.BOXES:
             return draw_overlay(frame.image, snapshot, info) if info else frame.image
         self._follow_size(frame.image)
         pinned = info.pinned if info else None
         shot = self._camera.follow(snapshot, frame.time, pinned)
-        if self._view is View.SPEAKER:
+        if view is View.SPEAKER:
             return self._speaker(frame.image, shot, snapshot, info)
         return self._split(frame, shot, snapshot, info)
 

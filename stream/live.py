@@ -19,6 +19,7 @@ from speakerlight.clock import SessionClock
 from speakerlight.composer import ViewComposer
 from speakerlight.core.events import LoadEvent, Percentiles
 from speakerlight.core.faces.vision import FrameTracks
+from speakerlight.core.framing import View
 from speakerlight.core.media import Frame
 from speakerlight.core.snapshot import FaceScore, Snapshot
 from speakerlight.core.timebase import TICK_RATE
@@ -26,11 +27,11 @@ from speakerlight.engine import EmptyFrames, Engine, TickAdapter, stage
 from speakerlight.latency import LatencyHistogram
 from speakerlight.load_shedding import PLANS, GovernorSettings, LoadGovernor, ScoredFaces
 from speakerlight.outputs.hub import OutputHub
-from speakerlight.overlay import OverlayInfo
+from speakerlight.overlay import OverlayInfo, draw_sheet
 from speakerlight.rings import FrameRing
 from speakerlight.sources.source import LiveSource, SourceState, due
 from speakerlight.threads import join_within
-from speakerlight.window import Action, Command, Controls, Window
+from speakerlight.window import HELP, Action, KeyPress, Selection, Window
 
 logger = logging.getLogger(__name__)
 
@@ -124,7 +125,8 @@ class LiveRun:
         self._newest_tracks: FrameTracks | None = None
         self._snapshot: Snapshot | None = None
         self._speakers: deque[int] = deque(maxlen=RECENT_SPEAKERS)
-        self._controls = Controls()
+        self._selection = Selection()
+        self._first_view = composer.view if composer is not None else View.BOXES
         self._trouble: str | None = None
         self._failure: Exception | None = None
 
@@ -138,6 +140,7 @@ class LiveRun:
         workers = [self._worker("scoring", self._score)]
         if self._source.frames is not None:
             workers.append(self._worker("vision", self._run_vision))
+        unsubscribe = self._engine.control.subscribe(self._hub.event)
         self._clock = SessionClock()
         self._source.start(self._clock)
         for worker in workers:
@@ -149,6 +152,7 @@ class LiveRun:
                 with stage("display"):
                     self._show_until_over(self._source.frames, self._composer)
         finally:
+            unsubscribe()
             stop.set()
             self._source.stop()
             for worker in workers:
@@ -277,12 +281,12 @@ class LiveRun:
                 shown = frame
                 self._show(frame, composer)
             self._report_trouble()
-            for command in self._window.commands() if self._window is not None else ():
-                self._obey(command)
+            for key in self._window.keys() if self._window is not None else ():
+                self._obey(key)
 
     def _show(self, frame: Frame, composer: ViewComposer) -> None:
-        info = replace(self._board.info, pinned=self._controls.pinned, load_level=self._plan.level)
-        hidden = self._controls.is_hidden
+        info = self._info(frame.time)
+        hidden = self._selection.is_hidden
         image = frame.image if hidden else composer.compose(frame, self._shown_snapshot(), info)
         latency_ms = 1000 * (self._clock.now() - frame.time)
         self._latency.add(latency_ms)
@@ -291,12 +295,33 @@ class LiveRun:
         self._board.info = replace(info, latency_ms=smooth_ms)
         self._hub.shown(image)
         if self._window is not None:
-            self._window.show(image)
+            self._window.show(draw_sheet(image, HELP) if self._selection.is_help_shown else image)
 
-    def _obey(self, command: Command) -> None:
-        if command.action is Action.QUIT:
+    def _info(self, time: float) -> OverlayInfo:
+        """What is shown beside the scores, as the commands want it."""
+        control = self._engine.control.state
+        notices = {
+            "held": control.is_held(time),
+            f"marked from {control.sensitivity:.0%}": control.sensitivity > 0,
+            "recording stopped": not control.is_recording,
+        }
+        return replace(
+            self._board.info,
+            names=control.names,
+            pinned=control.pinned,
+            load_level=self._plan.level,
+            view=control.view,
+            is_recording=control.is_recording,
+            notices=tuple(text for text, is_on in notices.items() if is_on),
+        )
+
+    def _obey(self, key: KeyPress) -> None:
+        if key.action is Action.QUIT:
             self._stop.set()
-        self._controls = self._controls.after(command, self._shown_snapshot())
+        control, view = self._engine.control, self._board.info.view or self._first_view
+        self._selection, command = self._selection.after(key, self._shown_snapshot(), control.state, view)
+        if command is not None:
+            control.execute(command)
 
     def _shown_snapshot(self) -> Snapshot | None:
         return with_newest_boxes(self._snapshot, self._newest_tracks)

@@ -6,11 +6,12 @@ Small functions that each draw one thing; ``draw_overlay`` composes them. Sizes 
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import cv2
 import numpy as np
+from speakerlight.core.framing import View
 from speakerlight.core.geometry import Box
 from speakerlight.core.media import Image
 from speakerlight.core.snapshot import FaceScore, Lag, Snapshot, SpeakingState
@@ -31,12 +32,20 @@ QUIET: Bgr = (190, 190, 190)
 
 @dataclass(frozen=True)
 class OverlayInfo:
-    """What is told beside the snapshot. ``latency_ms``: capture to overlay; ``load_level`` 0: nothing is shed."""
+    """What is shown beside the snapshot.
+
+    ``latency_ms``: capture to overlay. ``load_level`` 0: nothing is shed. ``view``: the one that was chosen during the
+    run; None: as it was started. ``is_recording``: False while a command keeps the recording stopped. ``notices``:
+    short texts for the status line.
+    """
 
     names: Mapping[int, str] = field(default_factory=dict)
     pinned: int | None = None
     latency_ms: float | None = None
     load_level: int = 0
+    view: View | None = None
+    is_recording: bool = True
+    notices: tuple[str, ...] = ()
 
 
 def draw_overlay(image: Image, snapshot: Snapshot | None, info: OverlayInfo) -> Image:
@@ -168,8 +177,22 @@ def status_items(snapshot: Snapshot, info: OverlayInfo) -> list[tuple[str, Bgr]]
         items.append((f"load {info.load_level}", WARNING_COLOUR))
     if info.latency_ms is not None:
         items.append((f"latency {info.latency_ms:.0f} ms", QUIET))
+    items += [(notice, WARNING_COLOUR) for notice in info.notices]
     items.append((lag_text(snapshot.lag), QUIET))
     return items
+
+
+def draw_sheet(image: Image, lines: Sequence[str]) -> Image:
+    """A copy of ``image`` with lines of text on a plate in its middle."""
+    drawn = np.ascontiguousarray(image).copy()
+    size = _text_size(drawn)
+    step = size + size // 2
+    width, height = max(_measure(each, size) for each in lines) + 2 * step, (len(lines) + 1) * step
+    x, y = max((drawn.shape[1] - width) // 2, 0), max((drawn.shape[0] - height) // 2, 0)
+    _draw_plate(drawn, (x, y), (x + width, y + height), INK, 0.85)
+    for number, text in enumerate(lines, 1):
+        _draw_text(drawn, text, (x + step, y + number * step), size, WHITE)
+    return drawn
 
 
 def state_text(snapshot: Snapshot, names: Mapping[int, str]) -> str:
