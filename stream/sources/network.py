@@ -25,7 +25,9 @@ from speakerlight.core.errors import InputError
 from speakerlight.core.media import AudioChunk, Frame
 from speakerlight.core.timebase import SAMPLE_RATE
 from speakerlight.rings import AudioRing, FrameRing
-from speakerlight.sources.decode import AudioConverter, FrameConverter, audio_stream, reason, video_stream
+from speakerlight.sources.audio_choice import audio_stream, video_stream
+from speakerlight.sources.decode import AudioConverter, reason
+from speakerlight.sources.display import FrameConverter
 from speakerlight.sources.gapless_audio import LiveGaplessAudio
 from speakerlight.sources.source import ThreadedSource
 
