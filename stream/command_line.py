@@ -45,6 +45,8 @@ def parser() -> argparse.ArgumentParser:
     add = made.add_argument
     add("--video", metavar="SRC", help="camera index (0), file, URL, screen[:X,Y,W,H] or demo[:people=N,seed=K]")
     add("--audio", metavar="SRC", help="microphone's name or index, file, URL or none; default: the video's own audio")
+    add("--audio-track", metavar="N", type=int, help="the N-th audio track; default: the one with a voice")
+    add("--audio-channel", metavar="N", type=int, help="the N-th channel alone; default: all that carry something")
     add("--model", metavar="NAME|PATH", default="compact", help="compact, or the path of lipsync_expert.pth")
     add("--device", choices=DEVICES, default="auto", help="where the model runs")
     add("--fast", action="store_true", help="files and demo: as fast as possible instead of in real time")
@@ -126,6 +128,8 @@ def _settings(given: argparse.Namespace) -> RunSettings:
     return RunSettings(
         video=given.video,
         audio=given.audio,
+        audio_track=given.audio_track,
+        audio_channel=given.audio_channel,
         model=given.model,
         device=given.device,
         fast=given.fast,

@@ -50,6 +50,12 @@ WINDOW_POLL_SECONDS = 0.025
 OVERDUE_SECONDS = 0.5
 """A source that stands still is waited for this long after ``--duration``."""
 
+FRAME_DELAY_SECONDS = 0.4
+"""A tick goes without a frame when none has come for this much longer than frames have been late (jitter)."""
+
+FRAME_DELAY_FADE = 0.99
+"""What one frame leaves of how late those before it were: a late one counts for some seconds."""
+
 STALE_SECONDS = 0.5
 """A picture this far behind the newest is skipped: better a gap than a picture of the past."""
 
@@ -121,6 +127,7 @@ class LiveRun:
         self._plan = PLANS[0]  # until the first measurement
         self._worst_level = 0
         self._dropped = 0
+        self._frame_delay = 0.0
         self._latency = LatencyHistogram()
         self._newest_tracks: FrameTracks | None = None
         self._snapshot: Snapshot | None = None
@@ -186,17 +193,32 @@ class LiveRun:
             while not self._stop.is_set() and not frames.drained:
                 frame = frames.take(VISION_POLL_SECONDS)
                 if frame is None:
+                    self._track(adapter.pass_time(self._without_frames_until()))
                     continue
+                self._frame_delay = max(self._clock.now() - frame.time, self._frame_delay * FRAME_DELAY_FADE)
                 if self._behind(frame.time) > STALE_SECONDS:
                     frame = frames.take_newest(0) or frame
                 if frame.time > self._duration:
                     return
                 self._hub.frame(frame)
-                for tracks in adapter.push(frame, self._plan.vision_stride):
-                    self._newest_tracks = tracks
-                    self._tracks_queue.put(_Seen(tracks, frame.time))
+                self._track(adapter.push(frame, self._plan.vision_stride), frame.time)
+            end = self._source.end_seconds
+            if frames.drained and end is not None:
+                self._track(adapter.finish(min(end, self._duration)))
         finally:
             self._tracks_queue.close()
+
+    def _track(self, ticks: Iterable[FrameTracks], captured: float | None = None) -> None:
+        for tracks in ticks:
+            self._newest_tracks = tracks
+            # Ticks without frames may come many at once, and there is time: no frame waits.
+            wait_seconds = JOIN_SECONDS if captured is None else 0.0
+            self._tracks_queue.put(_Seen(tracks, tracks.time if captured is None else captured), wait_seconds)
+
+    def _without_frames_until(self) -> float:
+        """Session time before which no frame comes any more, by how late frames have been."""
+        late = max(self._frame_delay, self._source.late_seconds)
+        return min(self._clock.now() - FRAME_DELAY_SECONDS - late, self._duration)
 
     # Scoring thread
 
@@ -359,11 +381,15 @@ class _TracksQueue:
         self._closed = False
         self.dropped = 0
 
-    def put(self, seen: _Seen) -> None:
+    def put(self, seen: _Seen, wait_seconds: float = 0.0) -> None:
+        """Add; a full queue is waited for ``wait_seconds`` before its oldest is dropped."""
         with self._changed:
+            is_full = len(self._waiting) == self._waiting.maxlen
+            if is_full and wait_seconds:
+                self._changed.wait_for(lambda: len(self._waiting) < (self._waiting.maxlen or 0), wait_seconds)
             self.dropped += len(self._waiting) == self._waiting.maxlen
             self._waiting.append(seen)
-            self._changed.notify()
+            self._changed.notify_all()
 
     def take(self, timeout_seconds: float) -> list[_Seen]:
         """All that wait, in order; empty when none came in time or no more will come."""
@@ -371,6 +397,7 @@ class _TracksQueue:
             self._changed.wait_for(lambda: self._waiting or self._closed, timeout_seconds)
             taken = list(self._waiting)
             self._waiting.clear()
+            self._changed.notify_all()
             return taken
 
     def close(self) -> None:

@@ -28,11 +28,14 @@ class RunSettings:
     default microphone. ``fast``: as fast as possible instead of in real time, for recordings and the demo.
     ``duration_seconds`` None: until the source ends. ``window``: shown in live runs from the main thread. ``events``: a
     file's name or ``-`` for stdout. ``lag_ms``: how much later the audio comes than the video; None: estimated.
-    ``serve`` without ``video``: browsers alone. Raises InputError with one line when values do not go together.
+    ``audio_track``, ``audio_channel``: counted from 1; None: chosen by what they carry. ``serve`` without ``video``:
+    browsers alone. Raises InputError with one line when values do not go together.
     """
 
     video: str | None = None
     audio: str | None = None
+    audio_track: int | None = None
+    audio_channel: int | None = None
     model: str = "compact"
     device: str = "auto"
     fast: bool = False
@@ -62,6 +65,9 @@ class RunSettings:
             raise InputError(f"--duration {self.duration_seconds:g}: give seconds above 0")
         if self.lag_ms is not None and not -LAG_LIMIT_MS <= self.lag_ms <= LAG_LIMIT_MS:
             raise InputError(f"--lag {self.lag_ms:g}: give auto, or {-LAG_LIMIT_MS:g} to {LAG_LIMIT_MS:g} milliseconds")
+        for option, number in (("--audio-track", self.audio_track), ("--audio-channel", self.audio_channel)):
+            if number is not None and number < 1:
+                raise InputError(f"{option} {number}: tracks and channels are counted from 1")
         if self.max_faces < 1:
             raise InputError(f"--max-faces {self.max_faces}: give 1 or more")
         if self.fast and self.video is None:

@@ -6,6 +6,7 @@ import logging
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import av.error
 import av.logging
@@ -14,6 +15,7 @@ from av.audio.frame import AudioFrame
 from av.audio.resampler import AudioResampler
 from av.audio.stream import AudioStream
 from av.container import InputContainer
+from av.packet import Packet
 from av.stream import Discard, Disposition
 from av.video.stream import VideoStream
 from speakerlight.core.audio.vad import VoiceActivity
@@ -225,7 +227,7 @@ def _listened(container: InputContainer, streams: Sequence[AudioStream], tracks:
         logger.debug("audio probe ended: %s", error)
 
 
-def _decode(packet: av.Packet, track: _Track) -> None:
+def _decode(packet: Packet[Any], track: _Track) -> None:
     try:
         for frame in packet.decode():
             if isinstance(frame, AudioFrame):

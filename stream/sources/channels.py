@@ -75,4 +75,4 @@ class ChannelMixer:
         loudest = int(np.argmax(self._power))
         if self._mixed_power < CANCELLED_RATIO * self._power[loudest]:
             active = np.arange(len(block)) == loudest
-        return (active / active.sum()).astype(np.float32)
+        return np.asarray(active / active.sum(), np.float32)

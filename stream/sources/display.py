@@ -37,7 +37,7 @@ class Orientation:
     @classmethod
     def of(cls, frame: VideoFrame) -> Orientation:
         """As the frame's display matrix says, to whole quarter turns; upright without one."""
-        data = frame.side_data.get(Type.DISPLAYMATRIX)
+        data = next((each for each in frame.side_data.values() if each.type is Type.DISPLAYMATRIX), None)
         if data is None or data.buffer_size < 4 * MATRIX_NUMBERS:
             return cls()
         # A row (x, y) times the matrix (a b, c d) is its place on show.

@@ -13,7 +13,7 @@ from av.audio.frame import AudioFrame
 from av.audio.stream import AudioStream
 from av.container import InputContainer
 from av.packet import Packet
-from av.stream import Discard
+from av.stream import Discard, Stream
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 from speakerlight.core.errors import InputError
@@ -136,9 +136,11 @@ class _Half:
     def __init__(self, path: Path, kind: str, audio_index: int | None, notices: Notices) -> None:
         self.container = _opened(path)
         self.video_stream = video_stream(self.container)
-        audio = None if audio_index is None else self.container.streams[audio_index]
+        audio = None if audio_index is None else _audio_at(self.container, audio_index)
         self._stream = self.video_stream if kind == "video" else audio
-        self._streams = [stream for stream in (self.video_stream, audio) if stream is not None]
+        self._streams: list[VideoStream | AudioStream] = [
+            stream for stream in (self.video_stream, audio) if stream is not None
+        ]
         for other in self.container.streams:
             if other not in self._streams:
                 other.discard = Discard.all
@@ -193,7 +195,7 @@ class _Half:
                     return
                 continue
             faults = 0
-            yield from frames  # type: ignore[misc]
+            yield from frames
 
     def _repaired(self) -> Iterator[Packet[Any]]:
         """The packets of both streams on one continuous timeline; at the end those that flush the decoders."""
@@ -205,6 +207,10 @@ class _Half:
                 yield from map(shifted, self._repair.push(stamped(packet)))
         yield from map(shifted, self._repair.flush())
         yield from flushing
+
+
+def _audio_at(container: InputContainer, index: int) -> AudioStream | None:
+    return next((stream for stream in container.streams.audio if stream.index == index), None)
 
 
 def stamped(packet: Packet[Any]) -> Stamped[Packet[Any]]:
@@ -232,7 +238,7 @@ def shifted(repaired: Repaired[Packet[Any]]) -> Packet[Any]:
     return packet
 
 
-def _packets(container: InputContainer, streams: Sequence[VideoStream | AudioStream]) -> Iterator[Packet[Any]]:
+def _packets(container: InputContainer, streams: Sequence[Stream]) -> Iterator[Packet[Any]]:
     for _ in range(FAULTS_IN_A_ROW):
         try:
             yield from container.demux(*streams)
