@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 import numpy as np
-from av.sidedata.sidedata import Type
+from av.buffer import Buffer
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 from speakerlight.core.media import Image
@@ -37,11 +37,11 @@ class Orientation:
     @classmethod
     def of(cls, frame: VideoFrame) -> Orientation:
         """As the frame's display matrix says, to whole quarter turns; upright without one."""
-        data = next((each for each in frame.side_data.values() if each.type is Type.DISPLAYMATRIX), None)
-        if data is None or data.buffer_size < 4 * MATRIX_NUMBERS:
+        data = frame.side_data.get("DISPLAYMATRIX")
+        if not isinstance(data, Buffer) or data.buffer_size < 4 * MATRIX_NUMBERS:
             return cls()
         # A row (x, y) times the matrix (a b, c d) is its place on show.
-        a, b, _, c, d = np.frombuffer(bytes(data), np.int32, 5).tolist()
+        a, b, _, c, d = np.frombuffer(memoryview(data), np.int32, 5).tolist()
         if abs(a) + abs(d) >= abs(b) + abs(c):
             return cls(False, a < 0, d < 0)
         return cls(True, c < 0, b < 0)
