@@ -60,12 +60,17 @@ class DetectorPool:
 
 @contextmanager
 def open_engine(
-    settings: RunSettings, models: Models, *, has_audio: bool, detectors: DetectorPool | None = None
+    settings: RunSettings,
+    models: Models,
+    *,
+    has_audio: bool,
+    control: Control | None = None,
+    detectors: DetectorPool | None = None,
 ) -> Iterator[Engine]:
     """A fresh engine over ``models``, of which only the model may be shared.
 
-    Of ``settings`` only ``max_faces`` and ``lag_ms`` count. Must be used by one thread at a time. Its face detector
-    comes from ``detectors``; None: it is the engine's own.
+    Of ``settings`` only ``max_faces`` and ``lag_ms`` count. Must be used by one thread at a time. ``control``: the
+    commands that steer it. Its face detector comes from ``detectors``; None: it is the engine's own.
     """
     from speakerlight.core.decision.scorer import Scorer
 
@@ -76,7 +81,7 @@ def open_engine(
 
     with detectors.one() if detectors else _detector(models.detector_file) as detector:
         vision = Vision(detector, crop, VisionSettings(max_faces=settings.max_faces))
-        control = Control()
+        control = control or Control()
         scorer = Scorer(model, settings.lag_ms, has_audio=has_audio)
         yield Engine(vision, SteeredScorer(scorer, control), control)
 
