@@ -1,4 +1,4 @@
-"""The window: shows pictures and takes keys, from the main thread only; without a display a run goes on without it."""
+"""Window: shows frames and reads keys, from the main thread only; without a display the run goes on without it."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ class Selection:
     ) -> tuple[Selection, dict[str, object] | None]:
         """The selection after a key, and the command that it gives, if any. ``view``: the one on show.
 
-        Key n picks the n-th person in view in order of id; with somebody pinned it takes the pin. p, e and space are
+        Key n picks the n-th person in view in order of id; while a person is pinned it moves the pin. p, e and space are
         about the picked person, or else the primary one.
         """
         match key.action:
@@ -137,7 +137,7 @@ class Selection:
 
 
 class Window:
-    """An OpenCV window that opens with the first picture. ``say`` takes the one line about a missing display."""
+    """An OpenCV window that opens with the first frame. ``notify`` receives the line about a missing display."""
 
     def __init__(self, title: str, notify: Callable[[str], None]) -> None:
         self._title = title
@@ -148,11 +148,11 @@ class Window:
 
     @property
     def is_shown(self) -> bool:
-        """Whether pictures can be seen: False without a display."""
+        """Whether frames can be shown: False without a display."""
         return self._can_open
 
     def show(self, image: Image) -> None:
-        """Show a picture, from the next ``keys`` on; nothing without a display or when the window was closed."""
+        """Show an image, from the next ``keys`` on; nothing without a display or when the window was closed."""
         if not self._can_open:
             return
         if not self._is_open:
@@ -196,7 +196,7 @@ def key_press(code: int) -> KeyPress | None:
 
 
 def has_display() -> bool:
-    """Whether a window can be opened. Asked before OpenCV is: Qt ends the whole process where it finds no display."""
+    """Whether a window can be opened. Checked before OpenCV opens one: Qt ends the process when there is no display."""
     if sys.platform != "linux":
         return True
     # OpenCV's Qt brings only the plugin for X11; under Wayland it goes through Xwayland, which sets DISPLAY too.
