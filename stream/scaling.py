@@ -10,6 +10,9 @@ from speakerlight.core.media import Image
 AREA_FROM = 2.0
 """Reduction from which bilinear sampling would skip pixels."""
 
+LARGEST_PART = 4.0
+"""Of the image's area: a box may be larger than the image, but its edge is not repeated over gigabytes."""
+
 
 def crop(image: Image, box: Box, size: tuple[int, int]) -> Image:
     """``box`` of ``image`` at ``size`` (width, height), at subpixel positions, so that a slow move does not step.
@@ -18,7 +21,7 @@ def crop(image: Image, box: Box, size: tuple[int, int]) -> Image:
     """
     width, height = size
     scale_x, scale_y = box.width / width, box.height / height
-    if max(scale_x, scale_y) >= AREA_FROM:
+    if max(scale_x, scale_y) >= AREA_FROM and box.area <= LARGEST_PART * image.shape[0] * image.shape[1]:
         return _shrunk(image, box, size)
     corner_x, corner_y = box.x + (scale_x - 1) / 2, box.y + (scale_y - 1) / 2  # pixel centres lie at halves
     matrix = np.array([[scale_x, 0, corner_x], [0, scale_y, corner_y]])

@@ -32,6 +32,9 @@ SILENT_WAIT_SECONDS = 1.0
 STALLED_SECONDS = 2.0
 """Once the run is over, a reader that takes nothing for this long is left behind."""
 
+CLAIM_SECONDS = 0.5
+"""How long a file that another run has claimed is tried again: that run may only check whether it could write."""
+
 NON_BLOCKING = getattr(os, "O_NONBLOCK", 0)
 
 
@@ -84,13 +87,8 @@ def open_output(path: Path, stop: threading.Event | None = None, *, wait: bool =
         return PipeWriter(_open_pipe(path, stop, wait=wait), stop)
     if not _is_regular(path):
         return io.FileIO(path, "w")
-    file = io.FileIO(os.open(path, os.O_WRONLY | os.O_CREAT | getattr(os, "O_BINARY", 0), 0o666), "w")
-    try:
-        _lock(file)
-        file.truncate(0)  # not on opening: only once it is known that no other run writes it
-    except OSError:
-        file.close()
-        raise
+    file = _claimed(path)
+    file.truncate(0)  # not on opening: only once it is known that no other run writes it
     return file
 
 
@@ -172,8 +170,8 @@ def check_writable(path: Path, option: str, sources: Iterable[str] = ()) -> None
     try:
         with target.open("ab") as file:
             _lock(file)
-        if not existed:
-            target.unlink()
+            if not existed:
+                target.unlink()  # while it is claimed: a run that opened it meanwhile sees that it is gone
     except OSError as error:
         raise InputError(f"{option} {path}: cannot be written ({error.strerror}); choose another place") from error
 
@@ -224,8 +222,36 @@ def _open_pipe(path: Path, stop: threading.Event, *, wait: bool) -> int:
         time.sleep(POLL_SECONDS)
 
 
+def _claimed(path: Path) -> io.FileIO:
+    """The file at ``path``, made if need be, that no other run can claim until it is closed.
+
+    Another run may only look whether it could write there, which takes it a moment and may remove an empty file.
+    """
+    deadline = time.monotonic() + CLAIM_SECONDS
+    while True:
+        file = io.FileIO(os.open(path, os.O_WRONLY | os.O_CREAT | getattr(os, "O_BINARY", 0), 0o666), "w")
+        try:
+            _lock(file)
+            if _is_at(file, path):
+                return file
+        except BlockingIOError:
+            if time.monotonic() > deadline:
+                file.close()
+                raise
+            time.sleep(POLL_SECONDS)
+        file.close()
+
+
+def _is_at(file: io.FileIO, path: Path) -> bool:
+    """Whether ``path`` still leads to the open file."""
+    try:
+        return os.path.samestat(os.fstat(file.fileno()), path.stat())
+    except OSError:
+        return False
+
+
 def _lock(file: IO[bytes] | io.FileIO) -> None:
-    """Claim a file until it is closed. Raises BlockingIOError when another run writes it."""
+    """Claim a file until it is closed. Raises BlockingIOError when another run has claimed it."""
     if sys.platform == "win32":
         return
     try:

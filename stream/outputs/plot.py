@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import math
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -212,8 +213,10 @@ def strip_colours(history: SignalHistory) -> npt.NDArray[np.uint8]:
 def _default_matplotlib() -> Iterator[None]:
     """Matplotlib as it is by default, whatever MPLBACKEND or a matplotlibrc of the caller says."""
     mpl = import_matplotlib()
-    with mpl.rc_context():
+    with mpl.rc_context(), warnings.catch_warnings():
         mpl.rcdefaults()
+        mpl.rcParams["text.parse_math"] = False  # a name may hold a dollar sign
+        warnings.filterwarnings("ignore", "Glyph")  # … or characters that the font lacks
         yield
 
 

@@ -1,0 +1,119 @@
+"""Any sequence of snapshots and frames gives outputs that their readers can parse."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import av
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from speakerlight.core.events import Percentiles, SessionEvent
+from speakerlight.core.geometry import Box
+from speakerlight.core.media import AudioChunk, Frame
+from speakerlight.core.snapshot import FaceScore, Lag, Snapshot, SpeakingState
+from speakerlight.outputs.eventlog import EventLog
+from speakerlight.outputs.face_videos import FaceVideos
+from speakerlight.outputs.hub import OutputHub
+from speakerlight.outputs.plot import Plot
+from speakerlight.outputs.recorder import Recorder
+from speakerlight.outputs.rttm import Rttm
+
+anything = st.floats()  # with NaN and infinities
+people = st.integers(1, 5) | st.integers(1, 2**40)
+boxes = st.builds(Box, *[st.floats(-1e4, 1e4)] * 2, *[st.floats(0, 1e4)] * 2)
+faces = st.builds(FaceScore, people, boxes, st.floats(0, 1) | anything, st.booleans())
+steps = st.floats(0, 0.2) | st.floats(0, 1e5)
+names = st.dictionaries(st.integers(1, 5), st.text(st.characters(), min_size=1))
+
+
+@st.composite
+def snapshots(draw: st.DrawFn) -> list[Snapshot]:
+    """Times rise, as everywhere; all else may be anything."""
+    time, found = 0.0, []
+    for step in draw(st.lists(steps, max_size=30)):
+        time += step
+        seen = {face.id: face for face in draw(st.lists(faces, max_size=4))}
+        state = draw(st.sampled_from(SpeakingState))
+        primary = draw(st.sampled_from([None, *seen])) if state is SpeakingState.SPEAKING else None
+        speech, lag = draw(st.floats(0, 1) | anything), Lag(draw(anything), draw(anything))
+        found.append(Snapshot(len(found), time, speech, tuple(seen.values()), state, primary, lag))
+    return found
+
+
+@contextmanager
+def folder() -> Iterator[Path]:
+    with TemporaryDirectory() as name:
+        yield Path(name)
+
+
+def refuse(constant: str) -> None:
+    raise AssertionError(f"{constant} is no JSON")
+
+
+@settings(max_examples=100, deadline=None)
+@given(snapshots(), names, st.text(st.characters()))
+def test_logs_rttm_and_plots_can_be_parsed(ticks: list[Snapshot], called: dict[int, str], recording: str) -> None:
+    with folder() as place:
+        log, rttm = EventLog(str(place / "e.jsonl")), Rttm(place / "r.rttm", recording, called)
+        hub = OutputHub([log, rttm], pytest.fail)
+        hub.event(SessionEvent(recording, None, "compact", "cpu"))
+        for tick in ticks:
+            hub.snapshot(tick)
+        hub.close(Percentiles())
+        lines = (place / "e.jsonl").read_bytes().decode("utf-8").split("\n")
+        events = [json.loads(line, parse_constant=refuse) for line in lines[:-1]]
+        assert lines[-1] == "" and events[0]["type"] == "session" and events[-1]["type"] == "summary"
+        assert sum(event["type"] == "scores" for event in events) == len(ticks)
+        text = (place / "r.rttm").read_bytes().decode("utf-8") if ticks else ""
+        for line in text.split("\n")[:-1]:
+            fields = line.split()
+            assert len(fields) == 10 and fields[0] == "SPEAKER"
+            assert math.isfinite(float(fields[3])) and float(fields[4]) >= 0
+
+
+@settings(max_examples=15, deadline=None)
+@given(snapshots(), names)
+def test_plots_can_be_decoded(ticks: list[Snapshot], called: dict[int, str]) -> None:
+    with folder() as place:
+        plot = Plot(place / "p.png", called)
+        for tick in ticks:
+            plot.snapshot(tick)
+        plot.close()
+        assert (place / "p.png").exists() == bool(ticks)
+        assert not ticks or cv2.imread(str(place / "p.png")) is not None
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    st.lists(st.tuples(st.floats(0, 1.0), st.integers(1, 80), st.integers(1, 80)), min_size=1, max_size=12),
+    st.lists(st.tuples(st.floats(0, 4.0), st.lists(st.floats(width=32), max_size=400)), max_size=8),
+    snapshots(),
+)
+def test_videos_can_be_decoded(
+    sizes: list[tuple[float, int, int]], chunks: list[tuple[float, list[float]]], ticks: list[Snapshot]
+) -> None:
+    with folder() as place:
+        recorder = Recorder(place / "o.mp4", lambda frame, snapshot: frame.image)
+        videos = FaceVideos(place / "faces")
+        for time, samples in sorted(chunks, key=lambda chunk: chunk[0]):
+            for output in (recorder, videos):
+                output.audio(AudioChunk(time, np.array(samples, np.float32)))
+        time = 0.0
+        for k, (step, width, height) in enumerate(sizes):
+            time += step
+            frame = Frame(time, np.full((height, width, 3), k, np.uint8))
+            for output in (recorder, videos):
+                output.frame(frame, ticks[k % len(ticks)] if ticks else None)
+        recorder.close()
+        videos.close()
+        for path in place.rglob("*.mp4"):
+            with av.open(str(path)) as container:
+                assert sum(1 for _ in container.decode(video=0)) >= 1
