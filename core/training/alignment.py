@@ -18,7 +18,8 @@ from speakerlight.core.training.evaluation import EmbeddedClip, embed_clip, lag_
 
 MAX_LAG_TICKS = 10
 MIN_RISE = 0.06
-"""Least height of a peak above the median over lags (cosines). A clip without such a peak has another's voice."""
+"""Least height of a peak above the median over lags (cosines). A clip without such a peak has another's voice, or its
+lag is out of range."""
 
 _CONFIRMED_RISE = 0.1
 """The same for each half of an unconfirmed clip."""
@@ -39,7 +40,8 @@ def aligned(examples: Iterable[Example], network: CompactSyncNet) -> Iterator[Ex
         clip = embed_clip(network, example.face.crops, example.face.samples)
         rises = lag_curve(clip, MAX_LAG_TICKS)
         rises -= np.median(rises)
-        if rises.max() >= MIN_RISE and (example.source != UNCONFIRMED or _halves_agree(clip)):
+        inside = 0 < np.argmax(rises) < len(rises) - 1
+        if inside and rises.max() >= MIN_RISE and (example.source != UNCONFIRMED or _halves_agree(clip)):
             yield shifted(example, peak(rises) - MAX_LAG_TICKS)
 
 

@@ -43,6 +43,12 @@ def test_shifted_audio_is_in_sync_and_as_long_as_before(lag: float) -> None:
     assert corrected.speech.shape == on_time.speech.shape
 
 
+def test_a_clip_whose_lag_is_out_of_range_is_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
+    for lag, kept in ((MAX_LAG_TICKS - 1, 1), (MAX_LAG_TICKS, 0)):
+        monkeypatch.setattr(alignment, "embed_clip", lambda *_, lag=lag: embedded(60, lag))
+        assert len(list(aligned([person(1, ticks=60)], CompactSyncNet()))) == kept
+
+
 def test_clips_are_shifted_dropped_without_a_peak_and_kept_when_short(monkeypatch: pytest.MonkeyPatch) -> None:
     late, strange, short = person(1, ticks=60), person(2, ticks=60), person(3, ticks=25)
     flat = EmbeddedClip(np.ones((60, 4), np.float32), np.ones((60, 4), np.float32), np.ones(60, np.float32))
