@@ -6,12 +6,14 @@ import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from speakerlight import session
+from speakerlight.control import Control
 from speakerlight.core.errors import InputError
 from speakerlight.core.events import Event, ScoresEvent, SessionEvent, SummaryEvent
 from speakerlight.core.snapshot import Snapshot
@@ -35,8 +37,8 @@ def stand_ins(monkeypatch: pytest.MonkeyPatch) -> None:
     """Sessions get the stand-in engine."""
 
     @contextmanager
-    def engine(settings: RunSettings, models: Any, *, has_audio: bool) -> Iterator[Engine]:
-        yield stand_in(has_audio)
+    def engine(settings: RunSettings, models: Any, *, has_audio: bool, control: Control) -> Iterator[Engine]:
+        yield replace(stand_in(has_audio), control=control)
 
     monkeypatch.setattr(session, "open_engine", engine)
     monkeypatch.setattr(
