@@ -65,7 +65,8 @@ class ScoresEvent:
 
 @dataclass(frozen=True)
 class SpeakerEvent:
-    """Change of state or primary speaker. ``id``: the primary speaker, if any; ``previous``: the one before, if any."""
+    """Change of state or primary speaker. ``id``: the primary speaker, or the known person who speaks out of view, if
+    any; ``previous``: the one before, if any."""
 
     type: ClassVar[str] = "speaker"
     time: float
@@ -76,6 +77,32 @@ class SpeakerEvent:
     def to_json(self) -> str:
         fields: dict[str, Value] = {"time": _number(self.time), "state": self.state.value}
         return _line(self.type, fields | {"id": self.id, "previous": self.previous})
+
+
+@dataclass(frozen=True)
+class PersonEvent:
+    """A person is in view for the first time, or has a new name. ``name``: None without one."""
+
+    type: ClassVar[str] = "person"
+    time: float
+    id: int
+    name: str | None
+
+    def to_json(self) -> str:
+        return _line(self.type, {"time": _number(self.time), "id": self.id, "name": self.name})
+
+
+@dataclass(frozen=True)
+class MergeEvent:
+    """Two ids turned out to be one person: whatever was reported of ``id`` is of ``into``."""
+
+    type: ClassVar[str] = "merge"
+    time: float
+    id: int
+    into: int
+
+    def to_json(self) -> str:
+        return _line(self.type, {"time": _number(self.time), "id": self.id, "into": self.into})
 
 
 @dataclass(frozen=True)
@@ -153,7 +180,17 @@ class SummaryEvent:
         return _line(self.type, fields)
 
 
-Event = SessionEvent | ScoresEvent | SpeakerEvent | LagEvent | LoadEvent | ControlEvent | SummaryEvent
+Event = (
+    SessionEvent
+    | ScoresEvent
+    | SpeakerEvent
+    | PersonEvent
+    | MergeEvent
+    | LagEvent
+    | LoadEvent
+    | ControlEvent
+    | SummaryEvent
+)
 
 
 def _is_finite(box: Box) -> bool:
@@ -176,23 +213,45 @@ LAG_REFRESH_SECONDS = 5.0
 """Time after which a smaller change of lag or confidence is reported."""
 
 
+_UNREPORTED = object()
+
+
 class EventStream:
     """Converts successive snapshots to events. The initial state is silence, without a reported lag."""
 
     def __init__(self) -> None:
         self._state = SpeakingState.SILENCE
-        self._primary: int | None = None
+        self._speaker: int | None = None
+        self._persons: dict[int, str | None] = {}
         self._lag: LagEvent | None = None
 
     def events(self, snapshot: Snapshot) -> list[Event]:
-        """The events of one snapshot: always ``scores``; ``speaker`` on a change; ``lag`` when it is due."""
+        """The events of one snapshot: always ``scores``; ``person`` and ``merge`` on news of the people in view;
+        ``speaker`` on a change; ``lag`` when it is due."""
         events: list[Event] = [ScoresEvent(snapshot.time, snapshot.speech, snapshot.faces)]
-        if (snapshot.state, snapshot.primary) != (self._state, self._primary):
-            events.append(SpeakerEvent(snapshot.time, snapshot.state, snapshot.primary, self._primary))
-            self._state, self._primary = snapshot.state, snapshot.primary
+        events += self._of_people(snapshot)
+        speaker = snapshot.offscreen if snapshot.state is SpeakingState.OFFSCREEN else snapshot.primary
+        if (snapshot.state, speaker) != (self._state, self._speaker):
+            events.append(SpeakerEvent(snapshot.time, snapshot.state, speaker, self._speaker))
+            self._state, self._speaker = snapshot.state, speaker
         if self._is_due(snapshot.time, snapshot.lag):
             self._lag = LagEvent(snapshot.time, snapshot.lag.milliseconds, snapshot.lag.confidence)
             events.append(self._lag)
+        return events
+
+    def _of_people(self, snapshot: Snapshot) -> list[Event]:
+        events: list[Event] = []
+        for merge in snapshot.merges:
+            # An id that was never reported needs no merge.
+            if self._persons.pop(merge.id, _UNREPORTED) is not _UNREPORTED:
+                events.append(MergeEvent(snapshot.time, merge.id, merge.into))
+            if self._speaker == merge.id:
+                self._speaker = merge.into
+        for face in snapshot.faces:
+            name = snapshot.names.get(face.id)
+            if self._persons.get(face.id, _UNREPORTED) != name:
+                events.append(PersonEvent(snapshot.time, face.id, name))
+                self._persons[face.id] = name
         return events
 
     def _is_due(self, time: float, lag: Lag) -> bool:

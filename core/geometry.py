@@ -1,4 +1,4 @@
-"""Boxes: rectangles in pixels of the source frame, and their overlap."""
+"""Boxes in pixels of the source frame."""
 
 from __future__ import annotations
 

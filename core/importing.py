@@ -1,4 +1,4 @@
-"""Import of a library without parts of it that are not used here."""
+"""Importing a library without the parts of it that nothing here uses."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from types import ModuleType
 
 @contextmanager
 def without(module: str) -> Iterator[None]:
-    """Replace ``module`` by an empty one for imports inside the block, unless it is imported already."""
+    """What is imported meanwhile finds nothing in ``module``, unless it is there already."""
     if module in sys.modules:
         yield
         return

@@ -30,6 +30,10 @@ class SpeakingSegments:
 
     def push(self, snapshot: Snapshot) -> list[Segment]:
         """The stretches that this snapshot ends, by start."""
+        for merge in snapshot.merges:
+            if merge.id in self._started:
+                start = self._started.pop(merge.id)
+                self._started[merge.into] = min(start, self._started.get(merge.into, start))
         speaking = {face.id for face in snapshot.faces if face.speaking}
         stalled = self._last is not None and snapshot.time > self._last + LONGEST_HOLD_SECONDS
         ended = set(self._started) if stalled else set(self._started) - speaking

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from speakerlight.core.geometry import Box
+from speakerlight.core.identities import Merge
 
 
 class SpeakingState(StrEnum):
@@ -16,7 +18,7 @@ class SpeakingState(StrEnum):
     UNDECIDED = "undecided"
     """Speech, but the speaker is not known yet."""
     OFFSCREEN = "offscreen"
-    """Speech of a person who is not in view."""
+    """Speech of somebody who is not in view."""
     SPEAKING = "speaking"
     """Speech of a face in view."""
 
@@ -45,6 +47,8 @@ class Snapshot:
 
     ``time`` is the media time of the frame that was scored (seconds of the session), ``speech`` the probability in
     [0, 1] that there is speech at that time, ``primary`` the id of the primary speaker when ``state`` is SPEAKING.
+    ``offscreen``: id of the person who speaks when ``state`` is OFFSCREEN, if known. ``merges``: ids that turned out to
+    be one person at this tick. ``names``: of persons who have one, by id.
     """
 
     tick: int
@@ -54,3 +58,6 @@ class Snapshot:
     state: SpeakingState
     primary: int | None
     lag: Lag
+    offscreen: int | None = None
+    merges: tuple[Merge, ...] = ()
+    names: Mapping[int, str] = field(default_factory=dict)

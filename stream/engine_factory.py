@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from speakerlight.control import Control
@@ -14,11 +15,15 @@ from speakerlight.core.faces.detection import FaceDetector
 from speakerlight.core.faces.tracking import TrackedFace
 from speakerlight.core.faces.vision import Vision, VisionSettings
 from speakerlight.core.media import Image
+from speakerlight.core.people.who import PersonScorer
 from speakerlight.engine import Engine
-from speakerlight.model_loading import Models
+from speakerlight.model_loading import Models, PeopleFiles
 from speakerlight.run_settings import RunSettings
 from speakerlight.sources.quiet_libraries import quiet_libraries
 from speakerlight.steering import SteeredScorer
+
+if TYPE_CHECKING:
+    from speakerlight.core.people.recognition import FaceRecognizer
 
 WARM_UP_SIDES = range(128, 192, 8)
 """Sides in pixels of the first frames a detector gets. MediaPipe prints lines when it starts, at its first frame and at
@@ -60,17 +65,12 @@ class DetectorPool:
 
 @contextmanager
 def open_engine(
-    settings: RunSettings,
-    models: Models,
-    *,
-    has_audio: bool,
-    control: Control | None = None,
-    detectors: DetectorPool | None = None,
+    settings: RunSettings, models: Models, *, has_audio: bool, detectors: DetectorPool | None = None
 ) -> Iterator[Engine]:
     """A fresh engine over ``models``, of which only the model may be shared.
 
-    Of ``settings`` only ``max_faces`` and ``lag_ms`` count. Must be used by one thread at a time. ``control``: the
-    commands that steer it. Its face detector comes from ``detectors``; None: it is the engine's own.
+    Of ``settings`` only ``max_faces`` and ``lag_ms`` count; people are recognized when ``models`` has the files. Its
+    face detector comes from ``detectors``; None: it is the engine's own. Must be used by one thread at a time.
     """
     from speakerlight.core.decision.scorer import Scorer
 
@@ -80,10 +80,18 @@ def open_engine(
         return model.crop(image, face.box, face.keypoints)
 
     with detectors.one() if detectors else _detector(models.detector_file) as detector:
-        vision = Vision(detector, crop, VisionSettings(max_faces=settings.max_faces))
-        control = control or Control()
-        scorer = Scorer(model, settings.lag_ms, has_audio=has_audio)
+        recognizer = _recognizer(models.people) if models.people is not None else None
+        vision = Vision(detector, crop, VisionSettings(max_faces=settings.max_faces), recognizer)
+        control = Control()
+        scorer = PersonScorer(Scorer(model, settings.lag_ms, has_audio=has_audio))
         yield Engine(vision, SteeredScorer(scorer, control), control)
+
+
+def _recognizer(files: PeopleFiles) -> FaceRecognizer:
+    from speakerlight.core.people.face_encoder import FaceEncoder
+    from speakerlight.core.people.recognition import FaceRecognizer
+
+    return FaceRecognizer(FaceEncoder(files.face_manifest, files.face_weights))
 
 
 @contextmanager

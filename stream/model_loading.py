@@ -1,4 +1,4 @@
-"""Model loading: the lip-sync model and the face detector of a run, fetched, placed on a device and warmed up."""
+"""What a run computes with: the lip-sync model and the face detector, loaded while the devices open."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from speakerlight.core.errors import InputError
 from speakerlight.core.importing import without
 from speakerlight.outputs.plot import import_matplotlib
 from speakerlight.run_settings import RunSettings
@@ -16,26 +17,35 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+logger = logging.getLogger(__name__)
+
 COMPACT = "compact"
 
 FACE_KEYPOINTS = ((32, 40), (64, 40), (48, 52), (48, 66), (20, 48), (76, 48))
-"""Eyes, nose, mouth and ears of a face in 96 × 96 pixels, for the warm-up."""
+"""Eyes, nose, mouth and ears of a face in 96 × 96 pixels, to warm up with."""
+
+
+@dataclass(frozen=True)
+class PeopleFiles:
+    """Files of the models that recognize people."""
+
+    face_manifest: Path
+    face_weights: Path
+    voice: Path
 
 
 @dataclass(frozen=True, eq=False)
 class Models:
-    """``model`` on ``device``, warmed up, and the face detector's file."""
+    """``model`` on ``device``, warmed up, the face detector's file, and those that recognize people, if any."""
 
     model: LipSyncModel
     device: str
     detector_file: Path
+    people: PeopleFiles | None = None
 
 
 def load_models(settings: RunSettings) -> Models:
-    """Fetch, load and warm up what ``settings`` ask for, importing the libraries it needs: up to some seconds.
-
-    Raises InputError when a model cannot be fetched or is not what its name says.
-    """
+    """Takes some seconds: nothing of it is imported before. Raises InputError."""
     from speakerlight.core.models.lipsync import choose_device
     from speakerlight.model_cache import BLAZEFACE_SHORT, fetch
 
@@ -43,26 +53,37 @@ def load_models(settings: RunSettings) -> Models:
     share_cores(device, settings.model)
     model = _loaded(settings.model, device)
     warm_up(model)
-    # Imported here, in the background, not while the engine opens or the run ends.
+    # What is imported here takes no second of the detector's making, nor of the one that a run has to end in.
     if settings.plot is not None:
         import_matplotlib()  # now, because a run has a second to end
     import_mediapipe()
     logger.info("model %s on %s", model.name, device)
-    return Models(model, device, fetch(BLAZEFACE_SHORT))
+    return Models(model, device, fetch(BLAZEFACE_SHORT), _people_files() if settings.people else None)
+
+
+def _people_files() -> PeopleFiles | None:
+    """None where they cannot be had: each track is then a person of its own."""
+    from speakerlight.model_cache import FACE_ENCODER, FACE_ENCODER_MANIFEST, VOICE_ENCODER, fetch
+
+    try:
+        return PeopleFiles(fetch(FACE_ENCODER_MANIFEST), fetch(FACE_ENCODER), fetch(VOICE_ENCODER))
+    except InputError as error:
+        logger.warning("people are not recognized: %s; --people off does not ask for the file", error)
+        return None
 
 
 def import_mediapipe() -> None:
-    """Import MediaPipe without matplotlib, unless that is imported already.
+    """Import MediaPipe, without matplotlib where nobody has imported that.
 
-    MediaPipe's drawing helpers, which are not used here, import pyplot: four fifths of MediaPipe's import time. They
-    get an empty module instead.
+    MediaPipe's drawing helpers, which nothing here uses, import its pyplot: four fifths of MediaPipe's time. They get
+    an empty module in its place.
     """
     with without("matplotlib"), without("matplotlib.pyplot"):
         import mediapipe  # noqa: F401
 
 
 def warm_up(model: LipSyncModel) -> None:
-    """Run each encoder once, so that what libraries postpone to the first use does not delay the first ticks."""
+    """Each encoder once: what a library puts off until it is first used is then not felt in the first ticks."""
     import numpy as np
     from speakerlight.core.geometry import Box
     from speakerlight.core.models.features import joined
@@ -75,10 +96,10 @@ def warm_up(model: LipSyncModel) -> None:
 
 
 def share_cores(device: str, model: str) -> None:
-    """Limit OpenCV, BLAS and PyTorch to one thread each while ``model`` runs on ``device``.
+    """One thread for each library while ``model`` runs on ``device``.
 
-    The stages already run in parallel, one thread each; a thread pool in each of them would compete for the same cores.
-    ``speakerlight.batch_threads`` splits what is too much for one core.
+    The stages already run side by side, one thread each; a pool in each of them would fight over the same cores. What
+    one core does not bear is divided by ``speakerlight.batch_threads``.
     """
     import cv2
     from threadpoolctl import threadpool_limits
@@ -86,7 +107,7 @@ def share_cores(device: str, model: str) -> None:
     cv2.setNumThreads(1)
     threadpool_limits(1, "blas")  # numpy's
     if model == COMPACT and device == "cpu":
-        return  # OpenVINO's graphs are compiled for one thread, and PyTorch is not used
+        return  # OpenVINO was told
     import torch
 
     torch.set_num_threads(1)

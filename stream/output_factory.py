@@ -49,7 +49,6 @@ def make_outputs(
                 has_audio,
                 inputs,
                 stop,
-                is_recording=lambda: status.info.is_recording,
             )
         )
     if settings.save_faces is not None:

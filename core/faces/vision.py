@@ -7,8 +7,8 @@ A cut ends all tracks, and the whole new shot is searched within a few ticks.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 from speakerlight.core.faces.crops import Crop
@@ -17,6 +17,7 @@ from speakerlight.core.faces.selection import FaceSelection
 from speakerlight.core.faces.shots import ShotDetector
 from speakerlight.core.faces.tracking import Prediction, TrackedFace, Tracker
 from speakerlight.core.geometry import Box, iou_matrix
+from speakerlight.core.identities import NO_IDENTITIES, Identities
 from speakerlight.core.media import Image
 from speakerlight.core.timebase import TICK_RATE
 
@@ -64,15 +65,14 @@ class Cropper(Protocol):
 class Recognizer(Protocol):
     """Assigns tracks to persons (:class:`speakerlight.core.people.recognition.FaceRecognizer`)."""
 
-    def persons(self, time: float, image: Image, faces: Sequence[TrackedFace]) -> Mapping[int, int]: ...
+    def identify(self, time: float, image: Image, faces: Sequence[TrackedFace]) -> Identities: ...
 
 
 @dataclass(frozen=True, eq=False)
 class FrameTracks:
     """The faces in view at one tick, each with the model's crop.
 
-    ``time`` is the source frame's, in seconds. ``is_cut``: the frame begins a new shot. ``persons``: id of the person
-    by track id; a track that is not in it is a person of its own, with its own id.
+    ``time`` is the source frame's, in seconds. ``is_cut``: the frame begins a new shot.
     """
 
     tick: int
@@ -80,11 +80,11 @@ class FrameTracks:
     faces: tuple[TrackedFace, ...]
     crops: tuple[Crop, ...]
     is_cut: bool = False
-    persons: Mapping[int, int] = field(default_factory=dict)
+    identities: Identities = NO_IDENTITIES
 
     def person(self, track: int) -> int:
-        """The person that the track with this id shows."""
-        return self.persons.get(track, track)
+        """The id of the person that the track with this id shows."""
+        return self.identities.persons.get(track, track)
 
 
 class Vision:
@@ -128,9 +128,9 @@ class Vision:
             self._search_anew()
         faces = self._selection.select(faces, self._settings.max_faces)
         faces.sort(key=lambda f: f.id)
-        persons = self._recognizer.persons(time, image, faces) if self._recognizer is not None else {}
+        identities = NO_IDENTITIES if self._recognizer is None else self._recognizer.identify(time, image, faces)
         crops = tuple(self._crop(image, face) for face in faces)
-        return FrameTracks(tick, time, tuple(faces), crops, is_cut, persons)
+        return FrameTracks(tick, time, tuple(faces), crops, is_cut, identities)
 
     def _search_anew(self) -> None:
         self._next_tile, self._searched_all = 0, False

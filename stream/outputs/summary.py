@@ -26,6 +26,9 @@ class Tally:
     def snapshot(self, snapshot: Snapshot) -> None:
         self._ticks += 1
         self._end = max(self._end, snapshot.time + 1 / TICK_RATE)
+        for merge in snapshot.merges:
+            if merge.id in self._seconds:
+                self._seconds[merge.into] = self._seconds.get(merge.into, 0.0) + self._seconds.pop(merge.id)
         self._add(self._segments.push(snapshot))
 
     def finish(self, latency: Percentiles) -> SummaryEvent:

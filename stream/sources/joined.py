@@ -1,4 +1,4 @@
-"""Joined source: live frames from one source and live audio from another, as one live source."""
+"""A live picture from here and a live sound from there, as one live source."""
 
 from __future__ import annotations
 
@@ -8,47 +8,40 @@ from speakerlight.sources.source import LiveSource, SourceState
 
 
 class JoinedSource(LiveSource):
-    """The frames of ``video`` with the audio of ``audio``. It has ended when the frames have.
+    """``video``'s pictures with ``sound``'s sound. It has ended when the pictures have."""
 
-    Audio that ends earlier is followed by silence.
-    """
-
-    def __init__(self, video: LiveSource, audio: LiveSource) -> None:
-        super().__init__(f"{video.name} + {audio.name}", video.frames, has_audio=True)
-        self._video, self._audio = video, audio
+    def __init__(self, video: LiveSource, sound: LiveSource) -> None:
+        super().__init__(f"{video.name} + {sound.name}", video.frames, has_audio=True)
+        self._video, self._sound = video, sound
 
     @property
     def duration_seconds(self) -> float | None:
         return self._video.duration_seconds
 
     @property
-    def end_seconds(self) -> float | None:
-        return self._video.end_seconds
-
-    @property
     def state(self) -> SourceState:
-        states = self._video.state, self._audio.state
+        states = self._video.state, self._sound.state
         return SourceState.RECONNECTING if states == (SourceState.RUNNING, SourceState.RECONNECTING) else states[0]
 
     @property
     def trouble(self) -> str | None:
-        return self._video.trouble or self._audio.trouble
+        return self._video.trouble or self._sound.trouble
 
     @property
     def audio_overflows(self) -> int:
-        return self._audio.audio_overflows
+        return self._sound.audio_overflows
 
     @property
     def late_seconds(self) -> float:
         return self._video.late_seconds
 
     def start(self, clock: SessionClock) -> None:
-        self._audio.start(clock)
+        self._sound.start(clock)
         self._video.start(clock)
 
     def take_audio(self) -> list[AudioChunk]:
-        return self._audio.take_audio()
+        return self._sound.take_audio()
 
     def stop(self) -> None:
         self._video.stop()
-        self._audio.stop()
+        self._sound.stop()

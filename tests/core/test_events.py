@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 
 from speakerlight.core.events import (
     EventStream,
     LagEvent,
     LoadEvent,
+    MergeEvent,
     Percentiles,
+    PersonEvent,
     ScoresEvent,
     SessionEvent,
     SpeakerEvent,
     SummaryEvent,
 )
 from speakerlight.core.geometry import Box
+from speakerlight.core.identities import Merge
 from speakerlight.core.snapshot import FaceScore, Lag, Snapshot, SpeakingState
 
 
@@ -107,3 +111,39 @@ def test_a_name_that_is_no_utf8_can_be_encoded_and_comes_back() -> None:
     name = b"Bj\xf6rk.mp4".decode(errors="surrogateescape")
     line = SessionEvent(name, None, "compact", "cpu").to_json()
     assert json.loads(line.encode("utf-8"))["video"] == name
+
+
+def test_people_are_reported_when_they_come_into_view_and_when_they_are_named() -> None:
+    stream = EventStream()
+
+    def people(snapshot: Snapshot) -> list[str]:
+        return [e.to_json() for e in stream.events(snapshot) if isinstance(e, PersonEvent | MergeEvent)]
+
+    faces = tuple(FaceScore(i, Box(0, 0, 1, 1), 0.1, False) for i in (1, 2))
+    first = Snapshot(0, 0.0, 0.0, faces, SpeakingState.SILENCE, None, Lag(0, 0))
+    assert people(first) == [
+        '{"type":"person","time":0.0,"id":1,"name":null}',
+        '{"type":"person","time":0.0,"id":2,"name":null}',
+    ]
+    assert people(first) == []
+    assert people(replace(first, names={2: "Ada"})) == ['{"type":"person","time":0.0,"id":2,"name":"Ada"}']
+    merged = replace(first, faces=faces[:1], merges=(Merge(2, 1), Merge(9, 1)))
+    assert people(merged) == ['{"type":"merge","time":0.0,"id":2,"into":1}'], "9 was never reported"
+
+
+def test_a_merge_of_the_speaker_is_no_change_of_speaker() -> None:
+    stream = EventStream()
+    first = Snapshot(0, 0.0, 0.9, (), SpeakingState.SPEAKING, 3, Lag(0, 0))
+    stream.events(first)
+    events = stream.events(replace(first, primary=1, merges=(Merge(3, 1),)))
+    assert not [e for e in events if isinstance(e, SpeakerEvent)]
+
+
+def test_speech_of_a_known_person_out_of_view_carries_their_id() -> None:
+    stream = EventStream()
+    first = Snapshot(0, 0.0, 0.9, (), SpeakingState.OFFSCREEN, None, Lag(0, 0), offscreen=4)
+    (event,) = [e for e in stream.events(first) if isinstance(e, SpeakerEvent)]
+    assert (event.state, event.id, event.previous) == (SpeakingState.OFFSCREEN, 4, None)
+    later = replace(first, state=SpeakingState.SPEAKING, primary=4, offscreen=None)
+    (back,) = [e for e in stream.events(later) if isinstance(e, SpeakerEvent)]
+    assert (back.id, back.previous) == (4, 4)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from speakerlight.core.geometry import Box
+from speakerlight.core.identities import Merge
 from speakerlight.core.segments import LONGEST_HOLD_SECONDS, Segment, SpeakingSegments
 from speakerlight.core.snapshot import FaceScore, Lag, Snapshot, SpeakingState
 
@@ -44,3 +47,8 @@ def test_a_person_who_left_the_picture_no_longer_speaks() -> None:
 
 def test_nothing_seen_is_nobody_speaking() -> None:
     assert run() == []
+
+
+def test_a_merge_in_the_middle_of_a_segment_keeps_its_start() -> None:
+    merged = replace(snapshot(0.04, 1), merges=(Merge(2, 1),))
+    assert run(snapshot(0.0, 2), merged, snapshot(0.08)) == [Segment(1, 0.0, 0.08)]

@@ -2,8 +2,11 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
+import io
+import os
 import subprocess
 import sys
+import tarfile
 import threading
 import time
 import zipfile
@@ -18,7 +21,12 @@ from speakerlight.core.errors import InputError
 from speakerlight.model_cache import (
     BLAZEFACE_SHORT,
     CACHE_VARIABLE,
+    FACE_ENCODER,
+    FACE_ENCODER_MANIFEST,
+    VOICE_ENCODER,
     ModelFile,
+    NpmPackage,
+    Wheel,
     cache_folder,
     fetch,
 )
@@ -28,8 +36,7 @@ MODEL = ModelFile(
     name="small.tflite",
     sha256=frozenset({hashlib.sha256(CONTENT).hexdigest()}),
     url=None,
-    wheel="speakerlight-test-model==1.0",
-    wheel_member="models/inner.tflite",
+    package=Wheel("speakerlight-test-model==1.0", "models/inner.tflite", 1),
 )
 
 
@@ -80,7 +87,7 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "cache"
 
 
-def put_wheel(folder: Path, content: bytes = CONTENT, member: str = MODEL.wheel_member) -> None:
+def put_wheel(folder: Path, content: bytes = CONTENT, member: str = MODEL.package.member) -> None:
     info = "speakerlight_test_model-1.0.dist-info"
     name = "speakerlight_test_model-1.0-cp311-cp311-manylinux_2_28_x86_64.whl"
     with zipfile.ZipFile(folder / name, "w") as wheel:
@@ -144,7 +151,7 @@ def test_an_address_that_does_not_answer_costs_little(
 def test_an_unknown_file_is_never_accepted(shelf: ThreadingHTTPServer, cache: Path) -> None:
     put_wheel(cache.parent / "wheels", content=b"something else")
     message = refusal(at(shelf, "changed"))
-    assert "url gave another file than expected; wheel gave another file than expected" in message
+    assert "url gave another file than expected; package gave another file than expected" in message
     assert not (cache / "small.tflite").exists()
 
 
@@ -165,6 +172,43 @@ def test_a_python_without_pip(cache: Path, monkeypatch: pytest.MonkeyPatch) -> N
     assert "this Python has no pip to get it from PyPI: uv pip install pip" in refusal(MODEL)
 
 
+NPM_MODEL = replace(MODEL, package=NpmPackage("@test/model@1.0.0", "package/inner.bin", 1))
+
+
+def put_npm(folder: Path, monkeypatch: pytest.MonkeyPatch, content: bytes = CONTENT, member: str = "inner.bin") -> None:
+    """An npm on the path that packs one package, and writes down its arguments."""
+    folder.mkdir()
+    with tarfile.open(folder / "packed.tgz", "w:gz") as archive:
+        entry = tarfile.TarInfo(f"package/{member}")
+        entry.size = len(content)
+        archive.addfile(entry, io.BytesIO(content))
+    npm = folder / "npm"
+    npm.write_text(f'#!/bin/sh\necho "$@" > {folder}/arguments\ncp {folder}/packed.tgz "$5/test-model-1.0.0.tgz"\n')
+    npm.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{folder}{os.pathsep}{os.environ['PATH']}")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="npm is a shell script here")
+def test_npm_is_a_source_too(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    put_npm(cache.parent / "npm", monkeypatch)
+    assert fetch(NPM_MODEL).read_bytes() == CONTENT
+    arguments = (cache.parent / "npm" / "arguments").read_text().split()
+    assert arguments[0] == "pack" and arguments[-1] == "@test/model@1.0.0" and "--ignore-scripts" in arguments
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="npm is a shell script here")
+def test_an_npm_package_without_the_file_or_with_another(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    put_npm(cache.parent / "npm", monkeypatch, member="other.bin")
+    assert "the npm package @test/model@1.0.0 does not hold it" in refusal(NPM_MODEL)
+    put_npm(cache.parent / "npm2", monkeypatch, content=b"something else")
+    assert "package gave another file than expected" in refusal(NPM_MODEL)
+
+
+def test_a_machine_without_npm(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(cache))
+    assert "there is no npm to get it from its registry" in refusal(NPM_MODEL)
+
+
 def test_a_cache_that_cannot_be_written(shelf: ThreadingHTTPServer, cache: Path) -> None:
     cache.write_text("a file where the folder should be")
     assert f"set {CACHE_VARIABLE} to a folder of yours" in refusal(at(shelf, "good"))
@@ -173,8 +217,8 @@ def test_a_cache_that_cannot_be_written(shelf: ThreadingHTTPServer, cache: Path)
 def test_processes_that_fetch_at_once_all_get_the_whole_file(shelf: ThreadingHTTPServer, cache: Path) -> None:
     model = at(shelf, "good")
     program = (
-        "from speakerlight.model_cache import ModelFile, fetch; import hashlib;"
-        f"path = fetch(ModelFile({model.name!r}, frozenset({set(model.sha256)!r}), {model.url!r}, '', ''));"
+        "from speakerlight.model_cache import ModelFile, Wheel, fetch; import hashlib;"
+        f"path = fetch(ModelFile({model.name!r}, frozenset({set(model.sha256)!r}), {model.url!r}, Wheel('', '', 1)));"
         f"assert hashlib.sha256(path.read_bytes()).hexdigest() in {set(model.sha256)!r}"
     )
     root = Path(__file__).parents[2]
@@ -200,6 +244,13 @@ def test_the_cache_lies_where_the_platform_keeps_caches(monkeypatch: pytest.Monk
     assert cache_folder() == tmp_path / ".cache" / "speakerlight"
 
 
-def test_the_face_detector_is_pinned() -> None:
-    assert BLAZEFACE_SHORT.wheel == "mediapipe==0.10.21"
-    assert all(len(known) == 64 for known in BLAZEFACE_SHORT.sha256)
+def test_the_models_are_pinned() -> None:
+    models = (BLAZEFACE_SHORT, FACE_ENCODER, FACE_ENCODER_MANIFEST, VOICE_ENCODER)
+    pins = [
+        package.requirement if isinstance(package := model.package, Wheel) else package.specification
+        for model in models
+    ]
+    face_api = "@vladmandic/face-api@1.7.15"
+    assert pins == ["mediapipe==0.10.21", face_api, face_api, "Resemblyzer==0.1.4"]
+    assert all(len(known) == 64 for model in models for known in model.sha256)
+    assert len({model.name for model in models}) == len(models)

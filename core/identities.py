@@ -1,0 +1,30 @@
+"""Identities: which person each track shows, merges of two ids, and names."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class Merge:
+    """Person ``id`` turned out to be person ``into``."""
+
+    id: int
+    into: int
+
+
+@dataclass(frozen=True, eq=False)
+class Identities:
+    """What is known of the people in view at one tick.
+
+    ``persons``: the person's id by track id; a track that is not in it is a person of its own, with its own id.
+    ``merges``: those found at this tick. ``names``: of persons who have one, by id.
+    """
+
+    persons: Mapping[int, int] = field(default_factory=dict)
+    merges: tuple[Merge, ...] = ()
+    names: Mapping[int, str] = field(default_factory=dict)
+
+
+NO_IDENTITIES = Identities()

@@ -1,0 +1,1 @@
+"""People: face and voice embeddings, and who is who."""

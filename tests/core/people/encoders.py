@@ -1,0 +1,23 @@
+"""The encoders' model files, for tests that embed faces and voices; those tests skip where they cannot be had."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from pathlib import Path
+
+import pytest
+from speakerlight.core.errors import InputError
+from speakerlight.core.people.face_encoder import FaceEncoder
+from speakerlight.model_cache import FACE_ENCODER, FACE_ENCODER_MANIFEST, ModelFile, fetch
+
+
+@lru_cache
+def model_file(model: ModelFile) -> Path:
+    try:
+        return fetch(model)
+    except InputError as error:
+        pytest.skip(str(error))
+
+
+def face_encoder() -> FaceEncoder:
+    return FaceEncoder(model_file(FACE_ENCODER_MANIFEST), model_file(FACE_ENCODER))
