@@ -39,7 +39,6 @@ def main() -> int:
     train.add_argument("--run", type=Path, required=True)
     train.add_argument("--steps", type=int, default=TrainingSettings.steps)
     train.add_argument("--seed", type=int, default=TrainingSettings.seed)
-    train.add_argument("--learning-rate", type=float, default=TrainingSettings.learning_rate, help="its maximum")
     train.add_argument("--align", type=Path, metavar="WEIGHTS", help="weights that find which clips are out of sync")
     train.add_argument("--start", type=Path, metavar="WEIGHTS", help="weights to begin with")
     evaluate = commands.add_parser("evaluate")
@@ -75,7 +74,7 @@ def _train(arguments: argparse.Namespace) -> None:
     train, held_out = split_by_person(examples)
     if earlier is not None:
         train = list(aligned(train, earlier))
-    settings = TrainingSettings(steps=arguments.steps, seed=arguments.seed, learning_rate=arguments.learning_rate)
+    settings = TrainingSettings(steps=arguments.steps, seed=arguments.seed)
     Trainer(settings, train, held_out, arguments.run, start).run()
 
 

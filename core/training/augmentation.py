@@ -96,7 +96,7 @@ def _uniform(generator: torch.Generator, low: float, high: float, *shape: int) -
 
 def _drift(batch: int, ticks: int, generator: torch.Generator) -> torch.Tensor:
     """[B, T] slow random drift of unit size: jitter of a tracker."""
-    knots = torch.randn(batch, 1, 6, generator=generator)
+    knots = torch.randn(batch, 1, 4, generator=generator)
     return functional.interpolate(knots, ticks, mode="linear", align_corners=True)[:, 0]
 
 
@@ -109,8 +109,8 @@ def _warp(batch: int, ticks: int, generator: torch.Generator) -> torch.Tensor:
     flip = torch.where(torch.rand(batch, 1, generator=generator) < 0.5, -1.0, 1.0)
     shear = _uniform(generator, -0.12, 0.12, batch, 1)
     cos, sin = torch.cos(angle) * zoom, torch.sin(angle) * zoom
-    x = _uniform(generator, -0.1, 0.1, batch, 1) + 0.025 * _drift(batch, ticks, generator)
-    y = _uniform(generator, -0.1, 0.1, batch, 1) + 0.025 * _drift(batch, ticks, generator)
+    x = _uniform(generator, -0.1, 0.1, batch, 1) + 0.015 * _drift(batch, ticks, generator)
+    y = _uniform(generator, -0.1, 0.1, batch, 1) + 0.015 * _drift(batch, ticks, generator)
     rows = torch.stack([flip * cos * aspect, -sin + shear * cos, x, flip * sin * aspect, cos + shear * sin, y], dim=-1)
     theta = rows.view(batch * ticks, 2, 3)
     grid = functional.affine_grid(theta, [batch * ticks, 1, side, side], align_corners=False)
@@ -156,7 +156,7 @@ def with_other_skin(pixels: torch.Tensor, generator: torch.Generator) -> torch.T
 def _lit(pixels: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
     """Gamma, contrast, a gradient of light across the face, a constant smooth stain, camera noise."""
     batch, _, height, width = pixels.shape
-    share = (pixels / 255).clamp(0, 1) ** torch.exp(_uniform(generator, -0.5, 0.9, batch, 1, 1, 1))
+    share = (pixels / 255).clamp(0, 1) ** torch.exp(_uniform(generator, -0.5, 0.5, batch, 1, 1, 1))
     slope = torch.randn(batch, 2, 1, 1, generator=generator) * 0.15
     across, down = torch.linspace(-1, 1, width), torch.linspace(-1, 1, height)[:, None]
     light = 1 + slope[:, :1] * across + slope[:, 1:] * down
