@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from contextlib import suppress
 from pathlib import Path
 
@@ -15,8 +16,9 @@ from speakerlight.server.metrics import Metrics
 from speakerlight.server.rate_limit import RateLimiters
 from speakerlight.server.relay import Outbox, Relay
 from speakerlight.server.rooms import ClientLimitError, FullError, Offer, Rooms
+from speakerlight.server.rtc.udp_ports import PortsTakenError
 from speakerlight.server.scaled_frames import LONG_SIDE
-from speakerlight.server.tokens import Tokens
+from speakerlight.server.serve_settings import ServeSettings
 
 PAGE = Path(__file__).parent / "page"
 
@@ -57,8 +59,8 @@ MESSAGE_BYTES = 1024
 class HttpHandlers:
     """Handlers of all requests. ``local``: the relay of this machine's own run, if there is one."""
 
-    def __init__(self, rooms: Rooms, local: Relay | None, metrics: Metrics, tokens: Tokens) -> None:
-        self._rooms, self._local, self._metrics, self._tokens = rooms, local, metrics, tokens
+    def __init__(self, rooms: Rooms, local: Relay | None, metrics: Metrics, settings: ServeSettings) -> None:
+        self._rooms, self._local, self._metrics, self._settings = rooms, local, metrics, settings
         self._offers = RateLimiters(BURST_OFFERS, OFFERS_PER_SECOND)
         self._listeners = 0
 
@@ -67,6 +69,7 @@ class HttpHandlers:
             web.get("/", self._index),
             web.get("/overlay", self._overlay),
             web.get(r"/page/{name:[a-z]+\.(js|css|svg)}", self._page_file),
+            web.get("/ice", self._ice_servers),
             web.post("/offer", self._offer),
             web.delete("/rooms/{name}", self._leave),
             web.get("/events", self._events),
@@ -98,14 +101,22 @@ class HttpHandlers:
             return error(408, "the offer took too long")
         except ClientLimitError as limit:
             return error(429, str(limit), {"Retry-After": "5"})
+        except PortsTakenError as taken:
+            return error(503, f"{taken}; try again later", {"Retry-After": "10"})
         except FullError:
             return error(503, "all rooms are taken; try again later", {"Retry-After": "10"})
-        answer = {"type": "answer", "sdp": sdp, "room": name, "read_token": self._tokens.for_links}
+        answer = {"type": "answer", "sdp": sdp, "room": name, "read_token": self._settings.tokens.for_links}
         return web.json_response(answer)
 
     async def _leave(self, request: web.Request) -> web.Response:
-        closing = self._rooms.close(request.match_info["name"])
-        return web.json_response({}) if closing else error(404, "there is no such room")
+        name = request.match_info["name"]
+        failure = self._rooms.ice_failure(name)
+        closing = self._rooms.close(name)
+        return web.json_response({"ice": failure}) if closing else error(404, "there is no such room")
+
+    async def _ice_servers(self, request: web.Request) -> web.Response:
+        servers = self._settings.ice.servers_at(time.time())
+        return web.json_response({"iceServers": [server.for_browser() for server in servers]})
 
     async def _events(self, request: web.Request) -> web.StreamResponse:
         name = request.query.get("room")
@@ -140,8 +151,7 @@ def _offer(body: bytes, request: web.Request) -> Offer:
     long_side = offer.get("long_side", LONG_SIDE)
     if not isinstance(long_side, int):
         raise InputError("long_side is a number of pixels")
-    address = request[CLIENT_ADDRESS]
-    return Offer(offer["sdp"], long_side, request[CLIENT_KEY], address is not None and address.is_loopback)
+    return Offer(offer["sdp"], long_side, request[CLIENT_ADDRESS])
 
 
 async def _relay_events(request: web.Request, relay: Relay) -> web.StreamResponse:

@@ -9,12 +9,26 @@ from pathlib import Path
 
 from speakerlight.core.errors import InputError
 from speakerlight.server.client_address import parse_network
+from speakerlight.server.ice_settings import IceSettings, parse_ice_server, parse_public_address, parse_udp_ports
 from speakerlight.server.serve_settings import ServeSettings, parse_address
 from speakerlight.server.tokens import AUTO, TOKEN_VARIABLE, new_token, token_from
 
+TURN_VARIABLE = "SPEAKERLIGHT_TURN_SECRET"
+
 Notify = Callable[[str], None]
 
-OPTIONS = ("token", "token_file", "read_token", "cert", "key", "trusted_proxy")
+OPTIONS = (
+    "token",
+    "token_file",
+    "read_token",
+    "cert",
+    "key",
+    "trusted_proxy",
+    "ice_server",
+    "turn_secret",
+    "public_address",
+    "udp_ports",
+)
 """Of no use without ``--serve``."""
 
 
@@ -33,6 +47,38 @@ def add_serve_options(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         help="a reverse proxy whose X-Forwarded-For is believed; may be repeated",
+    )
+
+    add(
+        "--ice-server",
+        metavar="URL",
+        action="append",
+        default=[],
+        help="stun:HOST[:PORT], or turn: or turns:USER:CREDENTIAL@HOST[:PORT][?transport=tcp], for both ends; "
+        "may be repeated",
+    )
+    add("--turn-secret", metavar="SECRET", help=f"shared secret of TURN servers without a user; or set {TURN_VARIABLE}")
+    add(
+        "--public-address",
+        metavar="IP[,only]",
+        action="append",
+        default=[],
+        help="an address by which others reach this machine, beside its own or as the only one; may be repeated",
+    )
+    add("--udp-ports", metavar="FIRST-LAST", help="range of the UDP ports for media; default: any")
+
+
+def ice_settings(given: argparse.Namespace) -> IceSettings:
+    """What the options about reaching this machine say. Raises InputError."""
+    addresses = [parse_public_address(text) for text in given.public_address]
+    servers = tuple(parse_ice_server(text) for text in given.ice_server)
+    needs_secret = any(server.is_turn and server.username is None for server in servers)
+    return IceSettings(
+        servers,
+        given.turn_secret or (os.environ.get(TURN_VARIABLE) or None if needs_secret else None),
+        tuple(address for address, _ in addresses),
+        any(is_only for _, is_only in addresses),
+        parse_udp_ports(given.udp_ports) if given.udp_ports is not None else None,
     )
 
 
@@ -55,6 +101,7 @@ def serve_settings(given: argparse.Namespace, notify: Notify) -> ServeSettings |
         given.key,
         read_token,
         tuple(parse_network(text) for text in given.trusted_proxy),
+        ice_settings(given),
     )
     if is_new:
         notify(f"token of this run, shown once: {token}")

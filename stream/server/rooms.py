@@ -10,7 +10,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
+from speakerlight.server.client_address import IpAddress, client_key
+from speakerlight.server.ice_settings import IceSettings
 from speakerlight.server.metrics import Metrics
+from speakerlight.server.rate_limit import RateLimiter
 from speakerlight.server.relay import Relay
 from speakerlight.server.room import Engines, Room
 from speakerlight.server.room_status import RoomStatus
@@ -40,6 +43,12 @@ CONNECTING_SECONDS = 15.0
 
 SWEEP_SECONDS = 1.0
 
+ICE_REPORT_SECONDS = 5.0
+"""A room that is closed earlier without having been connected was given up by its user."""
+
+MAX_ICE_REPORTS = 6
+"""Lines at once and a minute about rooms that could not be connected."""
+
 
 class FullError(Exception):
     """There are as many rooms as there may be."""
@@ -53,14 +62,22 @@ class ClientLimitError(Exception):
 class Offer:
     """One client's offer.
 
-    ``long_side``: of what its camera or screen gives, in pixels. ``client``: what limits count by. ``is_local``:
-    whether it comes from this machine.
+    ``long_side``: of what its camera or screen gives, in pixels. ``address``: where its requests come from.
     """
 
     sdp: str
     long_side: int
-    client: str
-    is_local: bool
+    address: IpAddress | None
+
+    @property
+    def client(self) -> str:
+        """What limits count by."""
+        return client_key(self.address)
+
+    @property
+    def is_local(self) -> bool:
+        """Whether it comes from this machine."""
+        return self.address is not None and self.address.is_loopback
 
 
 @dataclass(eq=False)
@@ -75,9 +92,16 @@ class Rooms:
     """Belongs to the server's loop. ``local``: the status of this machine's own run, where that is a room as well."""
 
     def __init__(
-        self, engines: Engines, metrics: Metrics, notify: Callable[[str], None], local: RoomStatus | None
+        self,
+        engines: Engines,
+        metrics: Metrics,
+        notify: Callable[[str], None],
+        local: RoomStatus | None,
+        ice: IceSettings,
     ) -> None:
         self._engines, self._metrics, self._notify, self._local = engines, metrics, notify, local
+        self._ice = ice
+        self._ice_reports = RateLimiter(MAX_ICE_REPORTS, MAX_ICE_REPORTS / 60)
         self._rooms: dict[str, _Connected] = {}
         self._opening: Counter[str] = Counter()
         self._loop = asyncio.get_running_loop()
@@ -87,7 +111,10 @@ class Rooms:
         self._sweeping = asyncio.create_task(self._sweep())
 
     async def open(self, offer: Offer) -> tuple[str, str]:
-        """Open a room: its id and the answer's SDP. Raises InputError, FullError and ClientLimitError."""
+        """Open a room: its id and the answer's SDP.
+
+        Raises InputError, FullError, ClientLimitError and PortsTakenError.
+        """
         await self._wait_for_connecting(offer.client)
         if len(self._rooms) + self._opening.total() >= MAX_ROOMS:
             raise FullError
@@ -127,6 +154,13 @@ class Rooms:
         self._sweeping.cancel()
         await asyncio.gather(*filter(None, map(self.close, tuple(self._rooms))))
 
+    def ice_failure(self, name: str) -> str | None:
+        """Why a room was never connected, for people; None for one that was, or that is not there."""
+        if (connected := self._rooms.get(name)) is None or connected.peer.was_connected:
+            return None
+        report = connected.peer.ice_report
+        return report.describe(self._ice) if report is not None else None
+
     def _count(self, client: str) -> int:
         return self._opening[client] + sum(each.client == client for each in self._rooms.values())
 
@@ -152,7 +186,9 @@ class Rooms:
                 close()
             return replies
 
-        peer = Peer(f"room {name}", connected=lambda: room.begin(), lost=close, message=message)
+        peer = Peer(
+            f"room {name}", self._ice, offer.address, connected=lambda: room.begin(), lost=close, message=message
+        )
         try:
             source = BrowserSource(has_audio=await peer.offered(offer.sdp), long_side=offer.long_side)
             over = partial(self._loop.call_soon_threadsafe, close)
@@ -175,6 +211,9 @@ class Rooms:
         return max((each.load_level for each in self._statuses()), default=0)
 
     async def _close(self, name: str, connected: _Connected) -> None:
+        failure = self.ice_failure(name)
+        if failure and connected.peer.age_seconds > ICE_REPORT_SECONDS and self._ice_reports.take(self._loop.time()):
+            self._notify(f"room of client {connected.client}: {failure}")
         try:
             await asyncio.to_thread(connected.room.end)
             await connected.peer.close()

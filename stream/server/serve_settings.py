@@ -8,6 +8,7 @@ from pathlib import Path
 
 from speakerlight.core.errors import InputError
 from speakerlight.server.client_address import Network
+from speakerlight.server.ice_settings import IceSettings
 from speakerlight.server.tokens import Tokens
 
 LOOPBACK = "127.0.0.1"
@@ -27,6 +28,7 @@ class ServeSettings:
     key: Path | None = None
     read_token: str | None = field(default=None, repr=False)
     trusted_proxies: tuple[Network, ...] = ()
+    ice: IceSettings = field(default_factory=IceSettings)
 
     def __post_init__(self) -> None:
         if (self.cert is None) != (self.key is None):

@@ -78,10 +78,11 @@ class Server:
     async def _serve(self) -> None:
         self._loop.set_exception_handler(lambda _, context: self._report_failure(context))
         metrics = Metrics()
-        rooms = Rooms(self._engines, metrics, self._notify, self._status)
-        guarded = guard(self._listening.settings, metrics, self._loop.time, self._notify)
+        settings = self._listening.settings
+        rooms = Rooms(self._engines, metrics, self._notify, self._status, settings.ice)
+        guarded = guard(settings, metrics, self._loop.time, self._notify)
         app = web.Application(client_max_size=OFFER_BYTES, middlewares=[guarded])
-        app.add_routes(HttpHandlers(rooms, self.relay, metrics, self._listening.settings.tokens).routes())
+        app.add_routes(HttpHandlers(rooms, self.relay, metrics, settings).routes())
         app.on_response_prepare.append(add_headers)
         for library in ("aiohttp", "aiortc", "aioice"):
             logging.getLogger(library).setLevel(logging.CRITICAL)  # clients' malformed input is no news

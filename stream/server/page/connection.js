@@ -26,6 +26,9 @@ class Refusal extends Error {
   }
 }
 
+/** ICE found no way between browser and server; the text says what there was and what to set. */
+class NoWayThrough extends Error {}
+
 /**
  * Holds one room open for `stream` until stop().
  *
@@ -78,7 +81,8 @@ export class Connection {
           this.#listener.refused(error.message, error.status === UNAUTHORIZED);
           return;
         }
-        line = error instanceof Refusal ? error.message : "The server does not answer";
+        const isKnown = error instanceof Refusal || error instanceof NoWayThrough;
+        line = isKnown ? error.message : "The server does not answer";
         seconds = error.retrySeconds ?? null;
       }
       if (this.#ended.signal.aborted) return;
@@ -93,9 +97,10 @@ export class Connection {
 
   /** Returns when an opened room is lost; throws when none could be opened. */
   async #openOnce() {
-    const peer = new RTCPeerConnection();
+    const peer = new RTCPeerConnection(await fetchJson("/ice"));
     const channel = peer.createDataChannel("events");
     const over = new AbortController();
+    const iceErrors = collectIceErrors(peer);
     try {
       for (const track of this.#stream.getTracks()) offerTrack(peer, track, this.#stream);
       await peer.setLocalDescription();
@@ -104,7 +109,10 @@ export class Connection {
       this.#room = answer.room;
       if (this.#ended.signal.aborted) return;
       await peer.setRemoteDescription({ type: answer.type, sdp: answer.sdp });
-      await opened(channel);
+      await opened(channel).catch(async (error) => {
+        const { ice } = await this.#leave();
+        throw ice ? new NoWayThrough([ice, ...iceErrors].join(". ")) : error;
+      });
       if (this.#ended.signal.aborted) return;
       this.#channel = channel;
       const since = performance.now();
@@ -144,11 +152,16 @@ export class Connection {
     });
   }
 
-  #leave() {
-    if (this.#room === null) return;
+  /** Closes the room. Returns {ice}: why it was never connected, if it was not. */
+  async #leave() {
+    if (this.#room === null) return {};
     const path = `/rooms/${encodeURIComponent(this.#room)}`;
     this.#room = null;
-    fetch(path, { method: "DELETE", headers: headers(), keepalive: true }).catch(() => {});
+    try {
+      return await (await fetch(path, { method: "DELETE", headers: headers(), keepalive: true })).json();
+    } catch {
+      return {};
+    }
   }
 }
 
@@ -170,6 +183,22 @@ function gathered(peer) {
 function longSide(stream) {
   const { width, height } = stream.getVideoTracks()[0].getSettings();
   return Math.max(width ?? 0, height ?? 0) || undefined;
+}
+
+async function fetchJson(path) {
+  const answer = await fetch(path, { headers: headers(), signal: AbortSignal.timeout(ANSWER_MS) });
+  if (answer.ok) return answer.json();
+  throw await refusal(answer);
+}
+
+/** What the browser reports about STUN and TURN servers, in a list that grows. */
+function collectIceErrors(peer) {
+  const lines = [];
+  peer.addEventListener("icecandidateerror", ({ url, errorCode, errorText }) => {
+    const line = `Browser: ${url}: ${errorCode} ${errorText}`;
+    if (url && !lines.includes(line)) lines.push(line);
+  });
+  return lines;
 }
 
 async function postOffer({ type, sdp }, long_side) {

@@ -10,7 +10,6 @@ from typing import Any
 
 from aiortc import (
     MediaStreamTrack,
-    RTCConfiguration,
     RTCDataChannel,
     RTCPeerConnection,
     RTCRtpReceiver,
@@ -22,8 +21,13 @@ from aiortc.sdp import SessionDescription
 from av.audio.frame import AudioFrame
 from av.video.frame import VideoFrame
 from speakerlight.core.errors import InputError
+from speakerlight.server.client_address import IpAddress
+from speakerlight.server.ice_settings import IceSettings
 from speakerlight.server.relay import Outbox
+from speakerlight.server.rtc.ice import PeerConnection
+from speakerlight.server.rtc.ice_report import IceReport
 from speakerlight.server.rtc.rtp_tap import RtpTap
+from speakerlight.server.rtc.udp_ports import PortsTakenError
 from speakerlight.server.source import BrowserSource
 from speakerlight.server.timeline import Kind
 
@@ -48,28 +52,41 @@ FLUSH_SECONDS = 0.5
 class Peer:
     """Belongs to the server's loop. ``connected`` and ``lost`` are called once each, ``message`` with each message.
 
-    ``name`` identifies it in the log.
+    ``name`` identifies it in the log. ``client``: the address that its requests come from.
     """
 
     def __init__(
         self,
         name: str,
+        ice: IceSettings,
+        client: IpAddress | None,
         connected: Callable[[], None],
         lost: Callable[[], None],
         message: Callable[[str | bytes], list[str]],
     ) -> None:
         self._name = name
         self._connected, self._lost, self._message = connected, lost, message
-        self._connection = RTCPeerConnection(RTCConfiguration(iceServers=[]))
+        self._connection = PeerConnection(ice, client)
         self._connection.on("connectionstatechange", self._state_changed)
         self._connection.on("datachannel", self._channel_opened)
         self._source: BrowserSource | None = None
         self._channel: asyncio.Future[RTCDataChannel] = asyncio.get_running_loop().create_future()
         self._sending: asyncio.Task[None] | None = None
         self._pumps: list[asyncio.Task[None]] = []
+        self._opened = asyncio.get_running_loop().time()
         self._last_received = asyncio.get_running_loop().time()
         self.has_received = False
         self.was_connected = False
+
+    @property
+    def age_seconds(self) -> float:
+        """Time since the client's offer."""
+        return asyncio.get_running_loop().time() - self._opened
+
+    @property
+    def ice_report(self) -> IceReport | None:
+        """The candidates on both sides; None before the offer."""
+        return self._connection.ice.report if self._connection.ice is not None else None
 
     @property
     def silent_seconds(self) -> float:
@@ -91,7 +108,10 @@ class Peer:
         return Kind.AUDIO in kinds
 
     async def answer(self, source: BrowserSource, outbox: Outbox) -> str:
-        """The answer's SDP. Received media goes to ``source``, lines of ``outbox`` are sent."""
+        """The answer's SDP. Received media goes to ``source``, lines of ``outbox`` are sent.
+
+        Raises InputError and PortsTakenError.
+        """
         self._source = source
         self._sending = asyncio.create_task(_send_lines(self._channel, outbox))
         for receiver in self._receivers():
@@ -99,6 +119,8 @@ class Peer:
             self._pumps.append(asyncio.create_task(_pump(receiver.track, source)))
         try:
             await self._connection.setLocalDescription(await self._connection.createAnswer())
+        except PortsTakenError:
+            raise
         except Exception as error:  # as above
             raise InputError(NOT_UNDERSTOOD) from error
         return _with_long_packets(self._connection.localDescription.sdp)
@@ -118,6 +140,7 @@ class Peer:
             pump.cancel()
 
     def _note_received(self) -> None:
+        self._opened = asyncio.get_running_loop().time()
         self._last_received = asyncio.get_running_loop().time()
         self.has_received = True
 

@@ -4,14 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from fractions import Fraction
 from typing import Any
 
 import aiohttp
 import av
 import numpy as np
-from aiortc import MediaStreamTrack, RTCConfiguration, RTCDataChannel, RTCPeerConnection, RTCSessionDescription
+from aiortc import (
+    MediaStreamTrack,
+    RTCConfiguration,
+    RTCDataChannel,
+    RTCIceServer,
+    RTCPeerConnection,
+    RTCSessionDescription,
+)
 
 PICTURE_TICKS = 90_000
 SOUND_RATE = 48_000
@@ -69,13 +76,20 @@ class Hum(MediaStreamTrack):
 class Browser:
     """One page. ``async with`` opens its room; ``events`` holds what came on the data channel, parsed."""
 
-    def __init__(self, port: int, *tracks: MediaStreamTrack, token: str | None = None) -> None:
-        self.url = f"http://127.0.0.1:{port}"
+    def __init__(
+        self,
+        port: int,
+        *tracks: MediaStreamTrack,
+        token: str | None = None,
+        host: str = "127.0.0.1",
+        ice_servers: Sequence[RTCIceServer] = (),
+    ) -> None:
+        self.url = f"http://{host}:{port}"
         self.events: list[dict[str, Any]] = []
         self.room = ""
         self.answer: dict[str, Any] = {}
         self._headers = {"Authorization": f"Bearer {token}"} if token else {}
-        self._connection = RTCPeerConnection(RTCConfiguration(iceServers=[]))
+        self._connection = RTCPeerConnection(RTCConfiguration(iceServers=list(ice_servers)))
         self.channel: RTCDataChannel = self._connection.createDataChannel("events")
         self.channel.on("message", lambda text: self.events.append(json.loads(text)))
         for track in tracks or (Pictures(), Hum()):
@@ -108,6 +122,21 @@ class Browser:
 
     def notify(self, **message: object) -> None:
         self.channel.send(json.dumps(message))
+
+    @property
+    def reached(self) -> tuple[str, int]:
+        """The server's address in the pair of candidates that is used."""
+        (transport,) = {sender.transport.transport for sender in self._connection.getSenders()}
+        (pair,) = transport._connection._nominated.values()
+        address: tuple[str, int] = pair.remote_addr
+        return address
+
+    @property
+    def is_relayed(self) -> bool:
+        """Whether this side's candidate is a TURN server's."""
+        (transport,) = {sender.transport.transport for sender in self._connection.getSenders()}
+        (pair,) = transport._connection._nominated.values()
+        return bool(pair.local_candidate.type == "relay")
 
     def vanish(self) -> None:
         """As when its process is killed: nothing more is sent, and nothing is said about it."""

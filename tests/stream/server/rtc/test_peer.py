@@ -6,6 +6,7 @@ import asyncio
 
 from aiortc import RTCPeerConnection
 from aiortc.mediastreams import AudioStreamTrack, VideoStreamTrack
+from speakerlight.server.ice_settings import IceSettings
 from speakerlight.server.relay import Relay
 from speakerlight.server.rtc.peer import PACKET_MS, Peer
 from speakerlight.server.source import BrowserSource
@@ -20,7 +21,7 @@ async def sections_of_an_answer(*tracks: AudioStreamTrack | VideoStreamTrack) ->
     for track in tracks:
         browser.addTrack(track)
     await browser.setLocalDescription(await browser.createOffer())
-    peer = Peer("test", connected=lambda: None, lost=lambda: None, message=lambda _: [])
+    peer = Peer("test", IceSettings(), None, connected=lambda: None, lost=lambda: None, message=lambda _: [])
     try:
         source = BrowserSource(has_audio=await peer.offered(browser.localDescription.sdp))
         answer = await peer.answer(source, Relay(asyncio.get_running_loop()).subscribe())
