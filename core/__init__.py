@@ -1,4 +1,4 @@
-"""What is computed: faces, crops, log-mel, SyncNet, lag, turns, events.
+"""The computation: faces, audio features, SyncNet, decision, events. Arrays and timestamps in, values out.
 
-Nothing here starts a thread, opens a device or a socket, or reads a wall clock: arrays and timestamps in, values out.
+Nothing here starts a thread, opens a device or a socket, or reads a wall clock.
 """

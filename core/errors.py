@@ -1,5 +1,5 @@
-"""The one error that is the user's to mend."""
+"""InputError: the error that the user can correct."""
 
 
 class InputError(Exception):
-    """Something the user gave cannot be used. The message is one line that says what is wrong and what to do."""
+    """Something the user gave cannot be used. The message is one line: what is wrong and what to do."""

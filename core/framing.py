@@ -1,7 +1,7 @@
-"""The camera path of the views: which part of the frame to show, moved the way a good operator would.
+"""Virtual camera path: which part of the frame a view shows, moved as a camera operator would.
 
-The camera shows the primary speaker, and beside them whoever was primary a moment ago: a quick exchange becomes a shot
-of both instead of a swing between them. In silence it eases out to everybody.
+The shot holds the primary speaker and recent primary speakers: a quick exchange becomes a shot of both instead of a
+swing between them. In silence it widens to everybody.
 """
 
 from __future__ import annotations
@@ -33,21 +33,21 @@ class CameraSettings:
     """Room below: shoulders."""
     room_beside_faces: float = 0.7
     least_height_part: float = 0.25
-    """The tightest shot is a quarter of the frame high: beyond, pixels show."""
+    """Height of the tightest shot, as a part of the frame's: closer, pixels show."""
     dwell_seconds: float = 1.5
-    """Whoever was primary stays in the shot for this long."""
+    """How long a person stays in the shot after being the primary speaker."""
     silence_seconds: float = 2.0
-    """A pause in a speech is under 1 s; after this long without a speaker the shot widens."""
+    """Time without a speaker after which the shot widens; pauses within speech are under 1 s."""
     still_part: float = 0.06
-    """Until the aim has moved by this part of its height the shot holds still: noise and nodding do not move it."""
+    """The shot holds still until its aim has moved by this part of its height: noise and nodding do not move it."""
     fast_rate: float = 12.0
-    """Of the spring while a face of the shot is cut, per second: 98 % of the way in 0.5 s."""
+    """Rate of the spring, per second, while a face of the shot is cut off: 98 % of the way in 0.5 s."""
     slow_rate: float = 3.5
-    """Of the spring otherwise: about 1.4 s, which looks unhurried."""
+    """Rate of the spring otherwise: 98 % of the way in 1.4 s, which looks unhurried."""
 
 
 class Camera:
-    """Where the shot is. One for each picture that is composed.
+    """Position of the shot over time; one camera for each composed video.
 
     ``width``, ``height``: of the frame, in pixels. The shot has the frame's shape.
     """
@@ -77,11 +77,11 @@ class Camera:
 
     @property
     def shot(self) -> Box:
-        """The shot as it is now."""
+        """The current shot."""
         return self._inside(*self._spring.place)
 
     def _subjects(self, boxes: dict[int, Box], primary: int | None, time: float) -> list[int]:
-        """Who belongs in the shot: the primary speakers of the last moments, or everybody after a silence."""
+        """Ids of the people in the shot: recent primary speakers, or everybody after a silence."""
         if primary is not None:
             self._primary_at[primary] = self._spoke_at = time
         settings = self._settings
@@ -96,7 +96,7 @@ class Camera:
         return max(shift, abs(wanted.height - self._aim.height)) > still
 
     def _head(self, face: Box) -> Box:
-        """What must not be cut of a face: the box and the hair above it."""
+        """The part of a face that must not be cut off: the box and the hair above it."""
         hair = 0.5 * face.height
         return Box(face.x, face.y - hair, face.width, face.height + hair).clipped(
             round(self._frame.width), round(self._frame.height)
@@ -106,14 +106,14 @@ class Camera:
         return self._shaped(_union(self._with_room(face) for face in faces))
 
     def _with_room(self, face: Box) -> Box:
-        """A face with its room, from head to shoulders."""
+        """A face with its margins, from head to shoulders."""
         settings, unit = self._settings, face.height
         beside, above = settings.room_beside_faces * unit, settings.head_above_faces * unit
         height = above + unit + settings.room_below_faces * unit
         return Box(face.x - beside, face.y - above, face.width + 2 * beside, height)
 
     def _shaped(self, box: Box) -> Box:
-        """The smallest shot that holds the box, no tighter than allowed."""
+        """The smallest allowed shot that holds the box."""
         least = self._settings.least_height_part * self._frame.height
         return self._inside(*box.centre, max(box.height, box.width / self._aspect, least))
 
@@ -149,7 +149,7 @@ class _Spring:
 
 
 def _state(box: Box) -> tuple[float, float, float]:
-    """Centre and height: the edges go straight, so a head that both ends of a move hold is held all the way."""
+    """Centre and height. Edges then move linearly, so a head inside both ends of a move stays inside throughout."""
     return (*box.centre, box.height)
 
 

@@ -1,4 +1,4 @@
-"""Boxes in pixels of the source frame."""
+"""Boxes: rectangles in pixels of the source frame, and their overlap."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Importing a library without the parts of it that nothing here uses."""
+"""Import of a library without parts of it that are not used here."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from types import ModuleType
 
 @contextmanager
 def without(module: str) -> Iterator[None]:
-    """What is imported meanwhile finds nothing in ``module``, unless it is there already."""
+    """Replace ``module`` by an empty one for imports inside the block, unless it is imported already."""
     if module in sys.modules:
         yield
         return

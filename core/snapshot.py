@@ -18,7 +18,7 @@ class SpeakingState(StrEnum):
     UNDECIDED = "undecided"
     """Speech, but the speaker is not known yet."""
     OFFSCREEN = "offscreen"
-    """Speech of somebody who is not in view."""
+    """Speech of a person who is not in view."""
     SPEAKING = "speaking"
     """Speech of a face in view."""
 

@@ -1,4 +1,4 @@
-"""Overlapping windows of an array, without copying them."""
+"""Overlapping windows of an array, without a copy."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ _Scalar = TypeVar("_Scalar", bound=np.generic)
 
 
 def overlapping(array: npt.NDArray[_Scalar], shape: Sequence[int], steps: Sequence[int]) -> npt.NDArray[_Scalar]:
-    """``array`` seen as one of ``shape``; ``steps``: how many values further the next entry along each axis begins.
+    """A view of ``array`` with ``shape``; ``steps``: distance in values to the next entry along each axis.
 
-    A copy of ``array`` is seen where its values do not lie one behind the other. Raises ValueError where the windows
-    reach beyond it. NumPy's ``stride_tricks`` take ten times as long, which is more than many a product.
+    Views a copy when ``array`` is not contiguous. Raises ValueError when the windows exceed it. NumPy's
+    ``stride_tricks`` take ten times as long, more than many a matrix product.
     """
     values = np.ascontiguousarray(array)
     return np.ndarray(shape, values.dtype, values, strides=[step * values.itemsize for step in steps])

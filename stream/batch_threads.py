@@ -1,7 +1,7 @@
-"""A batch divided among the cores: its parts side by side, in threads that nobody ever waits for in vain.
+"""Batch parallelism: the rows of a batch split over the cores, in threads that synchronise once a batch.
 
-PyTorch's own threads meet after every layer, so one that the other stages keep from its core holds up all the others.
-Here they meet once a batch, and a part that no thread has begun by then is computed by the caller.
+PyTorch's own threads synchronise after every layer, so one that another stage keeps from its core stalls all others.
+Here a part that no thread has started when the caller is done with its own is computed by the caller.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from speakerlight.core.models.cuda_graph import Function
 
 
 def split_over_cores(function: Function) -> Function:
-    """``function``, which must bear several calls at once, with a batch's rows divided among the usable cores."""
+    """``function``, which must be thread-safe, with the rows of a batch split over the usable cores."""
     cores = usable_cores()
     if cores == 1:
         return function
@@ -25,7 +25,7 @@ def split_over_cores(function: Function) -> Function:
         own, *others = rows.chunk(cores)
         futures = [threads.submit(function, part) for part in others]
         first = function(own)
-        # From the end, which threads begin last. What can be cancelled was not begun.
+        # From the end, which threads start last. What can be cancelled was not started.
         later = [
             function(part) if future.cancel() else future.result()
             for future, part in zip(reversed(futures), reversed(others), strict=True)
@@ -36,5 +36,5 @@ def split_over_cores(function: Function) -> Function:
 
 
 def usable_cores() -> int:
-    """The cores that this process may run on, where the system tells (Linux), else all there are."""
+    """Number of cores that this process may run on where the system reports it (Linux), else of all cores."""
     return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1

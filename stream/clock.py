@@ -1,31 +1,48 @@
 """The session clock, and how a device's own time is laid on it.
 
-The session clock is the monotonic clock minus the session's start; a file played in real time uses its own time from 0
-on the same clock. A device (a sound card counting samples, a sender stamping pictures) has a clock of its own that runs
-a little fast or slow and is seen only through deliveries that are sometimes late, never early.
+The session clock is the monotonic clock minus the session's start, without the times in which the process stood still
+(Ctrl-Z, a paused virtual machine). A file played in real time uses its own time from 0 on the same clock. A device (a
+sound card counting samples, a sender stamping frames) has a clock of its own that runs a little fast or slow and is
+observed only through deliveries that are sometimes late, never early.
 """
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections.abc import Callable
 
+STOPPED_SECONDS = 3.0
+"""A run asks for the time some tens of times a second. When it did not for this long, the process stood still; threads
+that only wait for a core are not kept from it for so long."""
+
+logger = logging.getLogger(__name__)
+
 
 class SessionClock:
-    """Seconds since the session began, on a monotonic clock.
+    """Seconds since the session began, on a monotonic clock, less the times in which the process stood still.
 
-    Make it right before the sources start: files played in real time have their time 0 here. ``monotonic`` gives
-    seconds that never go back; tests hand in their own.
+    What was missed meanwhile is neither caught up with nor filled in: the session goes on as if it had not been
+    interrupted. Make the clock right before the sources start: files played in real time have their time 0 here.
+    ``monotonic`` gives seconds that never go back; tests pass their own. Safe in several threads.
     """
 
     def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._monotonic = monotonic
-        self._start = monotonic()
+        self._lock = threading.Lock()
+        self._asked = self._start = monotonic()
 
     def now(self) -> float:
         """Seconds since the session began."""
-        return self._monotonic() - self._start
+        with self._lock:
+            now = self._monotonic()
+            stopped = now - self._asked
+            self._asked = max(now, self._asked)
+            if stopped > STOPPED_SECONDS:
+                self._start += stopped
+                logger.warning("the process stood still for %.1f s; the session goes on without that time", stopped)
+            return now - self._start
 
     def wait_until(self, moment: float, stop: threading.Event) -> bool:
         """Sleep until ``moment`` (seconds of the session); False when ``stop`` was set first."""
@@ -36,7 +53,7 @@ class SessionClock:
 
 
 WINDOW_SECONDS = 1.0
-"""The earliest delivery of a window counts; one second holds some tens of sound blocks or pictures, and no machine is
+"""The earliest delivery of a window counts; one second holds some tens of audio blocks or frames, and no machine is
 late for all of them in normal running."""
 
 GAIN = 0.1

@@ -1,4 +1,4 @@
-"""The command line: turns arguments into settings and runs them."""
+"""Command line: arguments to settings, a run, and its exit status."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from speakerlight.server.options import add_serve_options, serve_settings
 logger = logging.getLogger(__name__)
 
 EPILOG = """\
-keys in the window: q quit, h hide the marks, 1-9 pick a person, p pin that person or let go
+keys in the window: ? shows them all; q quit, h hide the marks, 1-9 pick a person, p pin that person or let go
 """
 
 
@@ -35,36 +35,38 @@ class _Parser(argparse.ArgumentParser):
 
 
 def parser() -> argparse.ArgumentParser:
-    """What can be asked for on the command line."""
+    """The argument parser. It raises InputError instead of exiting on wrong arguments."""
     made = _Parser(
         prog="run_live.py",
-        description="Marks who is speaking, live, from lips and sound together.",
+        description="Marks who is speaking, live, from lips and audio together.",
         epilog=EPILOG,
         allow_abbrev=False,
     )
     add = made.add_argument
     add("--video", metavar="SRC", help="camera index (0), file, URL, screen[:X,Y,W,H] or demo[:people=N,seed=K]")
-    add("--audio", metavar="SRC", help="microphone's name or index, file, URL or none; default: the video's own sound")
+    add("--audio", metavar="SRC", help="microphone's name or index, file, URL or none; default: the video's own audio")
+    add("--audio-track", metavar="N", type=int, help="the N-th audio track; default: the one with a voice")
+    add("--audio-channel", metavar="N", type=int, help="the N-th channel alone; default: all that carry something")
     add("--model", metavar="NAME|PATH", default="compact", help="compact, or the path of lipsync_expert.pth")
     add("--device", choices=DEVICES, default="auto", help="where the model runs")
     add("--fast", action="store_true", help="files and demo: as fast as possible instead of in real time")
     add("--duration", metavar="S", type=float, help="end after so many seconds")
     add("--no-window", action="store_true", help="show nothing")
     views = [view.value for view in View]
-    add("--view", choices=views, default=RunSettings.view.value, help="the whole picture, the speaker, or both")
-    add("--virtual-camera", action="store_true", help="be a camera for other programs: it shows what the window shows")
+    add("--view", choices=views, default=RunSettings.view.value, help="the whole frame, the speaker, or both")
+    add("--virtual-camera", action="store_true", help="a camera for other programs that shows what the window shows")
     add("--obs", metavar="ws://HOST:PORT", help="switch OBS scenes to the speaker, by obs-websocket 5")
     add("--obs-scenes", metavar="FILE", type=Path, help="JSON: which OBS scene shows whom; see README")
     add("--osc", metavar="HOST:PORT", help="OSC messages about speakers and shots, for mixers and lights")
     presets = [preset.value for preset in Preset]
     add("--director", choices=presets, default=RunSettings.director.value, help="how lively --obs and --osc cut")
-    add("--output", metavar="FILE.mp4", type=Path, help="record what the window shows, with sound")
-    add("--events", metavar="FILE|-", help="who speaks, as JSON lines; - is standard output")
+    add("--output", metavar="FILE.mp4", type=Path, help="record what the window shows, with audio")
+    add("--events", metavar="FILE|-", help="events as JSON Lines; - is standard output")
     add("--rttm", metavar="FILE", type=Path, help="who spoke when, for diarization scorers")
-    add("--plot", metavar="FILE.png", type=Path, help="everybody's score over time")
-    add("--save-faces", metavar="DIR", type=Path, help="a video with sound of each face")
-    add("--lag", metavar="auto|MS", type=_lag, help="milliseconds by which the sound is late; auto: found out")
-    add("--max-faces", metavar="N", type=int, default=RunSettings.max_faces, help="follow no more people than this")
+    add("--plot", metavar="FILE.png", type=Path, help="every face's score over time")
+    add("--save-faces", metavar="DIR", type=Path, help="a video with audio of each face")
+    add("--lag", metavar="auto|MS", type=_lag, help="milliseconds by which the audio is late; auto: estimated")
+    add("--max-faces", metavar="N", type=int, default=RunSettings.max_faces, help="follow no more faces than this")
     add("--people", choices=("on", "off"), default="on", help="off: do not recognize who comes back")
     add_serve_options(made)
     add("--list-devices", action="store_true", help="list cameras and microphones")
@@ -75,7 +77,11 @@ def parser() -> argparse.ArgumentParser:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run the command line; gives the exit status."""
+    """Run the command line and return the exit status.
+
+    0: normal end, with every output whole. 1: an output was lost or a stage failed. 2: wrong arguments or missing
+    input, reported in one line on stderr.
+    """
     try:
         given = parser().parse_args(arguments)
         set_up_logging(given.verbose)
@@ -108,14 +114,14 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def command() -> NoReturn:
-    """:func:`main` as a program. It ends at once: Python takes up to a second to take torch and the like apart."""
+    """Run :func:`main` as a program, which exits at once: unloading torch and others would take up to a second."""
     open_standard_streams()
     status = main()
     if any(thread.name == LOADING for thread in threading.enumerate()):
-        sys.exit(status)  # a download that is given up, say: Python clears away after it
-    for told in (sys.stdout, sys.stderr):
-        with suppress(OSError):  # nobody reads any more
-            told.flush()
+        sys.exit(status)  # an abandoned download, for example, whose temporary files Python removes
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError):  # its reader has gone
+            stream.flush()
     os._exit(status)
 
 
@@ -123,6 +129,8 @@ def _settings(given: argparse.Namespace) -> RunSettings:
     return RunSettings(
         video=given.video,
         audio=given.audio,
+        audio_track=given.audio_track,
+        audio_channel=given.audio_channel,
         model=given.model,
         device=given.device,
         fast=given.fast,

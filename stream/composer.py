@@ -1,4 +1,4 @@
-"""Composes the picture of each view: the whole frame, the speaker, or everybody with the speaker large."""
+"""View composer: draws the whole frame, the speaker, or everybody with the speaker large."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from speakerlight.scaling import crop
 BACKGROUND = (28, 24, 22)
 
 TILE_SECONDS = 2.0
-"""Whoever was in view this lately keeps their tile, so that tiles do not jump when a face is lost for a moment."""
+"""How long a tile stays after its face was last in view, so that tiles do not jump when a face is lost briefly."""
 
 TILE_SHOT = CameraSettings(head_above_faces=0.65, room_below_faces=0.4, room_beside_faces=0.2, least_height_part=0.1)
-"""Tiles are small: the head fills them."""
+"""Framing of a tile: it is small, so the head fills it."""
 
 COLUMN_PEOPLE = 5
-"""So many people's tiles fit in one column at the right; those of more go round the speaker's corner."""
+"""Largest number of tiles in one column at the right; more continue along the bottom."""
 
 
 @dataclass
@@ -35,7 +35,7 @@ class ViewComposer:
     """Draws one view, at the frame's size. One for each output, because the camera's path belongs to its frames."""
 
     def __init__(self, view: View) -> None:
-        self._view = view
+        self.view = view
         self._size = (0, 0)
         self._camera = Camera(1, 1)
         self._tiles: dict[int, _Tile] = {}
@@ -44,12 +44,13 @@ class ViewComposer:
         """The view of ``frame``, which stays as it is. Without ``info`` nothing is drawn over it."""
         if snapshot is None:
             return frame.image
-        if self._view is View.BOXES:
+        view = info.view if info and info.view else self.view
+        if view is View.BOXES:
             return draw_overlay(frame.image, snapshot, info) if info else frame.image
         self._follow_size(frame.image)
         pinned = info.pinned if info else None
         shot = self._camera.follow(snapshot, frame.time, pinned)
-        if self._view is View.SPEAKER:
+        if view is View.SPEAKER:
             return self._speaker(frame.image, shot, snapshot, info)
         return self._split(frame, shot, snapshot, info)
 
@@ -60,8 +61,8 @@ class ViewComposer:
             self._tiles.clear()
 
     def _speaker(self, image: Image, shot: Box, snapshot: Snapshot, info: OverlayInfo | None) -> Image:
-        picture = crop(image, shot, self._size)
-        return draw_overlay(picture, _seen_from(shot, snapshot, self._size), info) if info else picture
+        shown = crop(image, shot, self._size)
+        return draw_overlay(shown, _seen_from(shot, snapshot, self._size), info) if info else shown
 
     def _split(self, frame: Frame, shot: Box, snapshot: Snapshot, info: OverlayInfo | None) -> Image:
         for face in snapshot.faces:
@@ -82,7 +83,7 @@ class ViewComposer:
 
 
 def split_layout(width: int, height: int, people: int) -> tuple[Box, list[Box]]:
-    """The large place and one for each person, all of the picture's shape, in whole pixels.
+    """The large place and one for each person, all of the frame's shape, in whole pixels.
 
     Up to five tiles stand in a column beside the large place; more go down the right side and along the bottom.
     """
@@ -104,7 +105,7 @@ def _paste(canvas: Image, image: Image, shot: Box, place: Box) -> None:
 
 
 def _seen_from(shot: Box, snapshot: Snapshot, size: tuple[int, int]) -> Snapshot:
-    """The snapshot with its boxes in pixels of the shot's picture; faces outside it are left out."""
+    """The snapshot with its boxes in pixels of the shot's image; faces outside it are dropped."""
     scale = size[0] / shot.width
     faces = []
     for face in snapshot.faces:

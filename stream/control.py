@@ -25,6 +25,11 @@ class Control:
         """The state as it is now: an immutable value."""
         return self._state
 
+    @property
+    def time(self) -> float:
+        """Session time of the newest scored tick, in seconds."""
+        return self._time
+
     def execute(self, command: Mapping[str, object]) -> ControlEvent:
         """Carry out a command of the schema; what it changes counts from the next scored tick.
 

@@ -133,6 +133,8 @@ class SpeakerDetector:
         session_time = self._session_time(time)
         if time == self._frame_time or session_time < 0:
             return []
+        if self._frame_time == -math.inf:
+            self._adapter.begin(session_time)
         self._frame_time = time
         frame = Frame(session_time, np.array(image, order="C"))
         self._queue.push_tracks(session_time, self._adapter.push(frame))

@@ -1,4 +1,4 @@
-"""What ``--list-devices`` prints: the cameras and microphones of this machine."""
+"""Cameras and microphones of this machine, as ``--list-devices`` prints them."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ LINUX_CAMERAS = Path("/sys/class/video4linux")
 
 
 def list_devices() -> str:
-    """Some lines of text for people; where nothing is found, or a library is missing, a line says so."""
+    """The listing as text. Where nothing is found or a library is missing, a line says so."""
     return "\n".join(["Cameras (--video):", *_lines(cameras()), "Microphones (--audio):", *_lines(_microphone_names())])
 
 
 def cameras() -> list[str]:
-    """``index: name`` of every camera that the system lists. None is opened."""
+    """``index: name`` of every camera that the system lists. Opens none."""
     if sys.platform.startswith("linux"):
         return _linux_cameras()
     try:
@@ -31,7 +31,7 @@ def cameras() -> list[str]:
 
 
 def microphones() -> list[str]:
-    """``index: name`` of every sound input. Raises InputError without PortAudio."""
+    """``index: name (channels, rate)`` of every audio input. Raises InputError without PortAudio."""
     return [
         f"{device['index']}: {device['name']} ({device['max_input_channels']} channels, "
         f"{device['default_samplerate']:.0f} Hz)"
@@ -41,7 +41,7 @@ def microphones() -> list[str]:
 
 
 def _linux_cameras() -> list[str]:
-    """A camera has several nodes; the one it is watched through has index 0."""
+    """A camera has several nodes; the one that captures has index 0."""
     nodes = sorted(LINUX_CAMERAS.glob("video*"), key=lambda node: int(node.name.removeprefix("video")))
     return [
         f"{node.name.removeprefix('video')}: {(node / 'name').read_text().strip()}"

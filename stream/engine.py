@@ -1,4 +1,4 @@
-"""The stages that both drivers run: pictures to sightings, sightings and sound to snapshots."""
+"""The stages that both drivers run: frames to tracked frames, tracked frames and audio to snapshots."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from speakerlight.core.timebase import TICK_RATE
 
 
 class VisionStage(Protocol):
-    """What finds people in a picture (:class:`speakerlight.core.faces.vision.Vision`)."""
+    """What finds people in a frame (:class:`speakerlight.core.faces.vision.Vision`)."""
 
     def process(self, tick: int, time: float, image: Image, stride: int = 1) -> FrameTracks: ...
 
 
 class ScorerStage(Protocol):
-    """What says who speaks (:class:`speakerlight.core.decision.scorer.Scorer`)."""
+    """What decides who speaks (:class:`speakerlight.core.decision.scorer.Scorer`)."""
 
     def push_tracks(self, frame_tracks: Sequence[FrameTracks]) -> None: ...
     def push_audio(self, chunks: Sequence[AudioChunk]) -> None: ...
@@ -34,7 +34,8 @@ class ScorerStage(Protocol):
 
 
 class TickAdapter:
-    """Frames of any rate in, one sighting a tick out. A picture that stands for several ticks is looked at once."""
+    """Frames of any rate in, one :class:`FrameTracks` a tick out. A frame that stands for several ticks is processed
+    once; a tick without a frame has no faces."""
 
     def __init__(self, vision: VisionStage) -> None:
         self._vision = vision
@@ -42,20 +43,37 @@ class TickAdapter:
         self._frame: Frame | None = None
         self._tracks: FrameTracks | None = None
 
+    def begin(self, time: float) -> None:
+        """Leave out the ticks before ``time`` (seconds): the session begins there."""
+        self._grid.begin(time)
+
     def push(self, frame: Frame, stride: int = 1) -> Iterator[FrameTracks]:
-        """The sightings of the ticks that ``frame`` decides; ``stride`` as for ``Vision.process``."""
-        for tick, chosen in self._grid.push(frame):
-            if self._tracks is not None and chosen is self._frame:
+        """The tracked frames of the ticks that ``frame`` decides; ``stride`` as for ``Vision.process``."""
+        return self._tracked(self._grid.push(frame), stride)
+
+    def pass_time(self, until: float) -> Iterator[FrameTracks]:
+        """The ticks that are decided because no more frames come before ``until`` (seconds)."""
+        return self._tracked(self._grid.pass_time(until), stride=1)
+
+    def finish(self, end: float) -> Iterator[FrameTracks]:
+        """The ticks that are left when the media ends at ``end`` (seconds)."""
+        return self._tracked(self._grid.finish(end), stride=1)
+
+    def _tracked(self, ticks: Iterator[tuple[int, Frame | None]], stride: int) -> Iterator[FrameTracks]:
+        for tick, frame in ticks:
+            if frame is None:
+                self._tracks = FrameTracks(tick, tick / TICK_RATE, (), ())
+            elif self._tracks is not None and frame is self._frame:
                 identities = replace(self._tracks.identities, merges=())
                 self._tracks = replace(self._tracks, tick=tick, is_cut=False, identities=identities)
             else:
-                self._tracks = self._vision.process(tick, chosen.time, chosen.image, stride)
-            self._frame = chosen
+                self._tracks = self._vision.process(tick, frame.time, frame.image, stride)
+            self._frame = frame
             yield self._tracks
 
 
 class EmptyFrames:
-    """The ticks of a run without pictures: nobody in view, as fast as its sound goes on."""
+    """The ticks of a run without video: no faces, as fast as its audio goes on."""
 
     def __init__(self) -> None:
         self._next_tick = 0
@@ -79,7 +97,7 @@ class Engine:
 
 
 class StageError(Exception):
-    """A stage failed in a way that nobody foresaw. The message is one line that names the stage and the place."""
+    """A stage failed in an unforeseen way. The message is one line that names the stage and the place."""
 
 
 @contextmanager

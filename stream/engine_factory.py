@@ -65,12 +65,18 @@ class DetectorPool:
 
 @contextmanager
 def open_engine(
-    settings: RunSettings, models: Models, *, has_audio: bool, detectors: DetectorPool | None = None
+    settings: RunSettings,
+    models: Models,
+    *,
+    has_audio: bool,
+    control: Control | None = None,
+    detectors: DetectorPool | None = None,
 ) -> Iterator[Engine]:
     """A fresh engine over ``models``, of which only the model may be shared.
 
-    Of ``settings`` only ``max_faces`` and ``lag_ms`` count; people are recognized when ``models`` has the files. Its
-    face detector comes from ``detectors``; None: it is the engine's own. Must be used by one thread at a time.
+    Of ``settings`` only ``max_faces`` and ``lag_ms`` count; people are recognized when ``models`` has the files.
+    ``control``: the commands that steer it. Its face detector comes from ``detectors``; None: it is the engine's own.
+    Must be used by one thread at a time.
     """
     from speakerlight.core.decision.scorer import Scorer
 
@@ -82,7 +88,7 @@ def open_engine(
     with detectors.one() if detectors else _detector(models.detector_file) as detector:
         recognizer = _recognizer(models.people) if models.people is not None else None
         vision = Vision(detector, crop, VisionSettings(max_faces=settings.max_faces), recognizer)
-        control = Control()
+        control = control or Control()
         scorer = PersonScorer(Scorer(model, settings.lag_ms, has_audio=has_audio))
         yield Engine(vision, SteeredScorer(scorer, control), control)
 

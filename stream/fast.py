@@ -1,13 +1,13 @@
 """The fast driver: a recording through the engine in lock-step, as fast as the machine can, dropping nothing.
 
-decoding ─► looking ─► scoring: a thread each, a bounded number of items ahead of the next
+decoding ─► vision ─► scoring: a thread each, a bounded number of items ahead of the next
 """
 
 from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import closing
 from typing import TypeVar
 
@@ -20,13 +20,16 @@ from speakerlight.sources.source import MediaReader, due
 from tqdm import tqdm
 
 DECODED_AHEAD = 16
-"""Pictures and sounds: enough to keep a second core decoding, 200 MB of 4K pictures at the worst."""
+"""Frames and audio chunks: enough to keep a second core decoding, 200 MB of 4K frames at the worst."""
 
-LOOKED_AHEAD = 4
-"""Evens out pictures that are searched and those that are only followed."""
+TRACKED_AHEAD = 4
+"""Evens out frames that are searched for new faces and those in which known ones are followed only."""
 
 SCORED_TOGETHER_SECONDS = 0.16
 """Four ticks in one batch cost two thirds of four batches; eight hardly less than that (measured)."""
+
+SCORED_TICKS = 25
+"""Ticks without frames that are scored at once."""
 
 tqdm.monitor_interval = 0  # without it the bar starts a thread of its own, which outlives it
 
@@ -43,12 +46,13 @@ def run_fast(
     length = min((end for end in (reader.duration_seconds, duration_seconds) if end is not None), default=None)
     lockstep = _Lockstep(engine.scorer, hub, reader.has_video)
     decoded = read_ahead(reader, DECODED_AHEAD)
-    looked = read_ahead(_looked_at(decoded, TickAdapter(engine.vision)), LOOKED_AHEAD)
-    with closing(decoded), closing(looked), _progress(length) as bar:
+    adapter = TickAdapter(engine.vision) if reader.has_video else None
+    tracked = read_ahead(_tracked(decoded, adapter), TRACKED_AHEAD)
+    with closing(decoded), closing(tracked), _progress(length) as bar:
         try:
             with stage("reading"):
-                for item, frame_tracks in looked:
-                    moment = due(item)
+                for item, frame_tracks in tracked:
+                    moment = lockstep.moment if item is None else due(item)
                     if stop.is_set() or (duration_seconds is not None and moment > duration_seconds):
                         break
                     lockstep.feed(item, frame_tracks)
@@ -57,48 +61,69 @@ def run_fast(
             lockstep.finish()
 
 
-def _looked_at(
-    items: Iterable[Frame | AudioChunk], adapter: TickAdapter
-) -> Iterator[tuple[Frame | AudioChunk, list[FrameTracks]]]:
+def _tracked(
+    items: Iterable[Frame | AudioChunk], adapter: TickAdapter | None
+) -> Iterator[tuple[Frame | AudioChunk | None, list[FrameTracks]]]:
+    """Each item with the ticks that it decides; at the end None with those that are left."""
+    end = 0.0
     for item in items:
+        end = due(item)
         with stage("vision"):
-            yield item, list(adapter.push(item)) if isinstance(item, Frame) else []
+            yield item, list(_decided(item, adapter)) if adapter else []
+    with stage("vision"):
+        yield None, list(adapter.finish(end)) if adapter else []
+
+
+def _decided(item: Frame | AudioChunk, adapter: TickAdapter) -> Iterator[FrameTracks]:
+    return adapter.push(item) if isinstance(item, Frame) else adapter.pass_time(due(item))
 
 
 class _Lockstep:
+    """Feeds the scorer and the outputs. ``moment``: how far the media is consumed, in seconds."""
+
     def __init__(self, scorer: ScorerStage, hub: OutputHub, has_video: bool) -> None:
         self._scorer = scorer
         self._hub = hub
-        self._blank = None if has_video else EmptyFrames()
+        self._empty_frames = None if has_video else EmptyFrames()
         self._scored = 0.0
+        self.moment = 0.0
 
-    def feed(self, item: Frame | AudioChunk, frame_tracks: Iterable[FrameTracks]) -> None:
+    def feed(self, item: Frame | AudioChunk | None, frame_tracks: Sequence[FrameTracks]) -> None:
+        if item is not None:
+            self.moment = due(item)
         if isinstance(item, Frame):
-            self._push_frame(item, frame_tracks)
-        else:
+            self._hub.frame(item)
+        elif item is not None:
             self._push_audio(item)
-        if due(item) - self._scored >= SCORED_TOGETHER_SECONDS:
-            self._scored = due(item)
-            with stage("scoring"):
-                self._tell(self._scorer.advance())
+        # After a gap of video without audio there are minutes of ticks: the scorer remembers some seconds.
+        for first in range(0, len(frame_tracks), SCORED_TICKS):
+            self._push_tracks(frame_tracks[first : first + SCORED_TICKS])
+            if first + SCORED_TICKS < len(frame_tracks):
+                self._advance()
+        if self.moment - self._scored >= SCORED_TOGETHER_SECONDS:
+            self._scored = self.moment
+            self._advance()
 
     def finish(self) -> None:
         with stage("scoring"):
-            self._tell(self._scorer.finish())
-
-    def _push_frame(self, frame: Frame, frame_tracks: Iterable[FrameTracks]) -> None:
-        self._hub.frame(frame)
-        with stage("scoring"):
-            self._scorer.push_tracks(list(frame_tracks))
+            self._publish(self._scorer.finish())
 
     def _push_audio(self, chunk: AudioChunk) -> None:
         self._hub.audio(chunk)
         with stage("scoring"):
             self._scorer.push_audio([chunk])
-            if self._blank is not None:
-                self._scorer.push_tracks(list(self._blank.until(due(chunk))))
+        if self._empty_frames is not None:
+            self._push_tracks(list(self._empty_frames.until(due(chunk))))
 
-    def _tell(self, snapshots: Iterable[Snapshot]) -> None:
+    def _push_tracks(self, frame_tracks: Sequence[FrameTracks]) -> None:
+        with stage("scoring"):
+            self._scorer.push_tracks(frame_tracks)
+
+    def _advance(self) -> None:
+        with stage("scoring"):
+            self._publish(self._scorer.advance())
+
+    def _publish(self, snapshots: Iterable[Snapshot]) -> None:
         for snapshot in snapshots:
             self._hub.snapshot(snapshot)
 

@@ -8,7 +8,7 @@ import numpy as np
 from speakerlight.core.events import Percentiles
 
 SHORTEST_MS, LONGEST_MS = 0.1, 100_000.0
-"""What the histogram tells apart; anything shorter or longer counts as the bound."""
+"""Range of the histogram; anything shorter or longer counts as the bound."""
 
 BINS_PER_DOUBLING = 32
 """Neighbouring bins are 2^(1/32) = 2.2 % apart, so a percentile is off by at most 1.1 %."""

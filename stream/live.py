@@ -19,6 +19,7 @@ from speakerlight.clock import SessionClock
 from speakerlight.composer import ViewComposer
 from speakerlight.core.events import LoadEvent, Percentiles
 from speakerlight.core.faces.vision import FrameTracks
+from speakerlight.core.framing import View
 from speakerlight.core.media import Frame
 from speakerlight.core.snapshot import FaceScore, Snapshot
 from speakerlight.core.timebase import TICK_RATE
@@ -26,11 +27,11 @@ from speakerlight.engine import EmptyFrames, Engine, TickAdapter, stage
 from speakerlight.latency import LatencyHistogram
 from speakerlight.load_shedding import PLANS, GovernorSettings, LoadGovernor, ScoredFaces
 from speakerlight.outputs.hub import OutputHub
-from speakerlight.overlay import OverlayInfo
+from speakerlight.overlay import OverlayInfo, draw_sheet
 from speakerlight.rings import FrameRing
 from speakerlight.sources.source import LiveSource, SourceState, due
 from speakerlight.threads import join_within
-from speakerlight.window import Action, Command, Controls, Window
+from speakerlight.window import HELP, Action, KeyPress, Selection, Window
 
 logger = logging.getLogger(__name__)
 
@@ -48,6 +49,12 @@ WINDOW_POLL_SECONDS = 0.025
 
 OVERDUE_SECONDS = 0.5
 """A source that stands still is waited for this long after ``--duration``."""
+
+FRAME_DELAY_SECONDS = 0.4
+"""A tick goes without a frame when none has come for this much longer than frames have been late (jitter)."""
+
+FRAME_DELAY_FADE = 0.99
+"""What one frame leaves of how late those before it were: a late one counts for some seconds."""
 
 STALE_SECONDS = 0.5
 """A picture this far behind the newest is skipped: better a gap than a picture of the past."""
@@ -120,11 +127,13 @@ class LiveRun:
         self._plan = PLANS[0]  # until the first measurement
         self._worst_level = 0
         self._dropped = 0
+        self._frame_delay = 0.0
         self._latency = LatencyHistogram()
         self._newest_tracks: FrameTracks | None = None
         self._snapshot: Snapshot | None = None
         self._speakers: deque[int] = deque(maxlen=RECENT_SPEAKERS)
-        self._controls = Controls()
+        self._selection = Selection()
+        self._first_view = composer.view if composer is not None else View.BOXES
         self._trouble: str | None = None
         self._failure: Exception | None = None
 
@@ -138,6 +147,7 @@ class LiveRun:
         workers = [self._worker("scoring", self._score)]
         if self._source.frames is not None:
             workers.append(self._worker("vision", self._run_vision))
+        unsubscribe = self._engine.control.subscribe(self._hub.event)
         self._clock = SessionClock()
         self._source.start(self._clock)
         for worker in workers:
@@ -149,6 +159,7 @@ class LiveRun:
                 with stage("display"):
                     self._show_until_over(self._source.frames, self._composer)
         finally:
+            unsubscribe()
             stop.set()
             self._source.stop()
             for worker in workers:
@@ -182,17 +193,32 @@ class LiveRun:
             while not self._stop.is_set() and not frames.drained:
                 frame = frames.take(VISION_POLL_SECONDS)
                 if frame is None:
+                    self._track(adapter.pass_time(self._without_frames_until()))
                     continue
+                self._frame_delay = max(self._clock.now() - frame.time, self._frame_delay * FRAME_DELAY_FADE)
                 if self._behind(frame.time) > STALE_SECONDS:
                     frame = frames.take_newest(0) or frame
                 if frame.time > self._duration:
                     return
                 self._hub.frame(frame)
-                for tracks in adapter.push(frame, self._plan.vision_stride):
-                    self._newest_tracks = tracks
-                    self._tracks_queue.put(_Seen(tracks, frame.time))
+                self._track(adapter.push(frame, self._plan.vision_stride), frame.time)
+            end = self._source.end_seconds
+            if frames.drained and end is not None:
+                self._track(adapter.finish(min(end, self._duration)))
         finally:
             self._tracks_queue.close()
+
+    def _track(self, ticks: Iterable[FrameTracks], captured: float | None = None) -> None:
+        for tracks in ticks:
+            self._newest_tracks = tracks
+            # Ticks without frames may come many at once, and there is time: no frame waits.
+            wait_seconds = JOIN_SECONDS if captured is None else 0.0
+            self._tracks_queue.put(_Seen(tracks, tracks.time if captured is None else captured), wait_seconds)
+
+    def _without_frames_until(self) -> float:
+        """Session time before which no frame comes any more, by how late frames have been."""
+        late = max(self._frame_delay, self._source.late_seconds)
+        return min(self._clock.now() - FRAME_DELAY_SECONDS - late, self._duration)
 
     # Scoring thread
 
@@ -277,12 +303,12 @@ class LiveRun:
                 shown = frame
                 self._show(frame, composer)
             self._report_trouble()
-            for command in self._window.commands() if self._window is not None else ():
-                self._obey(command)
+            for key in self._window.keys() if self._window is not None else ():
+                self._obey(key)
 
     def _show(self, frame: Frame, composer: ViewComposer) -> None:
-        info = replace(self._board.info, pinned=self._controls.pinned, load_level=self._plan.level)
-        hidden = self._controls.is_hidden
+        info = self._info(frame.time)
+        hidden = self._selection.is_hidden
         image = frame.image if hidden else composer.compose(frame, self._shown_snapshot(), info)
         latency_ms = 1000 * (self._clock.now() - frame.time)
         self._latency.add(latency_ms)
@@ -291,12 +317,33 @@ class LiveRun:
         self._board.info = replace(info, latency_ms=smooth_ms)
         self._hub.shown(image)
         if self._window is not None:
-            self._window.show(image)
+            self._window.show(draw_sheet(image, HELP) if self._selection.is_help_shown else image)
 
-    def _obey(self, command: Command) -> None:
-        if command.action is Action.QUIT:
+    def _info(self, time: float) -> OverlayInfo:
+        """What is shown beside the scores, as the commands want it."""
+        control = self._engine.control.state
+        notices = {
+            "held": control.is_held(time),
+            f"marked from {control.sensitivity:.0%}": control.sensitivity > 0,
+            "recording stopped": not control.is_recording,
+        }
+        return replace(
+            self._board.info,
+            names=control.names,
+            pinned=control.pinned,
+            load_level=self._plan.level,
+            view=control.view,
+            is_recording=control.is_recording,
+            notices=tuple(text for text, is_on in notices.items() if is_on),
+        )
+
+    def _obey(self, key: KeyPress) -> None:
+        if key.action is Action.QUIT:
             self._stop.set()
-        self._controls = self._controls.after(command, self._shown_snapshot())
+        control, view = self._engine.control, self._board.info.view or self._first_view
+        self._selection, command = self._selection.after(key, self._shown_snapshot(), control.state, view)
+        if command is not None:
+            control.execute(command)
 
     def _shown_snapshot(self) -> Snapshot | None:
         return with_newest_boxes(self._snapshot, self._newest_tracks)
@@ -334,11 +381,15 @@ class _TracksQueue:
         self._closed = False
         self.dropped = 0
 
-    def put(self, seen: _Seen) -> None:
+    def put(self, seen: _Seen, wait_seconds: float = 0.0) -> None:
+        """Add; a full queue is waited for ``wait_seconds`` before its oldest is dropped."""
         with self._changed:
+            is_full = len(self._waiting) == self._waiting.maxlen
+            if is_full and wait_seconds:
+                self._changed.wait_for(lambda: len(self._waiting) < (self._waiting.maxlen or 0), wait_seconds)
             self.dropped += len(self._waiting) == self._waiting.maxlen
             self._waiting.append(seen)
-            self._changed.notify()
+            self._changed.notify_all()
 
     def take(self, timeout_seconds: float) -> list[_Seen]:
         """All that wait, in order; empty when none came in time or no more will come."""
@@ -346,6 +397,7 @@ class _TracksQueue:
             self._changed.wait_for(lambda: self._waiting or self._closed, timeout_seconds)
             taken = list(self._waiting)
             self._waiting.clear()
+            self._changed.notify_all()
             return taken
 
     def close(self) -> None:

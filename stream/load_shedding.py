@@ -1,4 +1,4 @@
-"""Load shedding: how much work is left out when the machine is too slow, in a stated order, with hysteresis."""
+"""Load shedding: how much work is dropped when the machine is too slow, in a fixed order, with hysteresis."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from speakerlight.core.faces.vision import FrameTracks
 
 @dataclass(frozen=True)
 class LoadPlan:
-    """What is done at a load level. Every ``score_stride``-th tick is scored, each face is looked for ``vision_stride``
+    """The work done at a load level. Every ``score_stride``-th tick is scored, faces are detected ``vision_stride``
     times less often, and at most ``most_faces`` are scored (None: all)."""
 
     level: int
@@ -28,7 +28,7 @@ PLANS = (
     LoadPlan(3, 4, 2, None),
     LoadPlan(4, 4, 2, 6),
 )
-"""The order of DESIGN.md: scores first, because turns last longer than a tick; people last."""
+"""Levels in order: scores are shed first, because turns last longer than a tick; faces last."""
 
 
 @dataclass(frozen=True)
@@ -36,25 +36,25 @@ class GovernorSettings:
     """When the level changes. Lateness is in seconds, smoothed over ``smoothing_seconds``."""
 
     first_level: int = 0
-    """The level to begin with: that of others who share the machine, so that a newcomer does not push them aside."""
+    """Initial level: that of the other rooms on the machine, so that a new room does not overload them."""
     smoothing_seconds: float = 0.3
-    """A hiccup of a few ticks is caught up with, not shed."""
+    """Time constant of the smoothing: a delay of a few ticks is caught up with, not shed."""
     longest_step_seconds: float = 0.08
-    """What one measurement stands for at most: it does not tell how late all of a hold-up before it was."""
+    """Longest time that one measurement stands for: it does not describe the whole of a stall before it."""
     dropped_seconds: float = 0.05
-    """What a measurement with dropped pictures adds: a camera's ring is too short to show how late the vision thread
-    is. Three within the smoothing time are too much, one is a hiccup."""
+    """Lateness that dropped frames add to a measurement: a camera's ring is too short to show how late the vision
+    thread is. Three such measurements within the smoothing time raise the level, one does not."""
     late_seconds: float = 0.16
-    """Four ticks behind: more than a busy machine's jitter, and the picture on the screen is not yet seen to be late.
-    Half of it right after work was taken on again: that was too much, then."""
+    """Lateness that raises the level: four ticks, more than a busy machine's jitter and not yet visible. Half of it
+    right after the level fell: that step was then too much."""
     easy_seconds: float = 0.05
-    """About one tick behind is keeping up."""
+    """Lateness that counts as keeping up: about one tick."""
     settle_seconds: float = 0.5
-    """A new level gets this long to show its effect."""
+    """Time that a new level gets to take effect."""
     patience_seconds: float = 6.0
-    """All must have been easy for this long before work is taken on again …"""
+    """Time of keeping up after which the level falls …"""
     longest_patience_seconds: float = 64.0
-    """… and for twice as long, up to this, each time that it turned out to be too much."""
+    """… doubled, up to this, each time that the fall turned out to be too much."""
 
 
 class LoadGovernor:
@@ -75,8 +75,8 @@ class LoadGovernor:
         return PLANS[self._level]
 
     def update(self, lateness_seconds: float, now: float, *, has_dropped: bool = False) -> int:
-        """The level after a measurement: how far the scores are behind the newest picture, at ``now`` (seconds), and
-        whether pictures were dropped since the last one."""
+        """Return the level after a measurement: how far the scores are behind the newest frame at ``now`` (seconds),
+        and whether frames were dropped since the last measurement."""
         s = self._settings
         elapsed = 0.0 if self._last is None else min(now - self._last, s.longest_step_seconds)
         self._last = now

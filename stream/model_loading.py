@@ -1,4 +1,4 @@
-"""What a run computes with: the lip-sync model and the face detector, loaded while the devices open."""
+"""Model loading: the lip-sync model and the face detector of a run, fetched, placed on a device and warmed up."""
 
 from __future__ import annotations
 
@@ -17,12 +17,10 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-logger = logging.getLogger(__name__)
-
 COMPACT = "compact"
 
 FACE_KEYPOINTS = ((32, 40), (64, 40), (48, 52), (48, 66), (20, 48), (76, 48))
-"""Eyes, nose, mouth and ears of a face in 96 × 96 pixels, to warm up with."""
+"""Eyes, nose, mouth and ears of a face in 96 × 96 pixels, for the warm-up."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +43,10 @@ class Models:
 
 
 def load_models(settings: RunSettings) -> Models:
-    """Takes some seconds: nothing of it is imported before. Raises InputError."""
+    """Fetch, load and warm up what ``settings`` ask for, importing the libraries it needs: up to some seconds.
+
+    Raises InputError when a model cannot be fetched or is not what its name says.
+    """
     from speakerlight.core.models.lipsync import choose_device
     from speakerlight.model_cache import BLAZEFACE_SHORT, fetch
 
@@ -53,7 +54,7 @@ def load_models(settings: RunSettings) -> Models:
     share_cores(device, settings.model)
     model = _loaded(settings.model, device)
     warm_up(model)
-    # What is imported here takes no second of the detector's making, nor of the one that a run has to end in.
+    # Imported here, in the background, not while the engine opens or the run ends.
     if settings.plot is not None:
         import_matplotlib()  # now, because a run has a second to end
     import_mediapipe()
@@ -73,17 +74,17 @@ def _people_files() -> PeopleFiles | None:
 
 
 def import_mediapipe() -> None:
-    """Import MediaPipe, without matplotlib where nobody has imported that.
+    """Import MediaPipe without matplotlib, unless that is imported already.
 
-    MediaPipe's drawing helpers, which nothing here uses, import its pyplot: four fifths of MediaPipe's time. They get
-    an empty module in its place.
+    MediaPipe's drawing helpers, which are not used here, import pyplot: four fifths of MediaPipe's import time. They
+    get an empty module instead.
     """
     with without("matplotlib"), without("matplotlib.pyplot"):
         import mediapipe  # noqa: F401
 
 
 def warm_up(model: LipSyncModel) -> None:
-    """Each encoder once: what a library puts off until it is first used is then not felt in the first ticks."""
+    """Run each encoder once, so that what libraries postpone to the first use does not delay the first ticks."""
     import numpy as np
     from speakerlight.core.geometry import Box
     from speakerlight.core.models.features import joined
@@ -96,10 +97,10 @@ def warm_up(model: LipSyncModel) -> None:
 
 
 def share_cores(device: str, model: str) -> None:
-    """One thread for each library while ``model`` runs on ``device``.
+    """Limit OpenCV, BLAS and PyTorch to one thread each while ``model`` runs on ``device``.
 
-    The stages already run side by side, one thread each; a pool in each of them would fight over the same cores. What
-    one core does not bear is divided by ``speakerlight.batch_threads``.
+    The stages already run in parallel, one thread each; a thread pool in each of them would compete for the same cores.
+    ``speakerlight.batch_threads`` splits what is too much for one core.
     """
     import cv2
     from threadpoolctl import threadpool_limits
@@ -107,7 +108,7 @@ def share_cores(device: str, model: str) -> None:
     cv2.setNumThreads(1)
     threadpool_limits(1, "blas")  # numpy's
     if model == COMPACT and device == "cpu":
-        return  # OpenVINO was told
+        return  # OpenVINO's graphs are compiled for one thread, and PyTorch is not used
     import torch
 
     torch.set_num_threads(1)

@@ -9,7 +9,17 @@ from speakerlight.core.errors import InputError
 from speakerlight.devices import cameras
 from speakerlight.redaction import redacted
 from speakerlight.run_settings import RunSettings
-from speakerlight.sources import LiveSource, MediaReader, is_demo, is_recorded, open_live, open_reader
+from speakerlight.sources import (
+    AudioChoice,
+    LiveSource,
+    MediaReader,
+    SourceOptions,
+    is_demo,
+    is_recorded,
+    open_live,
+    open_reader,
+)
+from speakerlight.sources.addresses import plain
 from speakerlight.sources.joined import JoinedSource
 
 CAMERA = "0"
@@ -29,14 +39,15 @@ def open_source(settings: RunSettings, notify: Callable[[str], None]) -> tuple[R
 
     Return the settings with the video and the duration filled in, and the source. Raises InputError.
     """
-    video = CAMERA if settings.video is None else settings.video
-    filled = replace(settings, video=video)
+    video = CAMERA if settings.video is None else plain(settings.video)
+    filled = replace(settings, video=video, audio=None if settings.audio is None else plain(settings.audio))
+    options = SourceOptions(AudioChoice(settings.audio_track, settings.audio_channel), notify)
     if is_demo(video) and settings.duration_seconds is None:
         filled = replace(filled, duration_seconds=DEMO_SECONDS)
     if settings.fast:
-        return filled, open_reader(video, settings.audio)
+        return filled, open_reader(video, filled.audio, options)
     try:
-        return filled, open_live(video, settings.audio)
+        return filled, open_live(video, filled.audio, options)
     except InputError:
         if settings.video is not None or cameras():
             raise

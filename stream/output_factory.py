@@ -49,6 +49,7 @@ def make_outputs(
                 has_audio,
                 inputs,
                 stop,
+                is_recording=lambda: status.info.is_recording,
             )
         )
     if settings.save_faces is not None:

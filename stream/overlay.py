@@ -1,16 +1,17 @@
-"""What is drawn on a picture: a box, name, score and speaking mark for each face, and a status line.
+"""Overlay drawing: a box, name, score and speaking mark for each face, and a status line.
 
-Small functions that each draw one thing; ``draw_overlay`` composes them. Sizes follow the picture, 320×180 to 4K.
+Small functions that each draw one thing; ``draw_overlay`` composes them. Sizes follow the image, 320×180 to 4K.
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import cv2
 import numpy as np
+from speakerlight.core.framing import View
 from speakerlight.core.geometry import Box
 from speakerlight.core.media import Image
 from speakerlight.core.snapshot import FaceScore, Lag, Snapshot, SpeakingState
@@ -31,12 +32,20 @@ QUIET: Bgr = (190, 190, 190)
 
 @dataclass(frozen=True)
 class OverlayInfo:
-    """What is told beside the snapshot. ``latency_ms``: capture to overlay; ``load_level`` 0: nothing is shed."""
+    """What is shown beside the snapshot.
+
+    ``latency_ms``: capture to overlay. ``load_level`` 0: nothing is shed. ``view``: the one that was chosen during the
+    run; None: as it was started. ``is_recording``: False while a command keeps the recording stopped. ``notices``:
+    short texts for the status line.
+    """
 
     names: Mapping[int, str] = field(default_factory=dict)
     pinned: int | None = None
     latency_ms: float | None = None
     load_level: int = 0
+    view: View | None = None
+    is_recording: bool = True
+    notices: tuple[str, ...] = ()
 
 
 def draw_overlay(image: Image, snapshot: Snapshot | None, info: OverlayInfo) -> Image:
@@ -57,7 +66,7 @@ def draw_faces(image: Image, snapshot: Snapshot, info: OverlayInfo) -> None:
 
 
 def shown_primary(snapshot: Snapshot, pinned: int | None) -> int | None:
-    """Who stands out: the pinned person while in the picture, else the primary speaker."""
+    """The person who stands out: the pinned one while in view, else the primary speaker."""
     return pinned if any(face.id == pinned for face in snapshot.faces) else snapshot.primary
 
 
@@ -90,7 +99,7 @@ def draw_score(image: Image, face: FaceScore, bgr: Bgr) -> None:
 
 
 def draw_label(image: Image, face: FaceScore, text: str, is_primary: bool) -> None:
-    """The name on a plate above the box, or inside its top where there is no room; sound bars mark a speaker."""
+    """The name on a plate above the box, or inside its top where there is no room; audio bars mark a speaker."""
     size = _text_size(image)
     pad = max(size // 3, 3)
     mark = round(size * 1.1) if face.speaking else round(size * 0.7)
@@ -105,14 +114,14 @@ def draw_label(image: Image, face: FaceScore, text: str, is_primary: bool) -> No
     _draw_plate(image, (x, y), (x + width, y + height), plate, 1.0 if is_primary else 0.75)
     mark_colour = ink if is_primary else _bgr(rgb)
     if face.speaking:
-        _draw_sound_bars(image, (x + pad, y + pad // 2), (mark, height - pad), mark_colour)
+        _draw_speaking_bars(image, (x + pad, y + pad // 2), (mark, height - pad), mark_colour)
     else:
         cv2.circle(image, (x + pad + mark // 2, y + height // 2), max(mark // 3, 2), mark_colour, -1, cv2.LINE_AA)
     _draw_text(image, text, (x + 2 * pad + mark, y + height - pad), size, ink)
 
 
 def draw_tile_mark(image: Image, place: Box, person: int, name: str, is_primary: bool) -> None:
-    """The name on a person's tile (a part of the picture), and a frame around it for the primary speaker.
+    """The name on a person's tile (a part of the image), and a frame around it for the primary speaker.
 
     Both stay in the tile: text is small in a small one and cut where it is too long; a thumbnail has no name.
     """
@@ -133,7 +142,7 @@ def draw_tile_mark(image: Image, place: Box, person: int, name: str, is_primary:
 
 
 def draw_status(image: Image, snapshot: Snapshot, info: OverlayInfo) -> None:
-    """A line at the bottom: speech level, who speaks, load, latency, room lag; as much of it as has room."""
+    """A line at the bottom: speech probability, speaker, load, latency, room lag; as much of it as fits."""
     size = _text_size(image)
     pad = max(size // 2, 4)
     height, width = image.shape[:2]
@@ -154,7 +163,7 @@ def draw_status(image: Image, snapshot: Snapshot, info: OverlayInfo) -> None:
 
 
 def draw_speech_meter(image: Image, speech: float, corner: Point, extent: Point) -> None:
-    """The probability of speech as a level."""
+    """The probability of speech as a bar."""
     level = round(extent[0] * min(max(speech, 0.0), 1.0)) if speech == speech else 0
     cv2.rectangle(image, corner, (corner[0] + extent[0], corner[1] + extent[1]), (90, 86, 84), -1)
     if level:
@@ -168,12 +177,26 @@ def status_items(snapshot: Snapshot, info: OverlayInfo) -> list[tuple[str, Bgr]]
         items.append((f"load {info.load_level}", WARNING_COLOUR))
     if info.latency_ms is not None:
         items.append((f"latency {info.latency_ms:.0f} ms", QUIET))
+    items += [(notice, WARNING_COLOUR) for notice in info.notices]
     items.append((lag_text(snapshot.lag), QUIET))
     return items
 
 
+def draw_sheet(image: Image, lines: Sequence[str]) -> Image:
+    """A copy of ``image`` with lines of text on a plate in its middle."""
+    drawn = np.ascontiguousarray(image).copy()
+    size = _text_size(drawn)
+    step = size + size // 2
+    width, height = max(_measure(each, size) for each in lines) + 2 * step, (len(lines) + 1) * step
+    x, y = max((drawn.shape[1] - width) // 2, 0), max((drawn.shape[0] - height) // 2, 0)
+    _draw_plate(drawn, (x, y), (x + width, y + height), INK, 0.85)
+    for number, text in enumerate(lines, 1):
+        _draw_text(drawn, text, (x + step, y + number * step), size, WHITE)
+    return drawn
+
+
 def state_text(snapshot: Snapshot, names: Mapping[int, str]) -> str:
-    """Who is speaking, in words."""
+    """The state in words: who is speaking, if anybody is."""
     if snapshot.state is SpeakingState.SILENCE:
         return "Silence"
     if snapshot.state is SpeakingState.OFFSCREEN:
@@ -186,7 +209,7 @@ def state_text(snapshot: Snapshot, names: Mapping[int, str]) -> str:
 
 
 def lag_text(lag: Lag) -> str:
-    """The room lag; a dash while nothing is known of it."""
+    """The room lag; a dash while it is unknown."""
     return f"lag {lag.milliseconds:+.0f} ms" if lag.confidence > 0 else "lag –"
 
 
@@ -263,7 +286,7 @@ def _shade(image: Image, start: Point, end: Point, bgr: Bgr, opacity: float) -> 
         cv2.add(region, np.array([*(opacity * value for value in bgr), 0.0]), region)
 
 
-def _draw_sound_bars(image: Image, corner: Point, extent: Point, bgr: Bgr) -> None:
+def _draw_speaking_bars(image: Image, corner: Point, extent: Point, bgr: Bgr) -> None:
     width, height = extent
     half_width = max(width // 10, 1)
     for k, share in enumerate((0.45, 0.9, 0.6)):

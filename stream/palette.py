@@ -1,4 +1,4 @@
-"""A colour for each person: the same on the video and in the plot."""
+"""Colour palette: one colour a person, the same in the overlay and in the plot."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ PALETTE: tuple[Rgb, ...] = (
     (221, 204, 119),  # sand
     (180, 100, 210),  # purple
 )
-"""After Okabe and Ito, then Paul Tol's "muted": told apart with every common colour blindness. The dark ones are
-lightened, to be seen on dark plates and on white paper alike."""
+"""After Okabe and Ito, then Paul Tol's "muted": distinguishable with every common colour blindness. Dark colours
+are lightened, to be visible on dark plates and on white paper."""
 
 
 def colour(person: int) -> Rgb:
-    """The colour of a person, as red, green, blue. After twelve people they come round again."""
+    """The colour of a person, as red, green, blue. Colours repeat after twelve people."""
     return PALETTE[(person - 1) % len(PALETTE)]
 
 

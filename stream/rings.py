@@ -1,4 +1,4 @@
-"""Bounded hand-over between threads: pictures and sound. Full rings drop the oldest and count it; nothing grows."""
+"""Ring buffers: bounded hand-over of frames and audio between threads. A full ring drops and counts the oldest."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from speakerlight.core.media import Frame
 
 
 class FrameRing:
-    """Pictures from one capture thread. Readers take them in order, or look at the newest without taking it."""
+    """Frames from one capture thread. Readers take them in order, or read the newest without taking it."""
 
     def __init__(self, capacity: int) -> None:
         self._frames: deque[Frame] = deque()
@@ -60,7 +60,7 @@ class FrameRing:
             return self._newest if self._newest is not than else None
 
     def close(self) -> None:
-        """No more frames will come: wakes who waits to take one. What is in the ring can still be taken."""
+        """End the stream: wake waiting readers. Frames in the ring can still be taken."""
         with self._changed:
             self._closed = True
             self._changed.notify_all()
@@ -88,10 +88,10 @@ class Block:
 
 
 class AudioRing:
-    """Sound from one writer that must never wait (a real-time callback) to one reader. No lock, no allocation.
+    """Audio from one writer that must never wait (a real-time callback) to one reader. No lock, no allocation.
 
-    The writer claims before it copies and publishes after, so the reader can tell what was overwritten under its hands
-    and drops it; both counters have one writer each.
+    The writer claims before it copies and publishes after it, so the reader detects and drops what was overwritten
+    while being read; both counters have one writer each.
     """
 
     def __init__(self, capacity_samples: int, channels: int = 1, capacity_blocks: int = 4096) -> None:
@@ -108,7 +108,7 @@ class AudioRing:
         self._overflows = 0
 
     def write(self, samples: npt.NDArray[np.float32], stamp: float) -> None:
-        """Append float32 n × channels (n at most the capacity), with the writer's time stamp in seconds."""
+        """Append float32 n × channels (n at most the capacity) with the writer's timestamp in seconds."""
         count, capacity = len(samples), len(self._samples)
         first, slot = self._claimed, self._claimed_blocks % len(self._firsts)
         self._claimed = first + count
@@ -146,7 +146,7 @@ class AudioRing:
 
     @property
     def overflows(self) -> int:
-        """How often that happened."""
+        """Number of times that samples were lost."""
         return self._overflows
 
     def _oldest_block(self) -> int:

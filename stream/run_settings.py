@@ -1,4 +1,4 @@
-"""What a run is asked to do: one frozen value, checked when it is made."""
+"""Run settings: the command line as one frozen value, checked when it is made."""
 
 from __future__ import annotations
 
@@ -17,19 +17,25 @@ from speakerlight.server.serve_settings import ServeSettings
 DEVICES = ("auto", "cpu", "cuda", "mps")
 
 LAG_LIMIT_MS = 600.0
-"""The scorer compares sound up to 15 ticks of 40 ms from the picture."""
+"""Largest lag in either direction: the scorer compares audio up to 15 ticks of 40 ms from the frame."""
 
 
 @dataclass(frozen=True)
 class RunSettings:
-    """The command line as values. Raises InputError with one line when they do not go together.
+    """What a session is asked to do; each field is the command-line option of its name.
 
-    ``video``, ``audio``: as ``--video`` and ``--audio`` are written; None: not asked for. ``lag_ms`` None: estimated.
-    ``serve`` without ``video``: for browsers alone.
+    ``video``, ``audio``: as ``--video`` and ``--audio`` are written; None: the camera, and the video's own audio or the
+    default microphone. ``fast``: as fast as possible instead of in real time, for recordings and the demo.
+    ``duration_seconds`` None: until the source ends. ``window``: shown in live runs from the main thread. ``events``: a
+    file's name or ``-`` for stdout. ``lag_ms``: how much later the audio comes than the video; None: estimated.
+    ``audio_track``, ``audio_channel``: counted from 1; None: chosen by what they carry. ``serve`` without ``video``:
+    browsers alone. Raises InputError with one line when values do not go together.
     """
 
     video: str | None = None
     audio: str | None = None
+    audio_track: int | None = None
+    audio_channel: int | None = None
     model: str = "compact"
     device: str = "auto"
     fast: bool = False
@@ -60,6 +66,9 @@ class RunSettings:
             raise InputError(f"--duration {self.duration_seconds:g}: give seconds above 0")
         if self.lag_ms is not None and not -LAG_LIMIT_MS <= self.lag_ms <= LAG_LIMIT_MS:
             raise InputError(f"--lag {self.lag_ms:g}: give auto, or {-LAG_LIMIT_MS:g} to {LAG_LIMIT_MS:g} milliseconds")
+        for option, number in (("--audio-track", self.audio_track), ("--audio-channel", self.audio_channel)):
+            if number is not None and number < 1:
+                raise InputError(f"{option} {number}: tracks and channels are counted from 1")
         if self.max_faces < 1:
             raise InputError(f"--max-faces {self.max_faces}: give 1 or more")
         if self.fast and self.video is None:
@@ -75,7 +84,7 @@ class RunSettings:
 
     def _check_serving(self) -> None:
         if self.fast:
-            raise InputError("--serve: whoever watches does so in real time; leave --fast out")
+            raise InputError("--serve: browsers watch in real time; leave --fast out")
         local: dict[str, object] = {"--audio": self.audio, "--events": self.events, **dict(self.output_paths())}
         local |= {"--virtual-camera": self.virtual_camera or None, "--obs": self.obs, "--osc": self.osc}
         given = [option for option, value in local.items() if value is not None]
@@ -87,7 +96,7 @@ class RunSettings:
         for option, path in self.output_paths():
             place = _identity(path)
             if place in taken:
-                raise InputError(f"{option} {path}: {taken[place]} is written there too; give each a name of its own")
+                raise InputError(f"{option} {path}: {taken[place]} is written there too; give each its own name")
             if place is not None:
                 taken[place] = option
 

@@ -1,4 +1,4 @@
-"""A part of a picture at another size, for views and the video of each face; a picture in a frame of another shape."""
+"""Image scaling: a part of an image at another size, an image fitted into another aspect ratio."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from speakerlight.core.geometry import Box
 from speakerlight.core.media import Image
 
 AREA_FROM = 2.0
-"""From this much shrinking on, bilinear sampling would skip pixels."""
+"""Reduction from which bilinear sampling would skip pixels."""
 
 LARGEST_PART = 4.0
 """Of the image's area: a box may be larger than the image, but its edge is not repeated over gigabytes."""
 
 
 def crop(image: Image, box: Box, size: tuple[int, int]) -> Image:
-    """``box`` of ``image`` at ``size`` (width, height), with parts of pixels, so that a slow move does not step.
+    """``box`` of ``image`` at ``size`` (width, height), at subpixel positions, so that a slow move does not step.
 
-    What lies outside the picture repeats its edge.
+    Outside the image its edge is repeated.
     """
     width, height = size
     scale_x, scale_y = box.width / width, box.height / height
@@ -30,14 +30,14 @@ def crop(image: Image, box: Box, size: tuple[int, int]) -> Image:
 
 
 def even(size: tuple[int, int]) -> tuple[int, int]:
-    """The next larger size that yuv420p can have: its colour is halved both ways."""
+    """The next larger size that yuv420p allows: its chroma is halved in both directions."""
     return size[0] + size[0] % 2, size[1] + size[1] % 2
 
 
 def fitted(image: Image, size: tuple[int, int]) -> Image:
-    """The whole of ``image`` at ``size`` (width, height), its shape kept, with black bars.
+    """The whole ``image`` at ``size`` (width, height), letterboxed.
 
-    A single column or row too few, as ``even`` leaves it, is the last one repeated.
+    A single missing column or row, as ``even`` causes, repeats the last one.
     """
     width, height = size
     if image.shape[:2] == (height, width):
@@ -54,7 +54,7 @@ def fitted(image: Image, size: tuple[int, int]) -> Image:
 
 
 def _shrunk(image: Image, box: Box, size: tuple[int, int]) -> Image:
-    """The same for large boxes: whole pixels, which are less than half a pixel of the result, averaged."""
+    """``crop`` for large boxes: averages whole pixels, each less than half a pixel of the result."""
     left, top = round(box.x), round(box.y)
     right, bottom = round(box.x + box.width), round(box.y + box.height)
     height, width = image.shape[:2]

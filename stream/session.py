@@ -12,6 +12,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from speakerlight.composer import ViewComposer
+from speakerlight.control import Control
 from speakerlight.core.demo import Demo
 from speakerlight.core.errors import InputError
 from speakerlight.core.events import Event, Percentiles, SessionEvent, SummaryEvent
@@ -87,11 +88,11 @@ def run(
         accuracy = DemoAccuracy(demo) if (demo := _demo_in(source)) else None
         callback = EventCallback(on_event, stop.set) if on_event else None
         all_outputs += [output for output in (accuracy, callback) if output]
-        models = loading.result()
+        models, control = loading.result(), Control()
         if address is not None:
-            server, models = cleanup.enter_context(_serving(settings, address, models, notify, local=True))
+            server, models = cleanup.enter_context(_serving(settings, address, models, notify, local=control))
             all_outputs += server.outputs
-        engine = cleanup.enter_context(open_engine(settings, models, has_audio=source.has_audio))
+        engine = cleanup.enter_context(open_engine(settings, models, has_audio=source.has_audio, control=control))
         begin = SessionEvent(*source_names(settings, source), models.model.name, str(models.device))
         logger.info("session: %s", begin.to_json())
         with _interrupts(stop):
@@ -173,7 +174,7 @@ class _Run:
 
 def _serve_browsers(settings: RunSettings, address: Listening, stop: threading.Event, notify: Notify) -> SummaryEvent:
     models = load_models(settings)
-    with _serving(settings, address, models, notify, local=False), _interrupts(stop):
+    with _serving(settings, address, models, notify, local=None), _interrupts(stop):
         stop.wait(settings.duration_seconds)
     return SummaryEvent(0.0, 0, 0, ())
 
@@ -192,15 +193,15 @@ def _listening(settings: ServeSettings) -> AbstractContextManager[Listening]:
 
 @contextmanager
 def _serving(
-    settings: RunSettings, address: Listening, models: Models, notify: Notify, *, local: bool
+    settings: RunSettings, address: Listening, models: Models, notify: Notify, *, local: Control | None
 ) -> Iterator[tuple[Server, Models]]:
     from speakerlight.server.rooms import MAX_ROOMS
     from speakerlight.server.serving import serving
 
     detectors = DetectorPool(models.detector_file)
 
-    def open_room_engine(models: Models, has_audio: bool) -> AbstractContextManager[Engine]:
-        return open_engine(settings, models, has_audio=has_audio, detectors=detectors)
+    def open_room_engine(models: Models, has_audio: bool, control: Control) -> AbstractContextManager[Engine]:
+        return open_engine(settings, models, has_audio=has_audio, control=control, detectors=detectors)
 
     with detectors.opened(MAX_ROOMS), serving(address, models, open_room_engine, notify, local=local) as running:
         yield running

@@ -1,4 +1,4 @@
-"""The window: shows pictures and takes keys, from the main thread only; without a display a run goes on without it."""
+"""Window: shows frames and reads keys, from the main thread only; without a display the run goes on without it."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 import cv2
+from speakerlight.core.decision.control import ControlState
+from speakerlight.core.framing import View
 from speakerlight.core.media import Image
 from speakerlight.core.snapshot import Snapshot
 
@@ -20,12 +22,51 @@ NOTICE = "no display: running without a window"
 class Action(StrEnum):
     QUIT = "quit"
     HIDE = "hide"
+    HELP = "help"
     PIN = "pin"
     PICK = "pick"
+    EXCLUDE = "exclude"
+    HOLD = "hold"
+    VIEW = "view"
+    RECORD = "record"
+    SURER = "surer"
+    LESS_SURE = "less sure"
+    RESET = "reset"
+
+
+KEYS = {
+    "q": Action.QUIT,
+    "h": Action.HIDE,
+    "?": Action.HELP,
+    "p": Action.PIN,
+    "e": Action.EXCLUDE,
+    " ": Action.HOLD,
+    "v": Action.VIEW,
+    "r": Action.RECORD,
+    "+": Action.SURER,
+    "-": Action.LESS_SURE,
+    "x": Action.RESET,
+}
+
+HELP = (
+    "1-9    pick a person",
+    "p      pin the picked person or the speaker, or let go",
+    "e      exclude the picked person or the speaker, or allow again",
+    "space  hold the speaker, or release",
+    "v      next view",
+    "r      stop or start the recording",
+    "+ -    mark when surer, less sure",
+    "x      forget who is who",
+    "h      hide the marks",
+    "?      hide this sheet",
+    "q      quit",
+)
+
+SENSITIVITY_STEP = 0.1
 
 
 @dataclass(frozen=True)
-class Command:
+class KeyPress:
     """What a key asks for. ``number``: 1 … 9 for PICK, else 0."""
 
     action: Action
@@ -33,35 +74,70 @@ class Command:
 
 
 @dataclass(frozen=True)
-class Controls:
-    """What the keys have set. ``is_hidden``: show the plain picture; ``picked``, ``pinned``: ids of people."""
+class Selection:
+    """What the keys have set for this window alone. ``picked``: id of the person that the next key is about."""
 
     is_hidden: bool = False
+    is_help_shown: bool = False
     picked: int | None = None
-    pinned: int | None = None
 
-    def after(self, command: Command, snapshot: Snapshot | None) -> Controls:
-        """The controls after a command: h hides and shows, 1–9 picks, p pins (who is picked, or the primary) or unpins.
+    def after(
+        self, key: KeyPress, snapshot: Snapshot | None, control: ControlState, view: View
+    ) -> tuple[Selection, dict[str, object] | None]:
+        """The selection after a key, and the command that it gives, if any. ``view``: the one on show.
 
-        Key n picks the n-th person in the picture in order of id. Who is picked while somebody is pinned takes the pin.
+        Key n picks the n-th person in view in order of id; while a person is pinned it moves the pin. p, e and space
+        are about the picked person, or else the primary one.
         """
-        if command.action is Action.HIDE:
-            return replace(self, is_hidden=not self.is_hidden)
-        if command.action is Action.PICK:
-            people = sorted(face.id for face in snapshot.faces) if snapshot else []
-            if command.number > len(people):
-                return self
-            picked = people[command.number - 1]
-            return replace(self, picked=picked, pinned=picked if self.pinned is not None else None)
-        if command.action is Action.PIN:
-            if self.pinned is not None:
-                return replace(self, picked=None, pinned=None)
-            return replace(self, pinned=self.picked or (snapshot.primary if snapshot else None))
-        return self
+        match key.action:
+            case Action.HIDE:
+                return replace(self, is_hidden=not self.is_hidden), None
+            case Action.HELP:
+                return replace(self, is_help_shown=not self.is_help_shown), None
+            case Action.PICK:
+                return self._picking(key.number, snapshot, control)
+        return self, self._command(key.action, snapshot, control, view)
+
+    def _picking(
+        self, number: int, snapshot: Snapshot | None, control: ControlState
+    ) -> tuple[Selection, dict[str, object] | None]:
+        people = sorted(face.id for face in snapshot.faces) if snapshot else []
+        if number > len(people):
+            return self, None
+        picked = people[number - 1]
+        return replace(self, picked=picked), {"type": "pin", "id": picked} if control.pinned is not None else None
+
+    def _command(
+        self, action: Action, snapshot: Snapshot | None, control: ControlState, view: View
+    ) -> dict[str, object] | None:
+        person = self.picked if self.picked is not None else snapshot.primary if snapshot else None
+        match action:
+            case Action.PIN if control.pinned is not None:
+                return {"type": "pin", "id": None}
+            case Action.PIN if person is not None:
+                return {"type": "pin", "id": person}
+            case Action.EXCLUDE if person is not None:
+                return {"type": "exclude", "id": person, "on": person not in control.excluded}
+            case Action.EXCLUDE if control.excluded:
+                return {"type": "exclude", "id": max(control.excluded), "on": False}
+            case Action.HOLD:
+                is_held = control.is_held(snapshot.time) if snapshot else False
+                return {"type": "release"} if is_held else {"type": "hold", "seconds": None}
+            case Action.VIEW:
+                views = list(View)
+                return {"type": "view", "view": views[(views.index(view) + 1) % len(views)].value}
+            case Action.RECORD:
+                return {"type": "record", "on": not control.is_recording}
+            case Action.SURER | Action.LESS_SURE:
+                step = SENSITIVITY_STEP if action is Action.SURER else -SENSITIVITY_STEP
+                return {"type": "sensitivity", "score": round(min(max(control.sensitivity + step, 0.0), 1.0), 1)}
+            case Action.RESET:
+                return {"type": "reset"}
+        return None
 
 
 class Window:
-    """An OpenCV window that opens with the first picture. ``say`` takes the one line about a missing display."""
+    """An OpenCV window that opens with the first frame. ``notify`` receives the line about a missing display."""
 
     def __init__(self, title: str, notify: Callable[[str], None]) -> None:
         self._title = title
@@ -72,11 +148,11 @@ class Window:
 
     @property
     def is_shown(self) -> bool:
-        """Whether pictures can be seen: False without a display."""
+        """Whether frames can be shown: False without a display."""
         return self._can_open
 
     def show(self, image: Image) -> None:
-        """Show a picture, from the next ``commands`` on; nothing without a display or when the window was closed."""
+        """Show an image, from the next ``keys`` on; nothing without a display or when the window was closed."""
         if not self._can_open:
             return
         if not self._is_open:
@@ -89,17 +165,17 @@ class Window:
             return
         cv2.imshow(self._title, image)
 
-    def commands(self) -> list[Command]:
-        """What was typed since the last call; closing the window is QUIT.
+    def keys(self) -> list[KeyPress]:
+        """The keys pressed since the last call; closing the window is QUIT.
 
-        To be called often: it keeps the window alive. Takes a few milliseconds after a new picture.
+        Call it often: it keeps the window alive. Takes a few milliseconds after a new frame.
         """
         if not self._is_open:
             return []
-        command = command_of(cv2.pollKey())
+        key = key_press(cv2.pollKey())
         if self._was_closed():
-            return [Command(Action.QUIT)]
-        return [command] if command else []
+            return [KeyPress(Action.QUIT)]
+        return [key] if key else []
 
     def close(self) -> None:
         if self._is_open:
@@ -110,16 +186,17 @@ class Window:
         return cv2.getWindowProperty(self._title, cv2.WND_PROP_VISIBLE) < 1
 
 
-def command_of(key: int) -> Command | None:
-    """The command of an OpenCV key code, or None. q, h, p in either case, and 1 … 9."""
-    character = chr(key & 0xFF).lower() if key >= 0 else ""
+def key_press(code: int) -> KeyPress | None:
+    """The meaning of an OpenCV key code, None if it has none. Letters count in either case."""
+    character = chr(code & 0xFF).lower() if code >= 0 else ""
     if character.isdigit() and character != "0":
-        return Command(Action.PICK, int(character))
-    return {"q": Command(Action.QUIT), "h": Command(Action.HIDE), "p": Command(Action.PIN)}.get(character)
+        return KeyPress(Action.PICK, int(character))
+    action = KEYS.get(character)
+    return KeyPress(action) if action else None
 
 
 def has_display() -> bool:
-    """Whether a window can be opened. Asked before OpenCV is: Qt ends the whole process where it finds no display."""
+    """Whether a window can be opened. Checked before OpenCV opens one: Qt ends the process when there is no display."""
     if sys.platform != "linux":
         return True
     # OpenCV's Qt brings only the plugin for X11; under Wayland it goes through Xwayland, which sets DISPLAY too.

@@ -1,7 +1,7 @@
-"""Log-mel spectrograms, whole and streaming: what the models hear.
+"""Log-mel spectrograms, whole and streaming: the audio features of the models.
 
-A stream gives the same columns as the whole recording, however it is cut into pieces. Equal to librosa's, without
-importing it: librosa takes seconds to import, and its filter bank is twenty lines.
+A stream gives the same columns as the whole recording, however it is cut into blocks. Equal to librosa's, which takes
+seconds to import.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ Mel = npt.NDArray[np.float32]
 """Log-mel columns: float32, columns × mels. Column ``k`` is centred on the sample ``k × hop``."""
 
 _WHOLE_STEP_COLUMNS = 4096
-"""A whole recording is transformed in steps of this many columns, so that an hour of sound stays small in memory."""
+"""A whole recording is transformed in steps of this many columns, to bound the memory of long recordings."""
 
 
 @dataclass(frozen=True)
 class MelSettings:
-    """A log-mel spectrogram of 16 kHz sound. Lengths are in samples, frequencies in hertz.
+    """Parameters of a log-mel spectrogram of 16 kHz audio. Lengths are in samples, frequencies in hertz.
 
     Magnitudes (not powers) of a centred STFT with a Hann window go through Slaney's mel filters; their log10, from
     ``log_floor`` to ``log_ceiling``, is mapped linearly onto ``-half_range`` to ``half_range`` and clipped to that.
@@ -47,7 +47,7 @@ class MelSettings:
 
     @property
     def silence(self) -> float:
-        """The value of digital silence: what stands before the first and after the last column."""
+        """The value of digital silence, assumed before the first and after the last column."""
         return -self.half_range
 
 
@@ -63,10 +63,10 @@ EXPERT_MEL = MelSettings(
     log_ceiling=1.0,
     half_range=4.0,
 )
-"""Wav2Lip's: 80 columns a second in [−4, 4].
+"""The expert's (Wav2Lip): 80 columns a second in [−4, 4].
 
 Its own formula, S = 20·log10(max(1e-5, mel)) − 20 and (S + 100) / 100 · 8 − 4 clipped to ±4, is 1.6·log10(mel) + 2.4,
-which is −4 at 1e-4 and 4 at 10; the 1e-5 never shows.
+which is −4 at 1e-4 and 4 at 10; the 1e-5 has no effect.
 """
 
 COMPACT_MEL = MelSettings(
@@ -83,13 +83,13 @@ COMPACT_MEL = MelSettings(
 )
 """The compact model's: 100 columns a second in [−1, 1].
 
-Level-dependent, not normalised, so a live stream needs no past. The floor lies 20 dB under the expert's: of speech at
-−38 dBFS the expert's floor cuts off a fifth (measured on the training clips).
+Level-dependent, not normalised, so a live stream needs no history. The floor is 20 dB below the expert's, which cuts
+off a fifth of speech at −38 dBFS (measured on the training clips).
 """
 
 
 def log_mel(samples: Samples, settings: MelSettings) -> Mel:
-    """The whole recording's columns: 1 + len // hop of them, as if silence lay before and after it."""
+    """Columns of a whole recording, 1 + len // hop of them, with silence assumed before and after it."""
     stream = StreamingLogMel(settings)
     columns = 1 + len(samples) // settings.hop
     step = _WHOLE_STEP_COLUMNS * settings.hop
@@ -99,27 +99,27 @@ def log_mel(samples: Samples, settings: MelSettings) -> Mel:
 
 
 def samples_for_column(column: int, settings: MelSettings) -> int:
-    """How many samples of a stream ``StreamingLogMel`` needs from its start to give this column."""
+    """Number of samples from the start of a stream that ``StreamingLogMel`` needs for ``column``."""
     return column * settings.hop + settings.window - settings.window // 2
 
 
 class StreamingLogMel:
     """Log-mel of a stream without gaps, silent before its first sample.
 
-    A column comes out as soon as the half window after its centre is known.
+    A column is given as soon as the half window after its centre is complete.
     """
 
     def __init__(self, settings: MelSettings) -> None:
         self._settings = settings
         self._last_sample = 0.0
-        # Pre-emphasised sound from the start of the next column's window on. Double precision: in single, the rounding
+        # Pre-emphasised audio from the start of the next column's window on. Double precision: in single, the rounding
         # of a loud band hides a quiet one, and the result would depend on how the stream is cut.
         self._pending = np.zeros(settings.window // 2)
         phase = 2 * np.pi * np.arange(settings.window) / settings.window
         self._hann = 0.5 - 0.5 * np.cos(phase)
 
     def push(self, samples: Samples) -> Mel:
-        """Take the next samples (any number); return the columns that they complete: float32, columns × mels."""
+        """Consume the next samples (any number); return the columns that they complete: float32, columns × mels."""
         settings = self._settings
         if len(samples):
             before = np.concatenate(([self._last_sample], samples[:-1].astype(np.float64)))
@@ -130,7 +130,7 @@ class StreamingLogMel:
             return np.empty((0, settings.mels), np.float32)
         windows = overlapping(self._pending, (count, settings.window), (settings.hop, 1))
         magnitudes = np.abs(np.fft.rfft(windows * self._hann, n=settings.n_fft, axis=1))
-        # Copied, or the view would keep everything ever pushed in one step alive.
+        # Copied: a view would keep the whole concatenation alive.
         self._pending = self._pending[count * settings.hop :].copy()
         return _compressed(magnitudes @ mel_filters(settings), settings)
 

@@ -108,6 +108,10 @@ class ControlState:
     resets: int = 0
     is_recording: bool = True
 
+    def is_held(self, time: float) -> bool:
+        """Whether the primary speaker is frozen at ``time`` (seconds of the session)."""
+        return self.hold_until is not None and time < self.hold_until
+
     def after(self, command: Mapping[str, object], time: float) -> ControlState:
         """The state after a command that is given at ``time`` (seconds of the session).
 
@@ -189,7 +193,7 @@ class Steering:
         return max(marked, key=marked.__getitem__, default=None)
 
     def _hold(self, snapshot: Snapshot, control: ControlState) -> Snapshot:
-        is_held = control.hold_until is not None and snapshot.time < control.hold_until
+        is_held = control.is_held(snapshot.time)
         if is_held and not self._is_held:
             self._held = self._primary_before
         self._is_held = is_held

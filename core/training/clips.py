@@ -78,7 +78,7 @@ def face_in(name: str, frames: Iterable[Frame], samples: Samples, detector: Face
     vision, grid = Vision(detector, _stored_crop), TickGrid()
     frame_tracks: list[FrameTracks] = []
     for frame in frames:
-        frame_tracks += [vision.process(tick, at.time, at.image) for tick, at in grid.push(frame)]
+        frame_tracks += [vision.process(tick, at.time, at.image) for tick, at in grid.push(frame) if at is not None]
     counts = Counter(face.id for s in frame_tracks for face in s.faces)
     if not counts:
         return None

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 from speakerlight.core.errors import InputError
 from speakerlight.core.media import AudioChunk, Frame, Image
 from speakerlight.core.snapshot import Snapshot
@@ -21,6 +23,8 @@ Draw = Callable[[Frame, Snapshot | None], Image]
 class Recorder(Output):
     """Records ``draw(frame, snapshot)`` at the frame's time: the file's clock is that of the events.
 
+    While ``is_recording`` gives False, the file holds its last frame and is silent: its clock stays that of the events.
+
     It encodes in the caller's thread: lock-step in ``--fast``; wrap it in ``Background`` for a live run.
     """
 
@@ -34,6 +38,7 @@ class Recorder(Output):
         has_audio: bool = True,
         sources: Sequence[str] = (),
         stop: threading.Event | None = None,
+        is_recording: Callable[[], bool] = lambda: True,
     ) -> None:
         if path.suffix.lower() != ".mp4":
             raise InputError(f"{self.option} {path}: the recording is an MP4 file; give it a name that ends in .mp4")
@@ -41,16 +46,20 @@ class Recorder(Output):
         self._path = path
         self._draw = draw
         self._stop = stop
+        self._is_recording = is_recording
         self._tape = AudioTape() if has_audio else None
         self._writer: Mp4Writer | None = None
 
     def audio(self, chunk: AudioChunk) -> None:
         if self._tape is not None:
-            self._tape.put(chunk)
+            kept = chunk if self._is_recording() else replace(chunk, samples=np.zeros_like(chunk.samples))
+            self._tape.put(kept)
             if self._writer is not None:
                 self._writer.audio_waits()
 
     def frame(self, frame: Frame, snapshot: Snapshot | None) -> None:
+        if not self._is_recording():
+            return
         image = self._draw(frame, snapshot)
         if self._writer is None:
             size = (image.shape[1], image.shape[0])

@@ -1,4 +1,4 @@
-"""Data channel messages: what a page may send, and the replies."""
+"""Messages of a page or a program to a room, on the data channel or on ``/control``, and the replies."""
 
 from __future__ import annotations
 
@@ -6,36 +6,34 @@ import json
 import time
 from collections.abc import Callable
 
+from speakerlight.control import Control
 from speakerlight.core.errors import InputError
+from speakerlight.core.events import ControlEvent
 from speakerlight.server.rate_limit import RateLimiter
 
 MESSAGE_BYTES = 1024
-MAX_NAME_LENGTH = 40
-MAX_NAMES = 200
-MAX_ID = 1_000_000
 MAX_MILLISECONDS = 1e15
 """JavaScript writes larger numbers with an exponent, and no clock gets there."""
 
 MAX_ERRORS = 10
-"""More invalid messages than this close the room."""
+"""More invalid messages than this close the connection."""
 
 BURST_MESSAGES, MESSAGES_PER_SECOND = 50, 10.0
 """A page sends one ping a second, and what its user types."""
 
 
 class Messages:
-    """The state that one page sets: names and pin. Methods return JSON lines to reply with."""
+    """One client's messages to a room: commands of the schema, and pings. Methods return JSON lines to reply with."""
 
-    def __init__(self, publish: Callable[[str, str], None], now: Callable[[], float | None]) -> None:
-        """``publish``: takes kind and line of an event for all listeners. ``now``: session time in seconds."""
-        self._publish, self._now = publish, now
-        self._names: dict[int, str] = {}
+    def __init__(self, control: Control, now: Callable[[], float | None]) -> None:
+        """``now``: session time in seconds; None before the session has begun."""
+        self._control, self._now = control, now
         self._errors = 0
         self._rate = RateLimiter(BURST_MESSAGES, MESSAGES_PER_SECOND)
 
     @property
     def is_hopeless(self) -> bool:
-        """Whether the page has sent too many invalid messages."""
+        """Whether the client has sent too many invalid messages."""
         return self._errors > MAX_ERRORS
 
     def take(self, text: str | bytes) -> list[str]:
@@ -43,42 +41,38 @@ class Messages:
         try:
             if not self._rate.take(time.monotonic()):
                 raise InputError("too many messages; wait a second")
-            return self._handle(_parsed(text))
+            message = parsed(text)
+            return self._pong(message) if message.get("type") == "ping" else [execute(self._control, message)]
         except InputError as error:
             self._errors += 1
             return [line("error", message=str(error))]
 
-    def _handle(self, message: dict[str, object]) -> list[str]:
-        match message:
-            case {"type": "ping", "sent": int() | float() as sent} if len(message) == 2:
-                return self._pong(sent)
-            case {"type": "name", "id": int() as person, "name": str() as name} if len(message) == 3:
-                self._name(_checked(person), name)
-            case {"type": "pin", "id": None} if len(message) == 2:
-                self._publish("pinned", line("pinned", id=None))
-            case {"type": "pin", "id": int() as person} if len(message) == 2:
-                self._publish("pinned", line("pinned", id=_checked(person)))
-            case _:
-                raise InputError("unknown message: use ping, name or pin")
-        return []
-
-    def _pong(self, sent: float) -> list[str]:
-        if isinstance(sent, bool) or not -MAX_MILLISECONDS < sent < MAX_MILLISECONDS:
-            raise InputError("sent is a number of milliseconds")
+    def _pong(self, message: dict[str, object]) -> list[str]:
+        sent = message.get("sent")
+        is_number = isinstance(sent, int | float) and not isinstance(sent, bool)
+        if len(message) != 2 or not is_number or not -MAX_MILLISECONDS < sent < MAX_MILLISECONDS:  # type: ignore[operator]
+            raise InputError("a ping has one more field, sent: a number of milliseconds")
         now = self._now()
         return [] if now is None else [line("pong", sent=sent, time=round(now, 3))]
 
-    def _name(self, person: int, name: str) -> None:
-        name = " ".join("".join(letter if letter.isprintable() else " " for letter in name).split())
-        if len(name) > MAX_NAME_LENGTH:
-            raise InputError(f"a name has at most {MAX_NAME_LENGTH} letters")
-        if name and person not in self._names and len(self._names) >= MAX_NAMES:
-            raise InputError(f"at most {MAX_NAMES} people can be named")
-        if name:
-            self._names[person] = name
-        else:
-            self._names.pop(person, None)
-        self._publish("names", line("names", names={str(each): name for each, name in self._names.items()}))
+
+def execute(control: Control, message: dict[str, object]) -> str:
+    """Carry out a command; its acknowledgement. Raises InputError."""
+    event = control.execute(message)
+    return line("ack", time=round(event.time, 3), command=event.command)
+
+
+def publish_state(control: Control, publish: Callable[[str, str], None]) -> None:
+    """Publish all names and the pin after each command that changes them, for listeners that keep the newest alone."""
+
+    def changed(event: ControlEvent) -> None:
+        state, kind = control.state, event.command["type"]
+        if kind in ("name", "reset"):
+            publish("names", line("names", names={str(each): name for each, name in state.names.items()}))
+        if kind in ("pin", "reset"):
+            publish("pinned", line("pinned", id=state.pinned))
+
+    control.subscribe(changed)
 
 
 def line(kind: str, **fields: object) -> str:
@@ -86,7 +80,8 @@ def line(kind: str, **fields: object) -> str:
     return json.dumps({"type": kind, **fields}, separators=(",", ":"), ensure_ascii=False)
 
 
-def _parsed(text: str | bytes) -> dict[str, object]:
+def parsed(text: str | bytes) -> dict[str, object]:
+    """The JSON object that a message is. Raises InputError."""
     if not isinstance(text, str) or len(text.encode()) > MESSAGE_BYTES:
         raise InputError(f"a message is text of at most {MESSAGE_BYTES} bytes")
     try:
@@ -96,9 +91,3 @@ def _parsed(text: str | bytes) -> dict[str, object]:
     if not isinstance(message, dict):
         raise InputError("a message is one JSON object")
     return message
-
-
-def _checked(person: int) -> int:
-    if isinstance(person, bool) or not 1 <= person <= MAX_ID:
-        raise InputError(f"an id is a whole number from 1 to {MAX_ID}")
-    return person

@@ -16,8 +16,9 @@ from speakerlight.server.tokens import Access
 
 logger = logging.getLogger(__name__)
 
-OPEN_TO_ALL = ("/healthz", "/page/")
-"""Needs no token: a health check, and the page's own files, which modules fetch without its query."""
+OPEN_TO_ALL = ("/healthz", "/schema.json", "/page/")
+"""Needs no token: a health check, the schema of the commands, and the page's own files, which modules fetch without its
+query."""
 
 READABLE = ("/events", "/overlay")
 """What a read-only token opens."""

@@ -10,11 +10,14 @@ from pathlib import Path
 
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST
+from speakerlight.core.decision.control import SCHEMA
 from speakerlight.core.errors import InputError
+from speakerlight.server.data_channel import Messages, execute, parsed
 from speakerlight.server.guard import CLIENT_ADDRESS, CLIENT_KEY, error
 from speakerlight.server.metrics import Metrics
 from speakerlight.server.rate_limit import RateLimiters
 from speakerlight.server.relay import Outbox, Relay
+from speakerlight.server.room import RoomHandle
 from speakerlight.server.rooms import ClientLimitError, FullError, Offer, Rooms
 from speakerlight.server.rtc.udp_ports import PortsTakenError
 from speakerlight.server.scaled_frames import LONG_SIDE
@@ -57,9 +60,9 @@ MESSAGE_BYTES = 1024
 
 
 class HttpHandlers:
-    """Handlers of all requests. ``local``: the relay of this machine's own run, if there is one."""
+    """Handlers of all requests. ``local``: this machine's own run, if there is one."""
 
-    def __init__(self, rooms: Rooms, local: Relay | None, metrics: Metrics, settings: ServeSettings) -> None:
+    def __init__(self, rooms: Rooms, local: RoomHandle | None, metrics: Metrics, settings: ServeSettings) -> None:
         self._rooms, self._local, self._metrics, self._settings = rooms, local, metrics, settings
         self._offers = RateLimiters(BURST_OFFERS, OFFERS_PER_SECOND)
         self._listeners = 0
@@ -73,6 +76,9 @@ class HttpHandlers:
             web.post("/offer", self._offer),
             web.delete("/rooms/{name}", self._leave),
             web.get("/events", self._events),
+            web.get("/control", self._control),
+            web.post("/rooms/{name}/commands", self._command),
+            web.get("/schema.json", self._schema),
             web.get("/healthz", self._health),
             web.get("/metrics", self._metrics_text),
         ]
@@ -119,20 +125,41 @@ class HttpHandlers:
         return web.json_response({"iceServers": [server.for_browser() for server in servers]})
 
     async def _events(self, request: web.Request) -> web.StreamResponse:
+        return await self._listen(request, may_command=False)
+
+    async def _control(self, request: web.Request) -> web.StreamResponse:
+        return await self._listen(request, may_command=True)
+
+    async def _listen(self, request: web.Request, *, may_command: bool) -> web.StreamResponse:
         name = request.query.get("room")
-        relay = (self._local or self._rooms.only()) if name is None else self._named(name)
-        if relay is None:
+        room = (self._local or self._rooms.only()) if name is None else self._named(name)
+        if room is None:
             return error(404, "there is no such room; name one with ?room=ID")
         if self._listeners >= LISTENERS:
             return error(503, "too many listeners; try again later", {"Retry-After": "10"})
         self._listeners += 1
         try:
-            return await _relay_events(request, relay)
+            control = room.control
+            return await _relay_events(
+                request, room.relay, Messages(control, lambda: control.time) if may_command else None
+            )
         finally:
             self._listeners -= 1
 
-    def _named(self, name: str) -> Relay | None:
-        return self._local if name == "local" else self._rooms.relay(name)
+    async def _command(self, request: web.Request) -> web.Response:
+        room = self._named(request.match_info["name"])
+        if room is None:
+            return error(404, "there is no such room")
+        try:
+            return web.json_response(text=execute(room.control, parsed(await request.text())))
+        except (InputError, UnicodeDecodeError) as bad:
+            return error(400, str(bad) if isinstance(bad, InputError) else "the body is not UTF-8")
+
+    async def _schema(self, request: web.Request) -> web.Response:
+        return web.json_response(SCHEMA)
+
+    def _named(self, name: str) -> RoomHandle | None:
+        return self._local if name == "local" else self._rooms.named(name)
 
     async def _health(self, request: web.Request) -> web.Response:
         return web.json_response({"status": "ok"})
@@ -154,12 +181,13 @@ def _offer(body: bytes, request: web.Request) -> Offer:
     return Offer(offer["sdp"], long_side, request[CLIENT_ADDRESS])
 
 
-async def _relay_events(request: web.Request, relay: Relay) -> web.StreamResponse:
+async def _relay_events(request: web.Request, relay: Relay, messages: Messages | None) -> web.StreamResponse:
+    """Send a room's events until either side leaves. ``messages`` None: what the listener sends is ignored."""
     socket = web.WebSocketResponse(heartbeat=HEARTBEAT_SECONDS, max_msg_size=MESSAGE_BYTES, writer_limit=SOCKET_BYTES)
     outbox = relay.subscribe()
     try:
         await socket.prepare(request)
-        tasks = [asyncio.create_task(_send_lines(socket, outbox)), asyncio.create_task(_read_until_closed(socket))]
+        tasks = [asyncio.create_task(_send_lines(socket, outbox)), asyncio.create_task(_read(socket, messages))]
         await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         for task in tasks:
             task.cancel()
@@ -176,10 +204,14 @@ async def _send_lines(socket: web.WebSocketResponse, outbox: Outbox) -> None:
                 await socket.send_str(line)
 
 
-async def _read_until_closed(socket: web.WebSocketResponse) -> None:
-    """Ignore what a listener sends. Returns when it leaves, answers no ping or sends too much."""
-    async for _ in socket:
-        pass
+async def _read(socket: web.WebSocketResponse, messages: Messages | None) -> None:
+    """Returns when the listener leaves, answers no ping, or sends too much or too often what is invalid."""
+    with suppress(ConnectionError):
+        async for received in socket:
+            for reply in messages.take(received.data) if messages is not None else ():
+                await socket.send_str(reply)
+            if messages is not None and messages.is_hopeless:
+                return
 
 
 async def add_headers(request: web.Request, response: web.StreamResponse) -> None:

@@ -14,6 +14,9 @@ SCORES = "scores"
 SCORES_WAITING = 10
 """Ticks that may wait for one listener: 0.4 s. The scorer may decide a few at once; older ones are useless."""
 
+WAITING = {SCORES: SCORES_WAITING, "control": 50}
+"""How many lines of a kind may wait; of another kind one, the newest."""
+
 
 class Relay(Output):
     """The events of one run for any number of listeners on ``loop``; may be fed from any thread.
@@ -82,7 +85,7 @@ class Outbox:
         """Add a line, dropping the oldest of its kind if there are too many. From any thread."""
         with self._lock:
             same = [item for item in self._waiting if item[0] == kind]
-            if len(same) >= (SCORES_WAITING if kind == SCORES else 1):
+            if len(same) >= WAITING.get(kind, 1):
                 self._waiting.remove(same[0])
             self._waiting.append((kind, line))
         self._loop.call_soon_threadsafe(self._changed.set)

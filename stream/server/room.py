@@ -7,6 +7,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 
+from speakerlight.control import Control
 from speakerlight.core.events import Event, ScoresEvent, SessionEvent
 from speakerlight.core.snapshot import Snapshot
 from speakerlight.engine import Engine, stage
@@ -15,7 +16,7 @@ from speakerlight.live import LiveRun, OverlayStatus
 from speakerlight.load_shedding import GovernorSettings
 from speakerlight.outputs.hub import OutputHub
 from speakerlight.outputs.output import Output
-from speakerlight.server.data_channel import Messages, line
+from speakerlight.server.data_channel import line, publish_state
 from speakerlight.server.metrics import Metrics
 from speakerlight.server.relay import Relay
 from speakerlight.server.room_status import RoomStatus
@@ -33,11 +34,20 @@ JOIN_SECONDS = 5.0
 
 @dataclass(frozen=True)
 class Engines:
-    """Opens the engines of rooms. ``open`` is called in the room's own thread, with whether there is audio."""
+    """Opens the engines of rooms. ``open`` is called in the room's own thread, with whether there is audio and with
+    the commands that steer the engine."""
 
-    open: Callable[[bool], AbstractContextManager[Engine]]
+    open: Callable[[bool, Control], AbstractContextManager[Engine]]
     model: str
     device: str
+
+
+@dataclass(frozen=True, eq=False)
+class RoomHandle:
+    """What a request needs of a room: the commands that steer it, and its events."""
+
+    control: Control
+    relay: Relay
 
 
 class Room:
@@ -57,13 +67,18 @@ class Room:
         first_level: int,
     ) -> None:
         self.source, self.relay = source, relay
-        self.messages = Messages(relay.publish, lambda: source.now)
+        self.control = Control()
+        publish_state(self.control, relay.publish)
         self._engines, self._notify, self._over = engines, notify, over
         self._shedding = replace(SHEDDING, first_level=first_level)
         self.status = RoomStatus()
         self._meter = _Meter(source, relay, metrics)
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="room", daemon=True)
+
+    @property
+    def handle(self) -> RoomHandle:
+        return RoomHandle(self.control, self.relay)
 
     def begin(self) -> None:
         """Open an engine and run it, in a thread. Does nothing the second time and after the end."""
@@ -78,7 +93,7 @@ class Room:
 
     def _run(self) -> None:
         try:
-            with stage("opening a room"), self._engines.open(self.source.has_audio) as engine:
+            with stage("opening a room"), self._engines.open(self.source.has_audio, self.control) as engine:
                 self._drive(engine)
         except Exception as error:
             self._notify(f"room ended: {error}")

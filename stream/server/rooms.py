@@ -11,11 +11,12 @@ from dataclasses import dataclass
 from functools import partial
 
 from speakerlight.server.client_address import IpAddress, client_key
+from speakerlight.server.data_channel import Messages
 from speakerlight.server.ice_settings import IceSettings
 from speakerlight.server.metrics import Metrics
 from speakerlight.server.rate_limit import RateLimiter
 from speakerlight.server.relay import Relay
-from speakerlight.server.room import Engines, Room
+from speakerlight.server.room import Engines, Room, RoomHandle
 from speakerlight.server.room_status import RoomStatus
 from speakerlight.server.rtc.peer import Peer
 from speakerlight.server.source import BrowserSource
@@ -134,13 +135,13 @@ class Rooms:
         """The rooms that there are."""
         return [connected.room for connected in self._rooms.values()]
 
-    def relay(self, name: str) -> Relay | None:
-        """The relay of a room by its id; None where there is no such room."""
-        return self._rooms[name].room.relay if name in self._rooms else None
+    def named(self, name: str) -> RoomHandle | None:
+        """A room by its id; None where there is no such room."""
+        return self._rooms[name].room.handle if name in self._rooms else None
 
-    def only(self) -> Relay | None:
-        """The relay of the only room there is."""
-        return next(iter(self.all())).relay if len(self._rooms) == 1 else None
+    def only(self) -> RoomHandle | None:
+        """The only room there is."""
+        return next(iter(self.all())).handle if len(self._rooms) == 1 else None
 
     def close(self, name: str) -> asyncio.Task[None] | None:
         """Begin to close a room, if there is one; the task ends when it has gone."""
@@ -181,8 +182,8 @@ class Rooms:
             self.close(name)
 
         def message(text: str | bytes) -> list[str]:
-            replies = room.messages.take(text)
-            if room.messages.is_hopeless:
+            replies = messages.take(text)
+            if messages.is_hopeless:
                 close()
             return replies
 
@@ -194,6 +195,7 @@ class Rooms:
             over = partial(self._loop.call_soon_threadsafe, close)
             relay = Relay(self._loop)
             room = Room(source, relay, self._engines, self._metrics, self._notify, over, self._worst_level())
+            messages = Messages(room.control, lambda: source.now)
             answer = await peer.answer(source, relay.subscribe())
         except BaseException:
             await peer.close()

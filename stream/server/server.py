@@ -11,14 +11,16 @@ from typing import Any
 
 from aiohttp import web
 from aiortc import InvalidStateError
+from speakerlight.control import Control
 from speakerlight.outputs.output import Output
+from speakerlight.server.data_channel import publish_state
 from speakerlight.server.guard import guard
 from speakerlight.server.handlers import OFFER_BYTES, HttpHandlers, add_headers
 from speakerlight.server.listener import Listening
 from speakerlight.server.metrics import Metrics
 from speakerlight.server.rate_limit import RateLimiter
 from speakerlight.server.relay import Relay
-from speakerlight.server.room import Engines
+from speakerlight.server.room import Engines, RoomHandle
 from speakerlight.server.room_status import RoomStatus
 from speakerlight.server.rooms import Rooms
 
@@ -35,12 +37,16 @@ MAX_REPORTED_FAILURES = 10
 class Server:
     """Serves from ``__enter__`` to ``__exit__``."""
 
-    def __init__(self, listening: Listening, engines: Engines, notify: Callable[[str], None], *, local: bool) -> None:
-        """``local``: whether this machine's own run is a room as well; it feeds ``outputs``."""
+    def __init__(
+        self, listening: Listening, engines: Engines, notify: Callable[[str], None], *, local: Control | None = None
+    ) -> None:
+        """``local``: the commands that steer this machine's own run, where that is a room too; it feeds ``outputs``."""
         self._listening, self._engines, self._notify = listening, engines, notify
         self._loop = asyncio.new_event_loop()
-        self.relay = Relay(self._loop) if local else None
-        self._status = RoomStatus() if local else None
+        self._local = RoomHandle(local, Relay(self._loop)) if local is not None else None
+        self._status = RoomStatus() if local is not None else None
+        if self._local is not None:
+            publish_state(self._local.control, self._local.relay.publish)
         self._failures = RateLimiter(MAX_REPORTED_FAILURES, MAX_REPORTED_FAILURES / 60)
         self._ready: Future[None] = Future()
         self._stop = asyncio.Event()
@@ -50,6 +56,11 @@ class Server:
     def port(self) -> int:
         """Where it listens."""
         return self._listening.port
+
+    @property
+    def relay(self) -> Relay | None:
+        """The events of this machine's own run."""
+        return self._local.relay if self._local is not None else None
 
     @property
     def outputs(self) -> list[Output]:
@@ -82,7 +93,7 @@ class Server:
         rooms = Rooms(self._engines, metrics, self._notify, self._status, settings.ice)
         guarded = guard(settings, metrics, self._loop.time, self._notify)
         app = web.Application(client_max_size=OFFER_BYTES, middlewares=[guarded])
-        app.add_routes(HttpHandlers(rooms, self.relay, metrics, settings).routes())
+        app.add_routes(HttpHandlers(rooms, self._local, metrics, settings).routes())
         app.on_response_prepare.append(add_headers)
         for library in ("aiohttp", "aiortc", "aioice"):
             logging.getLogger(library).setLevel(logging.CRITICAL)  # clients' malformed input is no news

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 
+from speakerlight.control import Control
 from speakerlight.engine import Engine
 from speakerlight.model_loading import Models
 from speakerlight.server.batching import SharedModel
@@ -13,27 +14,35 @@ from speakerlight.server.listener import Listening
 from speakerlight.server.room import Engines
 from speakerlight.server.server import Server
 
-OpenEngine = Callable[[Models, bool], AbstractContextManager[Engine]]
-"""Opens an engine over models, for a source with or without audio."""
+OpenEngine = Callable[[Models, bool, Control], AbstractContextManager[Engine]]
+"""Opens an engine over models, for a source with or without audio, steered by commands."""
 
 
 @contextmanager
 def serving(
-    listening: Listening, models: Models, open_engine: OpenEngine, notify: Callable[[str], None], *, local: bool
+    listening: Listening,
+    models: Models,
+    open_engine: OpenEngine,
+    notify: Callable[[str], None],
+    *,
+    local: Control | None,
 ) -> Iterator[tuple[Server, Models]]:
-    """The running server, and the models for the ``local`` run, which shares them with the rooms."""
+    """The running server, and the models for this machine's own run, which shares them with the rooms.
+
+    ``local``: the commands that steer that run; None without one.
+    """
     shared = SharedModel(models.model, models.device)
 
     @contextmanager
-    def room_engine(has_audio: bool) -> Iterator[Engine]:
-        with shared.room() as model, open_engine(replace(models, model=model), has_audio) as engine:
+    def room_engine(has_audio: bool, control: Control) -> Iterator[Engine]:
+        with shared.room() as model, open_engine(replace(models, model=model), has_audio, control) as engine:
             yield engine
 
     engines = Engines(room_engine, models.model.name, str(models.device))
     with Server(listening, engines, notify, local=local) as server:
         for line in _greeting(listening):
             notify(line)
-        if local:
+        if local is not None:
             with shared.room() as model:
                 yield server, replace(models, model=model)
         else:

@@ -1,4 +1,4 @@
-"""A webcam through OpenCV: its own thread, the newest pictures, stamped when grabbed."""
+"""A webcam through OpenCV: a thread of its own, the newest frames, stamped when grabbed."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from speakerlight.sources.quiet_libraries import quiet_libraries
 from speakerlight.sources.source import ThreadedSource
 
 FRAMES_WAITING = 4
-"""A camera must not be watched with delay: an eighth of a second at 30 frames a second."""
+"""Few frames wait, so that a camera is not processed late: an eighth of a second at 30 frames a second."""
 
 SIZE = 1280, 720
 RATE = 30
@@ -25,13 +25,15 @@ BACKENDS = {"linux": cv2.CAP_V4L2, "win32": cv2.CAP_DSHOW, "darwin": cv2.CAP_AVF
 
 
 class CameraSource(ThreadedSource):
-    """Camera ``index``. Raises InputError where there is none; one that is pulled out is opened again when it is
-    back."""
+    """The camera with an index, or with the path of its device (``/dev/video0``, ``/dev/v4l/by-id/…``).
 
-    def __init__(self, index: int) -> None:
-        super().__init__(f"camera {index}", FrameRing(FRAMES_WAITING), has_audio=False)
-        self._index = index
-        self._camera: cv2.VideoCapture | None = _opened(index)
+    Raises InputError where there is none; one that is pulled out is opened again when it is back.
+    """
+
+    def __init__(self, camera: int | str) -> None:
+        super().__init__(f"camera {camera}", FrameRing(FRAMES_WAITING), has_audio=False)
+        self._which = camera
+        self._camera: cv2.VideoCapture | None = _opened(camera)
 
     def stop(self) -> None:
         super().stop()
@@ -46,7 +48,7 @@ class CameraSource(ThreadedSource):
                 self._camera.release()
             if self._stopping.is_set():
                 return
-            self._camera = self._reopened(lambda: _opened(self._index), f"{self.name} gives no more pictures")
+            self._camera = self._reopened(lambda: _opened(self._which), f"{self.name} gives no more frames")
 
     def _grab(self, camera: cv2.VideoCapture, clock: SessionClock) -> None:
         assert self.frames is not None
@@ -57,15 +59,15 @@ class CameraSource(ThreadedSource):
                 self.frames.push(Frame(grabbed, np.asarray(image, np.uint8)))
 
 
-def _opened(index: int) -> cv2.VideoCapture:
+def _opened(which: int | str) -> cv2.VideoCapture:
     # OpenCV waits ten seconds for a silent V4L2 camera by default, and nothing can end that wait.
     os.environ.setdefault("OPENCV_VIDEOIO_V4L_SELECT_TIMEOUT", "1")
     with quiet_libraries():
-        camera = cv2.VideoCapture(index, BACKENDS.get(sys.platform, cv2.CAP_ANY))
+        camera = cv2.VideoCapture(which, BACKENDS.get(sys.platform, cv2.CAP_ANY))
     if not camera.isOpened():
         camera.release()
         raise InputError(
-            f"no camera {index}: --list-devices names those there are; try --video demo, or close what else uses it"
+            f"no camera {which}: --list-devices names those there are; try --video demo, or close what else uses it"
         )
     _prepare(camera)
     return camera

@@ -1,8 +1,8 @@
-"""Recordings on disk: any container, rate, rotation, size and sound layout, on one timeline from 0."""
+"""Recordings on disk: any container, rate, shape and audio layout, on one timeline from 0."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -13,38 +13,63 @@ from av.audio.frame import AudioFrame
 from av.audio.stream import AudioStream
 from av.container import InputContainer
 from av.packet import Packet
-from av.stream import Discard
+from av.stream import Discard, Stream
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 from speakerlight.core.errors import InputError
 from speakerlight.core.media import AudioChunk, Frame
-from speakerlight.sources.decode import AudioConverter, FrameConverter, audio_stream, reason, video_stream
+from speakerlight.sources.addresses import open_file
+from speakerlight.sources.audio_choice import (
+    AudioChoice,
+    ProbedAudio,
+    audio_stream,
+    probe_audio,
+    undecodable,
+    video_stream,
+)
+from speakerlight.sources.decode import AudioConverter, reason
+from speakerlight.sources.display import FrameConverter
 from speakerlight.sources.gapless_audio import GaplessAudio
 from speakerlight.sources.merged import in_time_order
+from speakerlight.sources.notices import Notices, SilenceNotice
+from speakerlight.sources.timestamps import JUMP_SECONDS, LONE_JUMP_SECONDS, Repaired, Stamped, TimestampRepair
 
 FAULTS_IN_A_ROW = 1000
 """Packets that may fail one after another before a file counts as over."""
 
-OVERLONG_SECONDS = 10.0
-"""A timestamp this far behind the file's stated end is damaged: its picture or sound is skipped."""
+DEFAULT_RATE = 25.0
 
 
 class FileReader:
-    """A file's pictures and sound (see :class:`MediaReader`).
+    """Frames and audio of a file (see :class:`MediaReader`).
 
-    Picture and sound are read through separate handles, so a badly interleaved file needs no buffer. Time 0 is the
-    start of whichever begins first. Damaged stretches are skipped. Raises InputError when there is nothing to show or
-    hear.
+    Video and audio are read through separate handles, so a badly interleaved file needs no buffer; both repair the
+    timestamps in the same way. Time 0 is the start of whichever begins first. Damaged parts are skipped. Raises
+    InputError when there is nothing to show or hear.
     """
 
-    def __init__(self, path: Path, *, video: bool = True, audio: bool = True) -> None:
-        """``video`` and ``audio``: whether that half is wanted; the other is then not decoded, but time 0 is the
-        same."""
+    def __init__(
+        self,
+        path: Path,
+        *,
+        video: bool = True,
+        audio: bool = True,
+        choice: AudioChoice | None = None,
+        notify: Callable[[str], None] | None = None,
+    ) -> None:
+        """``video`` and ``audio``: which of the two is wanted; the other is then not decoded, but time 0 is the same.
+
+        ``choice``: of the audio track and channel. ``notify`` receives a line about what was repaired or chosen.
+        """
         self.name = path.name
         _check(path)
-        self._video = _Half(path, "video")
+        self._notices = Notices(path.name, notify)
+        probed = _chosen_audio(path, audio, choice or AudioChoice())
+        self._channel = probed.channel if probed else None
+        track = probed.index if probed else None
+        self._video = _Half(path, "video", track, self._notices)
         try:
-            self._audio = _Half(path, "audio")
+            self._audio = _Half(path, "audio", track, self._notices)
         except BaseException:
             self._video.close()
             raise
@@ -53,22 +78,25 @@ class FileReader:
         self.has_audio = audio and self._audio.start is not None
         if not (self.has_video or self.has_audio):
             self.close()
-            raise InputError(f"{path}: {_nothing(video, audio)} that can be decoded; play it elsewhere to check it")
+            raise InputError(_nothing(path, video, audio))
         self._origin = min(starts)
+        if probed and probed.why:
+            self._notices.say("choice", f"{probed.why}: it is used (--audio-track, --audio-channel choose another)")
+        self._converter = FrameConverter(self._video.video_stream)
+        missing = undecodable(lambda: open_file(path), self._video.container)
+        if missing and not (self.has_video and self.has_audio):
+            self._notices.say("undecodable", f"{' and '.join(missing)} cannot be decoded and is left out")
 
     @property
     def duration_seconds(self) -> float | None:
-        """As the container states it, from time 0; None where it does not."""
+        """As the container states it, from time 0; it may be wrong. None where it states none."""
         ends = [half.end for half in (self._video, self._audio) if half.end is not None]
         return max(ends) - self._origin if ends else None
 
     @property
     def frame_size(self) -> tuple[int, int] | None:
         first = self._video.first
-        if not (self.has_video and isinstance(first, VideoFrame)):
-            return None
-        upright = round(first.rotation / 90) % 2 == 0
-        return (first.width, first.height) if upright else (first.height, first.width)
+        return self._converter.measure(first) if self.has_video and isinstance(first, VideoFrame) else None
 
     @property
     def frame_rate(self) -> float | None:
@@ -76,7 +104,7 @@ class FileReader:
 
     def __iter__(self) -> Iterator[Frame | AudioChunk]:
         return in_time_order(
-            self._frames() if self.has_video else iter(()), self._sound() if self.has_audio else iter(())
+            self._frames() if self.has_video else iter(()), self._chunks() if self.has_audio else iter(())
         )
 
     def close(self) -> None:
@@ -84,38 +112,43 @@ class FileReader:
         self._audio.close()
 
     def _frames(self) -> Iterator[Frame]:
-        maker, last = FrameConverter(), -1.0
-        step = 1 / (self.frame_rate or 25.0)
+        step = 1 / (self.frame_rate or DEFAULT_RATE)
+        last = -step
         for frame in self._video.decoded():
             assert isinstance(frame, VideoFrame)
             time = last + step if frame.pts is None else _seconds(frame) - self._origin
-            if last < time and self._plausible(time):
+            if last < time:
                 last = time
-                yield Frame(time, maker.make(frame))
+                yield Frame(time, self._converter.make(frame))
 
-    def _sound(self) -> Iterator[AudioChunk]:
-        maker, line = AudioConverter(), GaplessAudio(start=0.0)
+    def _chunks(self) -> Iterator[AudioChunk]:
+        converter, line = AudioConverter(self._channel), GaplessAudio(start=0.0)
+        silence = SilenceNotice(self._notices)
         frames = (frame for frame in self._audio.decoded() if isinstance(frame, AudioFrame))
-        chunks = chain(chain.from_iterable(map(maker.make, frames)), maker.flush())
-        for time, samples in chunks:
-            if self._plausible(time - self._origin):
-                yield from line.place(time - self._origin, samples)
-
-    def _plausible(self, time: float) -> bool:
-        duration = self.duration_seconds
-        return duration is None or time < duration + OVERLONG_SECONDS
+        for time, samples in chain(chain.from_iterable(map(converter.make, frames)), converter.flush()):
+            silence.push(samples)
+            yield from line.place(time - self._origin, samples)
 
 
 class _Half:
     """One stream of a file through a handle of its own. The first frame is decoded at once: it tells the true start."""
 
-    def __init__(self, path: Path, kind: str) -> None:
-        self._container = _opened(path)
-        self._stream = video_stream(self._container) if kind == "video" else audio_stream(self._container)
-        for other in self._container.streams:
-            if other is not self._stream:
+    def __init__(self, path: Path, kind: str, audio_index: int | None, notices: Notices) -> None:
+        self.container = _opened(path)
+        self.video_stream = video_stream(self.container)
+        audio = None if audio_index is None else _audio_at(self.container, audio_index)
+        self._stream = self.video_stream if kind == "video" else audio
+        self._streams: list[VideoStream | AudioStream] = [
+            stream for stream in (self.video_stream, audio) if stream is not None
+        ]
+        for other in self.container.streams:
+            if other not in self._streams:
                 other.discard = Discard.all
-        self._frames = self._decode(self._stream) if self._stream is not None else iter(())
+        self._repair: TimestampRepair[Packet[Any]] = TimestampRepair(
+            lambda line: notices.say("clock", line),
+            longest_gap=JUMP_SECONDS if audio is not None else LONE_JUMP_SECONDS,
+        )
+        self._frames = self._decode() if self._stream is not None else iter(())
         self.first = next(self._frames, None)
 
     @property
@@ -130,24 +163,30 @@ class _Half:
             return None
         if self._stream.duration is not None and self._stream.time_base is not None:
             return float((self._stream.duration + (self._stream.start_time or 0)) * self._stream.time_base)
-        if self._container.duration is not None:
-            return (self._container.duration + (self._container.start_time or 0)) / av.time_base
+        if self.container.duration is not None:
+            return (self.container.duration + (self.container.start_time or 0)) / av.time_base
         return None
 
     @property
     def rate(self) -> float | None:
-        rate = self._stream.average_rate if self._stream is not None else None
+        """Nominal frames a second. A stream without timestamps has its rate in the codec, or nowhere."""
+        if self.video_stream is None:
+            return None
+        coded = self.video_stream.codec_context.framerate if self.first is None or self.first.pts is None else None
+        rate = coded or self.video_stream.average_rate
         return float(rate) if rate else None
 
     def decoded(self) -> Iterator[VideoFrame | AudioFrame]:
         return chain(() if self.first is None else (self.first,), self._frames)
 
     def close(self) -> None:
-        self._container.close()
+        self.container.close()
 
-    def _decode(self, stream: VideoStream | AudioStream) -> Iterator[VideoFrame | AudioFrame]:
+    def _decode(self) -> Iterator[VideoFrame | AudioFrame]:
         faults = 0
-        for packet in _packets(self._container, stream):
+        for packet in self._repaired():
+            if packet.stream is not self._stream:
+                continue
             try:
                 frames = packet.decode()
             except (av.error.FFmpegError, ValueError):
@@ -158,34 +197,91 @@ class _Half:
             faults = 0
             yield from frames
 
+    def _repaired(self) -> Iterator[Packet[Any]]:
+        """The packets of both streams on one continuous timeline; at the end those that flush the decoders."""
+        flushing = []
+        for packet in _packets(self.container, self._streams):
+            if packet.size == 0 and packet.dts is None:
+                flushing.append(packet)
+            else:
+                yield from map(shifted, self._repair.push(stamped(packet)))
+        yield from map(shifted, self._repair.flush())
+        yield from flushing
 
-def _packets(container: InputContainer, stream: VideoStream | AudioStream) -> Iterator[Packet[Any]]:
+
+def _audio_at(container: InputContainer, index: int) -> AudioStream | None:
+    return next((stream for stream in container.streams.audio if stream.index == index), None)
+
+
+def stamped(packet: Packet[Any]) -> Stamped[Packet[Any]]:
+    """``packet`` as timestamp repair sees it."""
+    base = packet.time_base
+    start = packet.dts if packet.pts is None else packet.pts
+    stamp = start if packet.dts is None else packet.dts
+    if start is None or stamp is None:
+        return Stamped(packet.stream_index, None, 0.0, 0.0, packet)
+    seconds = float(start * base)
+    return Stamped(
+        packet.stream_index, float(stamp * base), seconds, seconds + float((packet.duration or 0) * base), packet
+    )
+
+
+def shifted(repaired: Repaired[Packet[Any]]) -> Packet[Any]:
+    """The packet with its timestamps on the repaired timeline, or without any where they are damaged."""
+    packet, offset = repaired.item, repaired.offset
+    if offset is None:
+        packet.pts = packet.dts = None
+    elif offset:
+        ticks = round(offset / packet.time_base)
+        packet.pts = None if packet.pts is None else packet.pts + ticks
+        packet.dts = None if packet.dts is None else packet.dts + ticks
+    return packet
+
+
+def _packets(container: InputContainer, streams: Sequence[Stream]) -> Iterator[Packet[Any]]:
     for _ in range(FAULTS_IN_A_ROW):
         try:
-            yield from container.demux(stream)
+            yield from container.demux(*streams)
             return
         except (av.error.FFmpegError, ValueError):
             continue
 
 
+def _chosen_audio(path: Path, wanted: bool, choice: AudioChoice) -> ProbedAudio | None:
+    """The audio of the file; where it is not wanted, that which time 0 goes by."""
+    with _opened(path) as container:
+        if wanted:
+            return probe_audio(container, choice)
+        stream = audio_stream(container, video=video_stream(container))
+        return None if stream is None else ProbedAudio(stream.index)
+
+
 def _opened(path: Path) -> InputContainer:
     try:
-        return av.open(str(path))
+        return open_file(path)
     except (av.error.FFmpegError, OSError, ValueError) as error:
-        raise InputError(f"{path}: not a video or sound file that can be read ({reason(error)})") from None
+        raise InputError(f"{path}: not a video or audio file that can be read ({reason(error)})") from None
 
 
 def _check(path: Path) -> None:
-    if path.is_dir():
-        raise InputError(f"{path}: is a directory; name a file in it")
-    if not path.exists():
-        raise InputError(f"{path}: no such file")
-    if path.stat().st_size == 0:
-        raise InputError(f"{path}: the file is empty")
+    try:
+        if path.is_dir():
+            raise InputError(f"{path}: is a directory; name a file in it")
+        if not path.exists():
+            raise InputError(f"{path}: no such file")
+        if path.is_file() and path.stat().st_size == 0:
+            raise InputError(f"{path}: the file is empty")
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: cannot be read ({reason(error)})") from None
 
 
-def _nothing(video: bool, audio: bool) -> str:
-    return "no picture and no sound" if video and audio else "no picture" if video else "no sound"
+def _nothing(path: Path, video: bool, audio: bool) -> str:
+    with _opened(path) as container:
+        missing = undecodable(lambda: open_file(path), container)
+    if missing:
+        return f"{path}: {' and '.join(missing)} cannot be decoded; convert the file first"
+    what = "no video and no audio" if video and audio else "no video" if video else "no audio"
+    return f"{path}: {what} that can be decoded; play it elsewhere to check it"
 
 
 def _seconds(frame: VideoFrame | AudioFrame) -> float:

@@ -25,9 +25,11 @@ from speakerlight.core.errors import InputError
 from speakerlight.core.media import AudioChunk, Frame
 from speakerlight.core.timebase import SAMPLE_RATE
 from speakerlight.rings import AudioRing, FrameRing
-from speakerlight.sources.decode import AudioConverter, FrameConverter, audio_stream, reason, video_stream
+from speakerlight.sources.audio_choice import audio_stream, video_stream
+from speakerlight.sources.decode import AudioConverter, reason
+from speakerlight.sources.display import FrameConverter
 from speakerlight.sources.gapless_audio import LiveGaplessAudio
-from speakerlight.sources.source import ThreadedSource
+from speakerlight.sources.source import SourceOptions, ThreadedSource
 
 OPEN_SECONDS = 8.0
 READ_SECONDS = 3.0
@@ -64,7 +66,9 @@ class NetworkSource(ThreadedSource):
     A stream of stated length (a file behind http) ends with its end; any other is connected anew.
     """
 
-    def __init__(self, url: str, *, video: bool = True, audio: bool = True) -> None:
+    def __init__(
+        self, url: str, *, video: bool = True, audio: bool = True, options: SourceOptions | None = None
+    ) -> None:
         self._container: InputContainer | None = interruptible(lambda: connected(url))
         has_video = video and video_stream(self._container, live=True) is not None
         has_audio = audio and audio_stream(self._container) is not None

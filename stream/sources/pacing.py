@@ -1,4 +1,4 @@
-"""A recording played in real time: what a camera and a microphone would have delivered, when they would have."""
+"""Paced source: a recording played in real time, as a camera and a microphone would have delivered it."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ from speakerlight.clock import SessionClock
 from speakerlight.core.media import AudioChunk, Frame
 from speakerlight.core.timebase import SAMPLE_RATE
 from speakerlight.rings import AudioRing, FrameRing
-from speakerlight.sources.source import MediaReader, ThreadedSource, due
+from speakerlight.sources.gapless_audio import LiveGaplessAudio
+from speakerlight.sources.source import MediaReader, SourceState, ThreadedSource, due
 
 FRAMES_WAITING = 16
-"""Half a second of pictures at 30 a second: a hiccup of the machine loses none, and 4K takes 400 MB at the worst."""
+"""Half a second of frames at 30 a second: a hiccup of the machine loses none, and 4K takes 400 MB at the worst."""
 
 AUDIO_SECONDS = 10
 
@@ -17,30 +18,46 @@ AUDIO_SECONDS = 10
 class PacedSource(ThreadedSource):
     """Plays ``reader`` against the session clock: media time 0 is session time 0, so start it with a fresh clock.
 
-    A frame is pushed at its time, sound when its last sample is due; the next item is decoded while waiting, and
-    waiting is against the clock itself, so nothing adds up. Ends with the recording.
+    A frame is pushed at its time, audio when its last sample is due; the next item is decoded while waiting, and
+    waiting is against the clock itself, so nothing adds up. Ends with the recording; audio that is taken afterwards is
+    silence, for whoever goes on with other frames.
     """
 
     def __init__(self, reader: MediaReader) -> None:
         super().__init__(reader.name, FrameRing(FRAMES_WAITING) if reader.has_video else None, reader.has_audio)
         self.reader = reader
-        self._sound = AudioRing(AUDIO_SECONDS * SAMPLE_RATE)
+        self._ring = AudioRing(AUDIO_SECONDS * SAMPLE_RATE)
+        self._line = LiveGaplessAudio()
         self._late_seconds = 0.0
+        self._moment = 0.0
+        self._clock: SessionClock | None = None
 
     @property
     def duration_seconds(self) -> float | None:
         return self.reader.duration_seconds
 
     @property
+    def end_seconds(self) -> float | None:
+        return self._moment if self.state is SourceState.ENDED else None
+
+    @property
     def audio_overflows(self) -> int:
-        return self._sound.overflows
+        return self._ring.overflows
 
     @property
     def late_seconds(self) -> float:
         return self._late_seconds
 
+    def start(self, clock: SessionClock) -> None:
+        self._clock = clock
+        super().start(clock)
+
     def take_audio(self) -> list[AudioChunk]:
-        return [AudioChunk(block.stamp, block.samples[:, 0]) for block in self._sound.take()]
+        if self._clock is None or not self.has_audio:
+            return []
+        # While the recording is read all of its audio is given, however late; only then does silence follow.
+        now = self._clock.now() if self.state is SourceState.ENDED else self._moment
+        return self._line.place(((block.stamp, block.samples[:, 0]) for block in self._ring.take()), now)
 
     def stop(self) -> None:
         super().stop()
@@ -54,11 +71,12 @@ class PacedSource(ThreadedSource):
                     return
                 self._late_seconds = clock.now() - due(item)
                 self._push(item)
+                self._moment = due(item)
         finally:
             self.reader.close()
 
     def _push(self, item: Frame | AudioChunk) -> None:
         if isinstance(item, AudioChunk):
-            self._sound.write(item.samples[:, None], item.time)
+            self._ring.write(item.samples[:, None], item.time)
         elif self.frames is not None:
             self.frames.push(item)

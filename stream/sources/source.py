@@ -1,10 +1,11 @@
-"""What a source of pictures and sound is: a recording that is read, or something live that pushes into rings."""
+"""Sources of frames and audio: a recording that is read, or a live source that pushes into rings."""
 
 from __future__ import annotations
 
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import Protocol, TypeVar
 
@@ -13,6 +14,7 @@ from speakerlight.core.errors import InputError
 from speakerlight.core.media import AudioChunk, Frame
 from speakerlight.core.timebase import SAMPLE_RATE
 from speakerlight.rings import FrameRing
+from speakerlight.sources.audio_choice import AudioChoice
 from speakerlight.threads import join_within
 
 STOP_SECONDS = 0.9
@@ -26,8 +28,16 @@ BACKOFF_SECONDS = (0.5, 1.0, 2.0, 4.0, 8.0)
 Device = TypeVar("Device")
 
 
+@dataclass(frozen=True)
+class SourceOptions:
+    """How sources are opened. ``notify`` receives one line about what a source repaired, chose or misses."""
+
+    choice: AudioChoice = field(default_factory=AudioChoice)
+    notify: Callable[[str], None] | None = None
+
+
 class MediaReader(Protocol):
-    """A recording: iterate once to get its pictures and sound in time order, on one timeline that starts at 0.
+    """A recording: iterate once to get its frames and audio in time order, on one timeline that starts at 0.
 
     Frames are given at their time, audio when its last sample is due: at any point all that is earlier has been given.
     The audio has no gaps (missing segments are silence) and lies on the 16 kHz grid: the time of each ``AudioChunk`` is
@@ -44,7 +54,7 @@ class MediaReader(Protocol):
     def has_audio(self) -> bool: ...
     @property
     def frame_size(self) -> tuple[int, int] | None:
-        """Width and height of every frame in pixels; None without pictures."""
+        """Width and height of every frame in pixels; None without video."""
 
     @property
     def frame_rate(self) -> float | None:
@@ -56,7 +66,7 @@ class MediaReader(Protocol):
 
 
 def due(item: Frame | AudioChunk) -> float:
-    """When all of an item has happened: a frame's time, a sound's end. Seconds."""
+    """When all of an item has happened: a frame's time, the end of audio. Seconds."""
     return item.time if isinstance(item, Frame) else (round(item.time * SAMPLE_RATE) + len(item.samples)) / SAMPLE_RATE
 
 
@@ -72,8 +82,8 @@ class SourceState(Enum):
 class LiveSource(ABC):
     """A source that delivers by itself. ``start`` once, poll ``state`` and ``trouble``, ``stop`` once.
 
-    Pictures lie in ``frames`` (None where there are none). Sound is fetched with ``take_audio`` by one thread, some ten
-    times a second or more: it comes as one stream without gaps on the 16 kHz grid of the session clock.
+    Frames lie in ``frames`` (None where there is no video). Audio is fetched with ``take_audio`` by one thread, some
+    ten times a second or more: it comes as one stream without gaps on the 16 kHz grid of the session clock.
     """
 
     def __init__(self, name: str, frames: FrameRing | None, has_audio: bool) -> None:
@@ -91,6 +101,11 @@ class LiveSource(ABC):
         return None
 
     @property
+    def end_seconds(self) -> float | None:
+        """Session time at which the media of a source that has ended ended; None where it is not known."""
+        return None
+
+    @property
     @abstractmethod
     def state(self) -> SourceState: ...
 
@@ -101,7 +116,7 @@ class LiveSource(ABC):
 
     @property
     def audio_overflows(self) -> int:
-        """How often sound was lost because the machine was too slow."""
+        """How often audio was lost because the machine was too slow."""
         return 0
 
     @property
@@ -113,7 +128,7 @@ class LiveSource(ABC):
     def start(self, clock: SessionClock) -> None: ...
 
     def take_audio(self) -> list[AudioChunk]:
-        """The sound that came since the last call."""
+        """The audio that came since the last call."""
         return []
 
     @abstractmethod

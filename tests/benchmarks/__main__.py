@@ -1,4 +1,4 @@
-"""Benchmarks: ``python -m tests.benchmarks [SECTION ...]`` for speed, ``python -m tests.benchmarks COMMAND`` for the rest.
+"""Benchmarks: ``python -m tests.benchmarks [SECTION ...]`` for speed, ``… COMMAND`` for the rest.
 
 Sections give a table and JSON; all of them by default. A command is a module of this package with a
 ``main(arguments) -> int``, its exit status; ``COMMAND --help`` explains it.
@@ -26,7 +26,7 @@ from tests.benchmarks.stages import model_stages, picture_stages, scaling, whole
 FACES = (1, 2, 4, 8, 16, 25)
 ROOMS = (2, 4)
 CHOICES = ("stages", "scaling", "gpu", *SECTIONS, "rooms")
-COMMANDS = ("demo",)
+COMMANDS = ("demo", "soak")
 """Modules with a command line of their own."""
 
 

@@ -74,7 +74,7 @@ def _note(run: Run, event: dict[str, object], now: float, process: int) -> None:
         run.arrivals.append(now)
         run.moments.append(float(str(event["time"])))
         if not run.memory or now - run.memory[-1][0] >= 1:
-            run.memory.append((now, _resident_bytes(process)))
+            run.memory.append((now, resident_bytes(process)))
             run.cpu.append((now, cpu_seconds(process)))
     elif event["type"] == "load":
         run.worst_level = max(run.worst_level, int(str(event["level"])))
@@ -85,7 +85,8 @@ def _note(run: Run, event: dict[str, object], now: float, process: int) -> None:
         run.latency_ms = latency
 
 
-def _resident_bytes(process: int) -> int:
+def resident_bytes(process: int) -> int:
+    """Resident memory of a process."""
     return int(Path(f"/proc/{process}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 

@@ -14,9 +14,13 @@ HOUR = 3600.0
 
 
 def ticks(times: Iterable[float], **settings: float) -> list[tuple[int, float]]:
-    """Each tick with the time of the frame that it got."""
+    """Each tick that got a frame, with the frame's time."""
+    return [(tick, time) for tick, time in all_ticks(times, **settings) if time is not None]
+
+
+def all_ticks(times: Iterable[float], **settings: float) -> list[tuple[int, float | None]]:
     grid = TickGrid(**settings)
-    return [(tick, frame.time) for time in times for tick, frame in grid.push(Frame(time, IMAGE))]
+    return [(tick, frame and frame.time) for time in times for tick, frame in grid.push(Frame(time, IMAGE))]
 
 
 def variable_times(seed: int, seconds: float) -> np.ndarray:
@@ -105,7 +109,7 @@ def test_frames_that_come_late_are_ignored(late: float) -> None:
 
 @pytest.mark.parametrize(("start", "tick"), [(0.0, 0), (0.013, 0), (0.03, 1), (7.0, 175), (100.01, 2500)])
 def test_the_first_frame_takes_the_tick_nearest_to_it(start: float, tick: int) -> None:
-    assert ticks([start]) == [(tick, start)]
+    assert all_ticks([start]) == [*((before, None) for before in range(tick)), (tick, start)]
 
 
 def test_frames_before_the_session_give_no_ticks() -> None:
@@ -118,10 +122,39 @@ def test_a_gap_is_bridged_by_the_frames_on_both_sides_of_it() -> None:
     assert [given[tick] for tick in (25, 34, 36, 45)] == [1.0, 1.0, 1.8, 1.8]
 
 
-def test_a_long_gap_leaves_ticks_out_rather_than_show_pictures_from_another_time() -> None:
-    given = ticks([0.0, 0.04, 60.0, 60.04], max_repeat_seconds=1.0)
-    assert max(abs(tick / TICK_RATE - time) for tick, time in given) <= 1.0 + 1e-9
-    assert [tick for tick, _ in given] == [*range(27), *range(1475, 1502)]
+def test_ticks_go_on_without_a_frame_through_a_long_gap() -> None:
+    given = all_ticks([2.0, 2.04, 60.0, 60.04])
+    assert [tick for tick, _ in given] == list(range(1502))
+    shown = dict(ticks([2.0, 2.04, 60.0, 60.04]))
+    assert list(shown) == [*range(50, 77), *range(1475, 1502)]
+    assert max(abs(tick / TICK_RATE - time) for tick, time in shown.items()) <= 1.0 + 1e-9
+
+
+def test_while_no_frame_comes_ticks_go_on_as_time_passes() -> None:
+    grid = TickGrid()
+    assert [tick for tick, frame in grid.pass_time(1.0) if frame is None] == list(range(25))
+    assert [tick for tick, _ in grid.push(Frame(1.2, IMAGE))] == list(range(25, 31))
+    # A frame may still come that is nearer than the last one, but not nearer than half of the time that has passed.
+    assert [tick for tick, frame in grid.pass_time(2.01) if frame is not None] == list(range(31, 41))
+    gone = [(tick, frame is None) for tick, frame in grid.pass_time(10.01)]
+    assert [tick for tick, _ in gone] == list(range(41, 226))
+    assert not any(is_none for tick, is_none in gone if tick < 55) and all(is_none for tick, is_none in gone[15:])
+    assert [tick for tick, _ in grid.push(Frame(9.9, IMAGE))] == list(range(226, 248))
+    assert [tick for tick, _ in grid.finish(10.2)] == list(range(248, 255))
+
+
+def test_the_ticks_of_a_gap_are_the_same_whether_time_passes_or_the_next_frame_decides_them() -> None:
+    times = [0.0, 0.04, 3.0, 3.04, 4.5, 20.0]
+    grid, passed = TickGrid(), []
+    for before, time in pairwise([0.0, *times]):
+        for moment in np.arange(before, time, 0.02):
+            passed += [(tick, frame and frame.time) for tick, frame in grid.pass_time(moment)]
+        passed += [(tick, frame and frame.time) for tick, frame in grid.push(Frame(time, IMAGE))]
+    assert passed == all_ticks(times)
+
+
+def test_a_damaged_time_costs_no_memory() -> None:
+    assert len(all_ticks([0.0, 1e9])) < 5
 
 
 def test_ticks_only_ever_increase() -> None:

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from speakerlight.clock import SessionClock
 from speakerlight.composer import ViewComposer
-from speakerlight.core.events import LoadEvent, Percentiles
+from speakerlight.core.events import ControlEvent, LoadEvent, Percentiles
 from speakerlight.core.faces.tracking import TrackedFace
 from speakerlight.core.faces.vision import FrameTracks
 from speakerlight.core.framing import View
@@ -26,7 +26,7 @@ from speakerlight.rings import FrameRing
 from speakerlight.sources.files import FileReader
 from speakerlight.sources.pacing import PacedSource
 from speakerlight.sources.source import LiveSource, ThreadedSource
-from speakerlight.window import Action, Command
+from speakerlight.window import Action, KeyPress
 
 from tests.stream.sources.conftest import Clip
 from tests.stream.standin import StandInScorer, StandInVision, stand_in
@@ -58,11 +58,11 @@ class Still(Camera):
 
 
 class StandInWindow:
-    """Counts what it shows; ``typed`` gives the commands."""
+    """Counts what it shows; ``typed`` gives the keys."""
 
-    def __init__(self, typed: Callable[[], list[Command]]) -> None:
+    def __init__(self, typed: Callable[[], list[KeyPress]]) -> None:
         self.shown = 0
-        self.commands = typed
+        self.keys = typed
 
     def show(self, image: Image) -> None:
         self.shown += 1
@@ -146,14 +146,14 @@ def test_a_run_that_nobody_looks_at_draws_nothing() -> None:
 
 
 def test_q_ends_it() -> None:
-    window = StandInWindow(lambda: [Command(Action.QUIT)] if window.shown == 5 else [])
+    window = StandInWindow(lambda: [KeyPress(Action.QUIT)] if window.shown == 5 else [])
     _, seconds = timed(live(Camera(), stand_in(False), Kept(), window=window))
     assert window.shown == 5 and seconds < 1.2
 
 
 def test_the_window_is_served_while_no_picture_comes() -> None:
     served: list[float] = []
-    window = StandInWindow(lambda: served.append(time.monotonic()) or ([Command(Action.QUIT)] if served[20:] else []))
+    window = StandInWindow(lambda: served.append(time.monotonic()) or ([KeyPress(Action.QUIT)] if served[20:] else []))
     _, seconds = timed(live(Still(), stand_in(False), Kept(), window=window))
     assert window.shown == 0 and seconds < 2.5
     assert np.median(np.diff(served)) == pytest.approx(WINDOW_POLL_SECONDS, abs=0.01)
@@ -252,3 +252,12 @@ def test_a_source_without_a_clock_of_its_own_time_still_has_a_sound_stream() -> 
 
     live(Talking(), Engine(StandInVision(), AudioEncoderStream()), Kept(), duration_seconds=0.2).run(threading.Event())
     assert sum(len(sound.samples) for sound in heard) > 0.1 * 16_000
+
+
+def test_a_key_is_a_command_that_every_output_sees_as_an_event() -> None:
+    kept, keys = Kept(), [KeyPress(Action.HOLD), KeyPress(Action.QUIT)]
+    window = StandInWindow(lambda: [keys.pop(0)] if window.shown % 5 == 4 and keys else [])
+    live(Camera(), stand_in(False), kept, window=window, duration_seconds=5.0).run(threading.Event())
+    assert [event.command for event in kept.events if isinstance(event, ControlEvent)] == [
+        {"type": "hold", "seconds": None}
+    ]

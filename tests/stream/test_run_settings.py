@@ -28,7 +28,7 @@ def test_the_defaults_ask_for_nothing_special() -> None:
         ({"lag_ms": float("nan")}, "--lag nan"),
         ({"max_faces": 0}, "--max-faces 0"),
         ({"fast": True}, "--fast: name a file"),
-        ({"video": "demo", "fast": True, "virtual_camera": True}, "--virtual-camera: whoever watches"),
+        ({"video": "demo", "fast": True, "virtual_camera": True}, "--virtual-camera: the other program"),
         ({"serve": ServeSettings("127.0.0.1", 8000), "virtual_camera": True}, "--virtual-camera: with --serve"),
     ],
 )

@@ -12,7 +12,9 @@ import time
 from collections.abc import Iterator
 
 import pytest
-from speakerlight.window import NOTICE, Action, Command, Controls, command_of
+from speakerlight.core.decision.control import ControlState
+from speakerlight.core.framing import View
+from speakerlight.window import HELP, KEYS, NOTICE, Action, KeyPress, Selection, key_press
 
 from tests.stream.outputs.made import snapshot
 
@@ -27,9 +29,9 @@ pictures = 0
 while time.monotonic() < ends:
     if pictures < 50:
         window.show(np.full((180, 320, 3), 90, np.uint8))
-    for command in window.commands():
-        print(command.action, command.number, flush=True)
-        if command.action == "quit":
+    for key in window.keys():
+        print(key.action, key.number, flush=True)
+        if key.action == "quit":
             ends = 0
     pictures += 1
     if pictures == 50 and window.is_shown:
@@ -40,38 +42,65 @@ print("ended", flush=True)
 """
 
 
-def test_keys_are_commands() -> None:
-    assert command_of(ord("q")) == command_of(ord("Q")) == Command(Action.QUIT)
-    assert command_of(ord("h")) == Command(Action.HIDE)
-    assert command_of(ord("p")) == Command(Action.PIN)
-    assert [command_of(ord(str(n))) for n in range(1, 10)] == [Command(Action.PICK, n) for n in range(1, 10)]
-    assert [command_of(key) for key in (-1, ord("0"), ord("x"), 27)] == [None] * 4
+def test_every_key_has_a_meaning_and_stands_on_the_help_sheet() -> None:
+    assert key_press(ord("q")) == key_press(ord("Q")) == KeyPress(Action.QUIT)
+    assert [key_press(ord(str(n))) for n in range(1, 10)] == [KeyPress(Action.PICK, n) for n in range(1, 10)]
+    assert [key_press(code) for code in (-1, ord("0"), ord("z"), 27)] == [None] * 4
+    assert {press.action for key in KEYS if (press := key_press(ord(key)))} == set(Action) - {Action.PICK}
+    sheet = " ".join(HELP)
+    assert all((key if key != " " else "space") in sheet for key in KEYS)
 
 
-def test_h_hides_and_shows() -> None:
-    hidden = Controls().after(Command(Action.HIDE), None)
-    assert hidden.is_hidden
-    assert not hidden.after(Command(Action.HIDE), None).is_hidden
+def test_h_and_question_mark_hide_and_show_in_this_window_alone() -> None:
+    for action, name in ((Action.HIDE, "is_hidden"), (Action.HELP, "is_help_shown")):
+        selection, command = pressed(Selection(), action)
+        assert getattr(selection, name) and command is None
+        assert pressed(selection, action) == (Selection(), None)
 
 
-def test_p_pins_the_primary_speaker_and_unpins() -> None:
-    pinned = Controls().after(Command(Action.PIN), snapshot(0.0, [2], people=(2, 5)))
-    assert pinned.pinned == 2
-    assert pinned.after(Command(Action.PIN), None) == Controls()
+def test_a_digit_picks_by_order_of_id_and_moves_the_pin() -> None:
+    picked, command = pressed(Selection(), Action.PICK, 3)
+    assert (picked.picked, command) == (7, None)
+    assert pressed(picked, Action.PIN)[1] == {"type": "pin", "id": 7}
+    assert pressed(picked, Action.PICK, 1, control=ControlState(pinned=7))[1] == {"type": "pin", "id": 2}
+    assert pressed(picked, Action.PICK, 9) == (picked, None), "there is no ninth"
 
 
-def test_p_pins_nobody_in_silence() -> None:
-    assert Controls().after(Command(Action.PIN), snapshot(0.0)).pinned is None
+@pytest.mark.parametrize(
+    ("action", "control", "command"),
+    [
+        (Action.PIN, ControlState(), {"type": "pin", "id": 2}),
+        (Action.PIN, ControlState(pinned=5), {"type": "pin", "id": None}),
+        (Action.EXCLUDE, ControlState(), {"type": "exclude", "id": 2, "on": True}),
+        (Action.EXCLUDE, ControlState(excluded=frozenset({2})), {"type": "exclude", "id": 2, "on": False}),
+        (Action.HOLD, ControlState(), {"type": "hold", "seconds": None}),
+        (Action.HOLD, ControlState(hold_until=1.0), {"type": "release"}),
+        (Action.HOLD, ControlState(hold_until=0.0), {"type": "hold", "seconds": None}),
+        (Action.VIEW, ControlState(), {"type": "view", "view": "speaker"}),
+        (Action.RECORD, ControlState(), {"type": "record", "on": False}),
+        (Action.SURER, ControlState(sensitivity=0.2), {"type": "sensitivity", "score": 0.3}),
+        (Action.LESS_SURE, ControlState(sensitivity=0.05), {"type": "sensitivity", "score": 0.0}),
+        (Action.RESET, ControlState(), {"type": "reset"}),
+        (Action.QUIT, ControlState(), None),
+    ],
+)
+def test_a_key_gives_the_command(action: Action, control: ControlState, command: dict[str, object] | None) -> None:
+    assert pressed(Selection(), action, control=control) == (Selection(), command)
+    if command is not None:
+        control.after(command, 0.0)
 
 
-def test_a_digit_picks_by_order_of_id_and_p_pins_who_is_picked() -> None:
-    people = snapshot(0.0, [2], people=(7, 2, 5))
-    picked = Controls().after(Command(Action.PICK, 3), people)
-    assert (picked.picked, picked.pinned) == (7, None)
-    pinned = picked.after(Command(Action.PIN), people)
-    assert pinned.pinned == 7
-    assert pinned.after(Command(Action.PICK, 1), people).pinned == 2
-    assert picked.after(Command(Action.PICK, 9), people) == picked, "there is no ninth"
+def test_in_silence_pin_and_exclude_are_about_nobody() -> None:
+    for action in (Action.PIN, Action.EXCLUDE):
+        assert Selection().after(KeyPress(action), snapshot(0.0), ControlState(), View.BOXES)[1] is None
+
+
+def pressed(
+    selection: Selection, action: Action, number: int = 0, control: ControlState | None = None
+) -> tuple[Selection, dict[str, object] | None]:
+    """Person 2 of 2, 5 and 7 speaks."""
+    seen = snapshot(0.0, [2], people=(7, 2, 5))
+    return selection.after(KeyPress(action, number), seen, control or ControlState(), View.BOXES)
 
 
 def run(display: str | None, seconds: float) -> subprocess.Popen[str]:

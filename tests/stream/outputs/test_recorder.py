@@ -223,3 +223,22 @@ def test_the_file_plays_after_ctrl_c_and_after_a_crash(tmp_path: Path, ending: s
     assert len(movie.times) >= 200
     np.testing.assert_allclose(np.diff(movie.times), 0.04, atol=1e-4)
     assert len(movie.sound) / SAMPLE_RATE == pytest.approx(movie.times[-1], abs=0.2)
+
+
+def test_a_stopped_recording_holds_its_frame_and_is_silent(tmp_path: Path) -> None:
+    on = True
+    path = tmp_path / "stopped.mp4"
+    recorder = Recorder(path, lambda frame, snapshot: frame.image, is_recording=lambda: on)
+    for k in range(75):
+        on = not 25 <= k < 50
+        recorder.audio(AudioChunk(k / 25, np.full(640, 0.5, np.float32)))
+        recorder.frame(Frame(k / 25, np.full((64, 64, 3), 3 * k, np.uint8)), None)
+    recorder.close()
+    with av.open(str(path)) as container:
+        times = [float(frame.time) for frame in container.decode(video=0)]
+    with av.open(str(path)) as container:
+        samples = np.concatenate([frame.to_ndarray()[0] for frame in container.decode(audio=0)])
+    gaps = np.diff(times)
+    assert gaps.max() == pytest.approx(1.04, abs=0.01) and len(times) == 50
+    loud = [float(np.abs(samples[int(t * 16000) : int((t + 0.5) * 16000)]).mean()) > 0.2 for t in (0.2, 1.2, 2.2)]
+    assert loud == [True, False, True]

@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 
 import pytest
 
@@ -13,6 +14,7 @@ pytest.importorskip("aiortc", reason="the extra [web] is not installed: pip inst
 pytest.importorskip("aiohttp", reason="the extra [web] is not installed: pip install '.[web]'")
 pytest.importorskip("prometheus_client", reason="the extra [web] is not installed: pip install '.[web]'")
 
+from speakerlight.control import Control
 from speakerlight.engine import Engine
 from speakerlight.server.listener import listening
 from speakerlight.server.room import Engines
@@ -33,8 +35,8 @@ def no_thread_is_left() -> Iterator[None]:
 
 
 @contextmanager
-def stand_in_engine(has_audio: bool) -> Iterator[Engine]:
-    yield stand_in(has_audio)
+def stand_in_engine(has_audio: bool, control: Control) -> Iterator[Engine]:
+    yield replace(stand_in(has_audio), control=control)
 
 
 STAND_INS = Engines(stand_in_engine, "stand-in", "cpu")
@@ -56,6 +58,6 @@ def serve(said: list[str]) -> Iterator[Serve]:
         def started(*, engines: Engines = STAND_INS, local: bool = False, **settings: object) -> Server:
             made = ServeSettings(**{"host": "127.0.0.1", "port": 0} | settings)  # type: ignore[arg-type]
             address = stack.enter_context(listening(made))
-            return stack.enter_context(Server(address, engines, said.append, local=local))
+            return stack.enter_context(Server(address, engines, said.append, local=Control() if local else None))
 
         yield started

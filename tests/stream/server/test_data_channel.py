@@ -7,14 +7,15 @@ import json
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from speakerlight.control import Control
+from speakerlight.core.decision.control import MAX_NAMES, NAME_LETTERS
 from speakerlight.server import data_channel
 from speakerlight.server.data_channel import (
     BURST_MESSAGES,
     MAX_ERRORS,
-    MAX_NAME_LENGTH,
-    MAX_NAMES,
     MESSAGE_BYTES,
     Messages,
+    publish_state,
 )
 
 
@@ -23,7 +24,9 @@ class Page:
 
     def __init__(self, now: float | None = 1.5) -> None:
         self.told: list[dict[str, object]] = []
-        self.messages = Messages(lambda kind, line: self.told.append(json.loads(line)), lambda: now)
+        control = Control()
+        publish_state(control, lambda kind, line: self.told.append(json.loads(line)))
+        self.messages = Messages(control, lambda: now)
 
     def notify(self, **message: object) -> list[dict[str, object]]:
         return self.take(json.dumps(message))
@@ -39,7 +42,8 @@ def test_a_ping_is_answered_with_the_time() -> None:
 
 def test_names_are_told_to_all_until_they_are_taken_back() -> None:
     page = Page()
-    assert page.notify(type="name", id=3, name="  Ada \n Lovelace\x07") == []
+    command = {"type": "name", "id": 3, "name": "  Ada \n Lovelace\x07"}
+    assert page.notify(**command) == [{"type": "ack", "time": 0.0, "command": command}]
     page.notify(type="name", id=7, name="Grace")
     page.notify(type="name", id=3, name="")
     assert [told["names"] for told in page.told] == [
@@ -76,7 +80,7 @@ def test_a_pin_is_told_to_all() -> None:
         '{"type":"name","id":true,"name":"Ada"}',
         '{"type":"name","id":0,"name":"Ada"}',
         '{"type":"name","id":3,"name":5}',
-        json.dumps({"type": "name", "id": 3, "name": "a" * (MAX_NAME_LENGTH + 1)}),
+        json.dumps({"type": "name", "id": 3, "name": "a" * (NAME_LETTERS + 1)}),
         '{"type":"pin","id":-1}',
         '{"type":"pin","id":1.5}',
         '{"type":"pin","id":' + "9" * 500 + "}",
@@ -110,14 +114,19 @@ def test_names_do_not_grow_without_end(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(data_channel, "BURST_MESSAGES", 2 * MAX_NAMES)
     page = Page()
     for person in range(1, MAX_NAMES + 1):
-        assert page.notify(type="name", id=person, name="Ada") == []
+        assert page.notify(type="name", id=person, name="Ada")[0]["type"] == "ack"
     assert page.notify(type="name", id=MAX_NAMES + 1, name="Ada")[0]["type"] == "error"
-    assert page.notify(type="name", id=1, name="Grace") == []
+    assert page.notify(type="name", id=1, name="Grace")[0]["type"] == "ack"
 
 
 JSON = st.recursive(st.none() | st.booleans() | st.integers() | st.floats() | st.text(), st.lists) | st.dictionaries(
-    st.sampled_from(["type", "id", "name", "sent", "x"]),
-    st.sampled_from(["ping", "name", "pin"]) | st.none() | st.integers() | st.floats() | st.text() | st.booleans(),
+    st.sampled_from(["type", "id", "name", "sent", "seconds", "milliseconds", "x"]),
+    st.sampled_from(["ping", "name", "pin", "hold", "reset", "lag"])
+    | st.none()
+    | st.integers()
+    | st.floats()
+    | st.text()
+    | st.booleans(),
 )
 
 
@@ -125,4 +134,4 @@ JSON = st.recursive(st.none() | st.booleans() | st.integers() | st.floats() | st
 def test_whatever_comes_is_answered_with_lines_of_json(message: str | bytes) -> None:
     page = Page()
     for answer in page.take(message):
-        assert answer["type"] in ("error", "pong")
+        assert answer["type"] in ("error", "pong", "ack")

@@ -76,7 +76,7 @@ def site() -> Iterator[HttpHandlers]:
             patch.setattr(module, name, 100_000)
         with (
             listening(ServeSettings("127.0.0.1", 0)) as address,
-            Server(address, STAND_INS, said.append, local=False) as server,
+            Server(address, STAND_INS, said.append) as server,
         ):
             site = HttpHandlers(server, said)
             yield site

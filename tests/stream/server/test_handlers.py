@@ -6,6 +6,7 @@ import asyncio
 import json
 import socket
 import ssl
+import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
@@ -234,6 +235,111 @@ def test_events_are_relayed_from_a_run_on_this_machine(serve: Serve) -> None:
                 assert (await events.receive_json())["type"] == "speaker"
                 server.relay.event(ScoresEvent(2.0, 0.5, ()))
                 assert await events.receive_json() == {"type": "scores", "time": 2.0, "speech": 0.5, "faces": []}
+
+    talk(server, work)
+
+
+COMMANDS: list[dict[str, object]] = [
+    {"type": "name", "id": 1, "name": "Ada"},
+    {"type": "pin", "id": 1},
+    {"type": "exclude", "id": 2, "on": True},
+    {"type": "ignore", "region": [0, 0, 10, 10]},
+    {"type": "hold", "seconds": 2},
+    {"type": "release"},
+    {"type": "sensitivity", "score": 0.5},
+    {"type": "view", "view": "split"},
+    {"type": "lag", "milliseconds": 80},
+    {"type": "record", "on": False},
+    {"type": "reset"},
+]
+
+
+@pytest.mark.parametrize("way", ["http", "control", "data channel"])
+def test_every_command_is_acknowledged_and_seen_by_another_client(serve: Serve, way: str) -> None:
+    server = serve()
+
+    async def work(session: aiohttp.ClientSession) -> None:
+        async with Browser(server.port) as browser:
+            await browser.scored(1)
+            room = browser.room
+            async with (
+                session.ws_connect(f"/events?room={room}") as other,
+                session.ws_connect(f"/control?room={room}") as socket_,
+            ):
+                for command in COMMANDS:
+                    given = time.monotonic()
+                    if way == "http":
+                        response = await session.post(f"/rooms/{room}/commands", json=command)
+                        ack = await response.json()
+                    elif way == "control":
+                        await socket_.send_json(command)
+                        ack = await newest(socket_, "ack")
+                    else:
+                        count = len(browser.of("ack"))
+                        browser.notify(**command)
+                        await browser.until(lambda count=count: len(browser.of("ack")) > count)
+                        ack = browser.of("ack")[-1]
+                    assert (ack["type"], ack["command"]) == ("ack", command)
+                    assert (await newest(other, "control"))["command"] == command
+                    assert time.monotonic() - given < 0.5  # 0.1 s on a quiet machine
+
+    talk(server, work)
+
+
+async def newest(events: aiohttp.ClientWebSocketResponse, kind: str) -> dict[str, object]:
+    while True:
+        message: dict[str, object] = await asyncio.wait_for(events.receive_json(), 5.0)
+        if message["type"] == kind:
+            return message
+
+
+def test_commands_reach_a_run_on_this_machine(serve: Serve) -> None:
+    server = serve(local=True)
+
+    async def work(session: aiohttp.ClientSession) -> None:
+        async with session.ws_connect("/events") as events:
+            response = await session.post("/rooms/local/commands", json={"type": "name", "id": 1, "name": "Ada"})
+            assert response.status == 200
+            assert await newest(events, "names") == {"type": "names", "names": {"1": "Ada"}}
+        await refused(await session.post("/rooms/nowhere/commands", json={"type": "reset"}), 404)
+        for body in (b"", b"[]", b"\xff", b'{"type":"quit"}', b'{"type":"pin","id":0}'):
+            await refused(await session.post("/rooms/local/commands", data=body), 400)
+        schema = await (await session.get("/schema.json")).json()
+        assert len(schema["oneOf"]) == len(COMMANDS)
+
+    talk(server, work)
+
+
+def test_a_read_only_token_commands_nothing(serve: Serve) -> None:
+    server = serve(token=TOKEN, read_token=READ_TOKEN, local=True)
+
+    async def work(session: aiohttp.ClientSession) -> None:
+        for token, status in ((READ_TOKEN, 403), (TOKEN, 200)):
+            headers = {"Authorization": f"Bearer {token}"}
+            response = await session.post("/rooms/local/commands", json={"type": "release"}, headers=headers)
+            assert response.status == status, await response.text()
+            if status == 403:
+                with pytest.raises(aiohttp.WSServerHandshakeError):
+                    await session.ws_connect("/control", headers=headers)
+            else:
+                async with session.ws_connect("/control", headers=headers) as control:
+                    await control.send_json({"type": "release"})
+                    assert (await newest(control, "ack"))["command"] == {"type": "release"}
+
+    talk(server, work)
+
+
+def test_a_client_that_floods_the_control_socket_is_let_go(serve: Serve) -> None:
+    server = serve(local=True)
+
+    async def work(session: aiohttp.ClientSession) -> None:
+        async with session.ws_connect("/control") as flood, session.ws_connect("/control") as calm:
+            for _ in range(200):
+                await flood.send_str("nonsense")
+            replies = [message async for message in flood if message.type is aiohttp.WSMsgType.TEXT]
+            assert replies and flood.closed
+            await calm.send_json({"type": "release"})
+            assert (await newest(calm, "ack"))["command"] == {"type": "release"}
 
     talk(server, work)
 

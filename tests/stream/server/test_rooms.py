@@ -12,6 +12,7 @@ import aiohttp
 import numpy as np
 import pytest
 from aiortc import RTCConfiguration, RTCPeerConnection
+from speakerlight.control import Control
 from speakerlight.core.events import LoadEvent
 from speakerlight.engine import Engine
 from speakerlight.server import rooms
@@ -193,7 +194,7 @@ def test_an_engine_that_fails_ends_its_room_and_says_so(serve: Serve, said: list
     opened = 0
 
     @contextmanager
-    def second_fails(has_audio: bool) -> Iterator[Engine]:
+    def second_fails(has_audio: bool, control: Control) -> Iterator[Engine]:
         nonlocal opened
         opened += 1
         if opened == 2:

@@ -23,6 +23,7 @@ import numpy as np
 import pytest
 from aiortc import MediaStreamTrack
 from speakerlight import command_line
+from speakerlight.control import Control
 from speakerlight.core.demo import Demo, DemoSettings, Judge
 from speakerlight.core.errors import InputError
 from speakerlight.core.media import Frame
@@ -146,13 +147,13 @@ def test_two_browsers_at_once_are_told_who_speaks_in_theirs(models: Models) -> N
 
     settings, said = RunSettings(), []
 
-    def open_room_engine(models: Models, has_audio: bool) -> AbstractContextManager[Engine]:
-        return open_engine(settings, models, has_audio=has_audio)
+    def open_room_engine(models: Models, has_audio: bool, control: Control) -> AbstractContextManager[Engine]:
+        return open_engine(settings, models, has_audio=has_audio, control=control)
 
     before = threading.active_count()
     with (
         listening(ServeSettings("127.0.0.1", 0)) as address,
-        serving(address, models, open_room_engine, said.append, local=False) as (server, _),
+        serving(address, models, open_room_engine, said.append, local=None) as (server, _),
     ):
         asyncio.run(play(server.port))
     assert len(said) == 1 and said[0].startswith("serving on http://127.0.0.1:")

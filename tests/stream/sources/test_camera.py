@@ -91,7 +91,7 @@ def test_a_camera_that_is_pulled_out_is_opened_again(
     plugged.plugged = False
     while source.state is not SourceState.RECONNECTING:
         time.sleep(0.01)
-    assert source.trouble is not None and source.trouble.startswith("camera 0 gives no more pictures")
+    assert source.trouble is not None and source.trouble.startswith("camera 0 gives no more frames")
     plugged.plugged = True
     while source.state is not SourceState.RUNNING:
         time.sleep(0.01)

@@ -204,5 +204,5 @@ def test_what_cannot_be_read_is_one_clear_line(tmp_path: Path) -> None:
         with pytest.raises(InputError) as caught:
             FileReader(path)
         assert str(path) in str(caught.value) and "\n" not in str(caught.value)
-    with pytest.raises(InputError, match="no sound"):
+    with pytest.raises(InputError, match="no audio"):
         FileReader(Clip(sound_seconds=None).write(tmp_path / "silent.mp4"), video=False)

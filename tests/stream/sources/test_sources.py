@@ -36,7 +36,9 @@ def devices(monkeypatch: pytest.MonkeyPatch) -> None:
         sources, "MicrophoneSource", lambda wanted=None: Opened(f"mic {wanted!r}", video=False, audio=True)
     )
     monkeypatch.setattr(
-        sources, "NetworkSource", lambda url, video=True, audio=True: Opened(url, video=video, audio=audio)
+        sources,
+        "NetworkSource",
+        lambda url, video=True, audio=True, options=None: Opened(url, video=video, audio=audio),
     )
 
 
@@ -45,6 +47,7 @@ def devices(monkeypatch: pytest.MonkeyPatch) -> None:
     [
         ("0", None, "camera 0 + mic None"),
         ("2", "none", "camera 2"),
+        ("/dev/null", "none", "camera /dev/null"),
         ("0", "3", "camera 0 + mic 3"),
         ("0", "Desk", "camera 0 + mic 'Desk'"),
         ("screen:0,0,9,9", "x.monitor", "screen + mic 'x.monitor'"),

@@ -1,0 +1,107 @@
+"""Names of sources: what ``--video`` and ``--audio`` mean, and how FFmpeg opens it with as few protocols as needed.
+
+FFmpeg takes what stands before a colon for a protocol, and a playlist may name any address. So files are opened by
+``file:`` and every source gets an explicit whitelist of protocols.
+"""
+
+from __future__ import annotations
+
+import re
+import stat
+from pathlib import Path
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
+
+import av
+from av.container import InputContainer
+from speakerlight.core.errors import InputError
+
+STDIN = "-"
+
+LOCAL_PROTOCOLS = "file,crypto,data"
+"""A file on disk, a playlist included, reads files only."""
+
+PIPE_PROTOCOLS = "pipe,fd,file,crypto,data"
+
+WEB_PROTOCOLS = "http,https,httpproxy,tls,tcp,crypto,data"
+
+STREAM_PROTOCOLS = {
+    "http": WEB_PROTOCOLS,
+    "https": WEB_PROTOCOLS,
+    "hls": f"hls,{WEB_PROTOCOLS}",
+    "rtsp": f"rtsp,rtp,srtp,udp,{WEB_PROTOCOLS}",
+    "rtsps": f"rtsp,rtsps,rtp,srtp,udp,{WEB_PROTOCOLS}",
+    "rtp": "rtp,srtp,udp",
+    "rtmp": "rtmp,tcp",
+    "rtmps": "rtmps,rtmp,tls,tcp",
+    "rtmpt": "rtmpt,ffrtmphttp,http,tcp",
+    "srt": "srt",
+    "udp": "udp",
+    "tcp": "tcp",
+    "tls": "tls,tcp",
+    "unix": "unix",
+}
+"""What each kind of address needs, by scheme. None may read files."""
+
+_SCHEME = re.compile(r"([a-z][a-z0-9+.-]*)://", re.IGNORECASE)
+
+
+def plain(spec: str) -> str:
+    """``spec`` with a ``file:`` address as the path that it names; anything else as it is. Raises InputError."""
+    if spec[:5].lower() != "file:" or Path(spec).exists():
+        return spec
+    if spec[5:7] != "//":
+        return spec[5:]
+    address = urlsplit(spec)
+    if address.netloc.lower() not in ("", "localhost"):
+        raise InputError(f"{spec}: the file lies on another machine ({address.netloc}); copy it here, or mount it")
+    path = spec[7 + len(address.netloc) :]
+    if Path(path).exists():
+        return path  # written without escapes, with its own % or #
+    return url2pathname(path.partition("#")[0].partition("?")[0] if "%" in path else path)
+
+
+def is_stream(spec: str) -> bool:
+    """Whether ``spec`` is the address of a network stream."""
+    match = _SCHEME.match(spec)
+    return match is not None and match[1].lower() != "file"
+
+
+def is_pipe(spec: str) -> bool:
+    """Whether ``spec`` can be read once only: standard input, a named pipe, a socket or the like."""
+    return spec == STDIN or _mode_is(spec, stat.S_ISFIFO)
+
+
+def is_device(spec: str) -> bool:
+    """Whether ``spec`` is the path of a device, such as ``/dev/video0``."""
+    return _mode_is(spec, stat.S_ISCHR)
+
+
+def _mode_is(spec: str, check: object) -> bool:
+    try:
+        return bool(check(Path(spec).stat().st_mode))  # type: ignore[operator]
+    except (OSError, ValueError):
+        return False
+
+
+def scheme(address: str) -> str:
+    match = _SCHEME.match(address)
+    return match[1].lower() if match else ""
+
+
+def open_file(path: str | Path) -> InputContainer:
+    """Open a file by its name, whatever characters or bytes it holds. Raises FFmpeg's errors, OSError, ValueError."""
+    return av.open(f"file:{path}", options={"protocol_whitelist": LOCAL_PROTOCOLS})
+
+
+def open_pipe(spec: str) -> InputContainer:
+    """Open standard input or a named pipe, to be read once. Raises as :func:`open_file`."""
+    name = "pipe:0" if spec == STDIN else f"file:{spec}"
+    return av.open(name, options={"protocol_whitelist": PIPE_PROTOCOLS})
+
+
+def open_address(address: str, options: dict[str, str], timeout: tuple[float, float]) -> InputContainer:
+    """Open a network address. ``timeout``: seconds to connect and to wait for a packet. Raises as :func:`open_file`."""
+    allowed = STREAM_PROTOCOLS.get(scheme(address), "")
+    given = {**options, "protocol_whitelist": allowed} if allowed else options
+    return av.open(address, options=given, timeout=timeout)
