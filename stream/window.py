@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import ctypes
 import ctypes.util
+import logging
 import os
+import select
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -16,7 +18,13 @@ from speakerlight.core.framing import View
 from speakerlight.core.media import Image
 from speakerlight.core.snapshot import Snapshot
 
+logger = logging.getLogger(__name__)
+
 NOTICE = "no display: running without a window"
+LOST = "the display is gone: running on without a window"
+
+LOST_EVENTS = 0 if sys.platform == "win32" else select.POLLHUP | select.POLLERR | getattr(select, "POLLRDHUP", 0)
+"""Of the X connection's socket, when the other end has closed it."""
 
 
 class Action(StrEnum):
@@ -141,8 +149,10 @@ class Window:
 
     def __init__(self, title: str, notify: Callable[[str], None]) -> None:
         self._title = title
+        self._notify = notify
         self._is_open = False
-        self._can_open = has_display()
+        self._display = Display.connect()
+        self._can_open = self._display is not None
         if not self._can_open:
             notify(NOTICE)
 
@@ -153,7 +163,7 @@ class Window:
 
     def show(self, image: Image) -> None:
         """Show an image, from the next ``keys`` on; nothing without a display or when the window was closed."""
-        if not self._can_open:
+        if not self._is_usable():
             return
         if not self._is_open:
             # OpenCV's wheel ships Qt without fonts, of which Qt complains at length; no text is drawn with them.
@@ -170,7 +180,7 @@ class Window:
 
         Call it often: it keeps the window alive. Takes a few milliseconds after a new frame.
         """
-        if not self._is_open:
+        if not self._is_open or not self._is_usable():
             return []
         key = key_press(cv2.pollKey())
         if self._was_closed():
@@ -178,9 +188,20 @@ class Window:
         return [key] if key else []
 
     def close(self) -> None:
-        if self._is_open:
+        if self._is_open and self._is_usable():
             cv2.destroyAllWindows()
             self._is_open = False
+        if self._display is not None:
+            self._display.close()
+            self._display = None
+
+    def _is_usable(self) -> bool:
+        """Whether OpenCV may be called: when the display is gone, Qt would end the process."""
+        if self._can_open and self._display is not None and self._display.is_lost():
+            self._can_open = self._is_open = False
+            logger.warning("display lost")
+            self._notify(LOST)
+        return self._can_open
 
     def _was_closed(self) -> bool:
         return cv2.getWindowProperty(self._title, cv2.WND_PROP_VISIBLE) < 1
@@ -195,23 +216,47 @@ def key_press(code: int) -> KeyPress | None:
     return KeyPress(action) if action else None
 
 
+class Display:
+    """A connection to the display that shows whether it is still there; on Linux to the X server, elsewhere none.
+
+    OpenCV's Qt has only the plugin for X11; under Wayland it goes through Xwayland, which sets DISPLAY too.
+    """
+
+    def __init__(self, x11: ctypes.CDLL | None, connection: int | None) -> None:
+        self._x11, self._connection = x11, connection
+        self._poll = None
+        if x11 is not None:
+            self._poll = select.poll()
+            self._poll.register(x11.XConnectionNumber(connection), LOST_EVENTS)
+
+    @classmethod
+    def connect(cls) -> Display | None:
+        """None when no window can be opened. To be asked before OpenCV opens one: Qt would end the process."""
+        if sys.platform != "linux":
+            return cls(None, None)
+        library = ctypes.util.find_library("X11") if os.environ.get("DISPLAY") else None
+        if library is None:
+            return None
+        x11 = ctypes.CDLL(library)
+        x11.XOpenDisplay.restype = ctypes.c_void_p
+        x11.XOpenDisplay.argtypes = [ctypes.c_char_p]
+        x11.XConnectionNumber.argtypes = x11.XCloseDisplay.argtypes = [ctypes.c_void_p]
+        connection = x11.XOpenDisplay(None)
+        return cls(x11, connection) if connection else None
+
+    def is_lost(self) -> bool:
+        """Whether the X server has ended, or the connection to it has."""
+        return self._poll is not None and bool(self._poll.poll(0))
+
+    def close(self) -> None:
+        if self._x11 is not None and not self.is_lost():  # Xlib would end the process, too
+            self._x11.XCloseDisplay(self._connection)
+        self._poll = self._x11 = None
+
+
 def has_display() -> bool:
-    """Whether a window can be opened. Checked before OpenCV opens one: Qt ends the process when there is no display."""
-    if sys.platform != "linux":
-        return True
-    # OpenCV's Qt brings only the plugin for X11; under Wayland it goes through Xwayland, which sets DISPLAY too.
-    return bool(os.environ.get("DISPLAY")) and _x_server_answers()
-
-
-def _x_server_answers() -> bool:
-    library = ctypes.util.find_library("X11")
-    if library is None:
-        return False
-    x11 = ctypes.CDLL(library)
-    x11.XOpenDisplay.restype = ctypes.c_void_p
-    x11.XOpenDisplay.argtypes = [ctypes.c_char_p]
-    x11.XCloseDisplay.argtypes = [ctypes.c_void_p]
-    display = x11.XOpenDisplay(None)
-    if display:
-        x11.XCloseDisplay(display)
-    return bool(display)
+    """Whether a window can be opened."""
+    display = Display.connect()
+    if display is not None:
+        display.close()
+    return display is not None
