@@ -1,10 +1,19 @@
-"""Skips because of a busy machine: a few are bad luck; in CI more than that fail the run, as nothing was tested."""
+"""Hypothesis profiles, and a limit on skips because of a busy machine.
+
+A few such skips are bad luck; in CI more than that fail the run, as nothing was tested. Property tests try the same
+examples on every run; ``--hypothesis-profile=fuzz`` tries many others, by ``--hypothesis-seed``.
+"""
 
 from __future__ import annotations
 
 import os
 
 import pytest
+from hypothesis import settings
+
+settings.register_profile("ci", derandomize=True, deadline=None, max_examples=60)
+settings.register_profile("fuzz", derandomize=False, deadline=None, max_examples=1000, print_blob=True)
+settings.load_profile("ci")
 
 BUSY = "busy"
 """What the reason of such a skip says."""

@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
+from subprocess import CompletedProcess
 
 import pytest
 import torch
 from speakerlight.core.demo import Verdict
 
-from tests.benchmarks import demo, engine
+from tests.benchmarks import demo, engine, fuzz
 from tests.benchmarks.__main__ import COMMANDS, main
 from tests.benchmarks.baseline import PlainExpert
 from tests.benchmarks.measure import Case, Row, against, exactly, line, spread, take_turns, write_json
@@ -97,6 +98,18 @@ def test_the_demo_command_judges_seeds_and_fails_on_a_missed_bar(
     assert "identity           0.950  bar ≥ 0.97  missed" in lines and any(
         "offscreen          0.500" in x for x in lines
     )
+
+
+def test_fuzzing_repeats_property_tests_with_other_seeds_and_stops_at_a_failure(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert "tests/test_properties.py" in fuzz.property_files()
+    results = iter([CompletedProcess([], 0, "..\n4 passed"), CompletedProcess([], 1, "Falsifying example")])
+    monkeypatch.setattr(fuzz.subprocess, "run", lambda *_, **__: next(results))
+    assert main(["fuzz", "--seed", "7"]) == 1
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[:2] == ["seed 7: 4 passed", "Falsifying example"]
+    assert lines[2].startswith("seed 8 failed; repeat with:") and "--hypothesis-seed=8" in lines[2]
 
 
 def test_the_first_overlay_is_seen_from_outside() -> None:
