@@ -25,12 +25,17 @@ from speakerlight.run_settings import RunSettings
 
 
 def make_outputs(
-    settings: RunSettings, *, has_audio: bool, status: OverlayStatus, stop: threading.Event
+    settings: RunSettings,
+    *,
+    has_audio: bool,
+    frame_size: tuple[int, int] | None,
+    status: OverlayStatus,
+    stop: threading.Event,
 ) -> list[Output]:
     """The outputs that ``settings`` ask for. ``status``: what a recording shows beside the scores.
 
-    ``stop``, once set, ends an output's wait for a reader. Raises InputError for one that cannot be written; no file is
-    made or changed yet.
+    ``frame_size``: of the source, where it is known before the first frame. ``stop``, once set, ends an output's wait
+    for a reader. Raises InputError for one that cannot be written; no file is made or changed yet.
     """
     inputs = settings.inputs
     outputs: list[Output] = []
@@ -50,6 +55,7 @@ def make_outputs(
                 inputs,
                 stop,
                 is_recording=lambda: status.info.is_recording,
+                frame_size=frame_size,
             )
         )
     if settings.save_faces is not None:

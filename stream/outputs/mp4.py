@@ -73,6 +73,7 @@ class Mp4Writer:
         self._tape = tape
         self._start = round(start * SAMPLE_RATE)
         self._last_pts = -1
+        self._last_image: Image | None = None
         self._path = path
         self._sink = _Sink(open_output(path, stop))  # not by name: FFmpeg takes what is before a colon for a protocol
         self._container = av.open(self._sink, "w", format="mp4", options=CONTAINER_OPTIONS)
@@ -98,15 +99,22 @@ class Mp4Writer:
         frame = av.VideoFrame.from_ndarray(fitted(image, self._size), format="bgr24")
         frame.pts, frame.time_base = pts, TIME_BASE
         self._mux(self._video, frame)
-        self._last_pts = pts
+        self._last_pts, self._last_image = pts, image
         if self._tape is not None:
             now = self._start + pts
             self._write_audio(max(min(now, self._tape.end), now - AUDIO_WAIT))
 
     def audio_waits(self) -> None:
-        """Call after audio was put on the tape: writes what has waited too long for a frame."""
-        if self._tape is not None:
-            self._write_audio(self._tape.end - FRAME_WAIT)
+        """Call after audio was put on the tape: writes what has waited too long for a frame.
+
+        The last frame is repeated now and then, because the muxer holds the audio of a fragment until a frame ends it.
+        """
+        if self._tape is None:
+            return
+        due = self._tape.end - FRAME_WAIT
+        self._write_audio(due)
+        if self._last_image is not None and due - self._start - self._last_pts > FRAME_WAIT:
+            self.frame(due / SAMPLE_RATE, self._last_image)
 
     def close(self, until: float | None = None) -> None:
         """Write the audio up to ``until`` (session seconds; None: all there is) and finish the file.

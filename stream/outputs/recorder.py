@@ -13,7 +13,7 @@ from speakerlight.core.media import AudioChunk, Frame, Image
 from speakerlight.core.snapshot import Snapshot
 from speakerlight.outputs.audio_tape import AudioTape
 from speakerlight.outputs.files import check_writable
-from speakerlight.outputs.mp4 import Mp4Writer
+from speakerlight.outputs.mp4 import FRAME_WAIT, Mp4Writer
 from speakerlight.outputs.output import Output
 
 Draw = Callable[[Frame, Snapshot | None], Image]
@@ -39,7 +39,10 @@ class Recorder(Output):
         sources: Sequence[str] = (),
         stop: threading.Event | None = None,
         is_recording: Callable[[], bool] = lambda: True,
+        frame_size: tuple[int, int] | None = None,
     ) -> None:
+        """``frame_size``: width and height of the frames that are to come, where known; audio that comes long before
+        them is then recorded with a black image."""
         if path.suffix.lower() != ".mp4":
             raise InputError(f"{self.option} {path}: the recording is an MP4 file; give it a name that ends in .mp4")
         check_writable(path, self.option, sources)
@@ -47,6 +50,7 @@ class Recorder(Output):
         self._draw = draw
         self._stop = stop
         self._is_recording = is_recording
+        self._frame_size = frame_size
         self._tape = AudioTape() if has_audio else None
         self._writer: Mp4Writer | None = None
 
@@ -54,17 +58,22 @@ class Recorder(Output):
         if self._tape is not None:
             kept = chunk if self._is_recording() else replace(chunk, samples=np.zeros_like(chunk.samples))
             self._tape.put(kept)
+            if self._writer is None and self._frame_size is not None and self._tape.end > FRAME_WAIT:
+                width, height = self._frame_size
+                self._write(0.0, self._draw(Frame(0.0, np.zeros((height, width, 3), np.uint8)), None))
             if self._writer is not None:
                 self._writer.audio_waits()
 
     def frame(self, frame: Frame, snapshot: Snapshot | None) -> None:
         if not self._is_recording():
             return
-        image = self._draw(frame, snapshot)
+        self._write(frame.time, self._draw(frame, snapshot))
+
+    def _write(self, time: float, image: Image) -> None:
         if self._writer is None:
             size = (image.shape[1], image.shape[0])
             self._writer = Mp4Writer(self._path, size, self._tape, stop=self._stop)
-        self._writer.frame(frame.time, image)
+        self._writer.frame(time, image)
 
     def close(self) -> None:
         writer, self._writer = self._writer, None

@@ -22,6 +22,10 @@ class JoinedSource(LiveSource):
         return self._video.duration_seconds
 
     @property
+    def frame_size(self) -> tuple[int, int] | None:
+        return self._video.frame_size
+
+    @property
     def end_seconds(self) -> float | None:
         return self._video.end_seconds
 

@@ -37,6 +37,10 @@ class PacedSource(ThreadedSource):
         return self.reader.duration_seconds
 
     @property
+    def frame_size(self) -> tuple[int, int] | None:
+        return self.reader.frame_size
+
+    @property
     def end_seconds(self) -> float | None:
         return self._moment if self.state is SourceState.ENDED else None
 

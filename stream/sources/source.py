@@ -101,6 +101,11 @@ class LiveSource(ABC):
         return None
 
     @property
+    def frame_size(self) -> tuple[int, int] | None:
+        """Width and height of the frames in pixels, where they are known before the first one."""
+        return None
+
+    @property
     def end_seconds(self) -> float | None:
         """Session time at which the media of a source that has ended ended; None where it is not known."""
         return None

@@ -135,6 +135,19 @@ def test_any_size_can_be_recorded(tmp_path: Path, width: int, height: int) -> No
     assert len(movie.sound) == 0
 
 
+def test_a_camera_that_comes_late_leaves_all_audio_in_the_recording(tmp_path: Path) -> None:
+    recorder = Recorder(tmp_path / "late.mp4", plain, frame_size=(64, 48))
+    for second in range(45):
+        recorder.audio(click(second, 5.5, 1.0))
+    recorder.frame(frame(44.0, 200, 64, 48), snapshot(44.0))
+    recorder.close()
+    movie = read(tmp_path / "late.mp4")
+    assert heard_at(movie) == pytest.approx(5.5, abs=0.03)
+    assert len(movie.sound) >= 44 * SAMPLE_RATE
+    assert movie.times[0] == 0.0 and movie.pictures[0].max() < 20
+    assert movie.times[-1] == pytest.approx(44.0, abs=0.01) and movie.pictures[-1].min() > 150
+
+
 def test_a_source_that_changes_its_size_is_fitted_in(tmp_path: Path) -> None:
     recorder = Recorder(tmp_path / "o.mp4", plain)
     recorder.frame(frame(0.0, 200, 320, 180), None)
