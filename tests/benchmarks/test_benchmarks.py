@@ -103,7 +103,7 @@ def test_the_demo_command_judges_seeds_and_fails_on_a_missed_bar(
 def test_fuzzing_repeats_property_tests_with_other_seeds_and_stops_at_a_failure(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert "tests/test_properties.py" in fuzz.property_files()
+    assert "tests/stream/test_properties.py" in fuzz.property_files()
     results = iter([CompletedProcess([], 0, "..\n4 passed"), CompletedProcess([], 1, "Falsifying example")])
     monkeypatch.setattr(fuzz.subprocess, "run", lambda *_, **__: next(results))
     assert main(["fuzz", "--seed", "7"]) == 1

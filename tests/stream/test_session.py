@@ -4,46 +4,24 @@ from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any
 
 import pytest
 from speakerlight import session
-from speakerlight.control import Control
 from speakerlight.core.errors import InputError
 from speakerlight.core.events import Event, ScoresEvent, SessionEvent, SummaryEvent
 from speakerlight.core.snapshot import Snapshot
-from speakerlight.engine import Engine
 from speakerlight.outputs.output import Output, OutputError
 from speakerlight.outputs.rttm import Rttm
 from speakerlight.run_settings import RunSettings
 from speakerlight.server.serve_settings import ServeSettings
 
 from tests.stream.sources.conftest import Clip
-from tests.stream.standin import stand_in
 
 
 @pytest.fixture
 def clip(tmp_path: Path) -> Path:
     return Clip(times=tuple(number / 25 for number in range(10)), sound_seconds=0.4).write(tmp_path / "clip.mkv")
-
-
-@pytest.fixture
-def stand_ins(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Sessions get the stand-in engine."""
-
-    @contextmanager
-    def engine(settings: RunSettings, models: Any, *, has_audio: bool, control: Control) -> Iterator[Engine]:
-        yield replace(stand_in(has_audio), control=control)
-
-    monkeypatch.setattr(session, "open_engine", engine)
-    monkeypatch.setattr(
-        session, "load_models", lambda settings: SimpleNamespace(model=SimpleNamespace(name="none"), device="cpu")
-    )
 
 
 ENDINGS = [signal.SIGINT, signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else [])]

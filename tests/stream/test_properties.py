@@ -6,21 +6,17 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
-from contextlib import contextmanager, redirect_stderr, redirect_stdout
+import tempfile
+from contextlib import redirect_stderr, redirect_stdout
 from functools import lru_cache
 from itertools import pairwise
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
-from speakerlight import session
 from speakerlight.command_line import main
 from speakerlight.core.audio.logmel import COMPACT_MEL, EXPERT_MEL, MelSettings, StreamingLogMel
 from speakerlight.core.demo import Demo, DemoSettings
@@ -29,11 +25,8 @@ from speakerlight.core.media import Frame, Samples, cleaned
 from speakerlight.core.models.audio_stream import AudioEncoderStream
 from speakerlight.core.models.compact import Compact, load_compact
 from speakerlight.core.timebase import SAMPLE_RATE, TICK_RATE
-from speakerlight.engine import Engine
-from speakerlight.run_settings import RunSettings
 
 from tests.stream.sources.conftest import Clip
-from tests.stream.standin import stand_in
 
 FORGOTTEN_SECONDS = 2.0
 """Whatever an audio stream held before may count for this long."""
@@ -150,23 +143,10 @@ CONTAINERS = {
 }
 
 
-@pytest.fixture(scope="module")
-def recordings(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
-    folder = tmp_path_factory.mktemp("recordings")
-    return {kind: clip.write(folder / f"clip.{kind}").read_bytes() for kind, clip in CONTAINERS.items()}
-
-
-@pytest.fixture
-def stand_ins(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Sessions get an engine without models: decoding is what is tried."""
-
-    @contextmanager
-    def engine(settings: RunSettings, models: Any, *, has_audio: bool) -> Iterator[Engine]:
-        yield stand_in(has_audio)
-
-    monkeypatch.setattr(session, "open_engine", engine)
-    models = SimpleNamespace(model=SimpleNamespace(name="none"), device="cpu")
-    monkeypatch.setattr(session, "load_models", lambda settings: models)
+@lru_cache
+def recording(kind: str) -> bytes:
+    with tempfile.TemporaryDirectory() as folder:
+        return CONTAINERS[kind].write(Path(folder) / f"clip.{kind}").read_bytes()
 
 
 place = st.floats(0, 1, exclude_max=True)
@@ -203,10 +183,10 @@ def edited(content: bytes, changes: list[tuple[str, float, bytes]]) -> bytes:
 @HELD
 @given(st.sampled_from(list(CONTAINERS)), edits)
 def test_any_bytes_of_a_container_give_a_run_or_one_line(
-    recordings: dict[str, bytes], tmp_path: Path, stand_ins: None, kind: str, changes: list[tuple[str, float, bytes]]
+    tmp_path: Path, stand_ins: None, kind: str, changes: list[tuple[str, float, bytes]]
 ) -> None:
     path = tmp_path / f"damaged.{kind}"
-    path.write_bytes(edited(recordings[kind], changes))
+    path.write_bytes(edited(recording(kind), changes))
     lines, events = io.StringIO(), io.StringIO()
     with redirect_stderr(lines), redirect_stdout(events):
         status = main(["--video", str(path), "--fast", "--no-window", "--duration", "20"])
