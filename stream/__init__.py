@@ -20,9 +20,12 @@ TYPE_CHECKING = False  # importing typing would take most of the time
 if TYPE_CHECKING:
     from speakerlight.core.errors import InputError
     from speakerlight.core.events import (
+        ControlEvent,
         Event,
         LagEvent,
         LoadEvent,
+        MergeEvent,
+        PersonEvent,
         ScoresEvent,
         SessionEvent,
         SpeakerEvent,
@@ -44,6 +47,7 @@ if TYPE_CHECKING:
 __all__ = [
     "AudioChunk",
     "Box",
+    "ControlEvent",
     "Event",
     "FaceScore",
     "Frame",
@@ -51,7 +55,9 @@ __all__ = [
     "Lag",
     "LagEvent",
     "LoadEvent",
+    "MergeEvent",
     "Output",
+    "PersonEvent",
     "RunSettings",
     "ScoresEvent",
     "ServeSettings",
@@ -69,7 +75,18 @@ __all__ = [
 
 _MODULES = {
     "core.errors": ["InputError"],
-    "core.events": ["Event", "LagEvent", "LoadEvent", "ScoresEvent", "SessionEvent", "SpeakerEvent", "SummaryEvent"],
+    "core.events": [
+        "ControlEvent",
+        "Event",
+        "LagEvent",
+        "LoadEvent",
+        "MergeEvent",
+        "PersonEvent",
+        "ScoresEvent",
+        "SessionEvent",
+        "SpeakerEvent",
+        "SummaryEvent",
+    ],
     "core.framing": ["View"],
     "core.geometry": ["Box"],
     "core.media": ["AudioChunk", "Frame"],

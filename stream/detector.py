@@ -64,11 +64,11 @@ class SpeakerDetector:
 
     Times are seconds on one clock of yours (any origin; a capture clock, not the time of the call) and rise within each
     stream. Frames and audio may be pushed in any interleaving and in blocks of any size: the events do not depend on
-    it, and are those of ``--fast`` on a file with the same content. They are ``scores`` (25 a second), ``speaker`` and
-    ``lag`` events; a time's events come about 0.2 s after its frame and audio, more if the audio is late.
+    it, and are those of ``--fast`` on a file with the same content: ``scores`` (25 a second), ``speaker``, ``person``,
+    ``merge`` and ``lag``. A time's events come about 0.2 s after its frame and audio, later if the audio is late.
 
-    One stream waits for the other: frames up to a minute for audio (what is still missing then counts as silence),
-    audio up to ten minutes for frames. What begins more than a second before the first thing pushed is dropped.
+    One stream waits for the other: frames up to a minute for audio, which then counts as silent, audio up to ten
+    minutes for frames, which then count as empty. What begins more than a second before the first push is dropped.
 
     Threads: use a detector from one thread at a time. Several detectors may run in several threads; each has a model of
     its own. Loading one takes a second or so, and limits OpenCV, BLAS and PyTorch to one thread in this process.
@@ -133,8 +133,6 @@ class SpeakerDetector:
         session_time = self._session_time(time)
         if time == self._frame_time or session_time < 0:
             return []
-        if self._frame_time == -math.inf:
-            self._adapter.begin(session_time)
         self._frame_time = time
         frame = Frame(session_time, np.array(image, order="C"))
         self._queue.push_tracks(session_time, self._adapter.push(frame))
@@ -163,6 +161,9 @@ class SpeakerDetector:
             part = block[first : first + int(rate)]
             frame = _audio_frame(session_time + first / rate, part, int(rate))
             self._queue.push_audio(self._placed(self._converter.make(frame)))
+        if self._has_video:
+            until = self._queue.audio_through - AUDIO_WAITS_SECONDS
+            self._queue.push_tracks(until, self._adapter.pass_time(until))
         return self._reported(self._queue.advance())
 
     def finish(self) -> list[Event]:
@@ -173,6 +174,9 @@ class SpeakerDetector:
         self._queue.push_audio(self._placed(self._converter.flush()))
         if self._has_audio and self._gapless.end and self._frame_time > -math.inf:
             self._queue.push_audio(self._gapless.fill(self._session_time(self._frame_time)))
+        if self._has_video:
+            end = self._queue.end
+            self._queue.push_tracks(end, self._adapter.finish(end))
         return self._reported(self._queue.finish())
 
     def close(self) -> None:
@@ -194,6 +198,8 @@ class SpeakerDetector:
         """``time`` on the engine's clock, which starts near 0: a whole number of seconds before the caller's."""
         if self._origin is None:
             self._origin = math.floor(time - LEAD_SECONDS) if not 0 <= time < LEAD_SECONDS else 0.0
+            self._adapter.begin(time - self._origin)
+            self._queue.begin(time - self._origin)
         return time - self._origin
 
     def _placed(self, converted: Iterable[tuple[float, npt.NDArray[np.float32]]]) -> Iterator[AudioChunk]:
@@ -208,31 +214,42 @@ class SpeakerDetector:
 class _Interleaver:
     """Hands frame tracks and audio to the scorer in order of time, whichever was pushed first.
 
-    The scorer remembers some seconds only, so neither stream gets far ahead of the other.
+    The scorer remembers some seconds only, so neither stream gets far ahead of the other. ``video_through``,
+    ``audio_through``: how far each has been pushed, in seconds.
     """
 
     def __init__(self, scorer: ScorerStage, *, has_video: bool, has_audio: bool) -> None:
         self._scorer = scorer
         self._tracks: deque[FrameTracks] = deque()
         self._audio: deque[AudioChunk] = deque()
-        self._empty = None if has_video else EmptyFrames()
-        self._video_through = -math.inf if has_video else math.inf
-        self._audio_through = -math.inf if has_audio else math.inf
+        self._has_video, self._has_audio = has_video, has_audio
+        self._empty: EmptyFrames | None = None
+        self.video_through = self.audio_through = -math.inf
+
+    def begin(self, time: float) -> None:
+        """The session begins at ``time`` (seconds)."""
+        self._empty = None if self._has_video else EmptyFrames(time)
+
+    @property
+    def end(self) -> float:
+        """How far either stream has got, in seconds; 0 before anything was pushed."""
+        return max(self.video_through, self.audio_through, 0.0)
 
     def push_tracks(self, time: float, tracks: Iterable[FrameTracks]) -> None:
-        """``tracks``: those that the frame of ``time`` (seconds of the session) completes."""
-        self._video_through = time
+        """``tracks``: those that are decided because the video has got to ``time`` (seconds of the session)."""
+        self.video_through = max(self.video_through, time)
         self._tracks.extend(tracks)
 
     def push_audio(self, chunks: Iterable[AudioChunk]) -> None:
         for chunk in chunks:
-            self._audio_through = due(chunk)
+            self.audio_through = due(chunk)
             self._audio.append(chunk)
 
     def advance(self) -> Iterator[Snapshot]:
         """The snapshots that became decidable."""
-        video_end = max(self._video_through + LEAD_SECONDS, self._audio_through - AUDIO_WAITS_SECONDS)
-        yield from self._released(video_end, self._audio_through + LEAD_SECONDS)
+        video_through = self.video_through if self._has_video else math.inf
+        audio_through = self.audio_through if self._has_audio else math.inf
+        yield from self._released(video_through + LEAD_SECONDS, audio_through + LEAD_SECONDS)
         yield from self._scorer.advance()
 
     def finish(self) -> Iterator[Snapshot]:

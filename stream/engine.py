@@ -75,8 +75,9 @@ class TickAdapter:
 class EmptyFrames:
     """The ticks of a run without video: no faces, as fast as its audio goes on."""
 
-    def __init__(self) -> None:
-        self._next_tick = 0
+    def __init__(self, start: float = 0.0) -> None:
+        """``start``: when the session begins, in seconds."""
+        self._next_tick = max(0, round(start * TICK_RATE))
 
     def until(self, time: float) -> Iterator[FrameTracks]:
         """The ticks that have not come yet, up to ``time`` (seconds)."""

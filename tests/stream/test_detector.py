@@ -16,7 +16,7 @@ import numpy.typing as npt
 import pytest
 from speakerlight import detector as module
 from speakerlight.core.errors import InputError
-from speakerlight.core.events import Event, LagEvent, ScoresEvent, SpeakerEvent
+from speakerlight.core.events import Event, ScoresEvent, SessionEvent, SpeakerEvent, SummaryEvent
 from speakerlight.core.media import Frame, Image
 from speakerlight.detector import FRAMES_WAIT_SECONDS, SpeakerDetector
 from speakerlight.engine import Engine
@@ -57,7 +57,7 @@ def fast_events(video: str, seconds: float | None = None) -> list[Event]:
     events: list[Event] = []
     settings = RunSettings(video=video, fast=True, duration_seconds=seconds, device="cpu")
     run(settings, on_event=events.append)
-    return [event for event in events if isinstance(event, ScoresEvent | SpeakerEvent | LagEvent)]
+    return [event for event in events if not isinstance(event, SessionEvent | SummaryEvent)]
 
 
 def decoded(path: Path) -> tuple[list[Shot], list[Block]]:
@@ -197,7 +197,7 @@ def test_audio_may_begin_before_the_first_frame_and_what_begins_long_before_is_d
     assert detector.push_audio(90.0, np.ones(RATE, np.float32), RATE) == []
     events = [event for n in range(1, 50) for event in detector.push_frame(100 + n / 25, grey())]
     events += detector.push_audio(99.5, np.full(3 * RATE, 0.5, np.float32), RATE) + detector.finish()
-    assert [event.speech for event in scores(events)] == [0.5] * 50
+    assert [event.speech for event in scores(events)] == [0.5] * 62
 
 
 @pytest.mark.parametrize(
@@ -301,3 +301,19 @@ def test_settings_that_cannot_be_are_named(tmp_path: Path) -> None:
         SpeakerDetector(lag_ms=2000)
     with pytest.raises(InputError, match=r"missing\.pth"):
         SpeakerDetector(model=str(tmp_path / "missing.pth"))
+
+
+def test_time_goes_on_without_frames(stand_ins: list[Engine]) -> None:
+    shots, blocks = frames_and_tone(6.0)
+    events = scores(pushed(SpeakerDetector(), shots[:25] + shots[125:], in_blocks(blocks, 640)))
+    assert len(events) == 150
+    assert [len(event.faces) for event in events[60:90]] == [0] * 30
+
+
+def test_frames_that_never_come_count_as_empty(stand_ins: list[Engine], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "AUDIO_WAITS_SECONDS", 5.0)
+    detector = SpeakerDetector()
+    _, blocks = frames_and_tone(20.0)
+    events = scores([event for block in in_blocks(blocks, 640) for event in detector.push_audio(*block)])
+    assert events and events[-1].time == pytest.approx(15, abs=1.5)
+    assert not any(event.faces for event in events)
