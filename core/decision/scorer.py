@@ -1,107 +1,107 @@
-"""The scorer: sightings and sound in, one immutable Snapshot a tick out.
+"""The scorer: tracked faces and audio in, one immutable Snapshot a tick out.
 
-For each tick every face's embedding is compared with the sound at lags −15…+15. What counts is how far the similarity
-at the room lag stands above the median over lags, beside how much the mouth looks like speaking. A tick is decided a
-fixed look-ahead after its frame (plus the room lag, when the sound comes later than the picture).
+For each tick every face's embedding is compared with the audio at lags −15…+15. The emission makes log-odds of the
+cosines, the chain adds them up to a posterior over who speaks at which lag, and turns are read off it. A tick is
+decided a fixed look-ahead after its frame (plus the room lag, when the audio is later than the video).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
+from speakerlight.core.decision.chain import NO_VOICE, Chain, Posterior
+from speakerlight.core.decision.emission import EmissionFeatures
 from speakerlight.core.decision.lag import LAGS, MAX_LAG_TICKS, RoomLag
-from speakerlight.core.decision.lag_curves import LagCurves
-from speakerlight.core.decision.settings import EvidenceSettings, Settings
+from speakerlight.core.decision.lag_search import SEARCH_TICKS, LagSearch
+from speakerlight.core.decision.settings import Settings
 from speakerlight.core.decision.turns import Turns
+from speakerlight.core.decision.weights import DecisionWeights, decision_for
 from speakerlight.core.faces.vision import FrameTracks
 from speakerlight.core.media import AudioChunk, Samples
 from speakerlight.core.models.audio_stream import AudioEncoderStream
 from speakerlight.core.models.face_stream import FaceEncoderStream
 from speakerlight.core.models.lipsync import LipSyncModel
-from speakerlight.core.snapshot import FaceScore, Snapshot
+from speakerlight.core.snapshot import FaceScore, Lag, Snapshot
 from speakerlight.core.timebase import TICK_RATE
 
-_MEMORY_TICKS = 128
-"""Kept of every face and of the sound: the slow average, all lags on both sides, and slack for uneven arrival."""
+logger = logging.getLogger(__name__)
 
-_SPAN = 2 * TICK_RATE
-"""Averages reach two seconds back."""
+_SLACK_TICKS = 32
+"""Ticks that arrive unevenly are kept beside those that are compared."""
 
+_MEMORY_TICKS = SEARCH_TICKS + _SLACK_TICKS
+"""Embeddings kept of every face and of the audio."""
 
-@dataclass(frozen=True, eq=False)
-class Evidence:
-    """What speaks for each of F faces at one tick; every array has F entries.
+_CATCH_UP_TICKS = 64
+"""After a stall, ticks further back than this are dropped."""
 
-    ``sync``: similarity at the face's lag above its median over lags (cosines, about −0.2 to 0.8). ``level``: that
-    median (a cosine: how much this mouth suits this voice at any lag). ``activity``: log-odds that the mouth speaks,
-    judged by sight. ``trust`` in [0, 1]: how well face and lag are known yet.
-    """
-
-    sync: npt.NDArray[np.float64]
-    level: npt.NDArray[np.float64]
-    activity: npt.NDArray[np.float64]
-    trust: npt.NDArray[np.float64]
-
-
-def log_odds(evidence: Evidence, settings: EvidenceSettings) -> npt.NDArray[np.float64]:
-    """How far what is seen speaks for each face being heard: natural log-odds a second."""
-    s = settings
-    fit = s.bias + s.sync * evidence.sync + s.level * evidence.level + s.activity * evidence.activity
-    still = s.stillness * np.minimum(0.0, evidence.activity - s.still_below)
-    return np.asarray(evidence.trust * (fit.clip(-s.most_against, s.most_for) + still))
+_FIRST_TICKS = 4
+"""The first embeddings of a face in view see too few frames to count."""
 
 
 class Scorer:
     """Feed ``push_tracks`` and ``push_audio`` in any interleaving; ``advance`` gives the snapshots that are decidable.
 
-    What comes waits until a tick can be decided with it: all that waits at once costs least.
+    Input is buffered until it completes a tick: all at once costs least. ``lag_ms`` sets the lag by hand, to any
+    value; ``notify`` takes a line for the user when the audio turns out to be further off than the lags compared.
     """
 
     def __init__(
-        self, model: LipSyncModel, lag_ms: float | None = None, has_audio: bool = True, settings: Settings | None = None
+        self,
+        model: LipSyncModel,
+        lag_ms: float | None = None,
+        has_audio: bool = True,
+        settings: Settings | None = None,
+        weights: DecisionWeights | None = None,
+        notify: Callable[[str], None] = logger.warning,
     ) -> None:
-        self._settings = settings or Settings()
-        self._faces = FaceEncoderStream(model, _MEMORY_TICKS)
-        self._hearing = AudioEncoderStream(model, _MEMORY_TICKS)
-        self._has_sound = has_audio
-        self._lag = RoomLag(self._settings.lag, lag_ms)
-        self._turns = Turns(self._settings.turns, self._settings.belief)
+        self._weights = weights or decision_for(model.name)
+        lag_ticks = None if lag_ms is None else lag_ms * TICK_RATE / 1000
+        # Lags are compared around this one: 0 unless a greater lag was set by hand.
+        self._middle = 0 if lag_ticks is None or abs(lag_ticks) <= MAX_LAG_TICKS else round(lag_ticks)
+        self._memory = _MEMORY_TICKS + abs(self._middle)
+        self._faces = FaceEncoderStream(model, self._memory)
+        self._audio = AudioEncoderStream(model, self._memory)
+        self._has_audio = has_audio
+        self._lag = RoomLag(None if lag_ticks is None else lag_ticks - self._middle)
+        self._chain = Chain(self._weights.chain, self._lag)
+        self._features = EmissionFeatures(self._weights.emission.scale, self._weights.emission.centre)
+        self._turns = Turns(settings or Settings())
+        self._search = LagSearch(notify) if lag_ms is None else None
         self._pending_tracks: list[FrameTracks] = []
         self._pending_audio: list[Samples] = []
         self._next_tick = 0
         self._last_scored = -1
-        self._stride = 1
-        self._fast = _weights(self._settings.evidence.fast_seconds)
-        self._curves = LagCurves(np.stack([_weights(self._settings.evidence.slow_seconds), self._fast]))
+        self._voice = NO_VOICE
 
     def push_tracks(self, frame_tracks: Sequence[FrameTracks]) -> None:
         """Take the faces of the next ticks (ticks increase; some may be missing)."""
         self._pending_tracks.extend(frame_tracks)
 
-    def push_audio(self, sounds: Sequence[AudioChunk]) -> None:
-        """Take the next stretches of sound: gapless, 16 kHz, from session time 0."""
-        self._pending_audio.extend(sound.samples for sound in sounds)
+    def push_audio(self, chunks: Sequence[AudioChunk]) -> None:
+        """Take the next chunks of audio: gapless, 16 kHz, from session time 0."""
+        self._pending_audio.extend(chunk.samples for chunk in chunks)
 
     def advance(self, stride: int = 1) -> list[Snapshot]:
-        """Decide all ticks whose pictures and sound are there. ``stride``: only every 2nd or 4th tick, to shed load."""
-        self._stride = stride
+        """Decide all ticks whose frames and audio are there. ``stride``: only every 2nd or 4th tick, to shed load."""
         self.embed(stride)
-        return self._decide(stride, self._hearing.through if self._has_sound else None)
+        return self._decide(stride, self._audio.through if self._has_audio else None)
 
     def embed(self, stride: int = 1) -> None:
-        """Embed what waits, as far as it completes a tick that is to be scored: the greater part of ``advance``."""
+        """Embed buffered input, as far as it completes a tick that is to be scored: the greater part of ``advance``."""
         self._embed_faces(stride)
-        if self._has_sound:
+        if self._has_audio:
             self._embed_audio(stride)
 
     def finish(self) -> list[Snapshot]:
-        """Decide what is left at the end, without the sound and pictures that would have come."""
+        """Decide what is left at the end, without the audio and frames that would have come."""
         self._faces.push(self._pending_tracks)
         self._faces.finish()
-        self._hearing.push_audio(_joined(self._pending_audio))
+        self._audio.push_audio(_joined(self._pending_audio))
         self._pending_tracks, self._pending_audio = [], []
         return self._decide(1, None)
 
@@ -115,91 +115,81 @@ class Scorer:
             self._pending_tracks = []
 
     def _embed_audio(self, stride: int) -> None:
-        """Sound is not held back for its pictures: once they come, it would be in their way."""
-        later = max(0, self._lag.ticks)
-        heard = self._hearing.through - later
-        if self._hearing.lacks(heard + stride - heard % stride + later) <= sum(map(len, self._pending_audio)):
-            self._hearing.push_audio(_joined(self._pending_audio))
+        """Audio does not wait for its frames: it would delay them later."""
+        later = self._later
+        decidable = self._audio.through - later
+        if self._audio.lacks(decidable + stride - decidable % stride + later) <= sum(map(len, self._pending_audio)):
+            self._audio.push_audio(_joined(self._pending_audio))
             self._pending_audio = []
 
-    def _decide(self, stride: int, heard_through: int | None) -> list[Snapshot]:
-        # After a hold-up, ticks that are no longer remembered are let go.
-        self._next_tick = max(self._next_tick, self._faces.through - (_MEMORY_TICKS - 3 * MAX_LAG_TICKS - _SPAN))
+    @property
+    def _later(self) -> int:
+        """How many ticks of audio after a tick are waited for."""
+        return max(0, self._middle + self._lag.ticks)
+
+    def _decide(self, stride: int, audio_through: int | None) -> list[Snapshot]:
+        self._next_tick = max(self._next_tick, self._faces.through - _CATCH_UP_TICKS - abs(self._middle))
         snapshots = []
-        # The lag may move with every tick that is scored, and with it what is ready.
+        # The lag may move with every tick that is scored, and with it what is decidable.
         while self._next_tick <= self._faces.through and (
-            heard_through is None or self._next_tick + max(0, self._lag.ticks) <= heard_through
+            audio_through is None or self._next_tick + self._later <= audio_through
         ):
             if self._next_tick % stride == 0:
-                snapshots.append(self._score(self._next_tick))
+                snapshots.append(self._score(self._next_tick, stride))
             self._next_tick += 1
         return snapshots
 
-    def _score(self, tick: int) -> Snapshot:
+    def _score(self, tick: int, stride: int) -> Snapshot:
         present = self._faces.at(tick)
-        speech = self._hearing.speech(tick + self._lag.ticks)
-        support: dict[int, float] = {}
-        if present:
-            evidence = self._evidence(tick, list(present), speech)
-            support = dict(zip(present, log_odds(evidence, self._settings.evidence).tolist(), strict=True))
+        ids = list(present)
+        speech = self._audio.speech(tick + self._middle + self._lag.ticks)
+        posterior = self._posterior(tick, ids, speech, stride)
+        turn = self._turns.update(tick / TICK_RATE, speech, posterior)
+        faces = tuple(FaceScore(i, box, turn.scores[i], i in turn.speaking) for i, box in present.items())
+        return Snapshot(tick, tick / TICK_RATE, speech, faces, turn.state, turn.primary, self._lag_value())
+
+    def _lag_value(self) -> Lag:
+        lag = self._lag.value()
+        return replace(lag, milliseconds=lag.milliseconds + self._middle * 1000 / TICK_RATE) if self._middle else lag
+
+    def _posterior(self, tick: int, ids: list[int], speech: float, stride: int) -> Posterior:
+        steps = tick - self._last_scored if self._last_scored >= 0 else 1
         self._last_scored = tick
-        turn = self._turns.update(tick / TICK_RATE, speech, support)
-        faces = tuple(FaceScore(i, box, turn.likely[i], i in turn.speaking) for i, box in present.items())
-        return Snapshot(tick, tick / TICK_RATE, speech, faces, turn.state, turn.primary, self._lag.value())
+        if not ids:
+            self._features.update([], _NO_FACES, _NO_FACES > 0, np.zeros(0, np.float32), speech, steps)
+            return self._chain.update([], _NO_FACES, speech, steps, self._voice)
+        cosines, known = self._cosines(tick, ids, stride)
+        activity = self._faces.activity(ids, np.array([tick]))[0]
+        mouth = activity[:, 0] if activity is not None else np.zeros(len(ids), np.float32)
+        seen = self._features.update(ids, cosines, known, mouth * known.any(axis=1), speech, steps)
+        gains = self._weights.emission.gains(seen) * known
+        posterior = self._chain.update(ids, gains, speech, steps, self._voice)
+        if self._search is not None:
+            self._search.update(tick, ids, speech, posterior.nobody, steps, self._faces, self._audio)
+        return posterior
 
-    def _evidence(self, tick: int, ids: list[int], speech: float) -> Evidence:
-        """What speaks for each face at ``tick``; also lets the lags follow."""
-        activity, seen = self._faces.activity(ids, np.arange(tick - _SPAN + 1, tick + 1))
-        averages = self._similarity(tick, ids, seen)
-        level = np.sort(averages[0], axis=1)[:, len(LAGS) // 2]  # their median, in an eighth of the time
-        rises = averages - level[:, None]
-        slow, fast = self._at_lag(rises, self._lag.weights(ids))
-        # Before there are some ticks to average, every curve is rough and its peak means little.
-        trust_ticks = self._settings.evidence.trust_seconds * TICK_RATE
-        trust = np.minimum(1.0, self._stride * seen.sum(axis=1) / trust_ticks)
-        evidence = Evidence(fast, level, self._activity(activity, seen), trust * self._lag.certainty)
-        if speech >= self._settings.lag.min_speech:
-            # Who speaks is where sound fits best, by the face's lag and at all.
-            fit = trust * slow + self._settings.lag.level_share * level
-            seconds = (tick - self._last_scored) / TICK_RATE
-            self._lag.update(ids, rises[0], int(np.argmax(fit)), seconds)
-        return evidence
+    def _cosines(self, tick: int, ids: list[int], stride: int) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.bool_]]:
+        """Cosines of each face with the audio at every lag, and where they are known: [F, 31] each.
 
-    def _similarity(self, tick: int, ids: list[int], seen: npt.NDArray[np.bool_]) -> npt.NDArray[np.float64]:
-        """Cosines of each face with the sound at every lag, averaged over the slow and over the fast time: [2, F, 31].
-
-        Sound that came early is not used: a tick has the same answer however fast its sound arrives.
+        Audio that arrived early is not used: a tick has the same result however fast its audio arrives. At lags for
+        which the audio is not there yet, an earlier frame meets the newest audio.
         """
-        lacks = self._curves.lacks(ids, tick)
-        newest = tick + max(0, self._lag.ticks) if self._has_sound else -1
-        sound_ticks = np.arange(tick + 1 - lacks - MAX_LAG_TICKS, tick + 1 + MAX_LAG_TICKS)
-        sounds = self._hearing.vectors(sound_ticks, newest)
-        vectors = self._faces.vectors(ids, np.arange(tick + 1 - lacks, tick + 1))
-        return self._curves.update(ids, tick, vectors, sounds, seen)
+        newest = tick + self._later if self._has_audio else -1
+        lags = self._middle + LAGS
+        back = np.maximum(0, lags - self._later)
+        back = -(-back // stride) * stride
+        frames = tick - back
+        sounds = self._audio.vectors(frames + lags, newest)
+        heard = ~np.isnan(sounds[:, 0])
+        first, where = np.unique(back, return_inverse=True)
+        there = self._faces.embedded(ids, tick - first, _FIRST_TICKS)
+        vectors = self._faces.vectors(ids, tick - first)
+        cosines = np.matmul(vectors, np.where(heard[:, None], sounds, np.float32(0)).T)
+        return cosines[:, where, np.arange(len(LAGS))], there[:, where] & heard
 
-    def _at_lag(self, rises: npt.NDArray[np.float64], weights: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-        """The curves' value at each face's lag, [2, F] of [2, F, 31].
 
-        While that is not known well, the best value at the believable lags.
-        """
-        sharp = self._settings.evidence.lag_sharpness
-        return np.asarray(np.log((np.exp(sharp * rises) * weights).sum(axis=2)) / sharp)
-
-    def _activity(
-        self, log_odds: npt.NDArray[np.float32] | None, seen: npt.NDArray[np.bool_]
-    ) -> npt.NDArray[np.float64]:
-        """Log-odds of visual speech, averaged over the short time: F values from [F, T]."""
-        s = self._settings.evidence
-        if log_odds is None:
-            return np.full(len(seen), s.unknown_activity)
-        total = log_odds.clip(-s.most_activity, s.most_activity) @ self._fast
-        return np.asarray(total / np.maximum(seen @ self._fast, 1e-9))
+_NO_FACES = np.zeros((0, len(LAGS)), np.float32)
 
 
 def _joined(parts: Sequence[Samples]) -> Samples:
     return np.concatenate([np.zeros(0, np.float32), *parts])
-
-
-def _weights(seconds: float) -> npt.NDArray[np.float64]:
-    """Weights of the last ``_SPAN`` ticks, oldest first: exponential with a time constant of ``seconds``."""
-    return np.asarray(np.exp(-np.arange(_SPAN)[::-1] / (seconds * TICK_RATE)))

@@ -1,90 +1,92 @@
-"""Turns: who is speaking, as a small state machine over the voice activity and the belief in each face."""
+"""Turns: from the posterior to one state a tick, without flicker."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-import numpy as np
-from speakerlight.core.decision.belief import Belief
-from speakerlight.core.decision.settings import BeliefSettings, TurnSettings
+from speakerlight.core.decision.chain import Posterior
+from speakerlight.core.decision.settings import Settings
 from speakerlight.core.snapshot import SpeakingState
-from speakerlight.core.timebase import TICK_RATE
 
 
 @dataclass(frozen=True)
 class Turn:
-    """Who speaks now. ``speaking``: ids of everybody who does; ``primary``: the one to show, one of them.
+    """Who speaks now. ``speaking``: ids of everybody who does; ``primary``: the main one, one of them.
 
-    ``likely``: of every face in view, the probability in [0, 1] that it speaks.
+    ``scores``: the probability in [0, 1] that each face in view speaks.
     """
 
     state: SpeakingState
     primary: int | None
     speaking: frozenset[int]
-    likely: Mapping[int, float]
+    scores: Mapping[int, float]
 
 
 class Turns:
-    """Voice-activity gate; different thresholds for on and off; who would take over must be believed more."""
+    """Voice activity gate, then the state that the posterior is worth; a name stays for a least time."""
 
-    def __init__(self, settings: TurnSettings, belief: BeliefSettings) -> None:
+    def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._belief = Belief(belief)
         self._now = Turn(SpeakingState.SILENCE, None, frozenset(), {})
-        self._time = -1 / TICK_RATE
-        self._heard_at = float("-inf")
-        self._is_heard = False
+        self._speech_at = float("-inf")
+        self._named_at = float("-inf")
+        self._is_open = False
 
-    def update(self, time: float, speech: float, evidence: Mapping[int, float]) -> Turn:
-        """Advance to ``time`` (seconds) with the speech probability and, of each face, the log-odds a second."""
-        s = self._settings
-        seconds, self._time = min(time - self._time, s.longest_step_seconds), time
+    def update(self, time: float, speech: float, posterior: Posterior) -> Turn:
+        """Advance to ``time`` (seconds) with the speech probability and the posterior of that tick."""
         if not self._gate(time, speech):
-            self._belief.reset()
-            self._now = Turn(SpeakingState.SILENCE, None, frozenset(), dict.fromkeys(evidence, 0.0))
+            scores = dict.fromkeys(posterior.faces, 0.0)
+            self._now = Turn(SpeakingState.SILENCE, None, frozenset(), scores)
             return self._now
-        # In a pause that is held over nothing is heard that could speak for or against a face.
-        heard = np.fromiter(evidence.values(), float) * (speech >= s.speech_off)
-        likely = self._belief.update(seconds, list(evidence), heard)
-        primary = self._primary(likely)
-        self._now = Turn(self._state(primary), primary, self._speaking(primary, likely), likely)
+        primary = self._primary(time, posterior)
+        if primary != self._now.primary:
+            self._named_at = time
+        state = self._state(primary, posterior)
+        self._now = Turn(state, primary, self._speaking(primary, posterior), posterior.faces)
         return self._now
 
     def _gate(self, time: float, speech: float) -> bool:
-        """Whether there is speech, with a threshold to begin, a lower one to go on, and a short hold over pauses."""
+        """Whether there is speech: one threshold to begin, a lower one to go on, and a short hold over pauses."""
         s = self._settings
-        if speech >= (s.speech_off if self._is_heard else s.speech_on):
-            self._heard_at = time
-        self._is_heard = time - self._heard_at <= s.hold_seconds
-        return self._is_heard
+        if speech >= (s.speech_off if self._is_open else s.speech_on):
+            self._speech_at = time
+        self._is_open = time - self._speech_at <= s.hold_seconds
+        return self._is_open
 
-    def _primary(self, likely: Mapping[int, float]) -> int | None:
-        """Who is the likeliest to speak; of two who both do, the one who did before."""
-        s, now = self._settings, self._now.primary
-        own = likely.get(now, 0.0) if now is not None else 0.0
-        best = max(likely, key=likely.__getitem__, default=None)
-        if best is not None and likely[best] >= s.on:
-            takes_over = own < s.also_off and _odds(likely[best]) > s.challenger_odds * _odds(own)
-            return best if takes_over else now
-        return now if own >= s.off else None
+    def _primary(self, time: float, posterior: Posterior) -> int | None:
+        s, now, faces = self._settings, self._now.primary, posterior.faces
+        own = faces.get(now, 0.0) if now is not None else 0.0
+        best = max(faces, key=faces.__getitem__, default=None)
+        kept = now if own >= s.lost_below else None
+        if best is None or best == now or faces[best] < s.named_from or faces[best] <= s.takeover_odds * own:
+            return kept
+        if kept is not None and self._pair(posterior, kept, best) >= s.second_below:
+            return kept
+        is_fresh = kept is not None and time - self._named_at < s.min_dwell_seconds
+        return kept if is_fresh and faces[best] < s.certain_from else best
 
-    def _state(self, primary: int | None) -> SpeakingState:
+    def _state(self, primary: int | None, posterior: Posterior) -> SpeakingState:
+        s = self._settings
         if primary is not None:
             return SpeakingState.SPEAKING
-        if self._now.state is SpeakingState.OFFSCREEN or self._belief.nobody >= self._settings.offscreen_from:
-            return SpeakingState.OFFSCREEN
-        return SpeakingState.UNDECIDED
+        is_away = self._now.state is SpeakingState.OFFSCREEN
+        enough = posterior.nobody >= (s.offscreen_below if is_away else s.offscreen_from)
+        return SpeakingState.OFFSCREEN if enough else SpeakingState.UNDECIDED
 
-    def _speaking(self, primary: int | None, likely: Mapping[int, float]) -> frozenset[int]:
-        """The primary speaker, and who is believed to speak beside it."""
-        s, before = self._settings, self._now.speaking
+    def _speaking(self, primary: int | None, posterior: Posterior) -> frozenset[int]:
+        """The primary speaker, and who speaks beside it."""
         if primary is None:
             return frozenset()
-        return frozenset(
-            i for i, p in likely.items() if i == primary or p >= (s.also_off if i in before else s.also_on)
+        s, before = self._settings, self._now.speaking
+        beside = (
+            i
+            for i in posterior.faces
+            if i != primary and self._pair(posterior, primary, i) >= (s.second_below if i in before else s.second_from)
         )
+        return frozenset([primary, *beside])
 
-
-def _odds(probability: float) -> float:
-    return probability / max(1.0 - probability, 1e-9)
+    @staticmethod
+    def _pair(posterior: Posterior, first: int, second: int) -> float:
+        pairs = posterior.pairs
+        return pairs.get((first, second), pairs.get((second, first), 0.0))

@@ -34,6 +34,8 @@ class KnownFace:
     crops: deque[Crop]
     boxes: list[Box | None]
     found: list[bool]
+    ages: npt.NDArray[np.int32]
+    """For how many ticks in a row it was in view, by tick as ``boxes``."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,6 +79,12 @@ class FaceEncoderStream:
         Zero where a face has none: it was not in view, or the tick was not embedded.
         """
         return self.memory.vectors([self.known[i].row for i in ids], ticks)
+
+    def embedded(self, ids: Sequence[int], ticks: npt.NDArray[np.int_], least: int) -> npt.NDArray[np.bool_]:
+        """Where F known faces have a vector and were in view for more than ``least`` ticks in a row, [F, T]."""
+        there = self.memory.activity([self.known[i].row for i in ids], ticks)[1]
+        ages = np.array([self.known[i].ages[ticks % self._ticks] for i in ids])
+        return np.asarray(there & (ages > least))
 
     def activity(
         self, ids: Sequence[int], ticks: npt.NDArray[np.int_]
@@ -130,7 +138,9 @@ class FaceEncoderStream:
             known.boxes[slot], known.found[slot] = face.box, face.is_found
             if not face.is_found:
                 known.crops.clear()
+                known.ages[slot] = 0
                 continue
+            known.ages[slot] = known.ages[slot - 1] + 1 if known.crops else 1
             # Before the first picture since it came into view stands that same picture.
             known.crops.extend([crop] if known.crops else [crop] * stack)
         for known in self.known.values():
@@ -152,7 +162,9 @@ class FaceEncoderStream:
 
     def _begun(self, tick: int) -> KnownFace:
         crops: deque[Crop] = deque(maxlen=self._model.frame_stack)
-        return KnownFace(self.memory.take(), tick, tick, crops, [None] * self._ticks, [False] * self._ticks)
+        boxes: list[Box | None] = [None] * self._ticks
+        found, ages = [False] * self._ticks, np.zeros(self._ticks, np.int32)
+        return KnownFace(self.memory.take(), tick, tick, crops, boxes, found, ages)
 
     def _stacks(self, crops: list[Crop]) -> npt.NDArray[np.uint8]:
         return np.array(crops).reshape(-1, self._model.frame_stack, *crops[0].shape)

@@ -15,8 +15,9 @@ import numpy as np
 import torch
 from speakerlight.core.audio.logmel import StreamingLogMel, log_mel
 from speakerlight.core.audio.vad import VoiceActivity
+from speakerlight.core.decision.chain import Posterior
 from speakerlight.core.decision.scorer import Scorer
-from speakerlight.core.decision.settings import BeliefSettings, TurnSettings
+from speakerlight.core.decision.settings import Settings
 from speakerlight.core.decision.turns import Turns
 from speakerlight.core.faces.detection import FaceDetector, search_tiles
 from speakerlight.core.faces.tracking import Tracker
@@ -231,7 +232,7 @@ def _encode(shown: Scene, used: LipSyncModel) -> Callable[[], object]:
 
 
 def _advance(shown: Scene, used: LipSyncModel) -> Case:
-    """Lags, evidence and turns, once a tick's pictures and sound are embedded."""
+    """Emission, chain and turns, once a tick's pictures and sound are embedded."""
     scorer, tracks = Scorer(used), shown.tracks(0, used)
 
     def take(tick: int) -> None:
@@ -243,9 +244,9 @@ def _advance(shown: Scene, used: LipSyncModel) -> Case:
 
 
 def _turns(shown: Scene) -> Callable[[], object]:
-    turns = Turns(TurnSettings(), BeliefSettings())
-    evidence = {face.id: 5.0 if face.id == 1 else -5.0 for face in shown.faces}
-    return _settled(lambda tick: turns.update(tick / TICK_RATE, 0.9, evidence))
+    turns = Turns(Settings())
+    posterior = Posterior({face.id: 0.9 if face.id == 1 else 0.01 for face in shown.faces}, {}, 0.02)
+    return _settled(lambda tick: turns.update(tick / TICK_RATE, 0.9, posterior))
 
 
 def _tick(shown: Scene, used: LipSyncModel) -> Callable[[], object]:

@@ -1,0 +1,219 @@
+"""The chain: an exact, causal hidden Markov model of who speaks and at which lag.
+
+Its states are nobody in view, each face alone at each lag, and each pair of faces. A tick is one forward step: people
+take over, join and stop at learnt rates, then each state is weighed by how well it explains the tick's audio.
+Normalised, the states are the posterior; nothing is averaged over a window, so that a turn is named as soon as the
+evidence is strong, and weak evidence adds up.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
+
+import numpy as np
+import numpy.typing as npt
+from speakerlight.core.decision.lag import LAGS, RoomLag
+
+Floats = npt.NDArray[np.float64]
+
+PAUSE_BELOW = 0.35
+"""Speech probability below which a tick is a pause (silero-vad's own recommendation): the posterior fades then."""
+
+AWAY_TICKS = 125
+"""A face out of view keeps its state for 5 s: it may go on speaking unseen, and be in view again."""
+
+_REMEMBERED_FACES = 64
+"""Faces whose lag is remembered after that, the latest ones."""
+
+MAX_STEPS = 4
+"""Evidence of one tick counts for no more ticks than this: the least that is scored under load is every fourth."""
+
+
+@dataclass(frozen=True)
+class ChainConstants:
+    """Learnt together with the emission; rates are probabilities a tick."""
+
+    nobody: float
+    """Weight of nobody in view where a face has 1, before anything is known."""
+    pair: float
+    """Prior probability that two speak at once."""
+    change: float
+    """Rate of a new speaker drawn from the prior while there is speech …"""
+    fade: float
+    """… and in a pause."""
+    join: float
+    """Rate of a second speaker joining."""
+    leave: float
+    """Rate of one of two stopping."""
+    pair_gain: float
+    """Share of both faces' evidence that counts for a pair …"""
+    pair_bias: float
+    """… and what a pair has against it, log-odds a tick."""
+
+    @classmethod
+    def of(cls, arrays: Mapping[str, npt.NDArray[np.float32]]) -> ChainConstants:
+        """From a weights file's arrays. Raises KeyError where one is missing."""
+        return cls(*(arrays[f.name].item() for f in fields(cls)))
+
+
+@dataclass(frozen=True)
+class VoicePrior:
+    """What the voice alone says of who speaks at a tick.
+
+    ``changed``: probability that another voice has begun since the tick before. ``faces``: relative weight of each
+    face that the voice is its own, 1 for a face of which nothing is known; absent faces count 1. ``nobody``: the same
+    for people out of view.
+    """
+
+    changed: float = 0.0
+    faces: Mapping[int, float] = field(default_factory=dict)
+    nobody: float = 1.0
+
+
+NO_VOICE = VoicePrior()
+
+
+@dataclass(frozen=True, eq=False)
+class Posterior:
+    """Who speaks, given all so far. ``faces``: the probability of each face in view, alone or in a pair (sum 0 to 2).
+
+    ``second``: for each face in view, the probability that it speaks beside ``first``, the most probable one.
+    ``nobody``: that nobody in view does.
+    """
+
+    faces: Mapping[int, float]
+    pairs: Mapping[tuple[int, int], float]
+    nobody: float
+
+
+class Chain:
+    """Keeps the posterior. Faces may come, leave and return."""
+
+    def __init__(self, constants: ChainConstants, lag: RoomLag) -> None:
+        self._c = constants
+        self._lag = lag
+        self._ids: list[int] = []
+        self._away = np.zeros(0, int)
+        self._nobody = 1.0
+        self._alone = np.zeros((0, len(LAGS)))
+        self._pairs = np.zeros((0, 0))  # symmetric, each pair in both places
+        self._counts = np.zeros((0, len(LAGS)))
+        self._remembered: dict[int, Floats] = {}
+
+    def update(
+        self,
+        ids: Sequence[int],
+        gains: npt.NDArray[np.floating],
+        speech: float,
+        steps: int = 1,
+        voice: VoicePrior = NO_VOICE,
+    ) -> Posterior:
+        """One forward step over ``steps`` ticks. ``gains`` [F, 31]: log-odds of each face in view at each lag against
+        nobody, 0 where nothing is known; ``speech``: probability in [0, 1]."""
+        steps = min(steps, MAX_STEPS)
+        self._keep(ids, steps)
+        in_view, count = len(ids), len(self._ids)
+        lag_prior = self._lag.prior(self._counts)
+        self._transition(in_view, lag_prior, speech, steps, voice)
+        weight = speech * steps if speech >= PAUSE_BELOW else 0.0
+        if weight and in_view:
+            self._weigh(gains, weight, lag_prior)
+        singles, both = self._alone.sum(axis=1), self._pairs.sum(axis=1)
+        self._learn_lags(singles, both, lag_prior, speech * (speech >= PAUSE_BELOW), steps)
+        each = singles + both
+        unseen = self._nobody + singles[in_view:].sum() + self._pairs[in_view:, in_view:].sum() / 2
+        return Posterior(
+            dict(zip(ids, each[:in_view].tolist(), strict=True)),
+            self._pairs_in_view(ids) if count > 1 else {},
+            float(unseen),
+        )
+
+    def _pairs_in_view(self, ids: Sequence[int]) -> dict[tuple[int, int], float]:
+        n = len(ids)
+        rows, columns = _upper(n)
+        values = self._pairs[rows, columns].tolist()
+        return {(ids[i], ids[j]): p for i, j, p in zip(rows.tolist(), columns.tolist(), values, strict=True)}
+
+    def _transition(self, in_view: int, lag_prior: Floats, speech: float, steps: int, voice: VoicePrior) -> None:
+        c = self._c
+        rate = c.fade if speech < PAUSE_BELOW else c.change
+        change = 1 - (1 - rate) ** steps * (1 - voice.changed)
+        count = len(self._ids)
+        weights = np.zeros(count)
+        weights[:in_view] = [voice.faces.get(i, 1.0) for i in self._ids[:in_view]] if voice.faces else 1.0
+        nobody = c.nobody * voice.nobody
+        total = nobody + weights.sum()
+        pair = c.pair if in_view > 1 else 0.0
+        share = (1 - pair) / total
+        singles = self._alone.sum(axis=1)
+        own_lag = (self._alone + 1e-6 * lag_prior) / (singles + 1e-6)[:, None]
+        join, leave = (c.join * steps, c.leave * steps) if in_view > 1 and speech >= PAUSE_BELOW else (0.0, 0.0)
+        back = (0.5 * leave * self._pairs.sum(axis=1))[:, None] * own_lag
+        joining = np.zeros((count, count))
+        if join:
+            # Faces in view join each other; a face alone out of view is joined by nobody.
+            spread = join * singles[:in_view] / (in_view - 1)
+            joining[:in_view, :in_view] = spread[:, None] + spread
+            np.fill_diagonal(joining, 0.0)
+        stays = np.full(count, 1 - change)
+        stays[:in_view] -= join
+        self._alone = stays[:, None] * self._alone + change * share * weights[:, None] * lag_prior + back
+        self._pairs = (1 - change - leave) * self._pairs + joining
+        if pair:
+            self._pairs[:in_view, :in_view] += change * pair / (in_view * (in_view - 1) / 2) * (1 - np.eye(in_view))
+        self._nobody = (1 - change) * self._nobody + change * share * nobody
+
+    def _weigh(self, gains: npt.NDArray[np.floating], weight: float, lag_prior: Floats) -> None:
+        in_view = len(gains)
+        c = self._c
+        factors = np.exp(weight * gains)
+        singles = self._alone[:in_view].sum(axis=1)
+        own_lag = (self._alone[:in_view] + 1e-6 * lag_prior[:in_view]) / (singles + 1e-6)[:, None]
+        if len(self._ids) > 1:
+            each = np.zeros(len(self._ids))
+            each[:in_view] = c.pair_gain * np.log((own_lag * np.exp(gains)).sum(axis=1))
+            self._pairs *= np.exp(weight * (each[:, None] + each + c.pair_bias))
+        self._alone[:in_view] *= factors
+        total = self._nobody + self._alone.sum() + self._pairs.sum() / 2
+        self._nobody /= total
+        self._alone /= total
+        self._pairs /= total
+
+    def _learn_lags(self, singles: Floats, both: Floats, lag_prior: Floats, speech: float, steps: int) -> None:
+        if speech:
+            gained = self._alone + (both / (singles + 1e-6))[:, None] * (self._alone + 1e-6 * lag_prior)
+            self._counts = self._lag.learnt(self._counts, gained * speech, speech, steps)
+
+    def _keep(self, ids: Sequence[int], steps: int) -> None:
+        """Bring the rows in order: faces in view first, then those away for a short time."""
+        in_view = len(ids)
+        if self._ids[:in_view] == list(ids) and not self._away[:in_view].any() and len(self._ids) == in_view:
+            return
+        away = {i: a + steps for i, a in zip(self._ids, self._away.tolist(), strict=True) if i not in ids}
+        gone = [i for i, ticks in away.items() if ticks <= AWAY_TICKS]
+        places = {i: k for k, i in enumerate(self._ids)}
+        for i in self._ids:
+            self._remembered.pop(i, None)
+            self._remembered[i] = self._counts[places[i]]
+        for i in list(self._remembered)[: max(0, len(self._remembered) - _REMEMBERED_FACES)]:
+            del self._remembered[i]
+        kept = [*ids, *gone]
+        picks = np.array([places.get(i, len(self._ids)) for i in kept], int)
+        none = np.zeros((1, len(LAGS)))
+        alone = np.concatenate([self._alone, none])[picks]
+        padded = np.pad(self._pairs, ((0, 1), (0, 1)))[np.ix_(picks, picks)]
+        dropped = 1 - self._nobody - alone.sum() - padded.sum() / 2
+        self._nobody += max(0.0, dropped)
+        self._alone, self._pairs = alone, padded
+        self._counts = np.array([self._remembered.get(i, none[0]) for i in kept]).reshape(-1, len(LAGS))
+        self._ids, self._away = kept, np.array([0] * in_view + [away[i] for i in gone], int)
+
+    @property
+    def counts(self) -> Floats:
+        """Ticks of speech explained by each face at each lag, faded: what the room lag is estimated from."""
+        return self._counts
+
+
+def _upper(n: int) -> tuple[npt.NDArray[np.int_], npt.NDArray[np.int_]]:
+    return np.triu_indices(n, 1)

@@ -1,0 +1,106 @@
+"""Search for a lag beyond those that are compared every tick: audio that is seconds off.
+
+While there is speech that fits nobody in view, the embeddings of the last seconds are compared now and then over a
+wide range of lags. What is found is reported once, with the flag that mends it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import numpy.typing as npt
+from speakerlight.core.decision.lag import MAX_LAG_TICKS
+from speakerlight.core.models.audio_stream import AudioEncoderStream
+from speakerlight.core.models.face_stream import FaceEncoderStream
+from speakerlight.core.timebase import TICK_RATE
+
+FARTHEST_TICKS = 75
+"""Lags up to ±3 s are searched."""
+
+_WINDOW_TICKS = 100
+"""Frames that each lag's mean is taken over: 4 s."""
+
+SEARCH_TICKS = _WINDOW_TICKS + 2 * FARTHEST_TICKS
+"""Embeddings the search needs of faces and audio."""
+
+_EVERY_TICKS = 50
+_UNEXPLAINED = 0.6
+"""Share of the recent speech that fits nobody in view from which the search runs …"""
+_UNEXPLAINED_TICKS = 75.0
+"""… with the time constant of that share, in ticks of speech."""
+
+_MIN_RISE, _MIN_DEVIATIONS = 0.08, 5.0
+"""Least height of a peak above the median over lags, as a cosine and in robust standard deviations."""
+
+_SAME_TICKS = 1
+"""Two searches in a row must agree this closely."""
+
+
+class LagSearch:
+    """``notify`` takes the one line for the user."""
+
+    def __init__(self, notify: Callable[[str], None]) -> None:
+        self._notify = notify
+        self._unexplained = 0.0
+        self._since = 0
+        self._found: int | None = None
+        self._reported: set[int] = set()
+
+    def update(
+        self,
+        tick: int,
+        ids: Sequence[int],
+        speech: float,
+        nobody: float,
+        steps: int,
+        faces: FaceEncoderStream,
+        audio: AudioEncoderStream,
+    ) -> None:
+        """Take a tick's speech probability and the posterior that nobody in view speaks; search when it is due."""
+        if speech >= 0.5:
+            self._unexplained += (nobody - self._unexplained) * min(1.0, steps / _UNEXPLAINED_TICKS)
+        self._since += steps
+        if self._unexplained < _UNEXPLAINED or self._since < _EVERY_TICKS or tick < SEARCH_TICKS:
+            return
+        self._since = 0
+        middle = tick - FARTHEST_TICKS
+        found = far_lag(
+            faces.vectors(ids, np.arange(middle - _WINDOW_TICKS + 1, middle + 1)),
+            audio.vectors(np.arange(middle - _WINDOW_TICKS + 1 - FARTHEST_TICKS, middle + 1 + FARTHEST_TICKS), tick),
+        )
+        before, self._found = self._found, found
+        if found is None or before is None or abs(found - before) > _SAME_TICKS:
+            return
+        if not any(abs(found - lag) <= 2 * _SAME_TICKS for lag in self._reported):
+            self._reported.add(found)
+            self._notify(_message(found))
+
+
+def _message(lag: int) -> str:
+    milliseconds = round(lag * 1000 / TICK_RATE)
+    place = "later" if lag > 0 else "earlier"
+    return (
+        f"the audio is about {abs(milliseconds) / 1000:.1f} s {place} than the video, "
+        f"more than is corrected automatically: run with --lag {milliseconds}"
+    )
+
+
+def far_lag(faces: npt.NDArray[np.float32], audio: npt.NDArray[np.float32]) -> int | None:
+    """The lag in ticks beyond MAX_LAG_TICKS at which some face fits the audio clearly best; None where there is none.
+
+    ``faces`` [F, N, D], zero where a face has no vector; ``audio`` [N + 2 × FARTHEST_TICKS, D], NaN where unknown.
+    """
+    count, span = faces.shape[1], 2 * FARTHEST_TICKS + 1
+    products = faces @ np.nan_to_num(audio).T
+    index = np.arange(count)[:, None] + np.arange(span)
+    curves = products[:, np.arange(count)[:, None], index].mean(axis=1)
+    curves = curves - np.median(curves, axis=1, keepdims=True)
+    deviation = 1.4826 * np.median(np.abs(curves), axis=1)
+    best = curves.max(axis=1, initial=0.0)
+    clear = (best >= _MIN_RISE) & (best >= _MIN_DEVIATIONS * deviation)
+    if not clear.any():
+        return None
+    face = int(np.argmax(np.where(clear, best, 0.0)))
+    lag = int(np.argmax(curves[face])) - FARTHEST_TICKS
+    return lag if abs(lag) > MAX_LAG_TICKS else None

@@ -1,0 +1,344 @@
+"""Learn the decision: the emission and the constants of the chain, by the probability it gives to who really speaks.
+
+The chain is differentiable as it stands, so that conversations of known truth train it end to end. Log-probability is
+a proper score: what comes out is calibrated on conversations of this kind.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from scipy.signal import lfilter
+from speakerlight.core.decision.chain import PAUSE_BELOW
+from speakerlight.core.decision.emission import (
+    ACTIVITY_TICKS,
+    FAST_TICKS,
+    FEATURES,
+    LEVEL_TICKS,
+    MAX_ACTIVITY,
+    MAX_GAIN,
+    MIN_SPEECH_WEIGHT,
+    SLOW_TICKS,
+    features,
+)
+from speakerlight.core.decision.lag import (
+    FLOOR,
+    LAGS,
+    MEMORY_TICKS,
+    OWN_TICKS,
+    ROOM_SHARE,
+    ROOM_TICKS,
+    START_COUNT,
+    START_TICKS,
+)
+from speakerlight.core.training.conversations import NO_SPEECH, Conversation, pairs
+from torch import nn
+
+Floats = npt.NDArray[np.float32]
+
+logger = logging.getLogger(__name__)
+
+HIDDEN = 16
+
+STRIDE = 2
+"""Every second tick stands for two: a conversation costs half as much, and neighbours hardly differ."""
+
+_FIRST_TICKS = 4
+_FIRST_WEIGHT = 0.3
+"""The first ticks of a turn cannot be told yet: they count less."""
+
+_LEAST_LOG = -6.0
+"""One tick costs no more than this: a few clips are not what they seem."""
+
+
+@dataclass(frozen=True)
+class FitSettings:
+    steps: int = 500
+    batch: int = 20
+    learning_rate: float = 1e-2
+    seed: int = 1
+
+
+def conversation_features(talk: Conversation, scale: float, centre: float) -> npt.NDArray[np.float32]:
+    """What the network sees of a whole conversation, [T, n, 31, FEATURES], as ``EmissionFeatures`` makes it."""
+    cosines = talk.cosines.astype(np.float32)
+    spoken = np.maximum(talk.speech, MIN_SPEECH_WEIGHT)
+
+    def mean(values: Floats, weights: npt.NDArray[Any], ticks: float) -> Floats:
+        keep = float(np.exp(-1 / ticks))
+        total = lfilter([1.0], [1.0, -keep], values * weights, axis=-1)
+        return np.asarray(total / np.maximum(lfilter([1.0], [1.0, -keep], weights, axis=-1), 1e-6), np.float32)
+
+    weight = talk.known * spoken
+    count = talk.known.sum(axis=1)
+    overall = (cosines * talk.known).sum(axis=1) / np.maximum(count, 1)
+    seen = (count > 0) * spoken
+    level_weight = lfilter([1.0], [1.0, -float(np.exp(-1 / LEVEL_TICKS))], seen, axis=-1)
+    activity = talk.activity.clip(-MAX_ACTIVITY, MAX_ACTIVITY)
+    parts = (
+        cosines,
+        talk.known,
+        mean(cosines, weight, FAST_TICKS),
+        mean(cosines, weight, SLOW_TICKS),
+        mean(overall, seen, LEVEL_TICKS),
+        level_weight,
+        mean(activity, count > 0, ACTIVITY_TICKS),
+    )
+    known_by_tick: Any = [np.moveaxis(part, -1, 0) for part in parts]
+    a, b, c, d, e, f, g = known_by_tick
+    return features(a, b, c, d, e, f, g, talk.speech, np.float32(scale), np.float32(centre))
+
+
+class DecisionModel(nn.Module):
+    """The emission's network and the chain's constants."""
+
+    def __init__(self, hidden: int = HIDDEN) -> None:
+        super().__init__()
+        self.linear, self.hidden, self.output = (
+            nn.Linear(FEATURES, 1),
+            nn.Linear(FEATURES, hidden),
+            nn.Linear(hidden, 1),
+        )
+        for layer in (self.linear, self.output):
+            nn.init.zeros_(layer.weight)
+            nn.init.zeros_(layer.bias)
+        with torch.no_grad():
+            self.linear.weight[0, :3] = torch.tensor([0.1, 0.0, 0.1])
+            self.linear.bias[:] = -0.2
+        # Weights and rates as logarithms or log-odds.
+        self.nobody, self.pair, self.change, self.fade = (
+            nn.Parameter(torch.tensor(v)) for v in (-0.5, -4.0, -5.0, -3.2)
+        )
+        self.join, self.leave, self.pair_gain, self.pair_bias = (
+            nn.Parameter(torch.tensor(v)) for v in (-7.0, -4.0, 0.8, -0.1)
+        )
+
+    def constants(self) -> dict[str, torch.Tensor]:
+        return {
+            "nobody": self.nobody.exp(),
+            "pair": torch.sigmoid(self.pair),
+            "change": torch.sigmoid(self.change),
+            "fade": torch.sigmoid(self.fade),
+            "join": torch.sigmoid(self.join),
+            "leave": torch.sigmoid(self.leave),
+            "pair_gain": self.pair_gain,
+            "pair_bias": self.pair_bias,
+        }
+
+    def gains(self, x: torch.Tensor) -> torch.Tensor:
+        out = self.linear(x) + self.output(torch.tanh(self.hidden(x)))
+        return torch.as_tensor(out[..., 0].clamp(-MAX_GAIN, MAX_GAIN))
+
+    def forward(
+        self, x: torch.Tensor, known: torch.Tensor, speech: torch.Tensor, in_view: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """The posterior of each face alone [T, B, n], of pairs [T, B, n, n] and of nobody [T, B].
+
+        ``x`` [T, B, n, 31, FEATURES], ``known`` [T, B, n, 31], ``speech`` [T, B], ``in_view`` [T, B, n].
+        """
+        c = self.constants()
+        posterior = _forward(
+            self.gains(x) * known,
+            speech,
+            in_view.float(),
+            torch.stack([c[name] for name in CONSTANTS]),
+            *_KERNELS,
+            START_COUNT,
+            ROOM_SHARE,
+            MEMORY_TICKS,
+            PAUSE_BELOW,
+            float(STRIDE),
+        )
+        return posterior
+
+
+CONSTANTS = ("nobody", "pair", "change", "fade", "join", "leave", "pair_gain", "pair_bias")
+
+
+def _kernels() -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    lags = torch.tensor(LAGS, dtype=torch.float32)
+    apart = lags[:, None] - lags
+    start = (1 - FLOOR) * torch.softmax(-0.5 * (lags / START_TICKS) ** 2, 0) + FLOOR / len(LAGS)
+    return (
+        start,
+        torch.softmax(-0.5 * (apart / OWN_TICKS) ** 2, 0),
+        torch.softmax(-0.5 * (apart / ROOM_TICKS) ** 2, 0),
+    )
+
+
+_KERNELS = _kernels()
+
+
+def _forward(
+    gains: torch.Tensor,
+    speech: torch.Tensor,
+    in_view: torch.Tensor,
+    constants: torch.Tensor,
+    start: torch.Tensor,
+    own: torch.Tensor,
+    others: torch.Tensor,
+    start_count: float,
+    room_share: float,
+    memory_ticks: float,
+    pause_below: float,
+    stride: float,
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """The chain's forward steps over a batch (``speakerlight.core.decision.chain`` is the same, one tick at a time)."""
+    ticks, batch, n, lags = gains.shape
+    nobody_weight, pair_prior, change_rate, fade, join_rate, leave_rate, pair_gain, pair_bias = constants.unbind()
+    alone = torch.zeros(batch, n, lags)
+    both = torch.zeros(batch, n, n)
+    nobody = torch.ones(batch)
+    counts = torch.zeros(batch, n, lags)
+    lag_prior = start.expand(batch, n, lags)
+    off_diagonal = 1 - torch.eye(n)
+    factors = gains.exp()
+    out_alone: list[torch.Tensor] = []
+    out_both: list[torch.Tensor] = []
+    out_nobody: list[torch.Tensor] = []
+    for t in range(ticks):
+        heard = (speech[t] >= pause_below).float()
+        weight = stride * speech[t] * heard
+        there = in_view[t]
+        number = there.sum(1)
+        several = (number > 1).float()
+        change = (1 - (1 - heard * change_rate - (1 - heard) * fade) ** stride)[:, None]
+        pair = pair_prior * several
+        share = (1 - pair) / (nobody_weight + number)
+        singles = alone.sum(2)
+        own_lag = ((alone + 1e-6 * lag_prior) / (singles + 1e-6)[..., None]).detach()
+        join, leave = (stride * join_rate * heard * several)[:, None], (stride * leave_rate * heard * several)[:, None]
+        back = (0.5 * leave * both.sum(2))[..., None] * own_lag
+        spread = join * singles * there / (number - 1).clamp(min=1)[:, None]
+        together = there[:, :, None] * there[:, None] * off_diagonal
+        joining = (spread[:, :, None] + spread[:, None]) * together
+        stays = 1 - change - join * there
+        prior = (change * share[:, None] * there)[..., None] * lag_prior
+        alone = stays[..., None] * alone + prior + back
+        pairs_count = (number * (number - 1) / 2).clamp(min=1)
+        both = (1 - change - leave)[..., None] * both + joining
+        both = both + (change[:, 0] * pair / pairs_count)[:, None, None] * together
+        nobody = (1 - change[:, 0]) * nobody + change[:, 0] * share * nobody_weight
+        # How well each state explains the tick.
+        singles = alone.sum(2)
+        own_lag = ((alone + 1e-6 * lag_prior) / (singles + 1e-6)[..., None]).detach()
+        each = pair_gain * torch.log((own_lag * factors[t]).sum(2))
+        # Masked, or gradients through the empty diagonal grow without limit.
+        both = off_diagonal * both * torch.exp(weight[:, None, None] * (each[:, :, None] + each[:, None] + pair_bias))
+        alone = alone * torch.exp(weight[:, None, None] * gains[t])
+        total = nobody + alone.sum(dim=[1, 2]) + both.sum(dim=[1, 2]) / 2
+        alone = alone / total[:, None, None]
+        both = both / total[:, None, None]
+        nobody = nobody / total
+        out_alone.append(alone.sum(2))
+        out_both.append(both)
+        out_nobody.append(nobody)
+        with torch.no_grad():
+            singles, paired = alone.sum(2), both.sum(2)
+            gained = alone + (paired / (singles + 1e-6))[..., None] * (alone + 1e-6 * lag_prior)
+            counts = counts * (1 - 1 / memory_ticks) ** weight[:, None, None] + gained * weight[:, None, None]
+            if t % 3 == 2:
+                room = start_count * start + counts.sum(1) @ others.T
+                room = room / room.sum(1, keepdim=True)
+                common = start_count * (room_share * room + (1 - room_share) * start)
+                mixed = common[:, None] + counts @ own.T
+                lag_prior = mixed / mixed.sum(2, keepdim=True)
+    return torch.stack(out_alone), torch.stack(out_both), torch.stack(out_nobody)
+
+
+def loss_of(
+    posterior: tuple[torch.Tensor, torch.Tensor, torch.Tensor],
+    label: torch.Tensor,
+    weight: torch.Tensor,
+    in_view: torch.Tensor,
+) -> torch.Tensor:
+    """Mean negative log-probability of the truth. ``label`` [T, B] as in Conversation, ``weight`` [T, B]."""
+    alone, both, nobody = posterior
+    n = alone.shape[2]
+    unseen = nobody + (alone * (1 - in_view)).sum(2)
+    several = [both[:, :, i, j] for i, j in pairs(n)]
+    states = torch.stack([unseen, *alone.unbind(2), *several], 2)
+    chosen = states.gather(2, label.clamp(min=0)[..., None])[..., 0]
+    return -(chosen.clamp(min=1e-9).log().clamp(min=_LEAST_LOG) * weight).sum() / weight.sum()
+
+
+def tick_weights(talk: Conversation) -> npt.NDArray[np.float32]:
+    """What each tick counts: nothing without speech, less at the beginning of a turn."""
+    counted = (talk.label != NO_SPEECH) & (talk.speech >= PAUSE_BELOW)
+    began = np.flatnonzero(np.diff(talk.label, prepend=-9) != 0)
+    age = np.arange(len(talk.label)) - began[np.searchsorted(began, np.arange(len(talk.label)), side="right") - 1]
+    return np.asarray(counted * np.where(age < _FIRST_TICKS, _FIRST_WEIGHT, 1.0), np.float32)
+
+
+def fit(talks: Sequence[Conversation], settings: FitSettings, scale: float, centre: float) -> DecisionModel:
+    """Learn from ``talks``."""
+    torch.manual_seed(settings.seed)
+    rng = np.random.default_rng(settings.seed)
+    groups: dict[int, list[int]] = {}
+    for k, talk in enumerate(talks):
+        groups.setdefault(len(talk.cosines), []).append(k)
+    sizes = [n for n, those in groups.items() if len(those) >= settings.batch]
+    shares = np.array([len(groups[n]) for n in sizes], float)
+    model = DecisionModel()
+    optimizer = torch.optim.Adam(model.parameters(), lr=settings.learning_rate)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(
+        optimizer, settings.steps, eta_min=settings.learning_rate / 20
+    )
+    began, recent = time.monotonic(), []
+    for step in range(settings.steps):
+        n = int(rng.choice(sizes, p=shares / shares.sum()))
+        picks = rng.choice(groups[n], settings.batch, replace=False)
+        x, known, speech, in_view, label, weight = batch_of([talks[k] for k in picks], scale, centre)
+        loss = loss_of(model(x, known, speech, in_view), label, weight, in_view)
+        optimizer.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        schedule.step()
+        recent.append(loss.item())
+        if step % 25 == 24:
+            logger.info("step %d, %.0f s, loss %.4f", step + 1, time.monotonic() - began, np.mean(recent))
+            recent = []
+    return model
+
+
+def batch_of(talks: Sequence[Conversation], scale: float, centre: float) -> tuple[torch.Tensor, ...]:
+    """Features [T, B, n, 31, FEATURES], known, speech [T, B], in view [T, B, n], label and weight [T, B], of every
+    STRIDE-th tick."""
+    x = torch.from_numpy(np.stack([conversation_features(talk, scale, centre)[::STRIDE] for talk in talks], 1))
+
+    def stacked(values: Callable[[Conversation], npt.NDArray[np.generic]]) -> torch.Tensor:
+        by_tick = [np.moveaxis(values(talk), -1, 0)[::STRIDE] for talk in talks]
+        return torch.from_numpy(np.ascontiguousarray(np.stack(by_tick, 1)))
+
+    return (
+        x,
+        stacked(lambda t: t.known),
+        stacked(lambda t: t.speech),
+        stacked(lambda t: t.in_view).float(),
+        stacked(lambda t: t.label),
+        stacked(tick_weights),
+    )
+
+
+def arrays_of(model: DecisionModel, scale: float, centre: float) -> dict[str, npt.NDArray[np.float32]]:
+    """The learnt numbers as they are stored."""
+    with torch.no_grad():
+        arrays = {
+            "linear": model.linear.weight[0],
+            "bias": model.linear.bias[0] + model.output.bias[0],
+            "hidden": model.hidden.weight.T,
+            "hidden_bias": model.hidden.bias,
+            "output": model.output.weight[0],
+            "scale": torch.tensor(scale),
+            "centre": torch.tensor(centre),
+            **model.constants(),
+        }
+        return {name: np.array(value.numpy(), np.float32) for name, value in arrays.items()}

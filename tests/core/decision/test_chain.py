@@ -1,0 +1,168 @@
+"""The chain: equal to summing over all paths, a true distribution at every tick, and what it keeps of faces."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from itertools import product
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from speakerlight.core.decision.chain import AWAY_TICKS, Chain, ChainConstants, Posterior, VoicePrior
+from speakerlight.core.decision.lag import LAGS, RoomLag
+
+ALONE = ChainConstants(nobody=0.7, pair=0.0, change=0.1, fade=0.3, join=0.0, leave=0.0, pair_gain=0.5, pair_bias=-0.2)
+TWO = replace(ALONE, pair=0.05, join=0.02, leave=0.03, change=0.01)
+CENTRE = len(LAGS) // 2
+
+
+def gains(*faces: float) -> npt.NDArray[np.float64]:
+    """Each face's log-odds at lag 0; nothing speaks for or against it at others."""
+    out = np.zeros((len(faces), len(LAGS)))
+    out[:, CENTRE] = faces
+    return out
+
+
+def follow(
+    chain: Chain, ticks: int, ids: list[int], evidence: npt.NDArray[np.float64], speech: float = 1.0
+) -> Posterior:
+    for _ in range(ticks):
+        posterior = chain.update(ids, evidence, speech)
+    return posterior
+
+
+def test_it_equals_the_sum_over_all_paths() -> None:
+    rng, lag = np.random.default_rng(0), RoomLag(fixed_ticks=0.0)
+    evidence, speech = rng.normal(0, 1.5, (3, 2, len(LAGS))), [1.0, 0.2, 0.8]
+    chain = Chain(ALONE, lag)
+    for tick in range(3):
+        posterior = chain.update([4, 9], evidence[tick], speech[tick])
+
+    lag_prior = lag.prior(np.zeros((2, len(LAGS))))
+    prior = np.concatenate([[ALONE.nobody / (ALONE.nobody + 2)], (lag_prior / (ALONE.nobody + 2)).ravel()])
+    explained = [
+        np.concatenate([[0.0], s * e.ravel()]) if s >= 0.35 else np.zeros(len(prior))
+        for s, e in zip(speech, evidence, strict=True)
+    ]
+    total = np.zeros(len(prior))
+    rates = [ALONE.fade if s < 0.35 else ALONE.change for s in speech]
+    # Before the first tick nobody speaks.
+    for path in product(range(len(prior)), repeat=2):
+        weight, before = 1.0, 0
+        for tick, state in enumerate(path):
+            weight *= (1 - rates[tick]) * (before == state) + rates[tick] * prior[state]
+            weight *= np.exp(explained[tick][state])
+            before = state
+        last = rates[2] * prior.copy()
+        last[before] += 1 - rates[2]
+        total += weight * last * np.exp(explained[2])
+    total /= total.sum()
+    faces = total[1:].reshape(2, -1).sum(axis=1)
+    assert posterior.nobody == pytest.approx(total[0])
+    assert [posterior.faces[4], posterior.faces[9]] == pytest.approx(faces)
+
+
+def test_probabilities_stay_a_distribution_with_pairs_and_pauses() -> None:
+    rng, chain = np.random.default_rng(1), Chain(TWO, RoomLag())
+    for tick in range(120):
+        ids = [1, 2, 3] if tick % 50 < 30 else [2, 3]
+        p = chain.update(ids, rng.normal(0, 1, (len(ids), len(LAGS))), float(rng.random()), 1 + tick % 4)
+        assert all(0 <= value <= 1 + 1e-9 for value in [p.nobody, *p.faces.values(), *p.pairs.values()])
+        # Pairs with a face out of view are in the faces' sums but not listed.
+        assert sum(p.faces.values()) - sum(p.pairs.values()) + p.nobody <= 1 + 1e-9
+        if len(ids) == 3 and tick < 30:
+            assert sum(p.faces.values()) - sum(p.pairs.values()) + p.nobody == pytest.approx(1)
+
+
+def test_who_fits_is_found_among_others_and_at_its_own_lag() -> None:
+    evidence = np.full((3, len(LAGS)), -0.1)
+    evidence[1, CENTRE + 4] = 0.5
+    chain = Chain(TWO, RoomLag())
+    assert follow(chain, 40, [1, 2, 3], evidence).faces[2] > 0.95
+    assert int(np.argmax(chain.counts[1])) == CENTRE + 4
+
+
+def test_evidence_against_all_leaves_nobody() -> None:
+    assert follow(Chain(TWO, RoomLag()), 40, [1, 2], np.full((2, len(LAGS)), -0.3)).nobody > 0.9
+
+
+def test_two_who_both_fit_are_a_pair_and_one_is_not() -> None:
+    constants = replace(TWO, pair_gain=1.0, pair_bias=-0.1)
+    both = follow(Chain(constants, RoomLag()), 60, [1, 2, 3], gains(0.6, 0.6, -1.0))
+    assert both.pairs[1, 2] > 0.9 and both.faces[1] > 0.9 and both.faces[2] > 0.9
+    one = follow(Chain(constants, RoomLag()), 60, [1, 2, 3], gains(0.6, -0.6, -1.0))
+    assert one.faces[1] > 0.9 and max(one.pairs.values()) < 0.1
+
+
+def test_a_pause_fades_what_is_known_and_does_not_forget_it_at_once() -> None:
+    chain = Chain(replace(TWO, fade=0.04), RoomLag())
+    before = follow(chain, 40, [1, 2], gains(0.5, -0.5)).faces[1]
+    short = follow(chain, 5, [1, 2], gains(0.0, 0.0), speech=0.0).faces[1]
+    long = follow(chain, 100, [1, 2], gains(0.0, 0.0), speech=0.0).faces
+    assert 0.6 < short < before
+    assert long[1] == pytest.approx(long[2], abs=0.02)
+
+
+def test_evidence_of_a_pause_does_not_count() -> None:
+    quiet = follow(Chain(TWO, RoomLag()), 40, [1, 2], gains(2.0, -2.0), speech=0.3).faces
+    assert quiet[1] == pytest.approx(quiet[2])
+
+
+def test_a_lag_that_slips_is_found_again() -> None:
+    chain = Chain(TWO, RoomLag())
+    at_first, later = np.full((2, len(LAGS)), -0.2), np.full((2, len(LAGS)), -0.2)
+    at_first[0, CENTRE], later[0, CENTRE + 8] = 0.4, 0.4
+    follow(chain, 300, [1, 2], at_first)
+    assert follow(chain, 50, [1, 2], later).faces[1] > 0.9
+
+
+def test_a_face_that_returns_keeps_its_state_and_its_lag() -> None:
+    evidence = np.full((2, len(LAGS)), -0.2)
+    evidence[0, CENTRE + 3] = 0.5
+    chain = Chain(TWO, RoomLag())
+    before = follow(chain, 60, [1, 2], evidence).faces[1]
+    away = follow(chain, 10, [2], evidence[1:])
+    assert away.nobody > 0.5, "whoever spoke goes on out of view"
+    assert chain.update([1, 2], np.zeros((2, len(LAGS))), 1.0).faces[1] > 0.5 * before
+    follow(chain, 2 * AWAY_TICKS, [2], np.zeros((1, len(LAGS))))
+    chain.update([1, 2], np.zeros((2, len(LAGS))), 1.0)
+    assert int(np.argmax(chain.counts[0])) == CENTRE + 3, "also long after"
+
+
+def test_ids_may_come_in_any_order() -> None:
+    orders = ([1, 2, 3], [3, 1, 2])
+    found = []
+    for order in orders:
+        chain = Chain(TWO, RoomLag())
+        evidence = gains(0.1, 0.4, -0.3)
+        for tick in range(30):
+            ids = order if tick % 2 else [1, 2, 3]
+            posterior = chain.update(ids, evidence[[i - 1 for i in ids]], 0.9)
+        found.append([posterior.faces[i] for i in (1, 2, 3)])
+    assert found[0] == pytest.approx(found[1])
+
+
+def test_every_second_tick_counts_for_two() -> None:
+    every, second = Chain(TWO, RoomLag()), Chain(TWO, RoomLag())
+    often = follow(every, 40, [1, 2], gains(0.2, 0.0)).faces[1]
+    for _ in range(20):
+        seldom = second.update([1, 2], gains(0.2, 0.0), 1.0, steps=2).faces[1]
+    assert seldom == pytest.approx(often, abs=0.03)
+
+
+def test_a_voice_that_changes_hands_over_to_whose_it_is() -> None:
+    chain = Chain(TWO, RoomLag())
+    follow(chain, 50, [1, 2, 3], gains(0.5, -0.5, -0.5))
+    voice = VoicePrior(changed=0.95, faces={1: 0.1, 2: 4.0})
+    after = chain.update([1, 2, 3], np.zeros((3, len(LAGS))), 1.0, voice=voice).faces
+    assert after[2] > 0.6 and after[2] > after[3] > after[1]
+    nobody = VoicePrior(changed=1.0, nobody=50.0)
+    assert chain.update([1, 2, 3], np.zeros((3, len(LAGS))), 1.0, voice=nobody).nobody > 0.8
+
+
+def test_nobody_in_view_and_the_first_face() -> None:
+    chain = Chain(TWO, RoomLag())
+    empty = np.zeros((0, len(LAGS)))
+    alone = follow(chain, 20, [], empty)
+    assert alone.nobody == pytest.approx(1) and alone.faces == {} and alone.pairs == {}
+    assert 0 < chain.update([7], gains(0.0), 1.0).faces[7] < 0.1
