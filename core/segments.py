@@ -1,4 +1,4 @@
-"""Who spoke from when to when: successive snapshots become stretches of speaking, one person each."""
+"""Speaking segments: who spoke from when to when, from successive snapshots."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from speakerlight.core.snapshot import Snapshot
 from speakerlight.core.timebase import TICK_RATE
 
 LONGEST_HOLD_SECONDS = 0.5
-"""A snapshot stands until the next, but no longer than this: after a stall nobody knows who went on speaking. The
+"""A snapshot stands until the next, but no longer than this: after a stall it is unknown who went on speaking. The
 coarsest load level scores every 4th tick, which is 0.16 s."""
 
 
@@ -22,14 +22,14 @@ class Segment:
 
 
 class SpeakingSegments:
-    """Feed snapshots in order; a stretch is handed out when it has ended."""
+    """Converts snapshots, in order, to segments; a segment is given when it has ended."""
 
     def __init__(self) -> None:
         self._started: dict[int, float] = {}
         self._last: float | None = None
 
     def push(self, snapshot: Snapshot) -> list[Segment]:
-        """The stretches that this snapshot ends, by start."""
+        """The segments that this snapshot ends, by start."""
         for merge in snapshot.merges:
             if merge.id in self._started:
                 start = self._started.pop(merge.id)
@@ -44,10 +44,10 @@ class SpeakingSegments:
         return segments
 
     def finish(self) -> list[Segment]:
-        """The stretches still open at the end of the run; the last snapshot counts for one tick."""
+        """The segments still open at the end of the run; the last snapshot counts for one tick."""
         return self._end(set(self._started), (self._last or 0.0) + 1 / TICK_RATE)
 
     def _end(self, people: set[int], time: float) -> list[Segment]:
         end = time if self._last is None else min(time, self._last + LONGEST_HOLD_SECONDS)
         segments = [Segment(person, self._started.pop(person), end) for person in people]
-        return sorted(segments, key=lambda stretch: (stretch.start, stretch.id))
+        return sorted(segments, key=lambda segment: (segment.start, segment.id))

@@ -26,11 +26,11 @@ def split_over_cores(function: Function) -> Function:
         futures = [threads.submit(function, part) for part in others]
         first = function(own)
         # From the end, which threads start last. What can be cancelled was not started.
-        later = [
+        rest = [
             function(part) if future.cancel() else future.result()
             for future, part in zip(reversed(futures), reversed(others), strict=True)
         ]
-        return torch.cat([first, *reversed(later)])
+        return torch.cat([first, *reversed(rest)])
 
     return compute
 

@@ -2,7 +2,7 @@
 
 The session clock is the monotonic clock minus the session's start, without the times in which the process stood still
 (Ctrl-Z, a paused virtual machine). A file played in real time uses its own time from 0 on the same clock. A device (a
-sound card counting samples, a sender stamping frames) has a clock of its own that runs a little fast or slow and is
+audio device counting samples, a sender stamping frames) has a clock of its own that runs a little fast or slow and is
 observed only through deliveries that are sometimes late, never early.
 """
 
@@ -65,7 +65,7 @@ SLEW_SECONDS = 0.005
 millisecond a second instead of by the stall."""
 
 STEP_SECONDS = 0.03
-"""A delivery this much earlier than the line says moves the line at once: nothing can arrive before it happened."""
+"""A delivery this much earlier than the line predicts moves the line at once: nothing can arrive before it happened."""
 
 LOST_SECONDS = 0.1
 LOST_WINDOWS = 3

@@ -14,7 +14,7 @@ LINUX_CAMERAS = Path("/sys/class/video4linux")
 
 
 def list_devices() -> str:
-    """The listing as text. Where nothing is found or a library is missing, a line says so."""
+    """The listing as text. Where nothing is found or a library is missing, a line reports it."""
     return "\n".join(["Cameras (--video):", *_lines(cameras()), "Microphones (--audio):", *_lines(_microphone_names())])
 
 

@@ -169,4 +169,4 @@ def _ms(milliseconds: float | None) -> str:
 
 
 def _ignore(line: str) -> None:
-    """The page says it all."""
+    """Nothing but the page is printed."""

@@ -1,6 +1,6 @@
-"""The live driver: the engine's stages in threads over rings, the newest picture on show, and never late.
+"""Live driver: the engine's stages in threads over rings, the newest frame on show, bounded latency.
 
-    capture thread ─► FrameRing ─► vision thread ─► sightings ─► scoring thread ─► the newest snapshot ─┐
+    capture thread ─► FrameRing ─► vision thread ─► tracks ────► scoring thread ─► the newest snapshot ─┐
                       └──────────────── newest frame ────────────────────────► main thread: overlay ◄───┘
 
 Every hand-over is bounded and drops the oldest. The main thread draws, because OpenCV's window must be driven there.
@@ -36,19 +36,19 @@ from speakerlight.window import HELP, Action, KeyPress, Selection, Window
 logger = logging.getLogger(__name__)
 
 TRACKS_WAITING = TICK_RATE
-"""One second of ticks; more than that are of no use to anybody."""
+"""Capacity of the queue of tracks: one second of ticks; older ones are of no use."""
 
 AUDIO_POLL_SECONDS = 0.02
-"""How often sound is fetched at least: half a tick."""
+"""Longest interval between fetches of audio: half a tick."""
 
 VISION_POLL_SECONDS = 0.05
-"""How long the vision thread waits for a picture before it looks whether the run is over."""
+"""How long the vision thread waits for a frame before it checks whether the run is over."""
 
 WINDOW_POLL_SECONDS = 0.025
-"""How often the window is served and the run's end noticed at least, when no picture comes: keys feel immediate."""
+"""Longest interval between polls of the window and the run's end while no frame comes: keys feel immediate."""
 
 OVERDUE_SECONDS = 0.5
-"""A source that stands still is waited for this long after ``--duration``."""
+"""How long a stalled source is waited for after ``--duration``."""
 
 FRAME_DELAY_SECONDS = 0.4
 """A tick goes without a frame when none has come for this much longer than frames have been late (jitter)."""
@@ -57,19 +57,19 @@ FRAME_DELAY_FADE = 0.99
 """What one frame leaves of how late those before it were: a late one counts for some seconds."""
 
 STALE_SECONDS = 0.5
-"""A picture this far behind the newest is skipped: better a gap than a picture of the past."""
+"""A frame this far behind the newest is skipped: a gap is better than an old frame."""
 
 JOIN_SECONDS = 5.0
 """A worker that has not ended by then hangs in a library; it is a daemon and is left behind."""
 
 STATUS_POLL_SECONDS = 0.05
-"""How often a run that nobody looks at looks whether it is over or its source in trouble."""
+"""Interval at which a run without a window checks whether it is over or its source in trouble."""
 
 RECENT_SPEAKERS = 3
-"""So many people who spoke last keep being scored when the machine is far too slow."""
+"""Number of recent speakers who are scored in any case when the machine is far too slow."""
 
 LATENCY_SMOOTHING = 0.1
-"""Weight of the newest picture in the latency on show: about the last ten count."""
+"""Weight of the newest frame in the latency on show: about the last ten count."""
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,7 @@ class LiveReport:
 
 
 class OverlayStatus:
-    """What is on show beside the snapshots. One thread writes, any may read: the value is immutable."""
+    """What the overlay shows beside the snapshots. One thread writes, any may read: the value is immutable."""
 
     def __init__(self) -> None:
         self.info = OverlayInfo()
@@ -90,14 +90,14 @@ class OverlayStatus:
 
 @dataclass(frozen=True, eq=False)
 class _Seen:
-    """A sighting on its way to the scorer; ``captured``: time of the frame that brought it about."""
+    """Frame tracks on their way to the scorer; ``captured``: time of the frame that completed them."""
 
     tracks: FrameTracks
     captured: float
 
 
 class LiveRun:
-    """One live run of ``engine`` over ``source`` into ``hub``. ``say`` takes one line about a source in trouble.
+    """One live run of ``engine`` over ``source`` into ``hub``. ``notify`` receives lines about a source in trouble.
 
     Without ``composer`` nothing is drawn, and the latency, which is that of drawing, is not measured.
     """
@@ -109,14 +109,14 @@ class LiveRun:
         hub: OutputHub,
         *,
         composer: ViewComposer | None,
-        board: OverlayStatus,
+        status: OverlayStatus,
         window: Window | None,
         duration_seconds: float | None,
         notify: Callable[[str], None],
         shedding: GovernorSettings | None = None,
     ) -> None:
         self._source, self._engine, self._hub = source, engine, hub
-        self._composer, self._board, self._window = composer, board, window
+        self._composer, self._status, self._window = composer, status, window
         self._duration = math.inf if duration_seconds is None else duration_seconds
         self._notify = notify
         self._clock = SessionClock()
@@ -224,17 +224,17 @@ class LiveRun:
 
     def _score(self) -> None:
         scorer, source = self._engine.scorer, self._source
-        blank = EmptyFrames() if source.frames is None else None
+        empty_frames = EmptyFrames() if source.frames is None else None
         scored = ScoredFaces()
         try:
             over = False
             while not over:
                 seen = self._tracks_queue.take(AUDIO_POLL_SECONDS)
                 over = self._stop.is_set() or (
-                    source.state is SourceState.ENDED if blank else self._tracks_queue.closed
+                    source.state is SourceState.ENDED if empty_frames else self._tracks_queue.closed
                 )
-                # Nothing that came before `over` is left behind: sound is fetched after it was asked.
-                over = self._push_audio(blank) or over
+                # Audio is fetched after `over` was read, so that nothing pushed before it is lost.
+                over = self._push_audio(empty_frames) or over
                 rest = self._tracks_queue.take(0) if over else []
                 plan = self._plan
                 chosen = [scored.select(each.tracks, plan.most_faces, self._speakers) for each in seen + rest]
@@ -246,8 +246,8 @@ class LiveRun:
         finally:
             self._over.set()
 
-    def _push_audio(self, blank: EmptyFrames | None) -> bool:
-        """Hand on the sound that came; True when a run without pictures has reached its duration."""
+    def _push_audio(self, empty_frames: EmptyFrames | None) -> bool:
+        """Hand on new audio; True when a run without video has reached its duration."""
         if not self._source.has_audio:
             return False
         chunks = self._source.take_audio()
@@ -255,9 +255,9 @@ class LiveRun:
         for chunk in due_chunks:
             self._hub.audio(chunk)
         self._engine.scorer.push_audio(due_chunks)
-        if blank and due_chunks:
-            self._engine.scorer.push_tracks(list(blank.until(due(due_chunks[-1]))))
-        return blank is not None and len(due_chunks) < len(chunks)
+        if empty_frames and due_chunks:
+            self._engine.scorer.push_tracks(list(empty_frames.until(due(due_chunks[-1]))))
+        return empty_frames is not None and len(due_chunks) < len(chunks)
 
     def _publish(self, snapshots: Iterable[Snapshot]) -> None:
         for snapshot in snapshots:
@@ -267,7 +267,7 @@ class LiveRun:
                 self._speakers.append(snapshot.primary)
 
     def _behind(self, moment: float) -> float:
-        """How far ``moment`` is behind the newest picture, in seconds: the work that waits, whatever a source's own
+        """How far ``moment`` is behind the newest frame, in seconds: the work that waits, whatever a source's own
         delay."""
         newest = self._source.frames.newest() if self._source.frames is not None else None
         return newest.time - moment if newest is not None else 0.0
@@ -314,7 +314,7 @@ class LiveRun:
         self._latency.add(latency_ms)
         last = info.latency_ms
         smooth_ms = latency_ms if last is None else last + LATENCY_SMOOTHING * (latency_ms - last)
-        self._board.info = replace(info, latency_ms=smooth_ms)
+        self._status.info = replace(info, latency_ms=smooth_ms)
         self._hub.shown(image)
         if self._window is not None:
             self._window.show(draw_sheet(image, HELP) if self._selection.is_help_shown else image)
@@ -328,7 +328,7 @@ class LiveRun:
             "recording stopped": not control.is_recording,
         }
         return replace(
-            self._board.info,
+            self._status.info,
             names=control.names,
             pinned=control.pinned,
             load_level=self._plan.level,
@@ -340,7 +340,7 @@ class LiveRun:
     def _obey(self, key: KeyPress) -> None:
         if key.action is Action.QUIT:
             self._stop.set()
-        control, view = self._engine.control, self._board.info.view or self._first_view
+        control, view = self._engine.control, self._status.info.view or self._first_view
         self._selection, command = self._selection.after(key, self._shown_snapshot(), control.state, view)
         if command is not None:
             control.execute(command)

@@ -29,7 +29,7 @@ class _Formatter(logging.Formatter):
 def set_up_logging(verbosity: int) -> None:
     """Send the package's log to stderr.
 
-    ``verbosity`` 0: as ``SPEAKERLIGHT_LOG`` says, by default nothing; 1: what happens (info); 2: everything, with
+    ``verbosity`` 0: as ``SPEAKERLIGHT_LOG`` sets, by default nothing; 1: what happens (info); 2: everything, with
     tracebacks (debug). May be called again. Raises InputError for an unknown level.
     """
     name = os.environ.get(LOG_VARIABLE, "")

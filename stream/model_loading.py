@@ -45,7 +45,7 @@ class Models:
 def load_models(settings: RunSettings) -> Models:
     """Fetch, load and warm up what ``settings`` ask for, importing the libraries it needs: up to some seconds.
 
-    Raises InputError when a model cannot be fetched or is not what its name says.
+    Raises InputError when a model cannot be fetched or does not match its name.
     """
     from speakerlight.core.models.lipsync import choose_device
     from speakerlight.model_cache import BLAZEFACE_SHORT, fetch

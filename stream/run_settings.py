@@ -61,7 +61,7 @@ class RunSettings:
         if self.device not in DEVICES:
             raise InputError(f"--device {self.device}: use one of {', '.join(DEVICES)}")
         if self.model == "expert":
-            raise InputError("--model expert: give the path of lipsync_expert.pth instead; the README says where it is")
+            raise InputError("--model expert: give the path of lipsync_expert.pth instead; the README describes it")
         if self.duration_seconds is not None and not 0 < self.duration_seconds < math.inf:
             raise InputError(f"--duration {self.duration_seconds:g}: give seconds above 0")
         if self.lag_ms is not None and not -LAG_LIMIT_MS <= self.lag_ms <= LAG_LIMIT_MS:

@@ -137,7 +137,7 @@ class _Run:
             self.engine,
             hub,
             composer=ViewComposer(settings.view),
-            board=self.status,
+            status=self.status,
             window=window,
             duration_seconds=settings.duration_seconds,
             notify=self.notify,

@@ -110,7 +110,7 @@ class Room:
             engine,
             hub,
             composer=None,
-            board=OverlayStatus(),
+            status=OverlayStatus(),
             window=None,
             duration_seconds=None,
             notify=self._notify,

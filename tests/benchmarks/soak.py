@@ -193,7 +193,7 @@ def soak(seconds: float, seed: int, paced: bool, scenes: int = SCENES) -> list[W
                     engine,
                     hub,
                     composer=None,
-                    board=OverlayStatus(),
+                    status=OverlayStatus(),
                     window=None,
                     duration_seconds=seconds,
                     notify=print,

@@ -71,7 +71,7 @@ class StandInWindow:
 def live(source: LiveSource, engine: Engine, kept: Kept, **given: object) -> LiveRun:
     hub = OutputHub([kept], pytest.fail)
     settings = {"composer": ViewComposer(View.BOXES), "window": None, "duration_seconds": None, "notify": pytest.fail}
-    return LiveRun(source, engine, hub, board=OverlayStatus(), **settings | given)  # type: ignore[arg-type]
+    return LiveRun(source, engine, hub, status=OverlayStatus(), **settings | given)  # type: ignore[arg-type]
 
 
 def timed(run: LiveRun, stop: threading.Event | None = None) -> tuple[LiveReport, float]:
