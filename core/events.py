@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import ClassVar, cast
 
@@ -159,7 +160,8 @@ class Percentiles:
 
 @dataclass(frozen=True)
 class SummaryEvent:
-    """Last event of a run. ``duration``: seconds of media; ``speakers``: (id, seconds spoken), longest first."""
+    """Last event of a run. ``duration``: seconds of media; ``speakers``: (id, seconds spoken), longest first;
+    ``names``: of those who have one."""
 
     type: ClassVar[str] = "summary"
     duration: float
@@ -167,11 +169,15 @@ class SummaryEvent:
     ticks: int
     speakers: tuple[tuple[int, float], ...]
     latency_ms: Percentiles = field(default_factory=Percentiles)
+    names: Mapping[int, str] = field(default_factory=dict, hash=False)
 
     def to_json(self) -> str:
         latency = self.latency_ms
         fields: dict[str, Value] = {"duration": _number(self.duration), "frames": self.frames, "ticks": self.ticks}
-        fields["speakers"] = [{"id": person, "seconds": _number(seconds)} for person, seconds in self.speakers]
+        fields["speakers"] = [
+            {"id": person, "seconds": _number(seconds)} | ({"name": self.names[person]} if person in self.names else {})
+            for person, seconds in self.speakers
+        ]
         fields["latency_ms"] = {
             "p50": _number(latency.p50, 1),
             "p95": _number(latency.p95, 1),

@@ -1,20 +1,21 @@
-"""Speaking segments: who spoke from when to when, from successive snapshots."""
+"""Speaking segments: successive snapshots become segments of one person each, in view or out of it."""
 
 from __future__ import annotations
 
+from array import array
 from dataclasses import dataclass
 
-from speakerlight.core.snapshot import Snapshot
+from speakerlight.core.snapshot import Snapshot, SpeakingState
 from speakerlight.core.timebase import TICK_RATE
 
 LONGEST_HOLD_SECONDS = 0.5
-"""A snapshot stands until the next, but no longer than this: after a stall it is unknown who went on speaking. The
-coarsest load level scores every 4th tick, which is 0.16 s."""
+"""Longest time for which a snapshot stands: after a stall it is unknown who went on speaking. The coarsest load level
+scores every fourth tick, which is 0.16 s."""
 
 
 @dataclass(frozen=True)
 class Segment:
-    """Person ``id`` was speaking from ``start`` to ``end``, seconds of the session."""
+    """Person ``id`` spoke from ``start`` to ``end``, seconds of the session."""
 
     id: int
     start: float
@@ -22,7 +23,7 @@ class Segment:
 
 
 class SpeakingSegments:
-    """Converts snapshots, in order, to segments; a segment is given when it has ended."""
+    """Accepts snapshots in order and returns each segment when it has ended."""
 
     def __init__(self) -> None:
         self._started: dict[int, float] = {}
@@ -34,7 +35,7 @@ class SpeakingSegments:
             if merge.id in self._started:
                 start = self._started.pop(merge.id)
                 self._started[merge.into] = min(start, self._started.get(merge.into, start))
-        speaking = {face.id for face in snapshot.faces if face.speaking}
+        speaking = speakers(snapshot)
         stalled = self._last is not None and snapshot.time > self._last + LONGEST_HOLD_SECONDS
         ended = set(self._started) if stalled else set(self._started) - speaking
         segments = self._end(ended, snapshot.time)
@@ -51,3 +52,87 @@ class SpeakingSegments:
         end = time if self._last is None else min(time, self._last + LONGEST_HOLD_SECONDS)
         segments = [Segment(person, self._started.pop(person), end) for person in people]
         return sorted(segments, key=lambda segment: (segment.start, segment.id))
+
+
+def speakers(snapshot: Snapshot) -> set[int]:
+    """Ids of everybody who speaks: faces in view, and a known person out of view."""
+    speaking = {face.id for face in snapshot.faces if face.speaking}
+    if snapshot.state is SpeakingState.OFFSCREEN and snapshot.offscreen is not None:
+        speaking.add(snapshot.offscreen)
+    return speaking
+
+
+class Identities:
+    """What became known of people in the course of a run: merges of ids, and names."""
+
+    def __init__(self) -> None:
+        self._into: dict[int, int] = {}
+        self.names: dict[int, str] = {}
+        """Of persons who have one, by final id."""
+
+    def update(self, snapshot: Snapshot) -> None:
+        """Take in the merges and names of a tick."""
+        for merge in snapshot.merges:
+            self._into[merge.id] = merge.into
+            name = self.names.pop(merge.id, None)
+            if name is not None:
+                self.names.setdefault(merge.into, name)
+        self.names.update(snapshot.names)
+
+    def final(self, person: int) -> int:
+        """The id under which ``person`` is known by now."""
+        seen = set()
+        while person in self._into and person not in seen:
+            seen.add(person)
+            person = self._into[person]
+        return person
+
+
+class SessionRecord:
+    """Who spoke when in a whole run, with the names and merges that became known later. 24 bytes a segment."""
+
+    def __init__(self) -> None:
+        self._open = SpeakingSegments()
+        self._identities = Identities()
+        self._people, self._starts, self._ends = array("q"), array("d"), array("d")
+
+    @property
+    def names(self) -> dict[int, str]:
+        """Of persons who have one, by id."""
+        return self._identities.names
+
+    def push(self, snapshot: Snapshot) -> None:
+        """Add a tick."""
+        self._identities.update(snapshot)
+        self._keep(self._open.push(snapshot))
+
+    def finish(self) -> None:
+        """End the record, and with it the segments that are open."""
+        self._keep(self._open.finish())
+
+    def segments(self) -> list[Segment]:
+        """Every ended segment under the person's final id, by start; those of one person do not overlap."""
+        by_person: dict[int, list[Segment]] = {}
+        for start, end, given in sorted(zip(self._starts, self._ends, self._people, strict=True)):
+            person = self._identities.final(given)
+            own = by_person.setdefault(person, [])
+            if own and start <= own[-1].end:
+                own[-1] = Segment(person, own[-1].start, max(own[-1].end, end))
+            else:
+                own.append(Segment(person, start, end))
+        every = [segment for own in by_person.values() for segment in own]
+        return sorted(every, key=lambda segment: (segment.start, segment.id))
+
+    def _keep(self, segments: list[Segment]) -> None:
+        for segment in segments:
+            self._people.append(segment.id)
+            self._starts.append(segment.start)
+            self._ends.append(segment.end)
+
+
+def talk_seconds(segments: list[Segment]) -> dict[int, float]:
+    """Seconds that each person spoke, longest first."""
+    seconds: dict[int, float] = {}
+    for segment in segments:
+        seconds[segment.id] = seconds.get(segment.id, 0.0) + segment.end - segment.start
+    return dict(sorted(seconds.items(), key=lambda item: (-item[1], item[0])))

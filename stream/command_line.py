@@ -25,6 +25,8 @@ from speakerlight.server.options import add_serve_options, serve_settings
 logger = logging.getLogger(__name__)
 
 EPILOG = """\
+run_live.py join WORDS.json SESSION.json: who said what, from timed words of a recogniser and a session of --export
+
 keys in the window: ? shows them all; q quit, h hide the marks, 1-9 pick a person, p pin that person or let go
 """
 
@@ -63,6 +65,8 @@ def parser() -> argparse.ArgumentParser:
     add("--output", metavar="FILE.mp4", type=Path, help="record what the window shows, with audio")
     add("--events", metavar="FILE|-", help="events as JSON Lines; - is standard output")
     add("--rttm", metavar="FILE", type=Path, help="who spoke when, for diarization scorers")
+    export_help = "who spoke when; .json, .csv, .vtt, .srt or .txt by the suffix; may be given several times"
+    add("--export", metavar="FILE", type=Path, action="append", default=[], help=export_help)
     add("--plot", metavar="FILE.png", type=Path, help="every face's score over time")
     add("--save-faces", metavar="DIR", type=Path, help="a video with audio of each face")
     add("--lag", metavar="auto|MS", type=_lag, help="milliseconds by which the audio is late; auto: estimated")
@@ -82,7 +86,12 @@ def main(arguments: list[str] | None = None) -> int:
     0: normal end, with every output whole. 1: an output was lost or a stage failed. 2: wrong arguments or missing
     input, reported in one line on stderr.
     """
+    arguments = sys.argv[1:] if arguments is None else arguments
     try:
+        if arguments[:1] == ["join"]:
+            from speakerlight.join_command import main as join
+
+            return join(arguments[1:])
         given = parser().parse_args(arguments)
         set_up_logging(given.verbose)
         if given.list_devices:
@@ -140,6 +149,7 @@ def _settings(given: argparse.Namespace) -> RunSettings:
         events=given.events,
         rttm=given.rttm,
         plot=given.plot,
+        exports=tuple(given.export),
         save_faces=given.save_faces,
         lag_ms=given.lag,
         max_faces=given.max_faces,

@@ -12,6 +12,7 @@ from speakerlight.core.events import Event
 from speakerlight.core.snapshot import Snapshot
 from speakerlight.live import OverlayStatus
 from speakerlight.outputs.eventlog import EventLog
+from speakerlight.outputs.export import Export
 from speakerlight.outputs.face_videos import FaceVideos
 from speakerlight.outputs.obs import Obs
 from speakerlight.outputs.osc import Osc
@@ -43,6 +44,7 @@ def make_outputs(
         outputs.append(EventLog(settings.events, inputs, stop))
     if settings.rttm is not None:
         outputs.append(Rttm(settings.rttm, _recording_name(settings), sources=inputs, stop=stop))
+    outputs += [Export(path, inputs) for path in settings.exports]
     if settings.plot is not None:
         outputs.append(Plot(settings.plot, sources=inputs))
     if settings.output is not None:

@@ -200,7 +200,8 @@ def state_text(snapshot: Snapshot, names: Mapping[int, str]) -> str:
     if snapshot.state is SpeakingState.SILENCE:
         return "Silence"
     if snapshot.state is SpeakingState.OFFSCREEN:
-        return "Off-screen speaker"
+        person = snapshot.offscreen
+        return "Off-screen speaker" if person is None else f"Off-screen: {names.get(person, str(person))}"
     if snapshot.state is SpeakingState.UNDECIDED:
         return "Speech, speaker undecided"
     others = [face.id for face in snapshot.faces if face.speaking and face.id != snapshot.primary]

@@ -45,6 +45,7 @@ class RunSettings:
     events: str | None = None
     rttm: Path | None = None
     plot: Path | None = None
+    exports: tuple[Path, ...] = ()
     save_faces: Path | None = None
     lag_ms: float | None = None
     max_faces: int = 25
@@ -108,10 +109,11 @@ class RunSettings:
 
     def output_paths(self) -> Iterator[tuple[str, Path]]:
         """Each option that writes files, with its path."""
-        paths = {"--output": self.output, "--rttm": self.rttm, "--plot": self.plot, "--save-faces": self.save_faces}
+        paths = [("--output", self.output), ("--rttm", self.rttm), ("--plot", self.plot)]
+        paths += [("--save-faces", self.save_faces), *(("--export", path) for path in self.exports)]
         if self.events is not None and self.events != STDOUT:
-            paths["--events"] = Path(self.events)
-        return ((option, path) for option, path in paths.items() if path is not None)
+            paths.append(("--events", Path(self.events)))
+        return ((option, path) for option, path in paths if path is not None)
 
 
 def _identity(path: Path) -> tuple[int, int] | Path | None:

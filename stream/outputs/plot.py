@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 from speakerlight.caller_environment import without_matplotlib_backend
 from speakerlight.core.errors import InputError
+from speakerlight.core.identities import Merge
 from speakerlight.core.segments import LONGEST_HOLD_SECONDS
 from speakerlight.core.snapshot import Snapshot, SpeakingState
 from speakerlight.core.timebase import TICK_RATE
@@ -84,6 +85,12 @@ class MeanTable:
         self._rows["bin"] //= 2
         self._rows = _merged(self._rows)
 
+    def merge(self, person: int, into: int) -> None:
+        """Make the values of one person those of another."""
+        self._settle()
+        self._rows["person"][self._rows["person"] == person] = into
+        self._rows = _merged(self._rows)
+
     def means(self) -> Iterator[tuple[int, npt.NDArray[np.int32], Values]]:
         """For each person, in order: the bins, and the mean in each."""
         self._settle()
@@ -129,6 +136,8 @@ class SignalHistory:
 
     def add(self, snapshot: Snapshot) -> None:
         """Add a tick. Values that are not finite are ignored."""
+        for merge in snapshot.merges:
+            self._merge(merge)
         place = self._bin(snapshot.time)
         while place >= self.limit:
             self._halve()
@@ -138,6 +147,12 @@ class SignalHistory:
         self.speech.add(0, place, snapshot.speech)
         for face in snapshot.faces:
             self.faces.add(face.id, place, face.score)
+
+    def _merge(self, merge: Merge) -> None:
+        self.faces.merge(merge.id, merge.into)
+        for vote in self.primary.values():
+            if vote.choice == merge.id:
+                vote.choice = merge.into
 
     def _bin(self, time: float) -> int:
         return max(int(time / self.seconds + 0.5), 0)  # ticks lie on whole bins, give or take rounding
@@ -153,19 +168,20 @@ class SignalHistory:
 
 
 class Plot(Output):
-    """Draws the plot when it is closed. ``names`` may name a person."""
+    """Draws the plot when it is closed."""
 
     option = "--plot"
 
-    def __init__(self, path: Path, names: Mapping[int, str] | None = None, sources: Sequence[str] = ()) -> None:
+    def __init__(self, path: Path, sources: Sequence[str] = ()) -> None:
         if path.suffix.lower() != ".png":
             raise InputError(f"{self.option} {path}: the plot is a PNG image; give it a name that ends in .png")
         check_writable(path, self.option, sources)
         self._path = path
-        self._names = names if names is not None else {}
+        self._names: dict[int, str] = {}
         self._history = SignalHistory()
 
     def snapshot(self, snapshot: Snapshot) -> None:
+        self._names.update(snapshot.names)
         self._history.add(snapshot)
 
     def close(self) -> None:

@@ -1,8 +1,6 @@
-"""What a run comes down to: the ``summary`` event, and the same as a few lines for people."""
+"""Summary of a run: the ``summary`` event, and the same as a few lines for people."""
 
 from __future__ import annotations
-
-from collections.abc import Mapping
 
 from speakerlight.core.events import Percentiles, SummaryEvent
 from speakerlight.core.segments import Segment, SpeakingSegments
@@ -11,13 +9,14 @@ from speakerlight.core.timebase import TICK_RATE
 
 
 class Tally:
-    """Counts a run as it goes. A frame counts when it was captured, whether or not anything was drawn on it."""
+    """Counts a run as it goes. A captured frame counts, whether or not anything was drawn on it."""
 
     def __init__(self) -> None:
         self._frames = self._ticks = 0
         self._end = 0.0
         self._segments = SpeakingSegments()
         self._seconds: dict[int, float] = {}
+        self._names: dict[int, str] = {}
 
     def frame(self, time: float) -> None:
         self._frames += 1
@@ -26,6 +25,7 @@ class Tally:
     def snapshot(self, snapshot: Snapshot) -> None:
         self._ticks += 1
         self._end = max(self._end, snapshot.time + 1 / TICK_RATE)
+        self._names.update(snapshot.names)
         for merge in snapshot.merges:
             if merge.id in self._seconds:
                 self._seconds[merge.into] = self._seconds.get(merge.into, 0.0) + self._seconds.pop(merge.id)
@@ -35,18 +35,19 @@ class Tally:
         """The summary of everything counted. Ends the tally."""
         self._add(self._segments.finish())
         speakers = sorted(self._seconds.items(), key=lambda item: (-item[1], item[0]))
-        return SummaryEvent(self._end, self._frames, self._ticks, tuple(speakers), latency)
+        names = {person: self._names[person] for person, _ in speakers if person in self._names}
+        return SummaryEvent(self._end, self._frames, self._ticks, tuple(speakers), latency, names)
 
     def _add(self, segments: list[Segment]) -> None:
-        for stretch in segments:
-            self._seconds[stretch.id] = self._seconds.get(stretch.id, 0.0) + stretch.end - stretch.start
+        for segment in segments:
+            self._seconds[segment.id] = self._seconds.get(segment.id, 0.0) + segment.end - segment.start
 
 
-def summary_text(summary: SummaryEvent, dropped_frames: int = 0, names: Mapping[int, str] | None = None) -> str:
-    """The summary for people: how long, who spoke for how long, how late the picture was, what was dropped."""
+def summary_text(summary: SummaryEvent, dropped_frames: int = 0) -> str:
+    """The summary for people: duration, talk time of each person, latency, dropped frames."""
     lines = [f"{summary.duration:.1f} s, {summary.frames} frames, {summary.ticks} ticks scored"]
     for person, seconds in summary.speakers:
-        name = (names or {}).get(person, f"person {person}")
+        name = summary.names.get(person, f"person {person}")
         lines.append(f"  {name} spoke {seconds:.1f} s")
     if not summary.speakers:
         lines.append("  nobody in the picture spoke")

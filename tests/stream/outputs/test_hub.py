@@ -65,6 +65,8 @@ def test_what_a_run_feeds_reaches_the_output_in_order() -> None:
         "sound 0.0",
         "snapshot 0.0",
         "scores",
+        "person",
+        "person",
         "speaker",
         "lag",
         "frame 0.0 with 0.0",

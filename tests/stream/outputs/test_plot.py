@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -14,6 +15,7 @@ import numpy as np
 import pytest
 from speakerlight.core.errors import InputError
 from speakerlight.core.geometry import Box
+from speakerlight.core.identities import Merge
 from speakerlight.core.snapshot import FaceScore, Lag, Snapshot, SpeakingState
 from speakerlight.outputs.plot import BIN_LIMIT, STATE_COLOURS, Plot, SignalHistory, plot_png, strip_colours
 from speakerlight.palette import colour
@@ -52,6 +54,15 @@ def test_memory_does_not_grow_with_the_run_and_means_stay_right() -> None:
     np.testing.assert_allclose(means[bins < middle - 1], 0.9)
     np.testing.assert_allclose(means[bins > middle + 1], 0.1)
     assert history.faces._rows["count"].sum() == 2 * 25 * 400
+
+
+def test_a_merged_person_has_one_curve() -> None:
+    history = SignalHistory()
+    history.add(snapshot(0.0, [2], people=[2]))
+    history.add(replace(snapshot(0.04, [1], people=[1]), merges=(Merge(2, 1),)))
+    ((person, bins, _),) = history.faces.means()
+    assert (person, bins.tolist()) == (1, [0, 1])
+    assert [vote.choice for vote in history.primary.values()] == [1, 1]
 
 
 def test_what_is_not_a_number_is_left_out() -> None:
@@ -100,10 +111,10 @@ plot.close()
 
 
 def test_the_image_has_every_faces_colour(tmp_path: Path) -> None:
-    plot = Plot(tmp_path / "p.png", {1: "Ada"})
+    plot = Plot(tmp_path / "p.png")
     people = range(1, 10)
     for k in range(250):
-        plot.snapshot(snapshot(k / 25, [1 + k // 28], people=people))
+        plot.snapshot(replace(snapshot(k / 25, [1 + k // 28], people=people), names={1: "Ada", 2: "$ _^"}))
     plot.close()
     image = cv2.imread(str(tmp_path / "p.png"))
     assert image is not None

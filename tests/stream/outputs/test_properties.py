@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import math
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,9 +19,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from speakerlight.core.events import Percentiles, SessionEvent
 from speakerlight.core.geometry import Box
+from speakerlight.core.identities import Merge
 from speakerlight.core.media import AudioChunk, Frame
 from speakerlight.core.snapshot import FaceScore, Lag, Snapshot, SpeakingState
+from speakerlight.core.transcript import FORMATS
+from speakerlight.core.word_join import read_session
 from speakerlight.outputs.eventlog import EventLog
+from speakerlight.outputs.export import Export
 from speakerlight.outputs.face_videos import FaceVideos
 from speakerlight.outputs.hub import OutputHub
 from speakerlight.outputs.plot import Plot
@@ -44,7 +50,12 @@ def snapshots(draw: st.DrawFn) -> list[Snapshot]:
         state = draw(st.sampled_from(SpeakingState))
         primary = draw(st.sampled_from([None, *seen])) if state is SpeakingState.SPEAKING else None
         speech, lag = draw(st.floats(0, 1) | anything), Lag(draw(anything), draw(anything))
-        found.append(Snapshot(len(found), time, speech, tuple(seen.values()), state, primary, lag))
+        offscreen = draw(st.none() | people) if state is SpeakingState.OFFSCREEN else None
+        merges = tuple(draw(st.lists(st.builds(Merge, people, people), max_size=1)))
+        tick = len(found)
+        found.append(
+            Snapshot(tick, time, speech, tuple(seen.values()), state, primary, lag, offscreen, merges, draw(names))
+        )
     return found
 
 
@@ -59,11 +70,12 @@ def refuse(constant: str) -> None:
 
 
 @settings(max_examples=100, deadline=None)
-@given(snapshots(), names, st.text(st.characters()))
-def test_logs_rttm_and_plots_can_be_parsed(ticks: list[Snapshot], called: dict[int, str], recording: str) -> None:
+@given(snapshots(), st.text(st.characters()))
+def test_logs_rttm_and_exports_can_be_parsed(ticks: list[Snapshot], recording: str) -> None:
     with folder() as place:
-        log, rttm = EventLog(str(place / "e.jsonl")), Rttm(place / "r.rttm", recording, called)
-        hub = OutputHub([log, rttm], pytest.fail)
+        log, rttm = EventLog(str(place / "e.jsonl")), Rttm(place / "r.rttm", recording)
+        exports = [Export(place / f"x{suffix}") for suffix in FORMATS]
+        hub = OutputHub([log, rttm, *exports], pytest.fail)
         hub.event(SessionEvent(recording, None, "compact", "cpu"))
         for tick in ticks:
             hub.snapshot(tick)
@@ -77,13 +89,27 @@ def test_logs_rttm_and_plots_can_be_parsed(ticks: list[Snapshot], called: dict[i
             fields = line.split()
             assert len(fields) == 10 and fields[0] == "SPEAKER"
             assert math.isfinite(float(fields[3])) and float(fields[4]) >= 0
+        if ticks:
+            session = read_session((place / "x.json").read_bytes().decode("utf-8"))
+            with (place / "x.csv").open(encoding="utf-8", newline="") as file:
+                rows = list(csv.reader(file))
+            assert len(rows) == 1 + len(session.lines) and all(len(row) == len(rows[0]) for row in rows)
+            assert is_vtt((place / "x.vtt").read_bytes().decode("utf-8"))
+
+
+def is_vtt(text: str) -> bool:
+    """Whether every block is a cue with a number, times in order and one line of text."""
+    head, *cues = text.rstrip("\n").split("\n\n")
+    pattern = r"\d+\n(\d\d+:\d\d:\d\d\.\d{3}) --> (\d\d+:\d\d:\d\d\.\d{3})\n<v [^<>\n]+>[^<>\n]+"
+    found = [re.fullmatch(pattern, cue) for cue in cues]
+    return head == "WEBVTT" and all(match and (len(match[1]), match[1]) < (len(match[2]), match[2]) for match in found)
 
 
 @settings(max_examples=15, deadline=None)
-@given(snapshots(), names)
-def test_plots_can_be_decoded(ticks: list[Snapshot], called: dict[int, str]) -> None:
+@given(snapshots())
+def test_plots_can_be_decoded(ticks: list[Snapshot]) -> None:
     with folder() as place:
-        plot = Plot(place / "p.png", called)
+        plot = Plot(place / "p.png")
         for tick in ticks:
             plot.snapshot(tick)
         plot.close()

@@ -113,7 +113,7 @@ def test_what_is_not_contiguous_is_survived(devices: list[Device]) -> None:
 
 def test_a_live_run_shows_there_what_its_window_shows(devices: list[Device]) -> None:
     windowed: list[Image] = []
-    window = SimpleNamespace(show=windowed.append, commands=list)
+    window = SimpleNamespace(show=windowed.append, keys=list)
     output = Background(VirtualCamera())
     run = live(Camera(), stand_in(False), output, window=window, duration_seconds=0.6)  # type: ignore[arg-type]
     run.run(threading.Event())

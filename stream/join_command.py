@@ -1,0 +1,56 @@
+"""``speakerlight join WORDS.json SESSION.json``: who said what, from timed words of any recogniser."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import NoReturn
+
+from speakerlight.core.errors import InputError
+from speakerlight.core.transcript import FORMATS, to_text
+from speakerlight.core.word_join import join, read_session, read_words
+from speakerlight.outputs.files import check_writable, write_whole
+
+OPTION = "--output"
+
+
+def main(arguments: list[str]) -> int:
+    """Write the transcript; returns the exit status. Raises InputError."""
+    given = _parser().parse_args(arguments)
+    words, session = _text(given.words), _text(given.session)
+    try:
+        transcript = join(read_words(words), read_session(session))
+    except InputError as error:
+        raise InputError(f"join: {error}") from error
+    if given.output is None:
+        sys.stdout.reconfigure(encoding="utf-8")  # type: ignore[union-attr]
+        sys.stdout.write(to_text(transcript))
+        return 0
+    suffix = given.output.suffix.lower()
+    if suffix not in FORMATS:
+        raise InputError(f"{OPTION} {given.output}: give it a name that ends in {', '.join(FORMATS)}")
+    check_writable(given.output, OPTION, [str(given.words), str(given.session)])
+    write_whole(given.output, FORMATS[suffix](transcript).encode())
+    return 0
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise InputError(f"join: {message} (join --help explains it)")
+
+
+def _parser() -> _Parser:
+    parser = _Parser(prog="speakerlight join", description=__doc__, allow_abbrev=False)
+    parser.add_argument("words", metavar="WORDS.json", type=Path, help="of whisper.cpp, faster-whisper or WhisperX")
+    parser.add_argument("session", metavar="SESSION.json", type=Path, help="what --export SESSION.json wrote")
+    forms = ", ".join(FORMATS)
+    parser.add_argument(OPTION, metavar="FILE", type=Path, help=f"{forms} by its suffix; else text on standard output")
+    return parser
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except (OSError, ValueError) as error:
+        raise InputError(f"join: {path} cannot be read ({getattr(error, 'strerror', None) or error})") from error
