@@ -11,7 +11,7 @@ from speakerlight import doctor as module
 from speakerlight.core.errors import InputError
 from speakerlight.core.media import Frame
 from speakerlight.doctor import doctor
-from speakerlight.model_cache import BLAZEFACE_SHORT, fetch
+from speakerlight.model_cache import BLAZEFACE_SHORT, CACHE_VARIABLE, fetch
 from speakerlight.rings import FrameRing
 
 
@@ -21,6 +21,7 @@ def test_the_page_of_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
     except InputError as error:
         pytest.skip(str(error))
     monkeypatch.setattr(module, "cameras", list)
+    monkeypatch.setenv(CACHE_VARIABLE, str(path.parent))
     monkeypatch.setattr(Path, "home", lambda: path.parent)
     page, is_ready = doctor()
     assert is_ready and page.splitlines()[-1].split() == ["result", "ready"]
