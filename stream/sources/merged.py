@@ -1,4 +1,4 @@
-"""Pictures from here and sound from there on one timeline."""
+"""Merged recordings: the video of one and the audio of another on one timeline."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from speakerlight.sources.source import MediaReader, due
 
 
 def in_time_order(frames: Iterator[Frame], chunks: Iterator[AudioChunk]) -> Iterator[Frame | AudioChunk]:
-    """Frames by their time, sounds by their end. Sound that ends before the pictures is followed by silence.
+    """Frames by their time, audio by its end. Audio that ends before the video is followed by silence.
 
-    ``sounds`` must be one stream without gaps; when it is empty none is made up. Holds one item at a time.
+    ``chunks`` must be one stream without gaps; when it is empty none is made up. Holds one item at a time.
     """
     chunk = next(chunks, None)
     silence: GaplessAudio | None = None
@@ -29,41 +29,8 @@ def in_time_order(frames: Iterator[Frame], chunks: Iterator[AudioChunk]) -> Iter
         yield from chunks
 
 
-class MergedReader:
-    """The pictures of one recording with the sound of another, both from their own time 0 (see ``MediaReader``)."""
-
-    has_video = True
-    has_audio = True
-
-    def __init__(self, video: MediaReader, audio: MediaReader) -> None:
-        self._video, self._audio = video, audio
-        self.name = f"{video.name} + {audio.name}"
-
-    @property
-    def duration_seconds(self) -> float | None:
-        ends = (self._video.duration_seconds, self._audio.duration_seconds)
-        return max((end for end in ends if end is not None), default=None)
-
-    @property
-    def frame_size(self) -> tuple[int, int] | None:
-        return self._video.frame_size
-
-    @property
-    def frame_rate(self) -> float | None:
-        return self._video.frame_rate
-
-    def __iter__(self) -> Iterator[Frame | AudioChunk]:
-        frames = (item for item in self._video if isinstance(item, Frame))
-        chunks = (item for item in self._audio if isinstance(item, AudioChunk))
-        return in_time_order(frames, chunks)
-
-    def close(self) -> None:
-        self._video.close()
-        self._audio.close()
-
-
 class VideoReader:
-    """The pictures of a recording alone (see ``MediaReader``)."""
+    """The video of a recording alone (see ``MediaReader``)."""
 
     has_video = True
     has_audio = False
@@ -89,3 +56,28 @@ class VideoReader:
 
     def close(self) -> None:
         self._video.close()
+
+
+class MergedReader(VideoReader):
+    """The video of one recording with the audio of another, both from their own time 0 (see ``MediaReader``)."""
+
+    has_audio = True
+
+    def __init__(self, video: MediaReader, audio: MediaReader) -> None:
+        super().__init__(video)
+        self._audio = audio
+        self.name = f"{video.name} + {audio.name}"
+
+    @property
+    def duration_seconds(self) -> float | None:
+        ends = (self._video.duration_seconds, self._audio.duration_seconds)
+        return max((end for end in ends if end is not None), default=None)
+
+    def __iter__(self) -> Iterator[Frame | AudioChunk]:
+        frames = (item for item in self._video if isinstance(item, Frame))
+        chunks = (item for item in self._audio if isinstance(item, AudioChunk))
+        return in_time_order(frames, chunks)
+
+    def close(self) -> None:
+        super().close()
+        self._audio.close()

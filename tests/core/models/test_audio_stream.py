@@ -9,25 +9,12 @@ from speakerlight.core.audio.vad import VoiceActivity
 from speakerlight.core.media import Samples
 from speakerlight.core.models.audio_stream import AudioEncoderStream
 from speakerlight.core.models.compact import Compact
-from speakerlight.core.models.compact_network import CompactSyncNet, model_of
+from speakerlight.core.models.compact_network import CompactSyncNet
 from speakerlight.core.models.lipsync import sound_lookahead_seconds
 from speakerlight.core.timebase import SAMPLE_RATE, SAMPLES_PER_TICK
 from speakerlight.core.training.evaluation import clip_mel
 
 MEMORY = 128
-
-
-@pytest.fixture(scope="module")
-def network() -> CompactSyncNet:
-    torch.manual_seed(0)
-    return CompactSyncNet().eval()
-
-
-@pytest.fixture(scope="module")
-def model(network: CompactSyncNet) -> Compact:
-    copy = CompactSyncNet()
-    copy.load_state_dict(network.state_dict())
-    return model_of(copy, "cpu", "f32")
 
 
 def noise(seconds: float, seed: int = 0) -> Samples:

@@ -11,7 +11,7 @@ from speakerlight.core.faces.tracking import TrackedFace
 from speakerlight.core.faces.vision import FrameTracks
 from speakerlight.core.geometry import Box
 from speakerlight.core.models.compact import Compact
-from speakerlight.core.models.compact_network import CompactSyncNet, model_of
+from speakerlight.core.models.compact_network import CompactSyncNet
 from speakerlight.core.models.face_stream import FaceEncoderStream
 from speakerlight.core.models.features import Features
 from speakerlight.core.models.lipsync import Crop, FaceEmbeddings
@@ -20,19 +20,6 @@ from speakerlight.core.training.evaluation import embed_clip
 
 MEMORY = 128
 TICKS = 60
-
-
-@pytest.fixture(scope="module")
-def network() -> CompactSyncNet:
-    torch.manual_seed(0)
-    return CompactSyncNet().eval()
-
-
-@pytest.fixture(scope="module")
-def model(network: CompactSyncNet) -> Compact:
-    copy = CompactSyncNet()
-    copy.load_state_dict(network.state_dict())
-    return model_of(copy, "cpu", "f32")
 
 
 def stored_crops(seed: int) -> np.ndarray:
