@@ -110,8 +110,8 @@ class Judge:
         """The shares so far."""
         counts, scores, spoken = self._bins.T
         total = counts.sum()
-        error = np.abs(scores - spoken).sum() / total if total else None
-        brier = self._squared_error / total if total else None
+        error = float(np.abs(scores - spoken).sum() / total) if total else None
+        brier = float(self._squared_error / total) if total else None
         return Verdict(
             self._identity.value, self._silence.value, self._second.value, self._offscreen.value, error, brier
         )

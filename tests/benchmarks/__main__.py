@@ -26,7 +26,7 @@ from tests.benchmarks.stages import model_stages, picture_stages, scaling, whole
 FACES = (1, 2, 4, 8, 16, 25)
 ROOMS = (2, 4)
 CHOICES = ("stages", "scaling", "gpu", *SECTIONS, "rooms")
-COMMANDS = ("demo", "fuzz", "soak")
+COMMANDS = ("demo", "fuzz", "peers", "soak")
 """Modules with a command line of their own."""
 
 
@@ -34,8 +34,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Run a command, or measure, print and write; gives the exit status."""
     arguments = sys.argv[1:] if arguments is None else arguments
     if arguments and arguments[0] in COMMANDS:
-        status: int = import_module(f"tests.benchmarks.{arguments[0]}").main(arguments[1:])
-        return status
+        return _command(arguments[0], arguments[1:])
     given = _parser().parse_args(arguments)
     rows = []
     print(header())
@@ -50,6 +49,15 @@ def main(arguments: list[str] | None = None) -> int:
         if given.json:
             write_json(given.json, rows)
     return 0
+
+
+def _command(name: str, arguments: list[str]) -> int:
+    try:
+        status: int = import_module(f"tests.benchmarks.{name}").main(arguments)
+    except InputError as error:
+        print(error, file=sys.stderr)
+        return 2
+    return status
 
 
 def _parser() -> argparse.ArgumentParser:
