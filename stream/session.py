@@ -90,7 +90,7 @@ def run(
         all_outputs += [output for output in (accuracy, callback) if output]
         models, control = loading.result(), Control()
         if address is not None:
-            server, models = cleanup.enter_context(_serving(settings, address, models, notify, local=control))
+            server, models = cleanup.enter_context(_serving(settings, address, models, notify, control, source))
             all_outputs += server.outputs
         engine = cleanup.enter_context(open_engine(settings, models, has_audio=source.has_audio, control=control))
         begin = SessionEvent(*source_names(settings, source), models.model.name, str(models.device))
@@ -174,7 +174,7 @@ class _Run:
 
 def _serve_browsers(settings: RunSettings, address: Listening, stop: threading.Event, notify: Notify) -> SummaryEvent:
     models = load_models(settings)
-    with _serving(settings, address, models, notify, local=None), _interrupts(stop):
+    with _serving(settings, address, models, notify, None, None), _interrupts(stop):
         stop.wait(settings.duration_seconds)
     return SummaryEvent(0.0, 0, 0, ())
 
@@ -193,7 +193,12 @@ def _listening(settings: ServeSettings) -> AbstractContextManager[Listening]:
 
 @contextmanager
 def _serving(
-    settings: RunSettings, address: Listening, models: Models, notify: Notify, *, local: Control | None
+    settings: RunSettings,
+    address: Listening,
+    models: Models,
+    notify: Notify,
+    local: Control | None,
+    source: Source | None,
 ) -> Iterator[tuple[Server, Models]]:
     from speakerlight.server.rooms import MAX_ROOMS
     from speakerlight.server.serving import serving
@@ -203,7 +208,9 @@ def _serving(
     def open_room_engine(models: Models, has_audio: bool, control: Control) -> AbstractContextManager[Engine]:
         return open_engine(settings, models, has_audio=has_audio, control=control, detectors=detectors)
 
-    with detectors.opened(MAX_ROOMS), serving(address, models, open_room_engine, notify, local=local) as running:
+    live = source if isinstance(source, LiveSource) else None
+    server = serving(address, models, open_room_engine, notify, local=local, source=live, view=settings.view)
+    with detectors.opened(MAX_ROOMS), server as running:
         yield running
 
 

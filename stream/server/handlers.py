@@ -13,13 +13,12 @@ from prometheus_client import CONTENT_TYPE_LATEST
 from speakerlight.core.decision.control import SCHEMA
 from speakerlight.core.errors import InputError
 from speakerlight.server.data_channel import Messages, execute, parsed
-from speakerlight.server.guard import CLIENT_ADDRESS, CLIENT_KEY, error
+from speakerlight.server.guard import CLIENT_ADDRESS, error
 from speakerlight.server.metrics import Metrics
-from speakerlight.server.rate_limit import RateLimiters
+from speakerlight.server.offers import Offers
 from speakerlight.server.relay import Outbox, Relay
 from speakerlight.server.room import RoomHandle
-from speakerlight.server.rooms import ClientLimitError, FullError, Offer, Rooms
-from speakerlight.server.rtc.udp_ports import PortsTakenError
+from speakerlight.server.rooms import Offer, Rooms
 from speakerlight.server.scaled_frames import LONG_SIDE
 from speakerlight.server.serve_settings import ServeSettings
 
@@ -43,12 +42,6 @@ HEADERS = {
 STRICT_TRANSPORT = "max-age=31536000"
 """A year: a browser that once reached this name over TLS never sends it a token in the clear."""
 
-BURST_OFFERS, OFFERS_PER_SECOND = 12, 0.5
-"""Of one client: a room of people who all reload, and one who tries again and again."""
-
-OFFER_SECONDS = 10.0
-"""Time for an offer to arrive and to be answered. Resolving a local name (mDNS) takes a second or so."""
-
 HEARTBEAT_SECONDS = 10.0
 """A listener that answers no ping for half of this is disconnected."""
 
@@ -62,9 +55,11 @@ MESSAGE_BYTES = 1024
 class HttpHandlers:
     """Handlers of all requests. ``local``: this machine's own run, if there is one."""
 
-    def __init__(self, rooms: Rooms, local: RoomHandle | None, metrics: Metrics, settings: ServeSettings) -> None:
+    def __init__(
+        self, rooms: Rooms, local: RoomHandle | None, metrics: Metrics, settings: ServeSettings, offers: Offers
+    ) -> None:
         self._rooms, self._local, self._metrics, self._settings = rooms, local, metrics, settings
-        self._offers = RateLimiters(BURST_OFFERS, OFFERS_PER_SECOND)
+        self._offers = offers
         self._listeners = 0
 
     def routes(self) -> list[web.RouteDef]:
@@ -96,23 +91,12 @@ class HttpHandlers:
         return web.FileResponse(part)
 
     async def _offer(self, request: web.Request) -> web.Response:
-        if not self._offers.take(request[CLIENT_KEY], asyncio.get_running_loop().time()):
-            return error(429, "too many offers; wait some seconds", {"Retry-After": "2"})
-        try:
-            async with asyncio.timeout(OFFER_SECONDS):
-                name, sdp = await self._rooms.open(_offer(await request.read(), request))
-        except InputError as bad:
-            return error(400, str(bad))
-        except TimeoutError:
-            return error(408, "the offer took too long")
-        except ClientLimitError as limit:
-            return error(429, str(limit), {"Retry-After": "5"})
-        except PortsTakenError as taken:
-            return error(503, f"{taken}; try again later", {"Retry-After": "10"})
-        except FullError:
-            return error(503, "all rooms are taken; try again later", {"Retry-After": "10"})
-        answer = {"type": "answer", "sdp": sdp, "room": name, "read_token": self._settings.tokens.for_links}
-        return web.json_response(answer)
+        async def opened() -> web.Response:
+            name, sdp = await self._rooms.open(_offer(await request.read(), request))
+            read_token = self._settings.tokens.for_links
+            return web.json_response({"type": "answer", "sdp": sdp, "room": name, "read_token": read_token})
+
+        return await self._offers.answer(request, opened)
 
     async def _leave(self, request: web.Request) -> web.Response:
         name = request.match_info["name"]
@@ -131,8 +115,7 @@ class HttpHandlers:
         return await self._listen(request, may_command=True)
 
     async def _listen(self, request: web.Request, *, may_command: bool) -> web.StreamResponse:
-        name = request.query.get("room")
-        room = (self._local or self._rooms.only()) if name is None else self._named(name)
+        room = self.room(request.query.get("room"))
         if room is None:
             return error(404, "there is no such room; name one with ?room=ID")
         if self._listeners >= LISTENERS:
@@ -147,7 +130,7 @@ class HttpHandlers:
             self._listeners -= 1
 
     async def _command(self, request: web.Request) -> web.Response:
-        room = self._named(request.match_info["name"])
+        room = self.room(request.match_info["name"])
         if room is None:
             return error(404, "there is no such room")
         try:
@@ -158,7 +141,10 @@ class HttpHandlers:
     async def _schema(self, request: web.Request) -> web.Response:
         return web.json_response(SCHEMA)
 
-    def _named(self, name: str) -> RoomHandle | None:
+    def room(self, name: str | None) -> RoomHandle | None:
+        """A room by its name; None: this machine's own run, or else the only room there is."""
+        if name is None:
+            return self._local or self._rooms.only()
         return self._local if name == "local" else self._rooms.named(name)
 
     async def _health(self, request: web.Request) -> web.Response:

@@ -6,9 +6,11 @@ import threading
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
+from functools import partial
 
 from speakerlight.control import Control
 from speakerlight.core.events import Event, ScoresEvent, SessionEvent
+from speakerlight.core.framing import View
 from speakerlight.core.snapshot import Snapshot
 from speakerlight.engine import Engine, stage
 from speakerlight.latency import LatencyHistogram
@@ -21,6 +23,7 @@ from speakerlight.server.metrics import Metrics
 from speakerlight.server.relay import Relay
 from speakerlight.server.room_status import RoomStatus
 from speakerlight.server.source import BrowserSource
+from speakerlight.server.view_broadcast import ViewBroadcast, overlay_info
 from speakerlight.threads import join_within
 
 BROWSER = "browser"
@@ -44,16 +47,17 @@ class Engines:
 
 @dataclass(frozen=True, eq=False)
 class RoomHandle:
-    """What a request needs of a room: the commands that steer it, and its events."""
+    """What a request needs of a room: the commands that steer it, its events, and its view."""
 
     control: Control
     relay: Relay
+    view: ViewBroadcast | None
 
 
 class Room:
     """Call ``begin`` once and ``end`` once. ``over`` is called, in the room's thread, when the run ends by itself.
 
-    ``first_level``: the load level before the first measurement.
+    ``first_level``: the load level before the first measurement. ``view``: what viewers get.
     """
 
     def __init__(
@@ -65,6 +69,7 @@ class Room:
         notify: Callable[[str], None],
         over: Callable[[], object],
         first_level: int,
+        view: View = View.BOXES,
     ) -> None:
         self.source, self.relay = source, relay
         self.control = Control()
@@ -72,13 +77,14 @@ class Room:
         self._engines, self._notify, self._over = engines, notify, over
         self._shedding = replace(SHEDDING, first_level=first_level)
         self.status = RoomStatus()
+        self.view = ViewBroadcast(view, source.frames, partial(overlay_info, self.control), has_audio=source.has_audio)
         self._meter = _Meter(source, relay, metrics)
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="room", daemon=True)
 
     @property
     def handle(self) -> RoomHandle:
-        return RoomHandle(self.control, self.relay)
+        return RoomHandle(self.control, self.relay, self.view)
 
     def begin(self) -> None:
         """Open an engine and run it, in a thread. Does nothing the second time and after the end."""
@@ -90,6 +96,7 @@ class Room:
         self._stop.set()
         join_within(self._thread, JOIN_SECONDS)
         self.relay.close()
+        self.view.close()
 
     def _run(self) -> None:
         try:
@@ -102,7 +109,7 @@ class Room:
             self._over()
 
     def _drive(self, engine: Engine) -> None:
-        hub = OutputHub([self.relay, self.status, self._meter], self._notify)
+        hub = OutputHub([self.relay, self.status, self._meter, self.view], self._notify)
         audio = BROWSER if self.source.has_audio else None
         hub.event(SessionEvent(BROWSER, audio, self._engines.model, self._engines.device))
         run = LiveRun(

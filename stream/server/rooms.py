@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
+from speakerlight.core.framing import View
 from speakerlight.server.client_address import IpAddress, client_key
 from speakerlight.server.data_channel import Messages
 from speakerlight.server.ice_settings import IceSettings
@@ -55,6 +56,10 @@ class FullError(Exception):
     """There are as many rooms as there may be."""
 
 
+class NameTakenError(Exception):
+    """There is a room of this name."""
+
+
 class ClientLimitError(Exception):
     """One client has as many rooms as it may have; the text says which kind."""
 
@@ -63,12 +68,14 @@ class ClientLimitError(Exception):
 class Offer:
     """One client's offer.
 
-    ``long_side``: of what its camera or screen gives, in pixels. ``address``: where its requests come from.
+    ``long_side``: of what its camera or screen gives, in pixels. ``address``: where its requests come from. ``name``:
+    of the room; None: one that nobody can guess.
     """
 
     sdp: str
     long_side: int
     address: IpAddress | None
+    name: str | None = None
 
     @property
     def client(self) -> str:
@@ -99,12 +106,14 @@ class Rooms:
         notify: Callable[[str], None],
         local: RoomStatus | None,
         ice: IceSettings,
+        view: View = View.BOXES,
     ) -> None:
         self._engines, self._metrics, self._notify, self._local = engines, metrics, notify, local
-        self._ice = ice
+        self._ice, self._view = ice, view
         self._ice_reports = RateLimiter(MAX_ICE_REPORTS, MAX_ICE_REPORTS / 60)
         self._rooms: dict[str, _Connected] = {}
         self._opening: Counter[str] = Counter()
+        self._names_opening: set[str] = set()
         self._loop = asyncio.get_running_loop()
         metrics.watch("rooms", "Rooms that there are", lambda: len(self._statuses()))
         metrics.watch("faces", "People in view in all rooms", lambda: sum(each.faces for each in self._statuses()))
@@ -114,17 +123,22 @@ class Rooms:
     async def open(self, offer: Offer) -> tuple[str, str]:
         """Open a room: its id and the answer's SDP.
 
-        Raises InputError, FullError, ClientLimitError and PortsTakenError.
+        Raises InputError, FullError, NameTakenError, ClientLimitError and PortsTakenError.
         """
         await self._wait_for_connecting(offer.client)
         if len(self._rooms) + self._opening.total() >= MAX_ROOMS:
             raise FullError
         if not offer.is_local and self._count(offer.client) >= CLIENT_ROOMS:
             raise ClientLimitError(f"one client may have {CLIENT_ROOMS} rooms; close one first")
+        name = offer.name or secrets.token_urlsafe(12)
+        if name in self._rooms or name in self._names_opening:
+            raise NameTakenError
         self._opening[offer.client] += 1
+        self._names_opening.add(name)
         try:
-            return await self._opened(secrets.token_urlsafe(12), offer)
+            return name, await self._opened(name, offer)
         finally:
+            self._names_opening.discard(name)
             self._opening[offer.client] -= 1
             self._opening += Counter()  # forgets clients that open none
 
@@ -142,6 +156,10 @@ class Rooms:
     def only(self) -> RoomHandle | None:
         """The only room there is."""
         return next(iter(self.all())).handle if len(self._rooms) == 1 else None
+
+    def peer(self, name: str) -> Peer | None:
+        """The client's end of a room by the room's name."""
+        return self._rooms[name].peer if name in self._rooms else None
 
     def close(self, name: str) -> asyncio.Task[None] | None:
         """Begin to close a room, if there is one; the task ends when it has gone."""
@@ -177,7 +195,7 @@ class Rooms:
         except TimeoutError:
             raise ClientLimitError(f"{CLIENT_CONNECTING} rooms of this client are still connecting") from None
 
-    async def _opened(self, name: str, offer: Offer) -> tuple[str, str]:
+    async def _opened(self, name: str, offer: Offer) -> str:
         def close() -> None:
             self.close(name)
 
@@ -194,7 +212,16 @@ class Rooms:
             source = BrowserSource(has_audio=await peer.offered(offer.sdp), long_side=offer.long_side)
             over = partial(self._loop.call_soon_threadsafe, close)
             relay = Relay(self._loop)
-            room = Room(source, relay, self._engines, self._metrics, self._notify, over, self._worst_level())
+            room = Room(
+                source,
+                relay,
+                self._engines,
+                self._metrics,
+                self._notify,
+                over,
+                first_level=self._worst_level(),
+                view=self._view,
+            )
             messages = Messages(room.control, lambda: source.now)
             answer = await peer.answer(source, relay.subscribe())
         except BaseException:
@@ -203,7 +230,7 @@ class Rooms:
         self._rooms[name] = _Connected(peer, room, offer.client)
         self._metrics.opened.inc()
         logger.info("room %s is opened for client %s", name, offer.client)
-        return name, answer
+        return answer
 
     def _statuses(self) -> list[RoomStatus]:
         own = [self._local] if self._local is not None else []

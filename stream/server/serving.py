@@ -7,12 +7,14 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 
 from speakerlight.control import Control
+from speakerlight.core.framing import View
 from speakerlight.engine import Engine
 from speakerlight.model_loading import Models
 from speakerlight.server.batching import SharedModel
 from speakerlight.server.listener import Listening
 from speakerlight.server.room import Engines
 from speakerlight.server.server import Server
+from speakerlight.sources import LiveSource
 
 OpenEngine = Callable[[Models, bool, Control], AbstractContextManager[Engine]]
 """Opens an engine over models, for a source with or without audio, steered by commands."""
@@ -26,10 +28,13 @@ def serving(
     notify: Callable[[str], None],
     *,
     local: Control | None,
+    source: LiveSource | None = None,
+    view: View = View.BOXES,
 ) -> Iterator[tuple[Server, Models]]:
     """The running server, and the models for this machine's own run, which shares them with the rooms.
 
-    ``local``: the commands that steer that run; None without one.
+    ``local``, ``source``: the commands that steer that run, and its source; None without one. ``view``: what viewers of
+    a room get.
     """
     shared = SharedModel(models.model, models.device)
 
@@ -39,7 +44,10 @@ def serving(
             yield engine
 
     engines = Engines(room_engine, models.model.name, str(models.device))
-    with Server(listening, engines, notify, local=local) as server:
+    made = Server(listening, engines, notify, local=local, view=view)
+    if source is not None:
+        made.show(source.frames, has_audio=source.has_audio)
+    with made as server:
         for line in _greeting(listening):
             notify(line)
         if local is not None:

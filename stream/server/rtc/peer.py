@@ -24,9 +24,10 @@ from speakerlight.core.errors import InputError
 from speakerlight.server.client_address import IpAddress
 from speakerlight.server.ice_settings import IceSettings
 from speakerlight.server.relay import Outbox
-from speakerlight.server.rtc.ice import PeerConnection
+from speakerlight.server.rtc.connection import PeerConnection
 from speakerlight.server.rtc.ice_report import IceReport
 from speakerlight.server.rtc.rtp_tap import RtpTap
+from speakerlight.server.rtc.trickle import MAX_CANDIDATES, add_candidates
 from speakerlight.server.rtc.udp_ports import PortsTakenError
 from speakerlight.server.source import BrowserSource
 from speakerlight.server.timeline import Kind
@@ -35,9 +36,6 @@ logger = logging.getLogger(__name__)
 
 BUFFERED_BYTES = 16_384
 """Bytes buffered in the data channel, some 30 ticks; after that lines wait in the outbox, which drops the oldest."""
-
-MAX_CANDIDATES = 64
-"""A machine with ten addresses has fewer, for video, audio and events together."""
 
 PACKET_MS = 40
 """Audio packet duration. 40 ms halves the packet count compared with 20 ms; video latency dominates anyway."""
@@ -125,6 +123,10 @@ class Peer:
             raise InputError(NOT_UNDERSTOOD) from error
         return _with_long_packets(self._connection.localDescription.sdp)
 
+    async def trickle(self, fragment: str) -> None:
+        """As ``add_candidates``."""
+        await add_candidates(self._connection, fragment)
+
     async def close(self) -> None:
         """Send the last events, then end the connection and its threads. May be called more than once."""
         if self._sending is not None:
@@ -135,7 +137,7 @@ class Peer:
             async with asyncio.timeout(CLOSE_SECONDS):
                 await self._connection.close()
         except Exception:  # a half-made connection: its parts are stopped one by one
-            await _stop_parts(self._connection)
+            await stop_parts(self._connection)
         for pump in self._pumps:
             pump.cancel()
 
@@ -198,7 +200,8 @@ def _with_long_packets(sdp: str) -> str:
     return before + audio + after.replace("a=", f"a=ptime:{PACKET_MS}\r\na=", 1)
 
 
-async def _stop_parts(connection: RTCPeerConnection) -> None:
+async def stop_parts(connection: RTCPeerConnection) -> None:
+    """Stop what there is of a half-made connection."""
     streams: list[Any] = [*connection.getTransceivers(), connection.sctp]
     for stream in filter(None, streams):
         secure = getattr(stream, "receiver", stream).transport

@@ -13,7 +13,7 @@ import pytest
 from aiortc import RTCConfiguration, RTCPeerConnection
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from speakerlight.server import guard, handlers
+from speakerlight.server import guard, offers
 from speakerlight.server.listener import listening
 from speakerlight.server.serve_settings import ServeSettings
 from speakerlight.server.server import Server
@@ -71,7 +71,7 @@ class HttpHandlers:
 def site() -> Iterator[HttpHandlers]:
     said: list[str] = []
     with pytest.MonkeyPatch.context() as patch:
-        for module, name in ((handlers, "BURST_OFFERS"), (guard, "BURST_REQUESTS")):
+        for module, name in ((offers, "BURST_OFFERS"), (guard, "BURST_REQUESTS")):
             patch.setattr(module, name, 100_000)
         with (
             listening(ServeSettings("127.0.0.1", 0)) as address,

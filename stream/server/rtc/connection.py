@@ -1,4 +1,4 @@
-"""ICE connection with a port range, public addresses, several servers, and a filter of remote candidates.
+"""Peer connection and its ICE: port range, public addresses, several servers, a filter of remote candidates.
 
 aioice's own gathers host candidates on random ports, without loopback, asks one STUN and one TURN server, and sends
 checks wherever a client's offer says.
@@ -17,8 +17,9 @@ from typing import Any
 from aioice import Candidate, Connection
 from aioice.candidate import candidate_foundation, candidate_priority
 from aioice.ice import StunProtocol, server_reflexive_candidate
-from aiortc import RTCConfiguration, RTCPeerConnection
-from aiortc.rtcdtlstransport import RTCDtlsTransport
+from aiortc import RTCCertificate, RTCConfiguration, RTCPeerConnection
+from aiortc.rtcdtlstransport import RTCDtlsTransport, SRTPProtectionProfile
+from OpenSSL import SSL
 from speakerlight.server.client_address import IpAddress, parse_ip
 from speakerlight.server.ice_settings import IceServer, IceSettings
 from speakerlight.server.rtc.ice_report import IceReport
@@ -32,6 +33,13 @@ LOOPBACKS = ("127.0.0.1", "::1")
 GATHER_SECONDS = 3.0
 """For STUN and TURN servers to answer; a page gives up on an answer after 10 s."""
 
+CIPHERS = b":".join(
+    b"ECDHE-%s-%s" % (key, cipher)
+    for cipher in (b"AES128-GCM-SHA256", b"CHACHA20-POLY1305", b"AES128-SHA", b"AES256-SHA")
+    for key in (b"ECDSA", b"RSA")
+)
+"""aiortc's own list, and the same for RSA."""
+
 PUBLIC_PREFERENCE = 65_000
 """Local preference of public addresses, below that of this machine's own (65,535): the direct way is tried first."""
 
@@ -43,6 +51,7 @@ class PeerConnection(RTCPeerConnection):
         self._settings, self._client = settings, client
         self._ice: list[IceConnection] = []
         super().__init__(RTCConfiguration(iceServers=[]))
+        vars(self)["_RTCPeerConnection__certificates"] = [_Certificate.generateCertificate()]
 
     @property
     def ice(self) -> IceConnection | None:
@@ -57,6 +66,15 @@ class PeerConnection(RTCPeerConnection):
         ice._recv, ice._send = connection.recv, connection.send
         self._ice.append(connection)
         return transport
+
+
+class _Certificate(RTCCertificate):
+    """aiortc's certificate, which also accepts peers whose own is RSA, such as GStreamer up to 1.22."""
+
+    def _create_ssl_context(self, srtp_profiles: list[SRTPProtectionProfile]) -> SSL.Context:
+        context = super()._create_ssl_context(srtp_profiles)
+        context.set_cipher_list(CIPHERS)
+        return context
 
 
 class IceConnection(Connection):
@@ -76,6 +94,16 @@ class IceConnection(Connection):
     @property
     def is_closing(self) -> bool:
         return self._closing
+
+    @property
+    def remote_name(self) -> str | None:
+        """The client's user name fragment (a=ice-ufrag)."""
+        return self.remote_username
+
+    @property
+    def offered_count(self) -> int:
+        """How many candidates the client has offered."""
+        return len(self._offered)
 
     @property
     def report(self) -> IceReport:
