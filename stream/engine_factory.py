@@ -15,7 +15,7 @@ from speakerlight.core.faces.detection import FaceDetector
 from speakerlight.core.faces.tracking import TrackedFace
 from speakerlight.core.faces.vision import Vision, VisionSettings
 from speakerlight.core.media import Image
-from speakerlight.core.people.who import PersonScorer
+from speakerlight.core.people.who import WhoIsWho
 from speakerlight.engine import Engine
 from speakerlight.model_loading import Models, PeopleFiles
 from speakerlight.run_settings import RunSettings
@@ -24,6 +24,7 @@ from speakerlight.steering import SteeredScorer
 
 if TYPE_CHECKING:
     from speakerlight.core.people.recognition import FaceRecognizer
+    from speakerlight.core.people.voice_encoder import VoiceStream
 
 WARM_UP_SIDES = range(128, 192, 8)
 """Sides in pixels of the first frames a detector gets. MediaPipe prints lines when it starts, at its first frame and at
@@ -89,7 +90,8 @@ def open_engine(
         recognizer = _recognizer(models.people) if models.people is not None else None
         vision = Vision(detector, crop, VisionSettings(max_faces=settings.max_faces), recognizer)
         control = control or Control()
-        scorer = PersonScorer(Scorer(model, settings.lag_ms, has_audio=has_audio))
+        who = WhoIsWho(_voice_stream(models.people) if models.people is not None and has_audio else None)
+        scorer = Scorer(model, settings.lag_ms, has_audio=has_audio, who=who)
         yield Engine(vision, SteeredScorer(scorer, control), control)
 
 
@@ -98,6 +100,12 @@ def _recognizer(files: PeopleFiles) -> FaceRecognizer:
     from speakerlight.core.people.recognition import FaceRecognizer
 
     return FaceRecognizer(FaceEncoder(files.face_manifest, files.face_weights))
+
+
+def _voice_stream(files: PeopleFiles) -> VoiceStream:
+    from speakerlight.core.people.voice_encoder import VoiceEncoder, VoiceStream
+
+    return VoiceStream(VoiceEncoder(files.voice))
 
 
 @contextmanager

@@ -79,12 +79,14 @@ class Posterior:
     """Who speaks, given all so far. ``faces``: the probability of each face in view, alone or in a pair (sum 0 to 2).
 
     ``second``: for each face in view, the probability that it speaks beside ``first``, the most probable one.
-    ``nobody``: that nobody in view does.
+    ``nobody``: that nobody in view does. ``evidence``: what the tick alone tells of each face in view, at the lag it
+    most probably has: log-odds against nobody.
     """
 
     faces: Mapping[int, float]
     pairs: Mapping[tuple[int, int], float]
     nobody: float
+    evidence: Mapping[int, float] = field(default_factory=dict)
 
 
 class Chain:
@@ -117,8 +119,9 @@ class Chain:
         lag_prior = self._lag.prior(self._counts)
         self._transition(in_view, lag_prior, speech, steps, voice)
         weight = speech * steps if speech >= PAUSE_BELOW else 0.0
+        evidence = np.zeros(in_view)
         if weight and in_view:
-            self._weigh(gains, weight, lag_prior)
+            evidence = weight * self._weigh(gains, weight, lag_prior)
         singles, both = self._alone.sum(axis=1), self._pairs.sum(axis=1)
         self._learn_lags(singles, both, lag_prior, speech * (speech >= PAUSE_BELOW), steps)
         each = singles + both
@@ -127,7 +130,13 @@ class Chain:
             dict(zip(ids, each[:in_view].tolist(), strict=True)),
             self._pairs_in_view(ids) if count > 1 else {},
             float(unseen),
+            dict(zip(ids, evidence.tolist(), strict=True)),
         )
+
+    def merge(self, face: int, into: int) -> None:
+        """Two faces turned out to be one, and are not in view together: ``into`` has what ``face`` had."""
+        if face in self._ids and into not in self._ids:
+            self._ids[self._ids.index(face)] = into
 
     def _pairs_in_view(self, ids: Sequence[int]) -> dict[tuple[int, int], float]:
         n = len(ids)
@@ -164,21 +173,24 @@ class Chain:
             self._pairs[:in_view, :in_view] += change * pair / (in_view * (in_view - 1) / 2) * (1 - np.eye(in_view))
         self._nobody = (1 - change) * self._nobody + change * share * nobody
 
-    def _weigh(self, gains: npt.NDArray[np.floating], weight: float, lag_prior: Floats) -> None:
+    def _weigh(self, gains: npt.NDArray[np.floating], weight: float, lag_prior: Floats) -> Floats:
+        """Weigh the states by the tick's evidence; that of each face in view at its own lag, log-odds a tick."""
         in_view = len(gains)
         c = self._c
         factors = np.exp(weight * gains)
         singles = self._alone[:in_view].sum(axis=1)
         own_lag = (self._alone[:in_view] + 1e-6 * lag_prior[:in_view]) / (singles + 1e-6)[:, None]
+        evidence = np.log((own_lag * np.exp(gains)).sum(axis=1))
         if len(self._ids) > 1:
             each = np.zeros(len(self._ids))
-            each[:in_view] = c.pair_gain * np.log((own_lag * np.exp(gains)).sum(axis=1))
+            each[:in_view] = c.pair_gain * evidence
             self._pairs *= np.exp(weight * (each[:, None] + each + c.pair_bias))
         self._alone[:in_view] *= factors
         total = self._nobody + self._alone.sum() + self._pairs.sum() / 2
         self._nobody /= total
         self._alone /= total
         self._pairs /= total
+        return np.asarray(evidence)
 
     def _learn_lags(self, singles: Floats, both: Floats, lag_prior: Floats, speech: float, steps: int) -> None:
         if speech:

@@ -8,12 +8,12 @@ decided a fixed look-ahead after its frame (plus the room lag, when the audio is
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
-from speakerlight.core.decision.chain import NO_VOICE, Chain, Posterior
+from speakerlight.core.decision.chain import PAUSE_BELOW, Chain, Posterior
 from speakerlight.core.decision.emission import EmissionFeatures
 from speakerlight.core.decision.lag import LAGS, MAX_LAG_TICKS, RoomLag
 from speakerlight.core.decision.lag_search import SEARCH_TICKS, LagSearch
@@ -25,7 +25,8 @@ from speakerlight.core.media import AudioChunk, Samples
 from speakerlight.core.models.audio_stream import AudioEncoderStream
 from speakerlight.core.models.face_stream import FaceEncoderStream
 from speakerlight.core.models.lipsync import LipSyncModel
-from speakerlight.core.snapshot import FaceScore, Lag, Snapshot
+from speakerlight.core.people.who import WhoIsWho
+from speakerlight.core.snapshot import FaceScore, Lag, Snapshot, SpeakingState
 from speakerlight.core.timebase import TICK_RATE
 
 logger = logging.getLogger(__name__)
@@ -58,6 +59,7 @@ class Scorer:
         settings: Settings | None = None,
         weights: DecisionWeights | None = None,
         notify: Callable[[str], None] = logger.warning,
+        who: WhoIsWho | None = None,
     ) -> None:
         self._weights = weights or decision_for(model.name)
         lag_ticks = None if lag_ms is None else lag_ms * TICK_RATE / 1000
@@ -76,15 +78,18 @@ class Scorer:
         self._pending_audio: list[Samples] = []
         self._next_tick = 0
         self._last_scored = -1
-        self._voice = NO_VOICE
+        self._who = who or WhoIsWho()
 
     def push_tracks(self, frame_tracks: Sequence[FrameTracks]) -> None:
         """Take the faces of the next ticks (ticks increase; some may be missing)."""
         self._pending_tracks.extend(frame_tracks)
+        self._who.push_tracks(frame_tracks)
 
     def push_audio(self, chunks: Sequence[AudioChunk]) -> None:
         """Take the next chunks of audio: gapless, 16 kHz, from session time 0."""
-        self._pending_audio.extend(chunk.samples for chunk in chunks)
+        for chunk in chunks:
+            self._pending_audio.append(chunk.samples)
+            self._who.push_audio(chunk.samples)
 
     def advance(self, stride: int = 1) -> list[Snapshot]:
         """Decide all ticks whose frames and audio are there. ``stride``: only every 2nd or 4th tick, to shed load."""
@@ -140,30 +145,51 @@ class Scorer:
         return snapshots
 
     def _score(self, tick: int, stride: int) -> Snapshot:
+        identities = self._who.identities(tick)
+        for merge in identities.merges:
+            self._chain.merge(merge.id, merge.into)
+            self._turns.merge(merge.id, merge.into)
         present = self._faces.at(tick)
-        ids = list(present)
+        tracks = {identities.persons.get(track, track): track for track in present}
         speech = self._audio.speech(tick + self._middle + self._lag.ticks)
-        posterior = self._posterior(tick, ids, speech, stride)
+        posterior = self._posterior(tick, tracks, speech, stride)
         turn = self._turns.update(tick / TICK_RATE, speech, posterior)
-        faces = tuple(FaceScore(i, box, turn.scores[i], i in turn.speaking) for i, box in present.items())
-        return Snapshot(tick, tick / TICK_RATE, speech, faces, turn.state, turn.primary, self._lag_value())
+        faces = tuple(FaceScore(p, present[i], turn.scores[p], p in turn.speaking) for p, i in tracks.items())
+        is_away = turn.state is SpeakingState.OFFSCREEN
+        return Snapshot(
+            tick,
+            tick / TICK_RATE,
+            speech,
+            faces,
+            turn.state,
+            turn.primary,
+            self._lag_value(),
+            self._who.offscreen(list(tracks)) if is_away else None,
+            identities.merges,
+            identities.names,
+        )
 
     def _lag_value(self) -> Lag:
         lag = self._lag.value()
         return replace(lag, milliseconds=lag.milliseconds + self._middle * 1000 / TICK_RATE) if self._middle else lag
 
-    def _posterior(self, tick: int, ids: list[int], speech: float, stride: int) -> Posterior:
+    def _posterior(self, tick: int, tracks: Mapping[int, int], speech: float, stride: int) -> Posterior:
+        """Who speaks at ``tick``; ``tracks``: of each person in view."""
         steps = tick - self._last_scored if self._last_scored >= 0 else 1
         self._last_scored = tick
+        persons, ids = list(tracks), list(tracks.values())
+        voice = self._who.prior(tick + self._middle + self._lag.ticks, persons, self._audio.speech)
         if not ids:
             self._features.update([], _NO_FACES, _NO_FACES > 0, np.zeros(0, np.float32), speech, steps)
-            return self._chain.update([], _NO_FACES, speech, steps, self._voice)
+            return self._chain.update([], _NO_FACES, speech, steps, voice)
         cosines, known = self._cosines(tick, ids, stride)
         activity = self._faces.activity(ids, np.array([tick]))[0]
         mouth = activity[:, 0] if activity is not None else np.zeros(len(ids), np.float32)
         seen = self._features.update(ids, cosines, known, mouth * known.any(axis=1), speech, steps)
         gains = self._weights.emission.gains(seen) * known
-        posterior = self._chain.update(ids, gains, speech, steps, self._voice)
+        posterior = self._chain.update(persons, gains, speech, steps, voice)
+        if speech >= PAUSE_BELOW:
+            self._who.learn(posterior.evidence, max(posterior.pairs.values(), default=0.0))
         if self._search is not None:
             self._search.update(tick, ids, speech, posterior.nobody, steps, self._faces, self._audio)
         return posterior

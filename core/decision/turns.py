@@ -46,6 +46,13 @@ class Turns:
         self._now = Turn(state, primary, self._speaking(primary, posterior), posterior.faces)
         return self._now
 
+    def merge(self, face: int, into: int) -> None:
+        """Two ids turned out to be one."""
+        now = self._now
+        primary = into if now.primary == face else now.primary
+        speaking = frozenset(into if i == face else i for i in now.speaking)
+        self._now = Turn(now.state, primary, speaking, now.scores)
+
     def _gate(self, time: float, speech: float) -> bool:
         """Whether there is speech: one threshold to begin, a lower one to go on, and a short hold over pauses."""
         s = self._settings

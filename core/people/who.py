@@ -1,69 +1,111 @@
-"""Who is who: a scorer's snapshots of tracks become snapshots of persons."""
+"""Who is who at each tick: the persons that tracks show, the voice that speaks, and whose it is."""
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Protocol
+from typing import TYPE_CHECKING
 
+import numpy as np
+import numpy.typing as npt
+from speakerlight.core.decision.chain import NO_VOICE, VoicePrior
 from speakerlight.core.faces.vision import FrameTracks
-from speakerlight.core.identities import NO_IDENTITIES, Merge
-from speakerlight.core.media import AudioChunk
-from speakerlight.core.snapshot import FaceScore, Snapshot
+from speakerlight.core.identities import NO_IDENTITIES, Identities, Merge
+from speakerlight.core.media import Samples
+from speakerlight.core.people.voices import HOP_TICKS, VoiceClusters
+
+if TYPE_CHECKING:
+    from speakerlight.core.people.voice_encoder import VoiceStream
+
+_AHEAD_TICKS = 4
+"""Audio this far after a tick's own is there when the tick is decided: the lip-sync models look 0.21 s ahead, too."""
+
+_SPEECH_FROM = 0.5
+"""Probability above which a tick counts as speech."""
+
+_LEAST_CHANGE = 0.02
+"""Smaller changes of whose voice it is are noise."""
+
+_MOST_PAIR = 0.3
+"""Probability of two speakers at once above which a tick teaches nothing of voices."""
 
 
-class TrackScorer(Protocol):
-    """Scores tracks (:class:`speakerlight.core.decision.scorer.Scorer`)."""
+class WhoIsWho:
+    """Follows the persons and, with ``stream``, the voices of a session. Ticks increase."""
 
-    def push_tracks(self, frame_tracks: Sequence[FrameTracks]) -> None: ...
-    def push_audio(self, chunks: Sequence[AudioChunk]) -> None: ...
-    def advance(self, stride: int = 1) -> list[Snapshot]: ...
-    def finish(self) -> list[Snapshot]: ...
-
-
-class PersonScorer:
-    """A scorer whose snapshots carry the ids of persons."""
-
-    def __init__(self, scorer: TrackScorer) -> None:
-        self._scorer = scorer
-        self._waiting: deque[FrameTracks] = deque()
+    def __init__(self, stream: VoiceStream | None = None) -> None:
+        self._stream = stream
+        self._clusters = VoiceClusters()
+        self._windows: deque[npt.NDArray[np.float32]] = deque()
+        self._next_hop = 0
+        self._voices: Mapping[int, float] = {}
+        self._persons: frozenset[int] = frozenset()
+        self._waiting: deque[tuple[int, Identities]] = deque()
         self._identities = NO_IDENTITIES
 
     def push_tracks(self, frame_tracks: Sequence[FrameTracks]) -> None:
-        self._waiting.extend(replace(tracks, crops=()) for tracks in frame_tracks)
-        self._scorer.push_tracks(frame_tracks)
+        """Take the identities of the next ticks."""
+        self._waiting.extend((tracks.tick, tracks.identities) for tracks in frame_tracks)
 
-    def push_audio(self, chunks: Sequence[AudioChunk]) -> None:
-        self._scorer.push_audio(chunks)
+    def push_audio(self, samples: Samples) -> None:
+        """Take the next samples, gapless from session time 0."""
+        if self._stream is not None:
+            self._windows.extend(self._stream.push(samples))
 
-    def advance(self, stride: int = 1) -> list[Snapshot]:
-        return [self._of_persons(snapshot) for snapshot in self._scorer.advance(stride)]
-
-    def finish(self) -> list[Snapshot]:
-        return [self._of_persons(snapshot) for snapshot in self._scorer.finish()]
-
-    def _of_persons(self, snapshot: Snapshot) -> Snapshot:
-        merges = self._go_on(snapshot.tick)
-        persons = self._identities.persons
-        primary = snapshot.primary if snapshot.primary is None else persons.get(snapshot.primary, snapshot.primary)
-        faces = _by_person(snapshot.faces, persons)
-        return replace(snapshot, faces=faces, primary=primary, merges=merges, names=self._identities.names)
-
-    def _go_on(self, tick: int) -> tuple[Merge, ...]:
-        """Take the identities up to ``tick``; the merges among them."""
+    def identities(self, tick: int) -> Identities:
+        """The identities at ``tick``, with all merges since the last call."""
         merges: list[Merge] = []
-        while self._waiting and self._waiting[0].tick <= tick:
-            self._identities = self._waiting.popleft().identities
+        while self._waiting and self._waiting[0][0] <= tick:
+            self._identities = self._waiting.popleft()[1]
             merges += self._identities.merges
-        return tuple(merges)
+        for merge in merges:
+            self._clusters.merge(merge.id, merge.into)
+        return replace(self._identities, merges=tuple(merges))
 
+    def prior(self, audio_tick: int, persons: Sequence[int], speech: Callable[[int], float]) -> VoicePrior:
+        """What the voice at ``audio_tick`` tells. ``persons``: in view; ``speech``: probability by tick of audio."""
+        if self._stream is None:
+            return NO_VOICE
+        while self._windows and (self._next_hop + 1) * HOP_TICKS <= audio_tick + _AHEAD_TICKS + 1:
+            first = self._next_hop * HOP_TICKS
+            spoken = np.mean([speech(tick) >= _SPEECH_FROM for tick in range(first, first + HOP_TICKS)])
+            self._clusters.update(self._windows.popleft(), float(spoken))
+            self._next_hop += 1
+        voices = self._clusters.probabilities
+        owners, stranger = self._clusters.owners(persons, voices)
+        options = len(persons) + 1
+        absent = stranger + sum(p for person, p in owners.items() if person not in persons)
+        prior = VoicePrior(
+            self._changed(persons, voices, owners),
+            {person: options * owners[person] for person in persons},
+            options * absent,
+        )
+        self._voices, self._persons = voices, frozenset(persons)
+        return prior
 
-def _by_person(faces: Sequence[FaceScore], persons: Mapping[int, int]) -> tuple[FaceScore, ...]:
-    """Each person once, by the face that is most probably speaking; by id."""
-    best: dict[int, FaceScore] = {}
-    for face in faces:
-        person = persons.get(face.id, face.id)
-        if person not in best or face.score > best[person].score:
-            best[person] = replace(face, id=person)
-    return tuple(best[person] for person in sorted(best))
+    def _changed(self, persons: Sequence[int], voices: Mapping[int, float], owners: Mapping[int, float]) -> float:
+        """Probability that somebody else speaks than at the tick before, or that the speaker came into view or left."""
+        before, _ = self._clusters.owners(persons, self._voices)
+        everybody = {*owners, *before}
+        changed = 0.5 * sum(abs(owners.get(p, 0.0) - before.get(p, 0.0)) for p in everybody)
+        moved = self._persons.symmetric_difference(persons)
+        changed += sum(p for person, p in self._clusters.known_owners(voices).items() if person in moved)
+        return min(changed, 1.0) if changed >= _LEAST_CHANGE else 0.0
+
+    def learn(self, evidence: Mapping[int, float], pair: float) -> None:
+        """Take a tick's evidence of sync, log-odds by person in view, and the probability that two speak at once."""
+        if self._stream is not None and pair < _MOST_PAIR:
+            self._clusters.learn(evidence)
+
+    def offscreen(self, persons: Sequence[int]) -> int | None:
+        """The person out of view whose voice speaks, if known. ``persons``: in view."""
+        known = self._clusters.known_owners(self._voices)
+        absent = {person: p for person, p in known.items() if person not in persons}
+        best = max(absent, key=absent.__getitem__, default=None)
+        return best if best is not None and absent[best] > 0.5 else None
+
+    @property
+    def voice(self) -> int | None:
+        """Number of the voice that speaks or spoke last, where that is known."""
+        return self._clusters.current

@@ -1,88 +1,108 @@
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import numpy as np
-from speakerlight.core.faces.tracking import TrackedFace
+import numpy.typing as npt
+import pytest
+from speakerlight.core.decision.chain import NO_VOICE
 from speakerlight.core.faces.vision import FrameTracks
-from speakerlight.core.geometry import Box
 from speakerlight.core.identities import Identities, Merge
-from speakerlight.core.media import AudioChunk
-from speakerlight.core.people.who import PersonScorer
-from speakerlight.core.snapshot import FaceScore, Lag, Snapshot, SpeakingState
+from speakerlight.core.media import Samples
+from speakerlight.core.people.voice_encoder import VoiceStream
+from speakerlight.core.people.voices import HOP_TICKS
+from speakerlight.core.people.who import WhoIsWho
 
-DELAY = 3
+from tests.core.people.test_voices import Talk
+
+HOP_SAMPLES = HOP_TICKS * 640
 
 
-class TracksScorer:
-    """Marks the first track, three ticks late."""
+class Voices(VoiceStream):
+    """The voice of the person whose number the samples are."""
 
     def __init__(self) -> None:
-        self.waiting: list[FrameTracks] = []
-        self.audio = 0
+        profiles = Talk().profiles
+        self.windows = [np.tile(profile, (8, 1)).astype(np.float32) for profile in profiles]
 
-    def push_tracks(self, frame_tracks: Sequence[FrameTracks]) -> None:
-        self.waiting.extend(frame_tracks)
-
-    def push_audio(self, chunks: Sequence[AudioChunk]) -> None:
-        self.audio += len(chunks)
-
-    def advance(self, stride: int = 1) -> list[Snapshot]:
-        return [self.scored(self.waiting.pop(0)) for _ in range(len(self.waiting) - DELAY)]
-
-    def finish(self) -> list[Snapshot]:
-        return [self.scored(tracks) for tracks in self.waiting]
-
-    def scored(self, tracks: FrameTracks) -> Snapshot:
-        faces = tuple(FaceScore(f.id, f.box, 1 / f.id, f.id == tracks.faces[0].id) for f in tracks.faces)
-        return Snapshot(tracks.tick, tracks.time, 1.0, faces, SpeakingState.SPEAKING, tracks.faces[0].id, Lag(0, 1))
+    def push(self, samples: Samples) -> list[npt.NDArray[np.float32]]:
+        return [self.windows[int(value)] for value in samples[::HOP_SAMPLES]]
 
 
-def frame(tick: int, persons: Mapping[int, int], *merges: Merge) -> FrameTracks:
-    faces = tuple(TrackedFace(i, Box(i, 0, 10, 10), np.zeros((6, 2))) for i in persons)
-    crops = (np.zeros((2, 2), np.uint8),) * len(faces)
-    return FrameTracks(tick, tick / 25, faces, crops, False, Identities(persons, merges))
+class Session:
+    def __init__(self) -> None:
+        self.who = WhoIsWho(Voices())
+        self.tick = 0
+        self.changed = 0.0
+
+    def speak(self, person: int, seconds: float, in_view: Mapping[int, float]) -> None:
+        """``person`` speaks; ``in_view``: what lip sync tells of those in view, log-odds a tick."""
+        ticks = round(seconds * 25)
+        self.who.push_audio(np.full(ticks * 640, person, np.float32))
+        for _ in range(ticks):
+            self.prior = self.who.prior(self.tick - 5, list(in_view), lambda _: 1.0)
+            self.changed = max(self.prior.changed, self.changed)
+            self.who.learn(in_view, 0.0)
+            self.tick += 1
 
 
-def scored(frames: Sequence[FrameTracks]) -> list[Snapshot]:
-    scorer = PersonScorer(TracksScorer())
-    snapshots: list[Snapshot] = []
-    for each in frames:
-        scorer.push_tracks([each])
-        snapshots += scorer.advance()
-    return snapshots + scorer.finish()
+def identities(tick: int, persons: Mapping[int, int], *merges: Merge) -> FrameTracks:
+    return FrameTracks(tick, tick / 25, (), (), False, Identities(persons, merges))
 
 
-def test_snapshots_carry_persons_as_known_at_their_own_tick() -> None:
-    frames = [frame(tick, {5: 1, 6: 2}) for tick in range(6)] + [frame(tick, {7: 2}) for tick in range(6, 12)]
-    snapshots = scored(frames)
-    assert [s.primary for s in snapshots] == [1] * 6 + [2] * 6
-    assert [[f.id for f in s.faces] for s in snapshots] == [[1, 2]] * 6 + [[2]] * 6
-
-
-def test_a_merge_comes_with_the_tick_at_which_it_was_found() -> None:
-    frames = [frame(tick, {1: 4}) for tick in range(5)] + [frame(5, {1: 2}, Merge(4, 2)), frame(6, {1: 2})]
-    snapshots = scored(frames)
-    assert [s.primary for s in snapshots] == [4] * 5 + [2, 2]
-    assert [s.merges for s in snapshots] == [()] * 5 + [(Merge(4, 2),), ()]
+def test_identities_are_those_of_the_tick() -> None:
+    who = WhoIsWho()
+    who.push_tracks([identities(0, {5: 1}), identities(1, {5: 1}), identities(2, {7: 2})])
+    assert [dict(who.identities(tick).persons) for tick in (0, 1, 2, 3)] == [{5: 1}, {5: 1}, {7: 2}, {7: 2}]
 
 
 def test_a_merge_at_a_tick_that_is_not_scored_is_not_lost() -> None:
-    class EverySecond(TracksScorer):
-        def advance(self, stride: int = 1) -> list[Snapshot]:
-            return [s for s in super().advance() if s.tick % 2 == 0]
-
-    scorer = PersonScorer(EverySecond())
-    scorer.push_tracks([frame(0, {1: 4}), frame(1, {1: 2}, Merge(4, 2)), *(frame(t, {1: 2}) for t in range(2, 8))])
-    assert [(s.tick, s.merges) for s in scorer.advance()] == [(0, ()), (2, (Merge(4, 2),)), (4, ())]
+    who = WhoIsWho()
+    who.push_tracks([identities(0, {1: 4}), identities(1, {1: 2}, Merge(4, 2)), identities(2, {1: 2})])
+    assert who.identities(0).merges == ()
+    assert who.identities(2).merges == (Merge(4, 2),)
+    assert who.identities(3).merges == ()
 
 
-def test_a_person_in_two_tracks_is_reported_once() -> None:
-    (snapshot,) = scored([frame(0, {3: 1, 4: 1, 8: 2})])
-    assert [(f.id, f.score) for f in snapshot.faces] == [(1, 1 / 3), (2, 1 / 8)]
+def test_without_voices_there_is_no_prior() -> None:
+    who = WhoIsWho()
+    who.push_audio(np.zeros(16000, np.float32))
+    assert who.prior(20, [1, 2], lambda _: 1.0) is NO_VOICE and who.offscreen([1]) is None and who.voice is None
 
 
-def test_without_recognition_each_track_is_a_person() -> None:
-    plain = FrameTracks(0, 0.0, frame(0, {3: 0, 9: 0}).faces, ())
-    (snapshot,) = scored([plain])
-    assert [f.id for f in snapshot.faces] == [3, 9] and snapshot.primary == 3
+def test_a_known_voice_is_the_prior_of_its_person() -> None:
+    session = Session()
+    for person in (0, 1, 0, 1):
+        session.speak(person, 4.0, {1: 0.2 - 0.4 * person, 2: 0.4 * person - 0.2})
+    session.speak(0, 3.0, {1: 0.0, 2: 0.0})
+    assert session.prior.faces[1] > 5 * session.prior.faces[2] and session.prior.faces[1] > 5 * session.prior.nobody
+    assert session.who.offscreen([1, 2]) is None
+
+
+def test_a_known_voice_of_somebody_out_of_view_is_theirs() -> None:
+    session = Session()
+    for person in (0, 1, 0, 1):
+        session.speak(person, 4.0, {1: 0.2 - 0.4 * person, 2: 0.4 * person - 0.2})
+    session.speak(0, 3.0, {2: -0.2})
+    assert session.prior.nobody > 5 * session.prior.faces[2]
+    assert session.who.offscreen([2]) == 1
+
+
+@pytest.mark.parametrize("next_speaker", [0, 1])
+def test_a_change_of_voice_is_reported_as_one(next_speaker: int) -> None:
+    session = Session()
+    for person in (0, 1, 0):
+        session.speak(person, 4.0, {1: 0.2 - 0.4 * person, 2: 0.4 * person - 0.2})
+    session.changed = 0.0
+    session.speak(next_speaker, 1.0, {1: 0.0, 2: 0.0})
+    assert (session.changed > 0.3) == (next_speaker == 1)
+
+
+def test_a_speaker_who_comes_into_view_is_a_change() -> None:
+    session = Session()
+    for person in (0, 1, 0):
+        session.speak(person, 4.0, {1: 0.2 - 0.4 * person, 2: 0.4 * person - 0.2})
+    session.speak(0, 2.0, {2: -0.2})
+    session.changed = 0.0
+    session.speak(0, 0.04, {1: 0.0, 2: 0.0})
+    assert session.changed > 0.5

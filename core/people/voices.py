@@ -1,0 +1,242 @@
+"""Voice clusters: which voice speaks, when it changes, and whose it is.
+
+Speech is clustered by voice without faces, by an exact forward pass over the known voices and a new one. Lip sync's
+evidence is added up for each voice and person over the session.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+Floats = npt.NDArray[np.float64]
+
+HOP_TICKS = 5
+"""Ticks between the embeddings of a voice stream."""
+
+
+@dataclass(frozen=True)
+class VoiceSettings:
+    """Cosines of a window's embedding with the mean of a voice; hops are 0.2 s. Chosen on made conversations of
+    training people behind one microphone."""
+
+    short: int = 2
+    """Index of the window that tells who speaks now: 0.6 s."""
+    middle: float = 0.62
+    """Cosine of the short window that speaks neither for nor against a voice …"""
+    slope: float = 20.0
+    """… and log-odds per hop and unit of cosine."""
+    change: float = 0.03
+    """Probability per hop of another voice in speech …"""
+    pause_change: float = 0.1
+    """… and in a pause."""
+    new_share: float = 0.2
+    """Share of the changes that go to a new voice."""
+    new_after: float = 0.7
+    """Probability of a new voice that begins one …"""
+    new_hops: int = 4
+    """… after this many hops of speech in a row …"""
+    join: float = 0.7
+    """… unless a known voice is this near."""
+    sure: float = 0.9
+    """Probability above which speech teaches its voice …"""
+    sure_hops: int = 4
+    """… once it has lasted for this many hops."""
+    same: float = 0.82
+    """Two voices whose means are nearer than this are one."""
+    memory: float = 150.0
+    """Hops that a voice's mean stands for at most."""
+    most_voices: int = 24
+    """Voices kept, those that spoke most."""
+    evidence_scale: float = 2.0
+    """What sync's log-odds are divided by: they are less independent than the chain takes them for."""
+    most_evidence: float = 6.0
+    """Log-odds that a voice is a person's, at most."""
+    tick_evidence: float = 1.0
+    """Log-odds that one tick adds, at most."""
+    kept_evidence: float = 30.0
+    """Log-odds kept at most: what was wrong can be unlearnt within a minute."""
+    learn_hops: int = 3
+    """Shorter speech teaches nothing of whose voice it is."""
+
+
+@dataclass(eq=False)
+class _VoiceCluster:
+    number: int
+    total: Floats
+    hops: float
+    evidence: dict[int, float] = field(default_factory=dict)
+
+    @property
+    def mean(self) -> Floats:
+        return self.total / max(float(np.linalg.norm(self.total)), 1e-9)
+
+
+class VoiceClusters:
+    """The voices of a session, hop by hop. ``numbers``: from 1, never reused."""
+
+    def __init__(self, settings: VoiceSettings | None = None) -> None:
+        self._settings = settings or VoiceSettings()
+        self._clusters: list[_VoiceCluster] = []
+        self._weights = np.ones(1)  # of each cluster, then of a new voice
+        self._run = 0
+        self._sure_run = 0
+        self._new_run = 0
+        self._next = 1
+
+    @property
+    def probabilities(self) -> Mapping[int, float]:
+        """That each known voice is the one that speaks, or spoke last; what is left to 1 is a new voice's."""
+        return {c.number: float(w) for c, w in zip(self._clusters, self._weights[:-1], strict=True)}
+
+    @property
+    def seconds(self) -> Mapping[int, float]:
+        """Speech that each voice was learnt from."""
+        return {c.number: 0.2 * c.hops for c in self._clusters}
+
+    def update(self, windows: npt.NDArray[np.float32], speech: float) -> None:
+        """Take the next hop's embeddings by window length [8, 256] and the share of it that is speech."""
+        s = self._settings
+        if speech < 0.5:
+            self._change(s.pause_change)
+            self._run = self._sure_run = self._new_run = 0
+            return
+        self._run += 1
+        self._change(s.change)
+        if self._clusters:
+            size = min(s.short, self._run)
+            cosines = np.array([c.mean for c in self._clusters]) @ windows[size]
+            gain = s.slope * (cosines - s.middle) * min(1.0, (size + 1) / (s.short + 1))
+            weights = self._weights * np.exp(np.append(gain, 0.0))
+            self._weights = weights / weights.sum()
+        self._learn(windows)
+
+    def learn(self, evidence: Mapping[int, float]) -> None:
+        """Add one tick's evidence that each person in view is the speaker, log-odds, to the voice that speaks."""
+        s = self._settings
+        if not self._clusters or self._run < s.learn_hops:
+            return
+        best = int(np.argmax(self._weights))
+        if best == len(self._clusters) or self._weights[best] < s.sure:
+            return
+        known = self._clusters[best].evidence
+        for person, gain in evidence.items():
+            total = known.get(person, 0.0) + min(max(gain, -s.tick_evidence), s.tick_evidence)
+            known[person] = min(max(total, -s.kept_evidence), s.kept_evidence)
+
+    def merge(self, person: int, into: int) -> None:
+        """Two persons turned out to be one."""
+        for cluster in self._clusters:
+            if person in cluster.evidence:
+                cluster.evidence[into] = cluster.evidence.get(into, 0.0) + cluster.evidence.pop(person)
+
+    def owners(self, persons: Sequence[int], voices: Mapping[int, float]) -> tuple[dict[int, float], float]:
+        """Whose voice speaks, given the probabilities of ``voices``: the probability of each of ``persons`` in view and
+        of each person who is known to have a voice; beside it the probability of a stranger out of view."""
+        total: dict[int, float] = dict.fromkeys(persons, 0.0)
+        stranger = 0.0
+        for cluster in self._clusters:
+            odds = self._odds(cluster, persons)
+            stranger += _share(total, odds, voices.get(cluster.number, 0.0))
+        new = max(0.0, 1.0 - sum(voices.get(c.number, 0.0) for c in self._clusters))
+        odds = {p: math.exp(-max(0.0, self._best_evidence(p))) for p in persons}
+        return total, stranger + _share(total, odds, new)
+
+    def known_owners(self, voices: Mapping[int, float]) -> dict[int, float]:
+        """The probability that each person speaks, as far as the speaking voice is known to be theirs."""
+        total: dict[int, float] = {}
+        for cluster in self._clusters:
+            odds = self._odds(cluster, ())
+            best = max(odds, key=odds.__getitem__, default=None)
+            if best is not None and (share := odds[best] / (1.0 + sum(odds.values()))) > 0.5:
+                total[best] = total.get(best, 0.0) + share * voices.get(cluster.number, 0.0)
+        return total
+
+    def _odds(self, cluster: _VoiceCluster, persons: Sequence[int]) -> dict[int, float]:
+        scaled = {p: self._scaled(e) for p, e in cluster.evidence.items() if p in persons or e > 0}
+        return {p: math.exp(scaled.get(p, 0.0)) for p in {*persons, *scaled}}
+
+    def _best_evidence(self, person: int) -> float:
+        """How sure it is that the person has one of the known voices."""
+        return max((self._scaled(c.evidence.get(person, 0.0)) for c in self._clusters), default=0.0)
+
+    def _scaled(self, evidence: float) -> float:
+        s = self._settings
+        return min(max(evidence / s.evidence_scale, -s.most_evidence), s.most_evidence)
+
+    @property
+    def current(self) -> int | None:
+        """Number of the voice that speaks or spoke last, where that is known."""
+        if not self._clusters:
+            return None
+        best = int(np.argmax(self._weights[:-1]))
+        return self._clusters[best].number if self._weights[best] > 0.5 else None
+
+    def _change(self, rate: float) -> None:
+        s, count = self._settings, len(self._clusters)
+        if not count:
+            return
+        spread = np.append(np.full(count, (1 - s.new_share) / count), s.new_share)
+        self._weights = (1 - rate) * self._weights + rate * spread
+
+    def _learn(self, windows: npt.NDArray[np.float32]) -> None:
+        s = self._settings
+        best = int(np.argmax(self._weights))
+        is_new = best == len(self._clusters) and self._weights[-1] > s.new_after
+        self._new_run = self._new_run + 1 if is_new else 0
+        self._sure_run = self._sure_run + 1 if not is_new and self._weights[best] > s.sure else 0
+        if self._new_run >= s.new_hops:
+            self._begin(windows[s.new_hops - 1])
+        elif self._sure_run >= s.sure_hops and best < len(self._clusters):
+            cluster = self._clusters[best]
+            if cluster.hops >= s.memory:
+                cluster.total *= 1 - 1 / s.memory
+            cluster.total = cluster.total + windows[min(self._sure_run, 7)]
+            cluster.hops = min(cluster.hops + 1, s.memory)
+            self._join(best)
+
+    def _begin(self, voice: npt.NDArray[np.float32]) -> None:
+        s = self._settings
+        self._new_run = 0
+        if self._clusters:
+            cosines = np.array([c.mean for c in self._clusters]) @ voice
+            nearest = int(np.argmax(cosines))
+            if cosines[nearest] > s.join:
+                self._weights = np.zeros(len(self._clusters) + 1)
+                self._weights[nearest] = 1.0
+                return
+        if len(self._clusters) >= s.most_voices:
+            least = min(range(len(self._clusters)), key=lambda k: self._clusters[k].hops)
+            del self._clusters[least]
+        self._clusters.append(_VoiceCluster(self._next, np.asarray(voice, float), 1.0))
+        self._next += 1
+        self._weights = np.zeros(len(self._clusters) + 1)
+        self._weights[-2] = 1.0
+
+    def _join(self, index: int) -> None:
+        """Join two clusters that turned out to be one voice; the older number stays."""
+        s, cluster = self._settings, self._clusters[index]
+        for k, other in enumerate(self._clusters):
+            if k == index or min(cluster.hops, other.hops) < 8 or float(cluster.mean @ other.mean) < s.same:
+                continue
+            old, new = sorted((k, index))
+            kept, gone = self._clusters[old], self._clusters[new]
+            kept.total, kept.hops = kept.total + gone.total, min(kept.hops + gone.hops, s.memory)
+            for person, evidence in gone.evidence.items():
+                kept.evidence[person] = kept.evidence.get(person, 0.0) + evidence
+            self._weights[old] += self._weights[new]
+            self._weights = np.delete(self._weights, new)
+            del self._clusters[new]
+            return
+
+
+def _share(total: dict[int, float], odds: Mapping[int, float], weight: float) -> float:
+    """Divide ``weight`` among persons by their odds against a stranger; what is the stranger's."""
+    rest = weight / (1.0 + sum(odds.values()))
+    for person, value in odds.items():
+        total[person] = total.get(person, 0.0) + rest * value
+    return rest
