@@ -17,6 +17,7 @@ from speakerlight.sources.merged import MergedReader, VideoReader
 from speakerlight.sources.microphone import MicrophoneSource
 from speakerlight.sources.network import NetworkSource
 from speakerlight.sources.pacing import PacedSource
+from speakerlight.sources.pipes import PipeReader
 from speakerlight.sources.screen import ScreenSource, parse_screen
 from speakerlight.sources.source import LiveSource, MediaReader, SourceOptions, SourceState, due
 
@@ -40,7 +41,7 @@ def open_reader(video: str, audio: str | None, options: SourceOptions | None = N
     """``--video`` and ``--audio`` as one recording, for ``--fast``. Raises InputError when one of them is live."""
     options = options or SourceOptions()
     video, audio = plain(video), None if audio is None else plain(audio)
-    if not is_recorded(video):
+    if not (is_recorded(video) or is_pipe(video)):
         raise InputError(f"{video}: --fast is for files and demo; leave it out for what is live")
     if audio is None:
         return DemoReader(video) if is_demo(video) else _file(video, options)
@@ -48,7 +49,7 @@ def open_reader(video: str, audio: str | None, options: SourceOptions | None = N
     if audio == NO_AUDIO:
         return frames
     try:
-        if not _is_file(audio):
+        if not (_is_file(audio) or is_pipe(audio)):
             raise InputError(
                 f"{audio}: no such file, and --fast reads no microphone or stream; leave --fast out for those"
             )
@@ -66,7 +67,7 @@ def open_live(video: str, audio: str | None, options: SourceOptions | None = Non
     """
     options = options or SourceOptions()
     video, audio = plain(video), None if audio is None else plain(audio)
-    if is_recorded(video) and (audio is None or audio == NO_AUDIO or _is_file(audio)):
+    if is_recorded(video) and (audio is None or audio == NO_AUDIO or (is_recorded(audio) and _is_file(audio))):
         return PacedSource(open_reader(video, audio, options))
     source = _live_video(video, options, with_audio=audio is None)
     if source.has_audio or audio == NO_AUDIO:
@@ -109,6 +110,8 @@ def _video(spec: str, options: SourceOptions) -> MediaReader:
 
 
 def _file(spec: str, options: SourceOptions, *, video: bool = True, audio: bool = True) -> MediaReader:
+    if is_pipe(spec):
+        return PipeReader(spec, video=video, audio=audio, options=options)
     return FileReader(Path(spec), video=video, audio=audio, choice=options.choice, notify=options.notify)
 
 

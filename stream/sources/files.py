@@ -32,7 +32,8 @@ from speakerlight.sources.display import FrameConverter
 from speakerlight.sources.gapless_audio import GaplessAudio
 from speakerlight.sources.merged import in_time_order
 from speakerlight.sources.notices import Notices, SilenceNotice
-from speakerlight.sources.timestamps import JUMP_SECONDS, LONE_JUMP_SECONDS, Repaired, Stamped, TimestampRepair
+from speakerlight.sources.packets import shifted, stamped
+from speakerlight.sources.timestamps import JUMP_SECONDS, LONE_JUMP_SECONDS, TimestampRepair
 
 FAULTS_IN_A_ROW = 1000
 """Packets that may fail one after another before a file counts as over."""
@@ -211,31 +212,6 @@ class _Half:
 
 def _audio_at(container: InputContainer, index: int) -> AudioStream | None:
     return next((stream for stream in container.streams.audio if stream.index == index), None)
-
-
-def stamped(packet: Packet[Any]) -> Stamped[Packet[Any]]:
-    """``packet`` as timestamp repair sees it."""
-    base = packet.time_base
-    start = packet.dts if packet.pts is None else packet.pts
-    stamp = start if packet.dts is None else packet.dts
-    if start is None or stamp is None:
-        return Stamped(packet.stream_index, None, 0.0, 0.0, packet)
-    seconds = float(start * base)
-    return Stamped(
-        packet.stream_index, float(stamp * base), seconds, seconds + float((packet.duration or 0) * base), packet
-    )
-
-
-def shifted(repaired: Repaired[Packet[Any]]) -> Packet[Any]:
-    """The packet with its timestamps on the repaired timeline, or without any where they are damaged."""
-    packet, offset = repaired.item, repaired.offset
-    if offset is None:
-        packet.pts = packet.dts = None
-    elif offset:
-        ticks = round(offset / packet.time_base)
-        packet.pts = None if packet.pts is None else packet.pts + ticks
-        packet.dts = None if packet.dts is None else packet.dts + ticks
-    return packet
 
 
 def _packets(container: InputContainer, streams: Sequence[Stream]) -> Iterator[Packet[Any]]:

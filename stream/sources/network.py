@@ -1,86 +1,126 @@
-"""Network streams: rtsp, rtmp, srt, udp and tcp as they arrive, http(s) at the pace of its own timestamps.
+"""Network streams and pipes: rtsp, rtmp, srt, udp, tcp as they arrive, http(s) and pipes at their timestamps' pace.
 
-Picture and sound of a stream stay on one timeline: its timestamps, laid on the session clock by their arrival. A lost
-connection is tried again with growing pauses.
+Video and audio of a stream stay on one timeline: its timestamps, laid on the session clock by their arrival. A lost
+live connection is tried again with growing pauses; a recording that breaks off is resumed where it was, or ends.
 """
 
 from __future__ import annotations
 
+import logging
 import queue
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Protocol, TypeVar
 
-import av
 import av.error
 from av.audio.frame import AudioFrame
-from av.audio.stream import AudioStream
 from av.container import InputContainer
 from av.packet import Packet
+from av.stream import Stream
 from av.video.frame import VideoFrame
-from av.video.stream import VideoStream
 from speakerlight.clock import DeviceClock, SessionClock
 from speakerlight.core.errors import InputError
 from speakerlight.core.media import AudioChunk, Frame
 from speakerlight.core.timebase import SAMPLE_RATE
+from speakerlight.redaction import redacted
 from speakerlight.rings import AudioRing, FrameRing
-from speakerlight.sources.audio_choice import audio_stream, video_stream
+from speakerlight.sources.addresses import is_pipe, open_address, open_pipe, scheme
+from speakerlight.sources.audio_choice import audio_stream, undecodable, video_stream
 from speakerlight.sources.decode import AudioConverter, reason
 from speakerlight.sources.display import FrameConverter
 from speakerlight.sources.gapless_audio import LiveGaplessAudio
-from speakerlight.sources.source import SourceOptions, ThreadedSource
+from speakerlight.sources.notices import Notices
+from speakerlight.sources.one_pass import OnePass
+from speakerlight.sources.source import SourceOptions, SourceState, ThreadedSource, due
 
 OPEN_SECONDS = 8.0
 READ_SECONDS = 3.0
 """Longest wait for a connection and for the next packet. A stream that is mute for longer is connected anew."""
+
+PIPE_SECONDS = 30.0
+"""Longest wait for the first media of a pipe: whoever writes it may still be starting."""
 
 FRAMES_WAITING = 16
 AUDIO_SECONDS = 10
 
 CAUGHT_UP_SECONDS = 0.005
 """Opening a stream looks at its first second or so, and that backlog is then read at once. The first packet that had to
-be waited for this long is live; what came before it is left out."""
+be waited for this long is live; what came before it is dropped."""
 
 JUMP_SECONDS = 1.0
 """Timestamps that step further than this have begun anew."""
 
 STALE_SECONDS = 5.0
-"""A picture or sound further than this from now has a damaged timestamp and is left out."""
+"""A frame or audio further than this from now has a damaged timestamp and is dropped."""
 
 STALL_SECONDS = 1.0
 """A pulled stream (http) that comes this late has stalled; it goes on from now."""
 
+BROKEN_OFF_SECONDS = 2.0
+"""A recording that ends this much before its stated end was broken off."""
+
+RESUMES = 3
+"""A recording that breaks off so often without any progress cannot be read any further."""
+
 OPTIONS = {"analyzeduration": "2000000", "rtsp_flags": "prefer_tcp", "overrun_nonfatal": "1"}
 
-PULLED = ("http:", "https:")
+RESUMING = {"reconnect": "1", "reconnect_delay_max": "1"}
+"""FFmpeg asks an http server that breaks off for the rest itself, where the server gives ranges."""
+
+PULLED = ("http", "https")
 UNTIMED_FORMATS = ("mjpeg", "mpjpeg")
 """FFmpeg makes up the timestamps of these; arrival is all there is."""
 
 Result = TypeVar("Result")
 
+logger = logging.getLogger(__name__)
+
 
 class NetworkSource(ThreadedSource):
-    """A stream by URL. Connects when made (InputError when that fails); ``start`` begins to deliver.
+    """A stream by its address, or a pipe by its name. Connects when made (InputError when that fails); ``start`` begins
+    to deliver.
 
-    A stream of stated length (a file behind http) ends with its end; any other is connected anew.
+    A recording (a file behind http, a pipe) ends with its end; a live stream is connected anew. ``name`` holds no
+    secret of the address.
     """
 
     def __init__(
         self, url: str, *, video: bool = True, audio: bool = True, options: SourceOptions | None = None
     ) -> None:
-        self._container: InputContainer | None = interruptible(lambda: connected(url))
+        self._url, self._is_pipe = url, is_pipe(url)
+        self._options = options or SourceOptions()
+        self._notices = Notices(redacted(url), self._options.notify)
+        self._container: InputContainer | None = interruptible(self._connected)
         has_video = video and video_stream(self._container, live=True) is not None
-        has_audio = audio and audio_stream(self._container) is not None
+        has_audio = audio and audio_stream(self._container, self._options.choice) is not None
+        if missing := undecodable(self._connected, self._container) if not self._is_pipe else []:
+            self._notices.say("undecodable", f"{' and '.join(missing)} cannot be decoded and is left out")
         if not (has_video or has_audio):
             self._container.close()
-            missing = "picture and no sound" if video and audio else "picture" if video else "sound"
-            raise InputError(f"{url}: the stream has no {missing}")
-        super().__init__(url, FrameRing(FRAMES_WAITING) if has_video else None, has_audio)
+            what = "video and no audio" if video and audio else "video" if video else "audio"
+            raise InputError(f"{redacted(url)}: the stream has no {what}")
+        super().__init__(redacted(url), FrameRing(FRAMES_WAITING) if has_video else None, has_audio)
+        self._size = _coded_size(self._container) if has_video else None
         self._ring = AudioRing(AUDIO_SECONDS * SAMPLE_RATE)
-        self._sound = LiveGaplessAudio()
-        self._video = FrameConverter()
+        self._line = LiveGaplessAudio()
         self._clock: SessionClock | None = None
+        self._end_seconds: float | None = None
+        self._pulled = (
+            self._pulled_from(self._container)
+            if self._is_pipe or (scheme(url) in PULLED and self._container.format.name not in UNTIMED_FORMATS)
+            else None
+        )
+        if self._pulled is not None:
+            self._check_readable(self._pulled)
+
+    @property
+    def frame_size(self) -> tuple[int, int] | None:
+        return self._size
+
+    @property
+    def end_seconds(self) -> float | None:
+        return self._end_seconds if self.state is SourceState.ENDED else None
 
     @property
     def audio_overflows(self) -> int:
@@ -94,83 +134,189 @@ class NetworkSource(ThreadedSource):
         if self._clock is None or not self.has_audio:
             return []
         chunks = ((block.stamp, block.samples[:, 0]) for block in self._ring.take())
-        return self._sound.place(chunks, self._clock.now())
+        return self._line.place(chunks, self._clock.now())
 
     def stop(self) -> None:
         super().stop()
-        if self._thread is None and self._container is not None:
+        if self._thread is None:
+            self._close()
+
+    def _close(self) -> None:
+        if self._pulled is not None:
+            self._pulled.close()
+        elif self._container is not None:
             self._container.close()
 
+    def _connected(self) -> InputContainer:
+        return opened_pipe(self._url) if self._is_pipe else connected(self._url)
+
     def _capture(self, clock: SessionClock) -> None:
+        if self._pulled is not None:
+            self._capture_pulled(clock)
+            return
         while self._container is not None:
             try:
                 lost = self._play(self._container, clock)
             finally:
                 self._container.close()
-            if lost is None or self._stopping.is_set():
+            if self._stopping.is_set():
                 return
-            self._container = self._reopened(lambda: connected(self.name), f"{self.name}: {lost}")
+            logger.warning("%s: %s", self.name, lost)
+            self._container = self._reopened(self._connected, f"{self.name}: {lost}")
 
-    def _play(self, container: InputContainer, clock: SessionClock) -> str | None:
-        """Deliver until the connection is lost (says why) or over for good (None)."""
-        pulled = self.name.startswith(PULLED)
-        timing: Timing = Untimed() if container.format.name in UNTIMED_FORMATS else Pulled() if pulled else Pushed()
-        converter = AudioConverter()
+    # Pulled: we set the pace
+
+    def _pulled_from(self, container: InputContainer) -> OnePass:
+        return OnePass(
+            container,
+            video=self.has_video,
+            audio=self.has_audio,
+            choice=self._options.choice,
+            notices=self._notices,
+            live=True,
+            stop=self._stopping,
+        )
+
+    def _check_readable(self, media: OnePass) -> None:
+        """Raises InputError when not even the first packet can be read."""
+        if not interruptible(lambda: media.wait(PIPE_SECONDS if self._is_pipe else OPEN_SECONDS)):
+            error = media.error
+            media.close()
+            if error is None:
+                raise InputError(f"{self.name}: no media comes; check that it is sending")
+            raise InputError(
+                f"{self.name}: cannot be read ({reason(error)}); if the file has its index at its end, the server must "
+                "give ranges: download it first"
+            )
+
+    def _capture_pulled(self, clock: SessionClock) -> None:
+        media, container, timing = self._pulled, self._container, PulledTiming()
+        position, failures, is_recording = 0.0, 0, self._is_pipe
+        while media is not None and container is not None:
+            duration = None if container.duration is None else container.duration / av.time_base
+            is_recording = is_recording or duration is not None or (container.size or 0) > 0
+            reached = self._play_pulled(media, clock, timing, position)
+            identity, error = media.identity, media.error
+            media.close()
+            is_whole = error is None and (duration is None or reached >= duration - BROKEN_OFF_SECONDS)
+            if self._stopping.is_set() or (is_recording and is_whole) or self._is_pipe:
+                self._trouble = f"{self.name}: broken off ({reason(error)})" if error is not None else None
+                return
+            failures = 0 if reached > position else failures + 1
+            lost = f"{self.name}: the connection is lost" + (f" ({reason(error)})" if error is not None else "")
+            logger.warning("%s at %.1f s", lost, reached)
+            if is_recording and failures >= RESUMES:
+                self._trouble = f"{lost} at {reached:.0f} s and cannot be resumed; the rest is missing"
+                return
+            container = self._reopened(self._connected, lost)
+            media = self._pulled = None if container is None else self._pulled_from(container)
+            if media is None or not media.wait(OPEN_SECONDS):
+                continue
+            if not is_recording and _is_same(media.identity, identity):
+                is_recording = True  # it begins again, so it is no live stream
+                if error is None:
+                    media.close()
+                    return
+            position = reached if is_recording else 0.0
+            timing.restart()
+
+    def _play_pulled(self, media: OnePass, clock: SessionClock, timing: PulledTiming, position: float) -> float:
+        """Deliver what lies after ``position``, to the end or until stopped; gives how far it came, in seconds."""
+        for item in media:
+            if due(item) <= position:
+                continue
+            moment = timing.session_time(due(item), clock.now())
+            if not clock.wait_until(moment, self._stopping):
+                break
+            position = due(item)
+            shift = moment - position
+            if isinstance(item, Frame):
+                self._push_frame(Frame(item.time + shift, item.image))
+            else:
+                self._ring.write(item.samples[:, None], item.time + shift)
+            self._end_seconds = moment
+        return position
+
+    def _push_frame(self, frame: Frame) -> None:
+        newest = self.frames.newest() if self.frames is not None else None
+        if self.frames is not None and (newest is None or frame.time > newest.time):
+            self.frames.push(frame)
+
+    # Pushed: the sender sets the pace
+
+    def _play(self, container: InputContainer, clock: SessionClock) -> str:
+        """Deliver until the connection is lost; gives the reason."""
+        timing: Timing = Untimed() if container.format.name in UNTIMED_FORMATS else Pushed()
+        audio, video = AudioConverter(self._options.choice.channel_index), FrameConverter(self._video_of(container))
         try:
-            for packet in self._packets(container, backlog=not pulled):
+            for packet in self._packets(container):
                 for frame in _decoded(packet):
                     if isinstance(frame, VideoFrame):
-                        self._see(frame, timing, clock)
+                        self._push_video(frame, timing, video, clock)
                     elif isinstance(frame, AudioFrame):
-                        self._push_audio(frame, timing, converter, clock)
+                        self._push_audio(frame, timing, audio, clock)
         except av.error.FFmpegError as error:
             return f"the connection is lost ({reason(error)})"
-        return None if pulled and container.duration else "the stream ended"
+        return "the stream ended"
 
-    def _packets(self, container: InputContainer, *, backlog: bool) -> Iterator[Packet[Any]]:
-        streams = [stream for stream in (self._picture_stream(container), self._sound_stream(container)) if stream]
-        packets = container.demux(*streams)
+    def _video_of(self, container: InputContainer) -> Any:
+        return video_stream(container, live=True) if self.has_video else None
+
+    def _packets(self, container: InputContainer) -> Iterator[Packet[Any]]:
+        audio = audio_stream(container, self._options.choice, video_stream(container, live=True))
+        chosen = (self._video_of(container), audio if self.has_audio else None)
+        streams: list[Stream] = [stream for stream in chosen if stream]
+        packets, is_backlog = container.demux(*streams), True
         while not self._stopping.is_set():
             asked = time.monotonic()
             packet = next(packets, None)
             if packet is None:
                 return
-            backlog = backlog and time.monotonic() - asked < CAUGHT_UP_SECONDS
-            if backlog:
+            is_backlog = is_backlog and time.monotonic() - asked < CAUGHT_UP_SECONDS
+            if is_backlog:
                 _decoded(packet)
             else:
                 yield packet
 
-    def _picture_stream(self, container: InputContainer) -> VideoStream | None:
-        return video_stream(container, live=True) if self.has_video else None
-
-    def _sound_stream(self, container: InputContainer) -> AudioStream | None:
-        return audio_stream(container) if self.has_audio else None
-
-    def _see(self, frame: VideoFrame, timing: Timing, clock: SessionClock) -> None:
+    def _push_video(self, frame: VideoFrame, timing: Timing, converter: FrameConverter, clock: SessionClock) -> None:
         if self.frames is None or frame.pts is None or frame.time_base is None:
             return
         stamp, now = float(frame.pts * frame.time_base), clock.now()
-        timing.arrived("picture", stamp, now)
+        timing.arrived("video", stamp, now)
         moment = timing.session_time(stamp)
-        newest = self.frames.newest()
-        ahead = newest is None or moment > newest.time
-        if ahead and abs(moment - now) < STALE_SECONDS and clock.wait_until(moment, self._stopping):
-            self.frames.push(Frame(moment, self._video.make(frame)))
+        if abs(moment - now) < STALE_SECONDS and clock.wait_until(moment, self._stopping):
+            self._push_frame(Frame(moment, converter.make(frame)))
 
     def _push_audio(self, frame: AudioFrame, timing: Timing, converter: AudioConverter, clock: SessionClock) -> None:
         if frame.pts is None or frame.time_base is None:
             return
         stamp, now = float(frame.pts * frame.time_base), clock.now()
-        timing.arrived("sound", stamp, now)
+        timing.arrived("audio", stamp, now)
         for first, samples in converter.make(frame):
             moment = timing.session_time(first)
             if abs(moment - now) < STALE_SECONDS and (self.has_video or clock.wait_until(moment, self._stopping)):
                 self._ring.write(samples[:, None], moment)
 
 
+class PulledTiming:
+    """Session time of a pulled stream: its media time counts from the first item's arrival, and anew after a stall."""
+
+    def __init__(self) -> None:
+        self._shift: float | None = None
+
+    def restart(self) -> None:
+        """Count anew from the next item: the connection is another one."""
+        self._shift = None
+
+    def session_time(self, moment: float, now: float) -> float:
+        """Session time at which the item that is due at ``moment`` of the media is delivered, asked at ``now``."""
+        if self._shift is None or now - (moment + self._shift) > STALL_SECONDS:
+            self._shift = now - moment
+        return moment + self._shift
+
+
 class Timing(Protocol):
-    """How a stream's timestamps become session time. All in seconds; ``kind`` tells picture from sound."""
+    """How a stream's timestamps become session time, in seconds; ``kind`` tells video from audio."""
 
     def arrived(self, kind: str, stamp: float, now: float) -> None: ...
     def session_time(self, stamp: float) -> float: ...
@@ -185,6 +331,7 @@ class Pushed:
 
     def arrived(self, kind: str, stamp: float, now: float) -> None:
         if abs(stamp - self._last.get(kind, stamp)) > JUMP_SECONDS:
+            logger.info("timestamps of the %s jump from %.1f to %.1f s", kind, self._last[kind], stamp)
             self._line.resync()
         self._last[kind] = stamp
         self._line.observe(stamp, now)
@@ -193,26 +340,8 @@ class Pushed:
         return self._line.session_time(stamp)
 
 
-class Pulled:
-    """We set the pace: timestamps count from the first one's arrival, and anew after a jump or a stall."""
-
-    def __init__(self) -> None:
-        self._line = DeviceClock()
-        self._last: dict[str, float] = {}
-
-    def arrived(self, kind: str, stamp: float, now: float) -> None:
-        jumped = abs(stamp - self._last.get(kind, stamp)) > JUMP_SECONDS
-        self._last[kind] = stamp
-        if jumped or not self._line.running or now - self._line.session_time(stamp) > STALL_SECONDS:
-            self._line.resync()
-            self._line.observe(stamp, now)
-
-    def session_time(self, stamp: float) -> float:
-        return self._line.session_time(stamp)
-
-
 class Untimed:
-    """There are no timestamps: a picture's time is its arrival."""
+    """There are no timestamps: the time of a frame is its arrival."""
 
     def __init__(self) -> None:
         self._now = 0.0
@@ -226,19 +355,29 @@ class Untimed:
 
 def connected(url: str) -> InputContainer:
     """The opened stream; InputError with one clear line when that fails or takes longer than OPEN_SECONDS."""
+    shown = redacted(url)
+    options = OPTIONS | (RESUMING if scheme(url) in PULLED else {})
     try:
-        return av.open(url, options=dict(OPTIONS), timeout=(OPEN_SECONDS, READ_SECONDS))
+        return open_address(url, options, (OPEN_SECONDS, READ_SECONDS))
     except av.error.ProtocolNotFoundError:
-        scheme = url.split(":")[0]
         raise InputError(
-            f"{url}: the installed PyAV speaks no {scheme}; send the stream as rtsp, udp or http"
+            f"{shown}: the installed PyAV speaks no {scheme(url)}; send the stream as rtsp, udp or http"
         ) from None
     except av.error.ExitError:
-        raise InputError(f"{url}: nothing came in {OPEN_SECONDS:.0f} s; check that it is sending") from None
+        raise InputError(f"{shown}: nothing came in {OPEN_SECONDS:.0f} s; check that it is sending") from None
     except (av.error.FFmpegError, OSError, ValueError) as error:
         raise InputError(
-            f"{url}: cannot be opened ({reason(error)}); check the address and that it is sending"
+            f"{shown}: cannot be opened ({reason(error)}); check the address and that it is sending"
         ) from None
+
+
+def opened_pipe(spec: str) -> InputContainer:
+    """The opened pipe; InputError with one clear line when it holds no media."""
+    try:
+        return open_pipe(spec)
+    except (av.error.FFmpegError, OSError, ValueError) as error:
+        name = "standard input" if spec == "-" else spec
+        raise InputError(f"{name}: no video or audio that can be read ({reason(error)})") from None
 
 
 def interruptible(work: Callable[[], Result]) -> Result:
@@ -256,6 +395,18 @@ def interruptible(work: Callable[[], Result]) -> Result:
     if isinstance(result, BaseException):
         raise result
     return result
+
+
+def _is_same(first: Sequence[object], second: Sequence[object]) -> bool:
+    """Whether two beginnings of a stream, of which one may be shorter, are one."""
+    count = min(len(first), len(second))
+    return count > 0 and first[:count] == second[:count]
+
+
+def _coded_size(container: InputContainer) -> tuple[int, int] | None:
+    stream = video_stream(container, live=True)
+    context = stream.codec_context if stream is not None else None
+    return (context.width, context.height) if context is not None and context.width else None
 
 
 def _decoded(packet: Packet[Any]) -> list[Any]:

@@ -1,0 +1,55 @@
+"""Pipes as recordings: standard input and named pipes, read once in order of time, for ``--fast``."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+from speakerlight.core.errors import InputError
+from speakerlight.core.media import AudioChunk, Frame
+from speakerlight.sources.addresses import STDIN
+from speakerlight.sources.decode import reason
+from speakerlight.sources.network import interruptible, opened_pipe
+from speakerlight.sources.notices import Notices
+from speakerlight.sources.one_pass import OnePass
+from speakerlight.sources.source import SourceOptions
+
+
+class PipeReader:
+    """The media that comes through a pipe (see ``MediaReader``). Raises InputError when it holds none."""
+
+    duration_seconds = None
+
+    def __init__(
+        self, spec: str, *, video: bool = True, audio: bool = True, options: SourceOptions | None = None
+    ) -> None:
+        options = options or SourceOptions()
+        self.name = "standard input" if spec == STDIN else spec
+        container = interruptible(lambda: opened_pipe(spec))
+        notices = Notices(self.name, options.notify)
+        self._media = OnePass(container, video=video, audio=audio, choice=options.choice, notices=notices)
+        self.has_video, self.has_audio = self._media.has_video, self._media.has_audio
+        if not (self.has_video or self.has_audio):
+            self.close()
+            raise InputError(f"{self.name}: no {'video' if not audio else 'audio' if not video else 'media'} in it")
+        interruptible(lambda: self._media.wait(math.inf))
+        if self._media.error is not None and not self._media.has_begun:
+            self.close()
+            raise InputError(
+                f"{self.name}: cannot be read ({reason(self._media.error)}); an MP4 file with its index at its end "
+                "cannot be piped: give its name, or pipe MPEG-TS or Matroska"
+            )
+
+    @property
+    def frame_size(self) -> tuple[int, int] | None:
+        return self._media.frame_size
+
+    @property
+    def frame_rate(self) -> float | None:
+        return self._media.frame_rate
+
+    def __iter__(self) -> Iterator[Frame | AudioChunk]:
+        return iter(self._media)
+
+    def close(self) -> None:
+        self._media.close()
