@@ -160,8 +160,8 @@ class Percentiles:
 
 @dataclass(frozen=True)
 class SummaryEvent:
-    """Last event of a run. ``duration``: seconds of media; ``speakers``: (id, seconds spoken), longest first;
-    ``names``: of those who have one."""
+    """Last event of a run. ``duration``: seconds of media; ``speakers``: (id, seconds spoken), longest first,
+    a negative id for a voice that is nobody's; ``names``: of those who have one."""
 
     type: ClassVar[str] = "summary"
     duration: float
@@ -174,16 +174,17 @@ class SummaryEvent:
     def to_json(self) -> str:
         latency = self.latency_ms
         fields: dict[str, Value] = {"duration": _number(self.duration), "frames": self.frames, "ticks": self.ticks}
-        fields["speakers"] = [
-            {"id": person, "seconds": _number(seconds)} | ({"name": self.names[person]} if person in self.names else {})
-            for person, seconds in self.speakers
-        ]
+        fields["speakers"] = [self._speaker(person, seconds) for person, seconds in self.speakers]
         fields["latency_ms"] = {
             "p50": _number(latency.p50, 1),
             "p95": _number(latency.p95, 1),
             "p99": _number(latency.p99, 1),
         }
         return _line(self.type, fields)
+
+    def _speaker(self, person: int, seconds: float) -> dict[str, Value]:
+        fields: dict[str, Value] = {"id": person if person > 0 else None, "seconds": _number(seconds)}
+        return fields | ({"name": self.names[person]} if person in self.names else {})
 
 
 Event = (
@@ -236,7 +237,9 @@ class EventStream:
         ``speaker`` on a change; ``lag`` when it is due."""
         events: list[Event] = [ScoresEvent(snapshot.time, snapshot.speech, snapshot.faces)]
         events += self._of_people(snapshot)
-        speaker = snapshot.offscreen if snapshot.state is SpeakingState.OFFSCREEN else snapshot.primary
+        speaker = snapshot.primary
+        if snapshot.state is SpeakingState.OFFSCREEN:
+            speaker = snapshot.offscreen if snapshot.offscreen is not None and snapshot.offscreen > 0 else None
         if (snapshot.state, speaker) != (self._state, self._speaker):
             events.append(SpeakerEvent(snapshot.time, snapshot.state, speaker, self._speaker))
             self._state, self._speaker = snapshot.state, speaker

@@ -60,6 +60,8 @@ class VoiceSettings:
     """Log-odds that one tick adds, at most."""
     kept_evidence: float = 30.0
     """Log-odds kept at most: what was wrong can be unlearnt within a minute."""
+    owned: float = 0.95
+    """Probability above which a voice is a person's for good."""
     learn_hops: int = 3
     """Shorter speech teaches nothing of whose voice it is."""
 
@@ -155,6 +157,15 @@ class VoiceClusters:
             if best is not None and (share := odds[best] / (1.0 + sum(odds.values()))) > 0.5:
                 total[best] = total.get(best, 0.0) + share * voices.get(cluster.number, 0.0)
         return total
+
+    def owner(self, voice: int) -> int | None:
+        """The person whose voice it is beyond doubt, if any."""
+        cluster = next((c for c in self._clusters if c.number == voice), None)
+        if cluster is None:
+            return None
+        odds = self._odds(cluster, ())
+        best = max(odds, key=odds.__getitem__, default=None)
+        return best if best is not None and odds[best] / (1.0 + sum(odds.values())) > self._settings.owned else None
 
     def _odds(self, cluster: _VoiceCluster, persons: Sequence[int]) -> dict[int, float]:
         scaled = {p: self._scaled(e) for p, e in cluster.evidence.items() if p in persons or e > 0}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -30,6 +29,9 @@ _LEAST_CHANGE = 0.02
 _MOST_PAIR = 0.3
 """Probability of two speakers at once above which a tick teaches nothing of voices."""
 
+_OWNED_FROM = 0.5
+"""Probability above which the speaking voice is a person's."""
+
 
 class WhoIsWho:
     """Follows the persons and, with ``stream``, the voices of a session. Ticks increase."""
@@ -41,6 +43,7 @@ class WhoIsWho:
         self._next_hop = 0
         self._voices: Mapping[int, float] = {}
         self._persons: frozenset[int] = frozenset()
+        self._nobodys: set[int] = set()
         self._waiting: deque[tuple[int, Identities]] = deque()
         self._identities = NO_IDENTITIES
 
@@ -61,7 +64,13 @@ class WhoIsWho:
             merges += self._identities.merges
         for merge in merges:
             self._clusters.merge(merge.id, merge.into)
-        return replace(self._identities, merges=tuple(merges))
+        for voice in sorted(self._nobodys):
+            owner = self._clusters.owner(voice)
+            if owner is not None:
+                self._nobodys.discard(voice)
+                merges.append(Merge(-voice, owner))
+        names = {**self._identities.names, **{-voice: f"voice {voice}" for voice in self._nobodys}}
+        return Identities(self._identities.persons, tuple(merges), names)
 
     def prior(self, audio_tick: int, persons: Sequence[int], speech: Callable[[int], float]) -> VoicePrior:
         """What the voice at ``audio_tick`` tells. ``persons``: in view; ``speech``: probability by tick of audio."""
@@ -99,13 +108,17 @@ class WhoIsWho:
             self._clusters.learn(evidence)
 
     def offscreen(self, persons: Sequence[int]) -> int | None:
-        """The person out of view whose voice speaks, if known. ``persons``: in view."""
+        """Who speaks out of view: the person whose voice it is, or minus the number of a voice that is nobody's yet.
+
+        ``persons``: in view. None while the voice is not known.
+        """
         known = self._clusters.known_owners(self._voices)
         absent = {person: p for person, p in known.items() if person not in persons}
         best = max(absent, key=absent.__getitem__, default=None)
-        return best if best is not None and absent[best] > 0.5 else None
-
-    @property
-    def voice(self) -> int | None:
-        """Number of the voice that speaks or spoke last, where that is known."""
-        return self._clusters.current
+        if best is not None and absent[best] > _OWNED_FROM:
+            return best
+        voice = self._clusters.current
+        if voice is None or sum(known.values()) > 1 - _OWNED_FROM:
+            return None
+        self._nobodys.add(voice)
+        return -voice

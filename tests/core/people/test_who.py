@@ -67,7 +67,7 @@ def test_a_merge_at_a_tick_that_is_not_scored_is_not_lost() -> None:
 def test_without_voices_there_is_no_prior() -> None:
     who = WhoIsWho()
     who.push_audio(np.zeros(16000, np.float32))
-    assert who.prior(20, [1, 2], lambda _: 1.0) is NO_VOICE and who.offscreen([1]) is None and who.voice is None
+    assert who.prior(20, [1, 2], lambda _: 1.0) is NO_VOICE and who.offscreen([1]) is None
 
 
 def test_a_known_voice_is_the_prior_of_its_person() -> None:
@@ -106,3 +106,13 @@ def test_a_speaker_who_comes_into_view_is_a_change() -> None:
     session.changed = 0.0
     session.speak(0, 0.04, {1: 0.0, 2: 0.0})
     assert session.changed > 0.5
+
+
+def test_a_voice_that_is_nobodys_is_numbered_and_may_turn_out_to_be_a_person() -> None:
+    session = Session()
+    session.speak(0, 3.0, {1: -0.2})
+    assert session.who.offscreen([1]) == -1
+    assert dict(session.who.identities(session.tick).names) == {-1: "voice 1"}
+    session.speak(0, 4.0, {1: -0.2, 2: 0.3})
+    now = session.who.identities(session.tick)
+    assert now.merges == (Merge(-1, 2),) and dict(now.names) == {}
