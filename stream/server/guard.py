@@ -28,7 +28,7 @@ PAGES = ("/", "/overlay")
 token in its tab's storage, and the page can ask for one."""
 
 BURST_REQUESTS, REQUESTS_PER_SECOND = 200, 50.0
-"""Of one client. A page is some twenty requests."""
+"""Of one client. A page is some five requests."""
 
 BURST_FAILURES, FAILURES_PER_SECOND = 10, 10 / 60
 """Wrong tokens of one client. After these, all its requests with a token are refused unread: an answer to the right

@@ -6,7 +6,6 @@ import asyncio
 import json
 import time
 from contextlib import suppress
-from pathlib import Path
 
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST
@@ -16,13 +15,12 @@ from speakerlight.server.data_channel import Messages, execute, parsed
 from speakerlight.server.guard import CLIENT_ADDRESS, error
 from speakerlight.server.metrics import Metrics
 from speakerlight.server.offers import Offers
+from speakerlight.server.page_parts import PAGE, page_parts
 from speakerlight.server.relay import Outbox, Relay
 from speakerlight.server.room import RoomHandle
 from speakerlight.server.rooms import Offer, Rooms
 from speakerlight.server.scaled_frames import LONG_SIDE
 from speakerlight.server.serve_settings import ServeSettings
-
-PAGE = Path(__file__).parent / "page"
 
 OFFER_BYTES = 64 * 1024
 
@@ -61,6 +59,7 @@ class HttpHandlers:
         self._rooms, self._local, self._metrics, self._settings = rooms, local, metrics, settings
         self._offers = offers
         self._listeners = 0
+        self._parts = page_parts()
 
     def routes(self) -> list[web.RouteDef]:
         return [
@@ -84,11 +83,13 @@ class HttpHandlers:
     async def _overlay(self, request: web.Request) -> web.FileResponse:
         return web.FileResponse(PAGE / "overlay.html")
 
-    async def _page_file(self, request: web.Request) -> web.FileResponse:
-        part = PAGE / request.match_info["name"]
-        if not part.is_file():
+    async def _page_file(self, request: web.Request) -> web.Response:
+        part = self._parts.get(request.match_info["name"])
+        if part is None:
             raise web.HTTPNotFound
-        return web.FileResponse(part)
+        response = web.Response(text=part.text, content_type=part.kind)
+        response.enable_compression()
+        return response
 
     async def _offer(self, request: web.Request) -> web.Response:
         async def opened() -> web.Response:

@@ -6,11 +6,18 @@ import { SessionClock } from "./clock.js";
 import { Connection } from "./connection.js";
 import { DelayLine, watch } from "./delayline.js";
 import { drawMarks, fit } from "./drawing.js";
+import { Devices } from "./devices.js";
+import { save } from "./exporting.js";
+import { FaceButtons, PersonSheet } from "./faces.js";
+import { listenForKeys } from "./keys.js";
 import { MOST_SECONDS } from "./lateness.js";
 import { colour, inkOn } from "./palette.js";
 import { PeopleList, setText } from "./people.js";
+import { prefer, preference } from "./preferences.js";
 import { Room } from "./room.js";
-import { describeTimeline, drawTimeline } from "./timeline.js";
+import { hasSmallWindow, toggleFullScreen, toggleSmallWindow } from "./stage.js";
+import { localize, t } from "./strings.js";
+import { describeTimeline, drawTimeline, Extent } from "./timeline.js";
 import { lagText, latenessText, loadText, whoSpeaks } from "./wording.js";
 
 const PANEL_MS = 100;
@@ -20,59 +27,84 @@ const COPIED_MS = 1500;
 /** From this load level on animations stop: the machine is busy, and it is often this one. */
 const CALM_FROM_LEVEL = 3;
 
-const element = (id) => document.getElementById(id);
-const delayLine = new DelayLine();
-const people = new PeopleList(
-  element("people"),
-  element("person"),
-  (id, name) => session?.connection.send({ type: "name", id, name }),
-  (id) => session?.connection.send({ type: "pin", id }),
-);
+const SENSITIVITY_STEP = 0.1;
 
-/** The current session: {stream, connection, room, clock, over, shownMs}; null on the welcome page. */
+localize(document);
+const element = (id) => document.getElementById(id);
+
+// These leave the document while they are in a small window.
+const [stage, video, picture, marks, heldBadge] = ["stage", "video", "picture", "marks", "held"].map(element);
+
+const send = (command) => session?.connection.send(command);
+const delayLine = new DelayLine();
+const people = new PeopleList(element("people"), element("person"), send);
+const sheet = new PersonSheet(element("sheet"), send);
+const faceButtons = new FaceButtons(element("faces"), (id, button) => sheet.open(id, button, session.room));
+const devices = new Devices(element("devices"), showProblem);
+const extent = new Extent();
+
+/** The current session: {stream, connection, room, clock, over, shownMs, isMirrored}; null on the welcome page. */
 let session = null;
 
-function begin(stream) {
+/** The room of the session that ended last, for export; null before. */
+let lastRoom = null;
+
+function begin(stream, isMirrored) {
   const over = new AbortController();
-  session = { stream, over, room: new Room(), clock: new SessionClock(), shownMs: null, connection: null };
+  session = { stream, over, isMirrored, room: new Room(), clock: new SessionClock(), shownMs: null, connection: null };
+  picture.classList.toggle("mirrored", isMirrored);
   for (const track of stream.getTracks()) {
     track.addEventListener("ended", () => end(endedLine(track)), { signal: over.signal });
   }
   showSession();
-  const video = element("video");
   video.srcObject = stream;
-  video.play().catch(() => {});
-  watch(video, (capturedMs) => onFrame(video, capturedMs), over.signal);
+  followVideo();
   session.connection = new Connection(stream, listener);
   const panel = setInterval(showPanel, PANEL_MS);
   const announcer = setInterval(announce, ANNOUNCE_MS);
   over.signal.addEventListener("abort", () => (clearInterval(panel), clearInterval(announcer)));
 }
 
+/** Plays the video and watches its frames; again after it moved to another window, where it stands still. */
+function followVideo() {
+  session.watching?.abort();
+  session.watching = new AbortController();
+  video.play().catch(() => {});
+  watch(video, onFrame, AbortSignal.any([session.over.signal, session.watching.signal]));
+}
+
+function clearPeople() {
+  people.clear();
+  faceButtons.clear();
+  sheet.close();
+}
+
 /** Ends the session; `line` says why when the user did not ask for it. */
 function end(line = "") {
   if (!session) return;
-  const { over, connection, stream } = session;
+  const { over, connection, stream, room } = session;
+  lastRoom = room.turns.all.length ? room : lastRoom;
   session = null;
   over.abort();
   connection.stop();
   release(stream);
-  element("video").srcObject = null;
+  video.srcObject = null;
   delayLine.clear();
-  people.clear();
+  clearPeople();
+  extent.showUntil(null);
   showWelcome(line);
 }
 
 const listener = {
   opening() {
-    showConnection("opening", "Connecting");
+    showConnection("opening", t("Connecting"));
   },
   opened(room, readToken) {
     session.room = new Room();
     session.clock = new SessionClock();
-    people.clear();
+    clearPeople();
     follow(0);
-    showConnection("live", "Live");
+    showConnection("live", t("Live"));
     element("overlay-link").value = linkTo("/overlay", { room }, "http", readToken);
     element("events-link").value = linkTo("/events", { room }, "ws", readToken);
   },
@@ -89,18 +121,20 @@ const listener = {
   },
   waiting(line, seconds) {
     session.room.pause();
-    const again = seconds < 1 ? "trying again" : `trying again in ${Math.ceil(seconds)} s`;
-    showConnection("waiting", "Not connected");
+    const again = seconds < 1 ? t("trying again") : t("trying again in {0} s", Math.ceil(seconds));
+    showConnection("waiting", t("Not connected"));
     showNotice(`${line}: ${again}.`, true);
   },
   refused(line, needsToken) {
-    if (needsToken) askForToken(hasToken() ? "That token is not the right one." : line);
+    if (needsToken) askForToken(hasToken() ? t("That token is not the right one.") : line);
     else end(line);
   },
 };
 
 function endedLine(track) {
-  return track.kind === "video" ? "Video ended: the camera was unplugged or sharing was stopped." : "Audio ended: the microphone was unplugged or sharing was stopped.";
+  return track.kind === "video"
+    ? t("Video ended: the camera was unplugged or sharing was stopped.")
+    : t("Audio ended: the microphone was unplugged or sharing was stopped.");
 }
 
 function follow(level) {
@@ -110,7 +144,7 @@ function follow(level) {
 
 // The frame and its marks, at the camera's rate
 
-function onFrame(video, capturedMs) {
+function onFrame(capturedMs) {
   delayLine.keep(video, capturedMs);
   const ageMs = 1000 * Math.min(session.room.lateness.seconds, MOST_SECONDS);
   const shown = delayLine.at(performance.now() - ageMs);
@@ -122,24 +156,24 @@ function onFrame(video, capturedMs) {
 }
 
 function drawFrame(source) {
-  const picture = element("picture");
   if (picture.width !== source.width || picture.height !== source.height) {
     picture.width = source.width;
     picture.height = source.height;
-    element("stage").style.aspectRatio = `${source.width} / ${source.height}`;
+    stage.style.setProperty("--ratio", source.width / source.height);
   }
   picture.getContext("2d", { alpha: false }).drawImage(source, 0, 0);
 }
 
 /** Draws the marks of the frame captured at `capturedMs`. */
 function drawMarksOf(capturedMs) {
-  const { room, clock } = session;
-  const marks = element("marks");
+  const { room, clock, isMirrored } = session;
   if (!fit(marks)) return;
   const time = clock.isRunning ? clock.at(capturedMs) : -Infinity;
   const faces = room.moments.facesAt(time);
   const primary = faces.some((face) => face.id === room.pinned) ? room.pinned : room.moments.speakerAt(time).id;
-  drawMarks(marks, room.picture, faces, { primary, pinned: room.pinned, nameOf: (id) => room.nameOf(id) });
+  drawMarks(marks, room.picture, faces, {
+    primary, isMirrored, excluded: room.control.excluded, labelOf: (id) => room.labelOf(id),
+  });
 }
 
 // Text
@@ -148,8 +182,14 @@ function showPanel() {
   const { room, clock } = session;
   const [nowMs, nameOf] = [performance.now(), (id) => room.nameOf(id)];
   people.show(room, nowMs);
+  faceButtons.show(room, room.moments.newestFaces(), session.isMirrored);
+  sheet.show(room);
   const now = clock.isRunning ? clock.at(nowMs) - room.lateness.seconds : 0;
-  drawTimeline(element("timeline"), room.turns.recent, people.ids, now, nameOf);
+  const first = room.turns.first ?? now;
+  const shown = extent.of(first, now);
+  drawTimeline(element("timeline"), room.turns, people.ids, shown, first, nameOf);
+  showExtent(shown, first, now);
+  showControl(room);
   const { name, more } = whoSpeaks(room);
   const speaker = element("speaker");
   const { id, state } = room.speaker;
@@ -164,11 +204,32 @@ function showPanel() {
   setText(element("lateness"), latenessText(room.lateness.seconds));
 }
 
+function showExtent({ from, to, isLive }, first, now) {
+  setText(element("extent"), extent.name);
+  element("zoom-in").disabled = extent.isClosest;
+  element("zoom-out").disabled = extent.isWidest;
+  const position = element("position");
+  position.hidden = now - first <= to - from;
+  [position.min, position.max] = [Math.ceil(first + to - from), Math.floor(now)];
+  if (isLive) position.value = position.max;
+}
+
+function showControl({ control, isHeld, recognized }) {
+  heldBadge.hidden = !isHeld;
+  element("hold").ariaPressed = String(isHeld);
+  element("unignore").hidden = control.ignoredPlaces === 0;
+  element("recognition").hidden = recognized.size === 0;
+  const slider = element("sensitivity");
+  if (document.activeElement !== slider) slider.value = control.sensitivity;
+  const percent = Math.round(100 * slider.value);
+  setText(element("sensitivity-text"), percent ? `${percent} %` : t("as scored"));
+}
+
 /** For screen readers: the current state now and then, not every change. */
 function announce() {
   const { room } = session;
   setText(element("announcement"), whoSpeaks(room).name);
-  element("timeline").setAttribute("aria-label", describeTimeline(room.turns.recent, people.ids, (id) => room.nameOf(id)));
+  element("timeline").setAttribute("aria-label", describeTimeline(room.turns, people.ids, (id) => room.nameOf(id)));
 }
 
 function showConnection(state, text) {
@@ -186,13 +247,14 @@ function showNotice(line, canRetry = false) {
 function showSession() {
   element("problem").hidden = true;
   element("welcome").hidden = true;
-  element("session").hidden = element("stop").hidden = element("connection").hidden = false;
+  element("session").hidden = element("stop").hidden = element("show-help").hidden = element("connection").hidden = false;
   element("session-title").focus();
 }
 
 function showWelcome(line) {
-  element("session").hidden = element("stop").hidden = element("connection").hidden = element("notice").hidden = true;
+  element("session").hidden = element("stop").hidden = element("show-help").hidden = element("connection").hidden = element("notice").hidden = true;
   element("welcome").hidden = false;
+  element("last").hidden = lastRoom === null;
   showProblem(line);
   element("welcome-title").focus();
 }
@@ -210,11 +272,11 @@ function askForToken(line) {
 
 // User actions
 
-async function start(open) {
+async function start(open, isMirrored = false) {
   showProblem("");
   element("choices").inert = true;
   try {
-    begin(await open());
+    begin(await open(), isMirrored);
   } catch (error) {
     if (!(error instanceof CaptureProblem)) throw error;
     showProblem(error.message);
@@ -223,8 +285,11 @@ async function start(open) {
   }
 }
 
-element("camera").addEventListener("click", () => start(openCamera));
-element("meeting").addEventListener("click", () => start(openMeeting));
+element("camera").addEventListener("click", () => start(() => devices.take() ?? openCamera(), preference("mirror", false)));
+element("meeting").addEventListener("click", () => {
+  devices.close();
+  start(openMeeting);
+});
 element("stop").addEventListener("click", () => end());
 element("retry").addEventListener("click", () => session?.connection.retry());
 element("access").addEventListener("submit", (event) => {
@@ -239,8 +304,59 @@ for (const button of document.querySelectorAll("button[data-copies]")) {
     const field = element(button.dataset.copies);
     field.select();
     await navigator.clipboard.writeText(field.value);
-    setText(button, "Copied");
-    setTimeout(() => setText(button, "Copy"), COPIED_MS);
+    setText(button, t("Copied"));
+    setTimeout(() => setText(button, t("Copy")), COPIED_MS);
   });
 }
+
+/** What the keys p and e are about: the picked person or else the speaker. */
+const person = () => faceButtons.picked ?? session.room.speaker.id;
+const toggleHold = () => send(session.room.isHeld ? { type: "release" } : { type: "hold", seconds: null });
+const fullScreen = () => toggleFullScreen(stage);
+const reset = () => send({ type: "reset" });
+
+function markSurer(step) {
+  const score = Math.min(Math.max(session.room.control.sensitivity + step, 0), 1);
+  send({ type: "sensitivity", score: Math.round(10 * score) / 10 });
+}
+
+const actions = {
+  pick: (number) => faceButtons.pick(number),
+  pin() {
+    if (session.room.pinned !== null) send({ type: "pin", id: null });
+    else if (person() !== null) send({ type: "pin", id: person() });
+  },
+  exclude() {
+    if (person() !== null) send({ type: "exclude", id: person(), on: !session.room.control.excluded.has(person()) });
+  },
+  hold: toggleHold,
+  surer: () => markSurer(SENSITIVITY_STEP),
+  lessSure: () => markSurer(-SENSITIVITY_STEP),
+  reset,
+  hide: () => (marks.hidden = !marks.hidden),
+  fullScreen,
+  help: () => element("help").showModal(),
+};
+listenForKeys(actions, () => session !== null && !element("help").open && element("keys").checked);
+element("keys").checked = preference("keys", true);
+element("keys").addEventListener("change", () => prefer("keys", element("keys").checked));
+element("show-help").addEventListener("click", actions.help);
+element("hold").addEventListener("click", toggleHold);
+element("reset").addEventListener("click", reset);
+element("unignore").addEventListener("click", () => send({ type: "ignore", region: null }));
+element("sensitivity").addEventListener("change", (event) => send({ type: "sensitivity", score: Number(event.target.value) }));
+element("full-screen").addEventListener("click", fullScreen);
+element("small-window").hidden = !hasSmallWindow;
+element("small-window").addEventListener("click", () => toggleSmallWindow(stage, () => session && followVideo()));
+element("zoom-out").addEventListener("click", () => extent.zoom(1));
+element("zoom-in").addEventListener("click", () => extent.zoom(-1));
+element("timeline").addEventListener("wheel", (event) => {
+  event.preventDefault();
+  extent.zoom(Math.sign(event.deltaY));
+});
+element("position").addEventListener("input", ({ target }) => extent.showUntil(target.value === target.max ? null : Number(target.value)));
+for (const button of document.querySelectorAll("button[data-saves]")) {
+  button.addEventListener("click", () => save(session?.room ?? lastRoom, button.dataset.saves));
+}
+setText(element("privacy"), t("Picture and sound go to this server alone, {0}, and no further. Nothing is stored: both are dropped once they are scored, names and timeline when you leave.", location.host));
 window.addEventListener("pagehide", () => end());

@@ -1,5 +1,8 @@
 // Capture: camera and microphone, or a shared meeting with its audio. No audio filters: they add delay.
 
+import { preference } from "./preferences.js";
+import { t } from "./strings.js";
+
 const AUDIO = { echoCancellation: false, noiseSuppression: false, autoGainControl: false };
 const FRAME_RATE = { ideal: 30, max: 30 };
 
@@ -10,19 +13,20 @@ const FRAME_RATE = { ideal: 30, max: 30 };
  */
 const FRAME_RATE_AT_LEVEL = [30, 25, 20, 12.5, 10];
 
-/** Enough for faces in front of a camera, at half the cost of 1280×720. */
-const CAMERA = { width: { ideal: 960, max: 1280 }, height: { ideal: 540, max: 720 }, frameRate: FRAME_RATE };
+/** Longer side of the frame in pixels: enough for faces in front of a camera, at half the cost of 1280×720. */
+const CAMERA_WIDTH = 960;
+
 /** A gallery's faces are small. */
 const MEETING = { width: { ideal: 1280, max: 1280 }, height: { ideal: 720, max: 720 }, frameRate: FRAME_RATE };
 
 /** Why there is no video or no audio, in a line that says what to do. */
 export class CaptureProblem extends Error {}
 
-/** A MediaStream of camera and microphone. */
+/** A MediaStream of the chosen camera and microphone, or of others where these are not there. */
 export async function openCamera() {
   requireDevices("getUserMedia");
   try {
-    return prepared(await navigator.mediaDevices.getUserMedia({ video: CAMERA, audio: AUDIO }));
+    return prepared(await navigator.mediaDevices.getUserMedia(chosenDevices()));
   } catch (error) {
     throw new CaptureProblem(cameraLine(error), { cause: error });
   }
@@ -35,8 +39,7 @@ export async function openMeeting() {
   if (stream.getAudioTracks().length === 0) {
     release(stream);
     throw new CaptureProblem(
-      "What you shared has no audio. Share a browser tab and switch on “Also share tab audio”, " +
-        "or the entire screen with its system audio.",
+      t("What you shared has no audio. Share a browser tab and switch on “Also share tab audio”, or the entire screen with its system audio."),
     );
   }
   return prepared(stream);
@@ -53,6 +56,16 @@ export function followLoad(stream, level) {
 /** Releases camera, microphone and screen. */
 export function release(stream) {
   for (const track of stream.getTracks()) track.stop();
+}
+
+function chosenDevices() {
+  const width = Number(preference("resolution", CAMERA_WIDTH));
+  const size = { width: { ideal: width, max: 1280 }, height: { ideal: (width * 9) / 16, max: 720 } };
+  const [camera, microphone] = [preference("camera", ""), preference("microphone", "")];
+  return {
+    video: { ...size, frameRate: FRAME_RATE, ...(camera && { deviceId: { ideal: camera } }) },
+    audio: { ...AUDIO, ...(microphone && { deviceId: { ideal: microphone } }) },
+  };
 }
 
 async function askForMeeting() {
@@ -73,8 +86,8 @@ function requireDevices(name) {
   if (navigator.mediaDevices?.[name]) return;
   throw new CaptureProblem(
     window.isSecureContext
-      ? "This browser cannot share that. Use a current Chromium or Firefox on a computer."
-      : "Browsers give camera and microphone only to pages on HTTPS or on this machine. Open this page by https://… or at localhost.",
+      ? t("This browser cannot share that. Use a current Chromium or Firefox on a computer.")
+      : t("Browsers give camera and microphone only to pages on HTTPS or on this machine. Open this page by https://… or at localhost."),
   );
 }
 
@@ -87,23 +100,23 @@ function prepared(stream) {
 function cameraLine(error) {
   switch (error.name) {
     case "NotAllowedError":
-      return "Camera and microphone are not allowed. Allow both for this page (the icon beside the address), then try again.";
+      return t("Camera and microphone are not allowed. Allow both for this page (the icon beside the address), then try again.");
     case "NotFoundError":
-      return "No camera or no microphone was found. Plug both in, then try again.";
+      return t("No camera or no microphone was found. Plug both in, then try again.");
     case "NotReadableError":
-      return "The camera or the microphone is in use by another program. Close that, then try again.";
+      return t("The camera or the microphone is in use by another program. Close that, then try again.");
     default:
-      return `The camera could not be opened (${error.message || error.name}).`;
+      return t("The camera could not be opened ({0}).", error.message || error.name);
   }
 }
 
 function meetingLine(error) {
   switch (error.name) {
     case "NotAllowedError":
-      return "Nothing was shared. Choose the meeting’s tab in the list, then press Share.";
+      return t("Nothing was shared. Choose the meeting’s tab in the list, then press Share.");
     case "NotReadableError":
-      return "The system does not let this browser record that. Allow screen recording for it, or share a tab.";
+      return t("The system does not let this browser record that. Allow screen recording for it, or share a tab.");
     default:
-      return `The meeting could not be shared (${error.message || error.name}).`;
+      return t("The meeting could not be shared ({0}).", error.message || error.name);
   }
 }

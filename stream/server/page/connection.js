@@ -2,6 +2,7 @@
 
 import { headers } from "./access.js";
 import { backoffSeconds } from "./backoff.js";
+import { t } from "./strings.js";
 
 const GATHERING_MS = 2000;
 const ANSWER_MS = 10_000;
@@ -71,7 +72,7 @@ export class Connection {
   async #keepOpen() {
     while (!this.#ended.signal.aborted) {
       this.#listener.opening();
-      let line = "The connection was lost";
+      let line = t("The connection was lost");
       let seconds = null;
       try {
         await this.#openOnce();
@@ -82,7 +83,7 @@ export class Connection {
           return;
         }
         const isKnown = error instanceof Refusal || error instanceof NoWayThrough;
-        line = isKnown ? error.message : "The server does not answer";
+        line = isKnown ? error.message : t("The server does not answer");
         seconds = error.retrySeconds ?? null;
       }
       if (this.#ended.signal.aborted) return;
@@ -214,11 +215,11 @@ async function postOffer({ type, sdp }, long_side) {
 
 async function refusal(answer) {
   const retrySeconds = Number(answer.headers.get("Retry-After")) || FULL_SECONDS;
-  if (answer.status === UNAUTHORIZED) return new Refusal(UNAUTHORIZED, "This server asks for a token.", null);
-  if (answer.status === FULL) return new Refusal(FULL, "The server is full", retrySeconds);
-  if (answer.status === TOO_OFTEN) return new Refusal(TOO_OFTEN, "Too many tries", retrySeconds);
+  if (answer.status === UNAUTHORIZED) return new Refusal(UNAUTHORIZED, t("This server asks for a token."), null);
+  if (answer.status === FULL) return new Refusal(FULL, t("The server is full"), retrySeconds);
+  if (answer.status === TOO_OFTEN) return new Refusal(TOO_OFTEN, t("Too many tries"), retrySeconds);
   const { error } = await answer.json().catch(() => ({}));
-  return new Refusal(answer.status, error ?? `The server refused (${answer.status}).`, null);
+  return new Refusal(answer.status, error ?? t("The server refused ({0}).", answer.status), null);
 }
 
 function opened(channel) {

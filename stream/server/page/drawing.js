@@ -9,21 +9,21 @@ const BARS = [0.45, 0.9, 0.6];
 
 /**
  * Draws marks for `faces` (boxes in pixels of `picture`) over all of `canvas`.
- * `primary`: the highlighted id, or null; `pinned`: the pinned id, or null; `nameOf(id)`: the label.
+ * `primary`: the highlighted id, or null; `excluded`: ids that are never primary; `labelOf(id)`: the label;
+ * `isMirrored`: whether left and right are exchanged.
  */
-export function drawMarks(canvas, picture, faces, { primary, pinned, nameOf }) {
+export function drawMarks(canvas, picture, faces, { primary, excluded, labelOf, isMirrored = false }) {
   const context = canvas.getContext("2d");
   context.clearRect(0, 0, canvas.width, canvas.height);
   const scale = { x: canvas.width / picture.width, y: canvas.height / picture.height };
   const unit = unitOf(canvas);
   const order = (face) => (face.id === primary ? 2 : face.speaking ? 1 : 0);
   for (const face of faces.toSorted((a, b) => order(a) - order(b))) {
-    const box = placed(face.box, scale);
+    const box = placed(face.box, scale, isMirrored && canvas.width);
     const isPrimary = face.id === primary;
-    drawFrame(context, box, face, isPrimary, unit);
+    drawFrame(context, box, face, isPrimary, excluded.has(face.id), unit);
     drawScore(context, box, face, unit);
-    const name = nameOf(face.id) + (face.id === pinned ? " · pinned" : "");
-    drawLabel(context, box, face, name, isPrimary, unit);
+    drawLabel(context, box, face, labelOf(face.id), isPrimary, unit);
   }
 }
 
@@ -44,11 +44,13 @@ function unitOf(canvas) {
   return ratio * Math.min(Math.max(canvas.height / ratio / 400, 1), 2);
 }
 
-function placed([x, y, width, height], scale) {
-  return { x: x * scale.x, y: y * scale.y, width: width * scale.x, height: height * scale.y };
+/** A box in other units; mirrored within `mirroredWidth`, unless that is false. */
+export function placed([x, y, width, height], scale, mirroredWidth = false) {
+  const left = mirroredWidth === false ? x * scale.x : mirroredWidth - (x + width) * scale.x;
+  return { x: left, y: y * scale.y, width: width * scale.x, height: height * scale.y };
 }
 
-function drawFrame(context, box, face, isPrimary, unit) {
+function drawFrame(context, box, face, isPrimary, isExcluded, unit) {
   const lines = isPrimary
     ? [[WHITE, 5], [colour(face.id), 3]]
     : face.speaking
@@ -61,11 +63,13 @@ function drawFrame(context, box, face, isPrimary, unit) {
   } else {
     traceCorners(context, box);
   }
+  if (isExcluded) context.setLineDash([2 * unit, 6 * unit]);
   for (const [style, width] of lines) {
     context.strokeStyle = style;
     context.lineWidth = width * unit;
     context.stroke();
   }
+  context.setLineDash([]);
 }
 
 function traceCorners(context, { x, y, width, height }) {

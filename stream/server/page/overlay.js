@@ -43,8 +43,7 @@ function show() {
 
 function drawBoxes() {
   const primary = room.inView.includes(room.pinned) ? room.pinned : room.speaker.id;
-  const nameOf = (id) => room.nameOf(id);
-  drawMarks(marks, room.picture, room.moments.newestFaces(), { primary, pinned: room.pinned, nameOf });
+  drawMarks(marks, room.picture, room.moments.newestFaces(), { primary, excluded: room.control.excluded, labelOf: (id) => room.nameOf(id) });
 }
 
 listen();

@@ -1,24 +1,24 @@
-// List of people: colour, editable name, speaking time, pin.
+// List of people: colour, editable name, speaking time and its share, pin, exclusion.
 
 import { colour } from "./palette.js";
+import { t } from "./strings.js";
+import { clockTime } from "./timeline.js";
 
 const MOST_PEOPLE = 25;
 const GONE_MS = 10_000;
-const LONGEST_NAME = 40;
+export const LONGEST_NAME = 40;
 
 export class PeopleList {
   #list;
   #template;
   #rows = new Map();
-  #rename;
-  #pin;
+  #send;
 
-  /** `rename(id, name)` and `pin(id | null)` are called for the user's actions. */
-  constructor(list, template, rename, pin) {
+  /** `send(command)` gives a command to the room. */
+  constructor(list, template, send) {
     this.#list = list;
     this.#template = template;
-    this.#rename = rename;
-    this.#pin = pin;
+    this.#send = send;
   }
 
   /** Ids in the order of the list. */
@@ -52,14 +52,15 @@ export class PeopleList {
   #newRow(id) {
     const item = this.#template.content.firstElementChild.cloneNode(true);
     const part = (name) => item.querySelector(`.${name}`);
-    const row = { item, mark: part("mark"), name: part("name"), spoken: part("spoken"), pin: part("pin"), seenMs: 0 };
-    row.mark.style.setProperty("--person", colour(id));
-    row.name.placeholder = `Person ${id}`;
+    const row = { item, mark: part("mark"), name: part("name"), spoken: part("spoken"), share: part("share"), pin: part("pin"), exclude: part("exclude"), seenMs: 0 };
+    item.style.setProperty("--person", colour(id));
+    row.name.placeholder = t("Person {0}", id);
     row.name.maxLength = LONGEST_NAME;
-    row.name.setAttribute("aria-label", `Name of person ${id}`);
-    row.name.addEventListener("change", () => this.#rename(id, row.name.value.trim()));
+    row.name.setAttribute("aria-label", t("Name of person {0}", id));
+    row.name.addEventListener("change", () => this.#send({ type: "name", id, name: row.name.value.trim() }));
     row.name.addEventListener("keydown", (event) => event.key === "Enter" && row.name.blur());
-    row.pin.addEventListener("click", () => this.#pin(row.pin.ariaPressed === "true" ? null : id));
+    row.pin.addEventListener("click", () => this.#send({ type: "pin", id: row.pin.ariaPressed === "true" ? null : id }));
+    row.exclude.addEventListener("click", () => this.#send({ type: "exclude", id, on: row.exclude.ariaPressed !== "true" }));
     return row;
   }
 
@@ -81,17 +82,17 @@ function fill(row, id, room) {
   if (document.activeElement !== row.name && row.name.value !== name) row.name.value = name;
   row.item.classList.toggle("speaking", room.speaking.includes(id));
   row.item.classList.toggle("away", !room.inView.includes(id));
-  setText(row.spoken, clockTime(room.turns.secondsOf(id)));
+  const share = room.turns.shareOf(id);
+  setText(row.spoken, `${clockTime(room.turns.secondsOf(id))} · ${Math.round(100 * share)} %`);
+  row.share.style.width = `${(100 * share).toFixed(1)}%`;
   const isPinned = room.pinned === id;
   row.pin.ariaPressed = String(isPinned);
-  row.pin.setAttribute("aria-label", `Pin ${room.nameOf(id)}`);
-  row.pin.title = isPinned ? "Pinned: stands out whoever speaks" : "Pin: let this person stand out";
-}
-
-/** Minutes and seconds. */
-function clockTime(seconds) {
-  const whole = Math.floor(seconds);
-  return `${Math.floor(whole / 60)}:${String(whole % 60).padStart(2, "0")}`;
+  row.pin.setAttribute("aria-label", t("Pin {0}", room.nameOf(id)));
+  row.pin.title = isPinned ? t("Pinned: stands out whoever speaks") : t("Pin: let this person stand out");
+  const isExcluded = room.control.excluded.has(id);
+  row.exclude.ariaPressed = String(isExcluded);
+  row.exclude.setAttribute("aria-label", t("Never show {0}", room.nameOf(id)));
+  row.exclude.title = isExcluded ? t("Never shown as the speaker") : t("Never show as the speaker");
 }
 
 /** Sets text only when it changes, so that a screen reader does not repeat it. */

@@ -1,12 +1,17 @@
 // Room state: the newest event of every kind, and what is derived from them.
 
+import { Control } from "./control.js";
 import { Lateness } from "./lateness.js";
 import { Moments, SILENCE } from "./moments.js";
+import { t } from "./strings.js";
 import { OFFSCREEN, Turns } from "./turns.js";
 
 export class Room {
   names = new Map();
+  /** Names of people whom the server recognized: enrolled ones. */
+  recognized = new Map();
   pinned = null;
+  control = new Control();
   speaker = SILENCE;
   /** Whether the server has scored anything yet. */
   hasBegun = false;
@@ -39,6 +44,15 @@ export class Room {
       case "pinned":
         this.pinned = event.id;
         break;
+      case "control":
+        this.control.take(event.command, event.time);
+        break;
+      case "person":
+        if (event.name) this.recognized.set(event.id, event.name);
+        break;
+      case "merge":
+        this.turns.merge(event.id, event.into);
+        break;
       case "lag":
         this.lag = event;
         break;
@@ -60,7 +74,24 @@ export class Room {
   }
 
   nameOf(id) {
-    return this.names.get(id) ?? `Person ${id}`;
+    return this.ownNameOf(id) ?? t("Person {0}", id);
+  }
+
+  /** The name that a person was given, or null. */
+  ownNameOf(id) {
+    return this.names.get(id) ?? this.recognized.get(id) ?? null;
+  }
+
+  /** The name, and what the commands have set for this person. */
+  labelOf(id) {
+    const pinned = id === this.pinned ? ` · ${t("pinned")}` : "";
+    const excluded = this.control.excluded.has(id) ? ` · ${t("never shown")}` : "";
+    return this.nameOf(id) + pinned + excluded;
+  }
+
+  /** Whether the primary speaker is frozen now. */
+  get isHeld() {
+    return this.control.isHeld(this.turns.newest ?? 0);
   }
 
   #takeScores(event, now) {

@@ -1,19 +1,70 @@
-// Timeline of the last minute on a canvas: a lane for each person, coloured while that person spoke.
+// Timeline of the session on a canvas: a lane for each person, coloured while that person spoke; zoom and position.
 
 import { fit } from "./drawing.js";
 import { colour } from "./palette.js";
-import { OFFSCREEN, WINDOW_SECONDS } from "./turns.js";
+import { t } from "./strings.js";
+import { OFFSCREEN } from "./turns.js";
 
 const LANE_PIXELS = 26;
 const AXIS_PIXELS = 22;
 const BAR_PIXELS = 12;
-const GRID_SECONDS = 15;
 const MOST_LANES = 9;
 const LEAST_LANES = 3;
+const NARROW_PIXELS = 480;
 
-/** Draws `turns` up to `now` (session seconds) for `people` (ids); `nameOf(id)` labels a lane. */
-export function drawTimeline(canvas, turns, people, now, nameOf) {
-  const lanes = lanesOf(turns, people);
+/** Seconds shown at each zoom, and their name. */
+const SPANS = [
+  [60, t("{0} min", 1)],
+  [300, t("{0} min", 5)],
+  [900, t("{0} min", 15)],
+  [3600, t("1 hour")],
+  [Infinity, t("Whole session")],
+];
+
+/** Grid steps in seconds. */
+const STEPS = [15, 60, 300, 900, 1800, 3600, 7200, 14_400, 43_200];
+const MOST_STEPS = 5;
+
+/** What part of the session is shown. */
+export class Extent {
+  #zoom = 0;
+  /** Session seconds at the right edge; null: now. */
+  #end = null;
+
+  get name() {
+    return SPANS[this.#zoom][1];
+  }
+
+  get isClosest() {
+    return this.#zoom === 0;
+  }
+
+  get isWidest() {
+    return this.#zoom === SPANS.length - 1;
+  }
+
+  /** Shows more time (`steps` > 0) or less. */
+  zoom(steps) {
+    this.#zoom = Math.min(Math.max(this.#zoom + steps, 0), SPANS.length - 1);
+  }
+
+  /** Shows the time up to `end` (session seconds); null: follow the newest. */
+  showUntil(end) {
+    this.#end = end;
+  }
+
+  /** {from, to, isLive} in session seconds, of a session from `first` to `now`. */
+  of(first, now) {
+    const seconds = Math.min(SPANS[this.#zoom][0], Math.max(now - first, SPANS[0][0]));
+    const to = this.#end === null ? now : Math.min(Math.max(this.#end, first + seconds), now);
+    return { from: to - seconds, to, isLive: to === now };
+  }
+}
+
+/** Draws `turns` in {from, to, isLive} (session seconds) for `people` (ids); `first`: when the session began. */
+export function drawTimeline(canvas, turns, people, extent, first, nameOf) {
+  const shown = turns.between(extent.from, extent.to);
+  const lanes = lanesOf(shown, people);
   canvas.style.height = `${Math.max(lanes.length, LEAST_LANES) * LANE_PIXELS + AXIS_PIXELS}px`;
   if (!fit(canvas)) return;
   const ratio = window.devicePixelRatio;
@@ -22,23 +73,18 @@ export function drawTimeline(canvas, turns, people, now, nameOf) {
   const [width, height] = [canvas.clientWidth, canvas.clientHeight];
   const gutter = Math.min(Math.max(0.16 * width, 84), 148);
   const plot = { left: gutter, right: width - 6, bottom: height - AXIS_PIXELS };
-  plot.xOf = (time) => plot.right - ((now - time) / WINDOW_SECONDS) * (plot.right - plot.left);
+  plot.xOf = (time) => plot.right - ((extent.to - time) / (extent.to - extent.from)) * (plot.right - plot.left);
   const ink = inks(canvas);
   context.clearRect(0, 0, width, height);
-  drawGrid(context, plot, now, ink);
-  lanes.forEach((id, lane) => drawLane(context, plot, lane, id, turns, id === OFFSCREEN ? "Off screen" : nameOf(id), ink));
+  drawGrid(context, plot, extent, first, width < NARROW_PIXELS ? 2 : MOST_STEPS, ink);
+  lanes.forEach((id, lane) => drawLane(context, plot, lane, id, shown, id === OFFSCREEN ? t("Off screen") : nameOf(id), ink));
 }
 
 /** The same as text. */
 export function describeTimeline(turns, people, nameOf) {
-  const spoken = people.map((id) => [id, spokenBy(turns, id)]).filter(([, seconds]) => seconds >= 0.5);
-  if (spoken.length === 0) return "Timeline of the last minute: nobody has spoken";
-  const parts = spoken.map(([id, seconds]) => `${nameOf(id)} ${Math.round(seconds)} seconds`);
-  return `Timeline of the last minute: ${parts.join(", ")}`;
-}
-
-function spokenBy(turns, id) {
-  return turns.filter((turn) => turn.id === id).reduce((sum, turn) => sum + turn.end - turn.start, 0);
+  const spoken = people.map((id) => [id, turns.secondsOf(id)]).filter(([, seconds]) => seconds >= 0.5);
+  if (spoken.length === 0) return t("Timeline: nobody has spoken");
+  return t("Timeline: {0}", spoken.map(([id, seconds]) => t("{0} {1} seconds", nameOf(id), Math.round(seconds))).join(", "));
 }
 
 function lanesOf(turns, people) {
@@ -52,30 +98,50 @@ function inks(canvas) {
   return { text: read("--ink"), quiet: read("--quiet"), line: read("--line"), lane: read("--lane"), font: style.fontFamily };
 }
 
-function drawGrid(context, { left, right, bottom, xOf }, now, ink) {
+/** Lines at round distances from now, or at round times of the session when it is looked back on. */
+function drawGrid(context, { left, right, bottom, xOf }, { from, to, isLive }, first, mostSteps, ink) {
   context.font = `12px ${ink.font}`;
   context.textBaseline = "alphabetic";
   context.fillStyle = ink.quiet;
   context.strokeStyle = ink.line;
   context.lineWidth = 1;
-  for (let ago = 0; ago <= WINDOW_SECONDS; ago += GRID_SECONDS) {
-    const x = Math.round(xOf(now - ago)) - 0.5;
+  const step = STEPS.find((seconds) => (to - from) / seconds <= mostSteps) ?? STEPS.at(-1);
+  const begin = isLive ? to : first + step * Math.floor((to - first) / step);
+  for (let time = begin; time >= from; time -= step) {
+    const x = Math.round(xOf(time)) - 0.5;
     context.beginPath();
     context.moveTo(x, 0);
     context.lineTo(x, bottom);
     context.stroke();
-    context.textAlign = x >= right - 1 ? "right" : x <= left + 1 ? "left" : "center";
-    context.fillText(ago === 0 ? "now" : `−${ago} s`, x, bottom + 16);
+    context.textAlign = x >= right - 20 ? "right" : x <= left + 20 ? "left" : "center";
+    context.fillText(isLive ? ago(to - time) : clockTime(time - first), x, bottom + 16);
   }
   context.textAlign = "left";
+}
+
+function ago(seconds) {
+  if (seconds === 0) return t("now");
+  return seconds < 60 ? `−${seconds} s` : `−${clockTime(seconds)}`;
+}
+
+/** Hours, minutes and seconds. */
+export function clockTime(seconds) {
+  const whole = Math.max(Math.floor(seconds), 0);
+  const [hours, minutes] = [Math.floor(whole / 3600), Math.floor(whole / 60) % 60];
+  const rest = String(whole % 60).padStart(2, "0");
+  return hours ? `${hours}:${String(minutes).padStart(2, "0")}:${rest}` : `${minutes}:${rest}`;
 }
 
 function drawLane(context, { left, right, xOf }, lane, id, turns, name, ink) {
   const middle = (lane + 0.5) * LANE_PIXELS;
   const paint = id === OFFSCREEN ? ink.quiet : colour(id);
   bar(context, left, right, middle, ink.lane);
+  let drawnTo = -Infinity;
   for (const turn of turns) {
-    if (turn.id === id && xOf(turn.end) > left) bar(context, Math.max(xOf(turn.start), left), xOf(turn.end), middle, paint);
+    if (turn.id !== id) continue;
+    const [start, end] = [Math.max(xOf(turn.start), left), Math.min(xOf(turn.end), right)];
+    // What lies within a pixel that is drawn already changes nothing.
+    if (end > left && end > drawnTo + 0.5) bar(context, start, (drawnTo = end), middle, paint);
   }
   context.fillStyle = paint;
   context.beginPath();

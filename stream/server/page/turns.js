@@ -1,35 +1,56 @@
-// Turns: who spoke when in the last minute, and speaking time in all. Memory is bounded.
-
-export const WINDOW_SECONDS = 60;
+// Turns: who spoke when since the session began, and speaking time in all. Memory is bounded.
 
 const JOINED_SECONDS = 0.25;
 const MOST_SECONDS_A_TICK = 0.5;
-const KEPT_TURNS = 1000;
+const KEPT_TURNS = 20_000;
 const KEPT_PEOPLE = 200;
 
 /** Stands for a speaker who is not in view. */
 export const OFFSCREEN = null;
 
 export class Turns {
-  /** {id, start, end} in session seconds, in the order of their start. */
-  recent = [];
+  /** {id, start, end} in session seconds, in the order in which they began. */
+  all = [];
+  /** Session seconds of the first and the newest tick; null before. */
+  first = null;
+  newest = null;
   #seconds = new Map();
-  #lastTime = null;
+  /** The latest turn of each id. */
+  #latest = new Map();
 
   /** One tick: those of `ids` spoke at `time`. */
   tick(time, ids) {
-    const passed = this.#lastTime === null ? 0 : Math.min(Math.max(time - this.#lastTime, 0), MOST_SECONDS_A_TICK);
-    this.#lastTime = time;
+    const passed = this.newest === null ? 0 : Math.min(Math.max(time - this.newest, 0), MOST_SECONDS_A_TICK);
+    this.first ??= time;
+    this.newest = time;
     for (const id of ids) {
       if (id !== OFFSCREEN) this.#count(id, passed);
       this.#extend(id, time, passed);
     }
-    this.recent = this.recent.filter((turn) => turn.end > time - WINDOW_SECONDS).slice(-KEPT_TURNS);
   }
 
   /** Seconds that a person has spoken since the session began. */
   secondsOf(id) {
     return this.#seconds.get(id) ?? 0;
+  }
+
+  /** A person's share of all speaking time, 0 to 1. */
+  shareOf(id) {
+    const total = [...this.#seconds.values()].reduce((sum, seconds) => sum + seconds, 0);
+    return total > 0 ? this.secondsOf(id) / total : 0;
+  }
+
+  /** The turns that overlap [from, to]. */
+  between(from, to) {
+    return this.all.filter((turn) => turn.end > from && turn.start < to);
+  }
+
+  /** Two ids are one person. */
+  merge(id, into) {
+    for (const turn of this.all) if (turn.id === id) turn.id = into;
+    this.#count(into, this.secondsOf(id));
+    this.#seconds.delete(id);
+    this.#latest.delete(id);
   }
 
   #count(id, passed) {
@@ -40,8 +61,14 @@ export class Turns {
   }
 
   #extend(id, time, passed) {
-    const last = this.recent.findLast((turn) => turn.id === id);
-    if (last && time - last.end <= Math.max(JOINED_SECONDS, passed)) last.end = time;
-    else this.recent.push({ id, start: time - passed, end: time });
+    const last = this.#latest.get(id);
+    if (last && time - last.end <= Math.max(JOINED_SECONDS, passed)) {
+      last.end = time;
+      return;
+    }
+    const turn = { id, start: time - passed, end: time };
+    this.all.push(turn);
+    this.#latest.set(id, turn);
+    if (this.all.length > KEPT_TURNS) this.all.splice(0, KEPT_TURNS / 10);
   }
 }

@@ -110,11 +110,15 @@ def write_sound(samples: Samples, stem: Path) -> Path:
 
 
 @contextmanager
-def chromium(playwright: Playwright, footage: Footage) -> Iterator[Browser]:
-    """A browser that has ``footage`` for a camera and a microphone."""
+def chromium(playwright: Playwright, footage: Footage | None = None) -> Iterator[Browser]:
+    """A browser that has ``footage`` for a camera and a microphone, or else Chromium's own: a dial and beeps."""
     files = (
-        f"--use-file-for-fake-video-capture={footage.video}",
-        f"--use-file-for-fake-audio-capture={footage.audio}",
+        ()
+        if footage is None
+        else (
+            f"--use-file-for-fake-video-capture={footage.video}",
+            f"--use-file-for-fake-audio-capture={footage.audio}",
+        )
     )
     browser = playwright.chromium.launch(executable_path=CHROMIUM, args=[*FLAGS, *files])
     try:

@@ -300,7 +300,7 @@ def test_keyboard_alone_starts_and_stops_and_every_control_has_a_name(
         page.get_by_role("button", name="Pin Person 1").press("Space")
         expect(page.get_by_role("button", name="Pin Person 1", pressed=True)).to_be_visible()
         page.get_by_text("For OBS and other programs").click()
-        for control in page.locator("button:visible, input:visible, [role=img]:visible, video").all():
+        for control in page.locator("button:visible, input:visible, [role=img]:visible, video:visible").all():
             assert control.get_attribute("aria-hidden") or control.aria_snapshot().count('"'), control
         assert page.locator("[aria-live=polite]").count() == 1
         page.get_by_role("button", name="Stop").focus()
@@ -360,7 +360,7 @@ def test_a_meeting_without_sound_is_not_begun(playwright: Playwright, server: st
         page.add_init_script(silent)
         page.goto(f"{server}/?token={TOKEN}")
         page.get_by_role("button", name="A meeting").click()
-        expect(page.get_by_role("alert").filter(has_text="without sound")).to_be_visible()
+        expect(page.get_by_role("alert").filter(has_text="has no audio")).to_be_visible()
 
 
 def test_the_overlay_shows_the_speakers_name(playwright: Playwright, server: str, shown: Shown, pictures: Path) -> None:
