@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,6 +18,8 @@ PREFIX = "spkl-"
 CLIENT, SERVER = "client", "server"
 PUBLIC_SERVER, TURN = "198.18.0.20", "198.18.0.30"
 HTTP_PORT = 8000
+ROOT = Path(__file__).parents[3]
+TOKEN = "a token of the tests"
 TOOLS = {"ip": "iproute2", "nft": "nftables", "turnserver": "coturn"}
 TURN_PORTS = (50_900, 50_999)
 
@@ -88,6 +91,21 @@ def turn_server(folder: Path, *options: str) -> Iterator[None]:
     finally:
         process.terminate()
         process.wait(10.0)
+
+
+@contextmanager
+def server(namespace: str, *options: str, host: str = "0.0.0.0") -> Iterator[subprocess.Popen[str]]:
+    """A server over stand-in engines in a namespace, once it serves."""
+    line = [*inside(namespace), sys.executable, "-m", "tests.stream.server.reach_server"]
+    line += ["--serve", f"{host}:{HTTP_PORT}", "--token", TOKEN, *options]
+    process = subprocess.Popen(line, cwd=ROOT, stderr=subprocess.PIPE, text=True)
+    try:
+        assert process.stderr is not None
+        assert "serving" in process.stderr.readline()
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
 
 
 def shell(commands: str) -> None:

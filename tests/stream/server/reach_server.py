@@ -5,21 +5,12 @@ from __future__ import annotations
 import argparse
 import sys
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 
-from speakerlight.engine import Engine
 from speakerlight.server.listener import listening
 from speakerlight.server.options import add_serve_options, serve_settings
-from speakerlight.server.room import Engines
 from speakerlight.server.server import Server
 
-from tests.stream.standin import stand_in
-
-
-@contextmanager
-def engine(has_audio: bool) -> Iterator[Engine]:
-    yield stand_in(has_audio)
+from tests.stream.server.conftest import STAND_INS
 
 
 def notify(line: str) -> None:
@@ -33,7 +24,7 @@ if __name__ == "__main__":
     assert settings is not None
     with (
         listening(settings) as address,
-        Server(address, Engines(engine, "stand-in", "cpu"), notify, local=False),
+        Server(address, STAND_INS, notify),
     ):
         notify("serving")
         threading.Event().wait()

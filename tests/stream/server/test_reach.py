@@ -7,7 +7,6 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +14,10 @@ import pytest
 
 from tests.stream.server.namespaces import (
     CLIENT,
-    HTTP_PORT,
     PUBLIC_SERVER,
+    ROOT,
     SERVER,
+    TOKEN,
     TURN,
     TURN_PORTS,
     block_udp,
@@ -25,30 +25,15 @@ from tests.stream.server.namespaces import (
     internet,
     loopback_only,
     missing,
+    server,
     turn_server,
 )
 
-ROOT = Path(__file__).parents[3]
-TOKEN = "a token of the tests"
 UDP_PORTS = (50_000, 50_009)
 PORTS = "-".join(map(str, UDP_PORTS))
 
 if (reason := missing()) is not None:
     pytest.skip(reason, allow_module_level=True)
-
-
-@contextmanager
-def server(namespace: str, *options: str, host: str = "0.0.0.0") -> Iterator[subprocess.Popen[str]]:
-    line = [*inside(namespace), sys.executable, "-m", "tests.stream.server.reach_server"]
-    line += ["--serve", f"{host}:{HTTP_PORT}", "--token", TOKEN, *options]
-    process = subprocess.Popen(line, cwd=ROOT, stderr=subprocess.PIPE, text=True)
-    try:
-        assert process.stderr is not None
-        assert "serving" in process.stderr.readline()
-        yield process
-    finally:
-        process.kill()
-        process.communicate()
 
 
 def reach(namespace: str = CLIENT, host: str = PUBLIC_SERVER, *options: str) -> dict[str, Any]:
