@@ -117,6 +117,8 @@ class LiveRun:
     ) -> None:
         self._source, self._engine, self._hub = source, engine, hub
         self._composer, self._status, self._window = composer, status, window
+        self._workers: list[threading.Thread] = []
+        self._unsubscribe: Callable[[], None] = lambda: None
         self._duration = math.inf if duration_seconds is None else duration_seconds
         self._notify = notify
         self._clock = SessionClock()
@@ -144,14 +146,22 @@ class LiveRun:
         threads have ended.
         """
         self._stop = stop
-        workers = [self._worker("scoring", self._score)]
+        self._workers = [self._worker("scoring", self._score)]
         if self._source.frames is not None:
-            workers.append(self._worker("vision", self._run_vision))
-        unsubscribe = self._engine.control.subscribe(self._hub.event)
+            self._workers.append(self._worker("vision", self._run_vision))
+        self._unsubscribe = self._engine.control.subscribe(self._hub.event)
         self._clock = SessionClock()
         self._source.start(self._clock)
-        for worker in workers:
+        for worker in self._workers:
             worker.start()
+        return self._drive()
+
+    def resume_without_window(self) -> LiveReport:
+        """Go on with a run whose window's library is ending the process; as ``run``, which does not return then."""
+        self._window = None
+        return self._drive()
+
+    def _drive(self) -> LiveReport:
         try:
             if self._composer is None or self._source.frames is None:
                 self._wait_until_over()
@@ -159,10 +169,10 @@ class LiveRun:
                 with stage("display"):
                     self._show_until_over(self._source.frames, self._composer)
         finally:
-            unsubscribe()
-            stop.set()
+            self._unsubscribe()
+            self._stop.set()
             self._source.stop()
-            for worker in workers:
+            for worker in self._workers:
                 join_within(worker, JOIN_SECONDS)
             self._report_trouble()
         if self._failure is not None:

@@ -6,7 +6,7 @@ import logging
 import signal
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING
@@ -18,6 +18,7 @@ from speakerlight.core.errors import InputError
 from speakerlight.core.events import Event, Percentiles, SessionEvent, SummaryEvent
 from speakerlight.engine import Engine
 from speakerlight.engine_factory import DetectorPool, open_engine
+from speakerlight.exit_guard import exit_guarded
 from speakerlight.fast import run_fast
 from speakerlight.live import LiveReport, LiveRun, OverlayStatus
 from speakerlight.memory_trim import memory_trimmed
@@ -33,7 +34,7 @@ from speakerlight.run_settings import RunSettings
 from speakerlight.sources import LiveSource, MediaReader
 from speakerlight.sources.demo import DemoReader
 from speakerlight.sources.pacing import PacedSource
-from speakerlight.window import Window
+from speakerlight.window import LOST, Window
 
 if TYPE_CHECKING:
     from speakerlight.server.listener import Listening
@@ -142,15 +143,34 @@ class _Run:
             duration_seconds=settings.duration_seconds,
             notify=self.notify,
         )
+        with exit_guarded(partial(self._survive_exit, live, hub, queued)) if window else nullcontext():
+            try:
+                live.run(self.stop)
+            finally:
+                if window is not None:
+                    window.close()
+                summary = self._finished_live(live, hub, queued)
+        return summary
+
+    def _survive_exit(self, live: LiveRun, hub: OutputHub, queued: Sequence[Background]) -> int:
+        """Go on without the window and end the run; returns the exit status. Runs while a library ends the process."""
+        self.notify(LOST)
         try:
-            live.run(self.stop)
-        finally:
-            if window is not None:
-                window.close()
-            summary = self._finished(hub, live.report())
-            for output in queued:
-                if output.dropped_frames:
-                    self.notify(f"{output.option}: {output.dropped_frames} frames dropped: the machine is too slow")
+            live.resume_without_window()
+        except Exception as error:  # there is nobody to raise it to
+            logger.debug("failed", exc_info=True)
+            self.notify(str(error))
+            self.lost.append("live run")
+        self._finished_live(live, hub, queued)
+        if self.lost:
+            self.notify(f"{', '.join(self.lost)}: lost or incomplete")
+        return 1 if self.lost else 0
+
+    def _finished_live(self, live: LiveRun, hub: OutputHub, queued: Sequence[Background]) -> SummaryEvent:
+        summary = self._finished(hub, live.report())
+        for output in queued:
+            if output.dropped_frames:
+                self.notify(f"{output.option}: {output.dropped_frames} frames dropped: the machine is too slow")
         return summary
 
     def _fast(self, reader: MediaReader) -> SummaryEvent:

@@ -11,10 +11,12 @@ import sys
 import time
 from collections.abc import Iterator
 
+import cv2
+import numpy as np
 import pytest
 from speakerlight.core.decision.control import ControlState
 from speakerlight.core.framing import View
-from speakerlight.window import HELP, KEYS, NOTICE, Action, KeyPress, Selection, key_press
+from speakerlight.window import HELP, KEYS, LOST, NOTICE, Action, KeyPress, Selection, Window, key_press
 
 from tests.stream.outputs.made import snapshot
 
@@ -172,3 +174,24 @@ def test_on_a_display_keys_are_taken_and_q_ends(xvfb: str) -> None:
     keyboard.close()
     assert process.returncode == 0
     assert out.splitlines() == ["hide 0", "pick 3", "pin 0", "quit 0", "ended"]
+
+
+def test_a_display_that_goes_away_is_noticed_before_opencv_is_called(monkeypatch: pytest.MonkeyPatch) -> None:
+    if shutil.which("Xvfb") is None:
+        pytest.skip("needs Debian's xvfb")
+    command = ["Xvfb", "-displayfd", "1", "-screen", "0", "64x48x24", "-nolisten", "tcp", "-noreset"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as server:
+        assert server.stdout is not None
+        monkeypatch.setenv("DISPLAY", f":{server.stdout.readline().strip()}")
+        for name in ("namedWindow", "resizeWindow", "imshow", "pollKey", "getWindowProperty", "destroyAllWindows"):
+            monkeypatch.setattr(cv2, name, lambda *_, name=name: pytest.fail(f"{name} ends the process"))
+        lines: list[str] = []
+        window = Window("test", lines.append)
+        assert window.is_shown and lines == []
+        window._is_open = True
+        server.kill()
+    for _ in range(2):
+        window.show(np.zeros((48, 64, 3), np.uint8))
+        assert window.keys() == []
+    window.close()
+    assert lines == [LOST] and not window.is_shown
