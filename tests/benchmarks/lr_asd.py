@@ -86,7 +86,7 @@ def mfcc(samples: Samples) -> Floats:
     cosines[:, 0] /= np.sqrt(2)
     coefficients = bands @ cosines * (1 + 11 * np.sin(np.pi * k / 22))
     coefficients[:, 0] = np.log(energy)
-    return coefficients.astype(np.float32)
+    return np.asarray(coefficients, np.float32)
 
 
 def _mel_triangles() -> npt.NDArray[np.float64]:

@@ -64,7 +64,7 @@ class Scene:
         shift = 0.5 * (tick % 2)
         return [
             Detection(
-                Box(f.box.x + shift, f.box.y, f.box.width, f.box.height), f.keypoints + np.array((shift, 0.0)), f.score
+                Box(f.box.x + shift, f.box.y, f.box.width, f.box.height), f.keypoints + np.array((shift, 0.0)), 0.9
             )
             for f in self.faces
         ]
@@ -111,7 +111,7 @@ def write_clip(folder: Path, people: int, seconds: float, rate: float) -> Path:
         if isinstance(item, AudioChunk):
             tape.put(item)
         else:
-            writer.picture(item.time, item.image)
+            writer.frame(item.time, item.image)
     writer.close()
     return path
 

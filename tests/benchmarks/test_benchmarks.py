@@ -18,7 +18,7 @@ from tests.benchmarks.measure import Case, Row, against, exactly, line, spread, 
 from tests.benchmarks.scene import model, plain_expert, scene
 from tests.benchmarks.stages import model_stages
 
-CPU = torch.device("cpu")
+CPU = "cpu"
 
 
 def test_cases_take_turns_and_begin_by_turns() -> None:
@@ -105,7 +105,7 @@ def test_fuzzing_repeats_property_tests_with_other_seeds_and_stops_at_a_failure(
 ) -> None:
     assert "tests/stream/test_properties.py" in fuzz.property_files()
     results = iter([CompletedProcess([], 0, "..\n4 passed"), CompletedProcess([], 1, "Falsifying example")])
-    monkeypatch.setattr(fuzz.subprocess, "run", lambda *_, **__: next(results))
+    monkeypatch.setattr("tests.benchmarks.fuzz.subprocess.run", lambda *_, **__: next(results))
     assert main(["fuzz", "--seed", "7"]) == 1
     lines = capsys.readouterr().out.splitlines()
     assert lines[:2] == ["seed 7: 4 passed", "Falsifying example"]

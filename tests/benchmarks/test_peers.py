@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 import torch
+from speakerlight.core.demo.script import ScriptedTurn
 from speakerlight.core.errors import InputError
 from speakerlight.core.geometry import Box
 from speakerlight.core.media import Samples
@@ -42,7 +43,7 @@ def random_weights() -> Iterator[tuple[str, torch.Tensor]]:
                 yield from norm(f"{name}.{part}_norm_{number}", after)
             inputs = outputs
 
-    spatial = {"s_1": (1, 5, 5), "s_2": (1, 3, 3), "t_1": (5, 1, 1), "t_2": (3, 1, 1)}
+    spatial: dict[str, tuple[int, ...]] = {"s_1": (1, 5, 5), "s_2": (1, 3, 3), "t_1": (5, 1, 1), "t_2": (3, 1, 1)}
     yield from steps("visualEncoder", "s", spatial)
     yield from steps("audioEncoder", "m", {"m_1": (5, 1), "m_2": (3, 1), "t_1": (1, 5), "t_2": (1, 3)})
     for name, channels in (("model.fusion", 256), ("model.detector.attention", 128)):
@@ -116,7 +117,7 @@ def test_a_peer_that_marks_everybody_has_second_faces_and_no_off_screen(monkeypa
 
 def test_the_delay_of_a_turn_that_is_never_marked_is_its_length() -> None:
     tiles = (Box(0, 0, 100, 100), Box(100, 0, 100, 100))
-    turns = (peers.ScriptedTurn(0, 0.0, 2.0), peers.ScriptedTurn(1, 3.0, 6.0), peers.ScriptedTurn(None, 7.0, 9.0))
+    turns = (ScriptedTurn(0, 0.0, 2.0), ScriptedTurn(1, 3.0, 6.0), ScriptedTurn(None, 7.0, 9.0))
     gallery = peers.Gallery("made", "made", tiles, turns)
     face = FaceScore(1, Box(30, 30, 40, 40), 0.9, True)
     snapshots = [Snapshot(k, k / 25, 1.0, (face,), SpeakingState.SPEAKING, 1, Lag(0, 0)) for k in range(10, 225)]

@@ -7,6 +7,7 @@ import math
 from dataclasses import replace
 
 from speakerlight.core.events import (
+    Event,
     EventStream,
     LagEvent,
     LoadEvent,
@@ -35,7 +36,7 @@ def types(stream: EventStream, *snapshots: Snapshot) -> list[list[str]]:
 
 def test_every_event_is_the_line_of_the_schema() -> None:
     face = FaceScore(3, Box(1.04, 2.25, 100, 120.06), 0.41049, True)
-    lines = {
+    lines: dict[Event, str] = {
         SessionEvent("demo", None, "compact", "cpu"): '{"type":"session","version":2,"video":"demo","audio":null,'
         '"model":"compact","device":"cpu","rate":25}',
         ScoresEvent(1.2400001, 0.93, (face,)): '{"type":"scores","time":1.24,"speech":0.93,"faces":'

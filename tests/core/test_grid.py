@@ -20,7 +20,7 @@ def ticks(times: Iterable[float], **settings: float) -> list[tuple[int, float]]:
 
 def all_ticks(times: Iterable[float], **settings: float) -> list[tuple[int, float | None]]:
     grid = TickGrid(**settings)
-    return [(tick, frame and frame.time) for time in times for tick, frame in grid.push(Frame(time, IMAGE))]
+    return [(tick, frame.time if frame else None) for time in times for tick, frame in grid.push(Frame(time, IMAGE))]
 
 
 def variable_times(seed: int, seconds: float) -> np.ndarray:
@@ -148,8 +148,8 @@ def test_the_ticks_of_a_gap_are_the_same_whether_time_passes_or_the_next_frame_d
     grid, passed = TickGrid(), []
     for before, time in pairwise([0.0, *times]):
         for moment in np.arange(before, time, 0.02):
-            passed += [(tick, frame and frame.time) for tick, frame in grid.pass_time(moment)]
-        passed += [(tick, frame and frame.time) for tick, frame in grid.push(Frame(time, IMAGE))]
+            passed += [(tick, frame.time if frame else None) for tick, frame in grid.pass_time(moment)]
+        passed += [(tick, frame.time if frame else None) for tick, frame in grid.push(Frame(time, IMAGE))]
     assert passed == all_ticks(times)
 
 

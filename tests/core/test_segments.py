@@ -31,13 +31,14 @@ def test_two_may_speak_at_once() -> None:
 
 
 def test_the_end_of_the_run_ends_what_is_open_one_tick_after_the_last() -> None:
-    (stretch,) = run(snapshot(1.0, 2))
-    assert stretch == Segment(2, 1.0, pytest.approx(1.04))
+    (segment,) = run(snapshot(1.0, 2))
+    assert (segment.id, segment.start, segment.end) == pytest.approx((2, 1.0, 1.04))
 
 
 def test_a_stall_is_not_counted_as_speech() -> None:
     segments = run(snapshot(0.0, 1), snapshot(9.0, 1))
-    assert segments == [Segment(1, 0.0, LONGEST_HOLD_SECONDS), Segment(1, 9.0, pytest.approx(9.04))]
+    assert [(s.id, s.start) for s in segments] == [(1, 0.0), (1, 9.0)]
+    assert [s.end for s in segments] == pytest.approx([LONGEST_HOLD_SECONDS, 9.04])
 
 
 def test_a_person_who_left_the_picture_no_longer_speaks() -> None:

@@ -149,7 +149,7 @@ def test_outputs_that_cannot_be_written_are_one_line_and_leave_nothing(
 ) -> None:
     clip = Clip().write(tmp_path / "clip.mkv")
     whole = clip.read_bytes()
-    run = ["--video", clip, "--fast"]
+    run: list[str | Path] = ["--video", clip, "--fast"]
     assert "no folder" in refused(capfd, *run, "--output", tmp_path / "nowhere" / "o.mp4")
     assert ".mp4" in refused(capfd, *run, "--output", tmp_path / "o.avi")
     assert ".png" in refused(capfd, *run, "--plot", tmp_path / "p.jpg")
@@ -186,7 +186,7 @@ class _Hostile:
     def __init__(self, path: Path) -> None:
         self._path = path
 
-    def __reduce__(self):
+    def __reduce__(self) -> tuple[Any, ...]:
         return Path.touch, (self._path,)
 
 
@@ -284,7 +284,17 @@ def _interrupted(folder: Path, pace: list[str]) -> float:
     """Interrupts a run with outputs, checks that they are whole, and gives the seconds that its end took."""
     folder.mkdir()
     log, recording, plot = folder / "e.jsonl", folder / "o.mp4", folder / "p.png"
-    arguments = ["--video", "demo:people=1", "--no-window", "--events", log, "--output", recording, "--plot", plot]
+    arguments: list[str | Path] = [
+        "--video",
+        "demo:people=1",
+        "--no-window",
+        "--events",
+        log,
+        "--output",
+        recording,
+        "--plot",
+        plot,
+    ]
     command = [sys.executable, ROOT / "run_live.py", *arguments, *pace]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as run:
         deadline = time.monotonic() + 60

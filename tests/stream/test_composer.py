@@ -228,7 +228,7 @@ def test_the_speaker_can_be_found_in_the_video_that_is_written(recorded: tuple[l
         for k, picture in enumerate(video.decode(video=0)):
             if k in looked:
                 x, y, width = shots[k].speaker_at(picture.width)
-                faces = detector.detect(picture.to_ndarray(format="bgr24"))
+                faces = detector.detect(np.asarray(picture.to_ndarray(format="bgr24"), np.uint8))
                 found.append(any(math.dist((x, y), face.box.centre) < width / 4 for face in faces))
     detector.close()
     assert len(found) > 30

@@ -63,13 +63,14 @@ def fast_events(video: str, seconds: float | None = None) -> list[Event]:
 def decoded(path: Path) -> tuple[list[Shot], list[Block]]:
     """Frames and audio of a file that starts at 0, as any program would decode them: not through our reader."""
     with av.open(str(path)) as container:
-        shots = [(frame.time, frame.to_ndarray(format="bgr24")) for frame in container.decode(video=0)]
-    blocks = []
+        frames = list(container.decode(video=0))
+    shots = [(frame.time or 0.0, np.asarray(frame.to_ndarray(format="bgr24"), np.uint8)) for frame in frames]
+    blocks: list[Block] = []
     with av.open(str(path)) as container:
         for frame in container.decode(audio=0):
             samples = frame.to_ndarray()
             samples = samples.reshape(-1, frame.layout.nb_channels) if frame.format.is_packed else samples.T
-            blocks.append((frame.time, samples, frame.sample_rate))
+            blocks.append((frame.time or 0.0, samples, frame.sample_rate))
     return shots, blocks
 
 
@@ -272,15 +273,12 @@ def test_wrong_input_is_refused_and_harmless(stand_ins: list[Engine]) -> None:
             detector.push_frame(time, grey())
         with pytest.raises(ValueError, match="time"):
             detector.push_audio(time, np.zeros(160, np.float32), RATE)
-    for image in (
-        np.zeros((8, 8), np.uint8),
-        np.zeros((8, 8, 3)),
-        np.zeros((0, 8, 3), np.uint8),
-        np.zeros((8, 8, 4), np.uint8),
-    ):
+    wrong: list[npt.NDArray[Any]] = [grey()[..., 0], grey() / 2, grey()[:0], np.zeros((8, 8, 4), np.uint8)]
+    for image in wrong:
         with pytest.raises(ValueError, match="a frame is uint8"):
             detector.push_frame(2.0, image)
-    for samples in (np.zeros(160, np.int32), np.zeros((2, 480)), np.zeros((2, 2, 2)), np.float32(0)):
+    samples: npt.NDArray[Any]
+    for samples in (np.zeros(160, np.int32), np.zeros((2, 480)), np.zeros((2, 2, 2)), np.zeros(())):
         with pytest.raises(ValueError, match="audio is"):
             detector.push_audio(2.0, samples, RATE)
     for rate in (0, -16_000, 0.5):

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
 from speakerlight.core.events import Event, Percentiles
-from speakerlight.core.media import AudioChunk, Frame
+from speakerlight.core.faces.vision import FrameTracks
+from speakerlight.core.media import AudioChunk, Frame, Image
 from speakerlight.core.snapshot import Snapshot
 from speakerlight.engine import Engine, StageError
 from speakerlight.fast import read_ahead, run_fast
@@ -95,7 +96,7 @@ def test_when_it_is_stopped_the_rest_is_decided(tmp_path: Path) -> None:
     reader = FileReader(Clip().write(tmp_path / "clip.mkv"))
 
     class Stopping(StandInScorer):
-        def push_tracks(self, frame_tracks):
+        def push_tracks(self, frame_tracks: Sequence[FrameTracks]) -> None:
             if any(tracks.tick == 20 for tracks in frame_tracks):
                 stop.set()
             super().push_tracks(frame_tracks)
@@ -107,7 +108,7 @@ def test_when_it_is_stopped_the_rest_is_decided(tmp_path: Path) -> None:
 
 def test_a_stage_that_fails_is_one_line_and_what_was_decided_is_told(tmp_path: Path) -> None:
     class Failing(StandInVision):
-        def process(self, tick, time, image, stride=1):
+        def process(self, tick: int, time: float, image: Image, stride: int = 1) -> FrameTracks:
             if tick == 10:
                 raise ValueError("a picture\nof nothing")
             return super().process(tick, time, image, stride)

@@ -54,6 +54,7 @@ class Rendered:
     """The demo at certain moments, as a recording."""
 
     name, has_video, has_audio, duration_seconds = "demo", True, True, None
+    frame_size, frame_rate = SIZE, None
 
     def __init__(self, moments: Moments) -> None:
         rate, self._numbers = moments

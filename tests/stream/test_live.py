@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
 from pathlib import Path
 
@@ -86,7 +86,7 @@ def after(seconds: float, call: Callable[[], None]) -> None:
 
 
 @pytest.fixture(autouse=True)
-def no_thread_is_left():
+def no_thread_is_left() -> Iterator[None]:
     before = set(threading.enumerate())
     yield
     deadline = time.monotonic() + 1.0
@@ -153,13 +153,18 @@ def test_q_ends_it() -> None:
 
 def test_the_window_is_served_while_no_picture_comes() -> None:
     served: list[float] = []
-    window = StandInWindow(lambda: served.append(time.monotonic()) or ([KeyPress(Action.QUIT)] if served[20:] else []))
+
+    def keys() -> list[KeyPress]:
+        served.append(time.monotonic())
+        return [KeyPress(Action.QUIT)] if served[20:] else []
+
+    window = StandInWindow(keys)
     _, seconds = timed(live(Still(), stand_in(False), Kept(), window=window))
     assert window.shown == 0 and seconds < 2.5
     assert np.median(np.diff(served)) == pytest.approx(WINDOW_POLL_SECONDS, abs=0.01)
 
 
-def test_a_picture_is_shown_as_soon_as_it_is_there() -> None:
+def test_a_picture_is_shown_as_soon_as_it_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
     shown: list[float] = []
 
     class Prompt(StandInWindow):
@@ -168,8 +173,14 @@ def test_a_picture_is_shown_as_soon_as_it_is_there() -> None:
 
     camera = Camera(rate=10)
     pushed: list[float] = []
+    assert camera.frames is not None
     push = camera.frames.push
-    camera.frames.push = lambda frame: pushed.append(time.monotonic()) or push(frame)
+
+    def noted(frame: Frame) -> None:
+        pushed.append(time.monotonic())
+        push(frame)
+
+    monkeypatch.setattr(camera.frames, "push", noted)
     live(camera, stand_in(False), Kept(), window=Prompt(list), duration_seconds=1.0).run(threading.Event())
     assert len(shown) > 5
     waits = [at - max(then for then in pushed if then <= at) for at in shown]

@@ -11,7 +11,12 @@ from speakerlight.model_future import LoadFuture
 
 def test_later_begins_when_it_is_asked_or_told_to() -> None:
     begun = threading.Event()
-    early = LoadFuture(lambda: begun.set() or 7)
+
+    def work() -> int:
+        begun.set()
+        return 7
+
+    early = LoadFuture(work)
     early.begin()
     assert begun.wait(1.0) and early.result() == 7
     early.wait()

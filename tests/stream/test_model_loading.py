@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -14,12 +15,13 @@ from speakerlight.core.models.compact import Compact
 from speakerlight.core.models.compact_graphs import compiled
 from speakerlight.core.models.compact_network import CompactSyncNet
 from speakerlight.core.models.features import Features
+from speakerlight.core.models.lipsync import FaceEmbeddings
 from speakerlight.model_loading import load_models, share_cores, warm_up
 from speakerlight.run_settings import RunSettings
 
 
 @pytest.fixture(autouse=True)
-def threads_as_they_were():
+def threads_as_they_were() -> Iterator[None]:
     before = torch.get_num_threads()
     yield
     torch.set_num_threads(before)
@@ -33,7 +35,7 @@ def test_warming_up_runs_every_encoder_once() -> None:
             self.calls += ("frames",)
             return super().encode_frames(stacks)
 
-        def embed_faces(self, windows: Features):
+        def embed_faces(self, windows: Features) -> FaceEmbeddings:
             self.calls += ("faces",)
             return super().embed_faces(windows)
 

@@ -59,13 +59,13 @@ damaged = arrays.arrays(
 """Any float32: NaN, Inf, subnormal, beyond full scale; mostly one value, which is silence or a constant."""
 
 tones = st.builds(
-    lambda level, hertz, count: (level * np.sign(np.sin(hertz * np.arange(count)))).astype(np.float32),
+    lambda level, hertz, count: np.asarray(level * np.sign(np.sin(hertz * np.arange(count))), np.float32),
     st.floats(0, 1e6),
     st.floats(0, 3),
     st.integers(0, 40_000),
 )
 noises = st.builds(
-    lambda level, seed, count: np.random.default_rng(seed).normal(0, level, count).astype(np.float32),
+    lambda level, seed, count: np.asarray(np.random.default_rng(seed).normal(0, level, count), np.float32),
     st.floats(0, 1e6),
     st.integers(0, 2**32),
     st.integers(0, 40_000),
@@ -82,7 +82,7 @@ def encoded(before: Samples) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.fl
         for start in range(0, len(samples), 7777):
             stream.push_audio(samples[start : start + 7777])
     ticks = np.arange(stream.through + 1)
-    return np.array([stream.speech(tick) for tick in ticks]), stream.vectors(ticks, stream.through)
+    return np.array([stream.speech(int(tick)) for tick in ticks]), stream.vectors(ticks, stream.through)
 
 
 @HELD

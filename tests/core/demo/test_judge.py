@@ -95,7 +95,8 @@ def test_scores_that_are_right_as_often_as_they_say_are_calibrated() -> None:
     assert calibrated.verdict().calibration_error == pytest.approx(0.0, abs=1e-9)
     assert confident.verdict().calibration_error == pytest.approx(0.2)
     assert confident.verdict().brier == pytest.approx(0.2)
-    assert calibrated.reliability() == [(10, pytest.approx(0.2), 0.2), (10, pytest.approx(0.8), 0.8)]
+    first, last = calibrated.reliability()
+    assert first == pytest.approx((10, 0.2, 0.2)) and last == pytest.approx((10, 0.8, 0.8))
 
 
 def test_truth_lists_the_turns_of_people_in_view() -> None:

@@ -60,7 +60,7 @@ def test_shrinking_is_nearly_averaging(portrait: Image, side: int) -> None:
 
 def test_a_face_is_found_at_the_same_place_as_with_averaging(detector: FaceDetector, portrait: Image) -> None:
     (face,) = detector.detect(portrait)
-    (plain,) = detector.detect(cv2.resize(portrait, (192, 108), interpolation=cv2.INTER_AREA))
+    (plain,) = detector.detect(np.asarray(cv2.resize(portrait, (192, 108), interpolation=cv2.INTER_AREA), np.uint8))
     np.testing.assert_allclose(face.keypoints, plain.keypoints * 1280 / 192, atol=0.02 * face.box.width)
     assert face.score == pytest.approx(plain.score, abs=0.02)
 

@@ -24,6 +24,7 @@ from speakerlight.core.models.compact import (
     load_compact,
 )
 from speakerlight.core.models.compact_network import CompactSyncNet, model_of, standardised
+from speakerlight.core.models.features import Features
 from speakerlight.core.models.lipsync import sound_lookahead_seconds
 from speakerlight.core.training.evaluation import clip_mel
 from speakerlight.core.training.export import export
@@ -52,8 +53,9 @@ def model(network: CompactSyncNet) -> Compact:
     return model_of(copy.deepcopy(network), "cpu", "f32")
 
 
-def cosines(one: np.ndarray, other: np.ndarray) -> np.ndarray:
-    return (one * other).sum(1) / (np.linalg.norm(one, axis=1) * np.linalg.norm(other, axis=1))
+def cosines(a: Features, b: Features) -> np.ndarray:
+    one, other = np.asarray(a), np.asarray(b)
+    return np.asarray((one * other).sum(1) / (np.linalg.norm(one, axis=1) * np.linalg.norm(other, axis=1)))
 
 
 def stacks(count: int, seed: int = 0) -> np.ndarray:

@@ -4,8 +4,10 @@ import numpy as np
 import pytest
 import torch
 from speakerlight.core.audio.logmel import COMPACT_MEL
-from speakerlight.core.models.compact import CROP, FRAME_STACK, FRAME_WINDOW, MEL_WINDOW, load_compact
+from speakerlight.core.models.compact import CROP, FRAME_STACK, FRAME_WINDOW, MEL_WINDOW, Compact, load_compact
 from speakerlight.core.models.cuda_graph import BATCH_SIZES, Upload, recorded
+from speakerlight.core.models.features import joined
+from speakerlight.core.models.lipsync import FaceEmbeddings
 
 CPU = torch.device("cpu")
 CUDA = torch.device("cuda")
@@ -64,7 +66,13 @@ def test_the_compact_model_gives_on_the_card_what_it_gives_on_the_cpu() -> None:
     plain, fast = load_compact("cpu"), load_compact("cuda")
     stacks = rng.integers(0, 256, (7, FRAME_STACK, side, side), dtype=np.uint8)
     mel = rng.uniform(-1, 1, (7, MEL_WINDOW, COMPACT_MEL.mels)).astype(np.float32)
-    faces = [m.embed_faces(m.encode_frames(stacks)[:, None].repeat(1, FRAME_WINDOW, 1)) for m in (plain, fast)]
+
+    def embedded(model: Compact) -> FaceEmbeddings:
+        features = model.encode_frames(stacks)
+        rows = [features[row : row + 1] for row in range(7) for _ in range(FRAME_WINDOW)]
+        return model.embed_faces(joined(rows).reshape(7, FRAME_WINDOW, -1))
+
+    faces = [embedded(model) for model in (plain, fast)]
     # A card's convolutions may use TF32, whose ten bits of mantissa are bfloat16's and three more.
     assert ((faces[0].vectors * faces[1].vectors).sum(1) > 0.999).all()
     assert ((plain.embed_audio(mel) * fast.embed_audio(mel)).sum(1) > 0.999).all()

@@ -84,7 +84,7 @@ def faces_by_the_book(network: SyncNetColor, frames: np.ndarray) -> torch.Tensor
 
 
 def embedded(model: LipSyncModel, frames: np.ndarray) -> torch.Tensor:
-    features = [model.encode_frames(frames[:, t : t + 1]) for t in range(5)]
+    features = [torch.as_tensor(model.encode_frames(frames[:, t : t + 1])) for t in range(5)]
     return torch.from_numpy(model.embed_faces(torch.stack(features, dim=1)).vectors)
 
 

@@ -63,14 +63,14 @@ def seen(model: Compact, ticks: Sequence[int], who: Sequence[int] = (1,)) -> Fac
 
 
 def vectors(faces: FaceEncoderStream, ticks: npt.NDArray[np.int_] | range, person: int = 1) -> npt.NDArray[np.float32]:
-    return faces.vectors([person], np.asarray(ticks))[0]
+    return np.asarray(faces.vectors([person], np.asarray(ticks))[0])
 
 
 def activity(faces: FaceEncoderStream, ticks: npt.NDArray[np.int_] | range) -> npt.NDArray[np.float32]:
     """The probability that the mouth speaks, NaN where there is none."""
     log_odds, known = faces.activity([1], np.asarray(ticks))
     assert log_odds is not None
-    return np.where(known, 1 / (1 + np.exp(-log_odds)), np.nan)[0]
+    return np.asarray(np.where(known, 1 / (1 + np.exp(-log_odds)), np.nan)[0], np.float32)
 
 
 def test_a_stream_gives_the_whole_clips_embeddings(network: CompactSyncNet, model: Compact) -> None:
@@ -129,6 +129,7 @@ def test_many_ticks_at_once_are_what_they_are_one_by_one(model: Compact) -> None
     ids, ticks = list(one_by_one.known), np.arange(MEMORY)
     np.testing.assert_allclose(at_once.vectors(ids, ticks), one_by_one.vectors(ids, ticks), atol=1e-5)
     for given, expected in zip(at_once.activity(ids, ticks), one_by_one.activity(ids, ticks), strict=True):
+        assert given is not None and expected is not None
         np.testing.assert_allclose(given, expected, atol=1e-5)
 
 
@@ -250,6 +251,6 @@ def test_a_face_that_is_not_found_is_in_view_but_has_no_embedding(model: Compact
     for tick in range(30):
         now = tracks(tick, {1: CROPS[tick]})
         faces.push([replace(now, faces=tuple(replace(f, is_found=not 10 <= tick < 20) for f in now.faces))])
-    known = vectors(faces, range(25)).any(axis=1)
+    known = np.asarray(vectors(faces, range(25)).any(axis=1))
     assert [tick for tick in range(25) if not known[tick]] == list(range(10, 20))
     assert all(faces.at(tick) for tick in range(25))

@@ -68,7 +68,7 @@ def test_the_crop_is_a_square_around_eyes_and_mouth(side: float) -> None:
     keypoints = face_at(800, 600, side).keypoints
     keypoints = np.asarray(keypoints)
     for point, colour in zip(keypoints[[0, 1, 3]], ((255, 0, 0), (0, 255, 0), (0, 0, 255)), strict=True):
-        x, y, radius = *point.astype(int), max(2, int(side / 12))
+        (x, y), radius = point.astype(int), max(2, int(side / 12))
         image[y - radius : y + radius, x - radius : x + radius] = colour
     crop = face_crop(image, keypoints)
     assert crop.shape == (SIDE, SIDE, 3) and crop.dtype == np.uint8

@@ -27,7 +27,7 @@ def test_late_audio_has_its_peak_at_a_positive_lag(lag: int) -> None:
 
 def test_a_peak_between_two_steps_is_interpolated() -> None:
     steps = np.arange(21)
-    assert peak(1 - (steps - 9.3) ** 2) == pytest.approx(9.3)
+    assert peak(np.asarray(1 - (steps - 9.3) ** 2, np.float64)) == pytest.approx(9.3)
     assert peak(steps.astype(float)) == 20
 
 

@@ -86,7 +86,7 @@ def test_a_recording_can_be_sought_in(tmp_path: Path) -> None:
     with av.open(str(tmp_path / "o.mp4")) as container:
         stream = container.streams.video[0]
         assert (container.duration or 0) / av.time_base == pytest.approx(20.0, abs=0.1)
-        container.seek(int(15.0 / stream.time_base), stream=stream)
+        container.seek(int(15.0 / (stream.time_base or 1)), stream=stream)
         first = next(container.decode(video=0))
         assert 12.0 < (first.time or 0) <= 15.0
         assert abs(float(first.to_ndarray(format="bgr24").mean()) - round((first.time or 0) * 25) % 256) < 4

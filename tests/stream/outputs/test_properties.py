@@ -43,7 +43,8 @@ names = st.dictionaries(st.integers(1, 5), st.text(st.characters(), min_size=1))
 @st.composite
 def snapshots(draw: st.DrawFn) -> list[Snapshot]:
     """Times rise, as everywhere; all else may be anything."""
-    time, found = 0.0, []
+    time = 0.0
+    found: list[Snapshot] = []
     for step in draw(st.lists(steps, max_size=30)):
         time += step
         seen = {face.id: face for face in draw(st.lists(faces, max_size=4))}

@@ -42,7 +42,7 @@ def read(path: Path) -> Movie:
             heard = list(container.decode(audio=0))
     return Movie(
         [float(each.time or 0) for each in frames],
-        [each.to_ndarray(format="bgr24") for each in frames],
+        [np.asarray(each.to_ndarray(format="bgr24"), np.uint8) for each in frames],
         np.concatenate([each.to_ndarray()[0] for each in heard]) if heard else np.zeros(0),
         float(heard[0].time or 0) if heard else 0.0,
     )

@@ -93,7 +93,7 @@ def test_a_picture_of_another_size_is_fitted_in_with_its_shape_kept(devices: lis
     camera.shown(blue(1280, 720))
     assert len(devices) == 2
     _, square, large = devices[1].rgb
-    lit = square.any(axis=-1)
+    lit = np.asarray(square.any(axis=-1))
     assert lit[:, 140:500].all() and not lit[:, :140].any() and not lit[:, 500:].any()
     assert (large == (10, 0, 255)).all()
 

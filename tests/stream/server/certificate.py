@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 from pathlib import Path
+from typing import Any
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -12,7 +13,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 LOCALHOST = "localhost"
 
 
-def certificate(folder: Path, password: str | None = None) -> dict[str, Path]:
+def certificate(folder: Path, password: str | None = None) -> dict[str, Any]:
     """Files of a certificate and its key, which ``password`` locks."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, LOCALHOST)])

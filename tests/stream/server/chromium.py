@@ -73,7 +73,7 @@ def write_demo(demo: Demo, seconds: float, stem: Path) -> Footage:
     """The demo's people as footage."""
     images = (demo.frame(index) for index in range(round(seconds * demo.settings.rate)))
     samples = demo.audio(0, round(seconds * SAMPLE_RATE))
-    return write_footage(images, samples, demo.settings.size, demo.settings.rate, stem)
+    return write_footage(images, samples, demo.settings.size, round(demo.settings.rate), stem)
 
 
 def write_footage(images: Iterable[Image], samples: Samples, size: tuple[int, int], rate: int, stem: Path) -> Footage:

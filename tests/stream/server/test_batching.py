@@ -8,6 +8,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from functools import partial
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -51,11 +52,15 @@ class Slow:
         return FaceEmbeddings(rows + 1, None)
 
 
+def shared_model(model: Slow, device: str, **settings: Any) -> SharedModel:
+    return SharedModel(cast(LipSyncModel, model), device, **settings)
+
+
 def column(*values: float) -> np.ndarray:
     return np.array(values, np.float32)[:, None]
 
 
-def at_once(*works: Callable[[], object]) -> list[object]:
+def at_once(*works: Callable[[], Any]) -> list[Any]:
     with ThreadPoolExecutor(len(works)) as pool:
         return [future.result(10.0) for future in [pool.submit(work) for work in works]]
 
@@ -73,6 +78,7 @@ def test_rooms_get_what_the_model_itself_gives(compact: LipSyncModel) -> None:
         windows = np.repeat(features[:, None], compact.frame_window, axis=1)
         given, alone = model.embed_faces(windows), own.embed_faces(windows)
         np.testing.assert_allclose(given.vectors, alone.vectors, atol=1e-5, rtol=1e-5)
+        assert given.activity is not None and alone.activity is not None
         np.testing.assert_allclose(given.activity, alone.activity, atol=1e-5, rtol=1e-5)
         mel = random.normal(size=(3, compact.mel_window, compact.mel.mels)).astype(np.float32)
         np.testing.assert_allclose(model.embed_audio(mel), own.embed_audio(mel), atol=1e-5, rtol=1e-5)
@@ -81,15 +87,15 @@ def test_rooms_get_what_the_model_itself_gives(compact: LipSyncModel) -> None:
     with shared.room() as one, shared.room() as two, shared.room() as three:
         for seed in random.integers(0, 1000, 3).tolist():
             at_once(
-                lambda seed=seed: compare(one, 1, seed),
-                lambda seed=seed: compare(two, 2, seed + 1),
-                lambda seed=seed: compare(three, 25, seed + 2),
+                partial(compare, one, 1, seed),
+                partial(compare, two, 2, seed + 1),
+                partial(compare, three, 25, seed + 2),
             )
         assert (one.name, one.mel, one.frame_window) == (compact.name, compact.mel, compact.frame_window)
         assert one.mel_start(7) == compact.mel_start(7)
 
 
-def _face():
+def _face() -> tuple[Any, Any]:
     from speakerlight.core.geometry import Box
     from speakerlight.model_loading import FACE_KEYPOINTS
 
@@ -98,7 +104,7 @@ def _face():
 
 def test_calls_at_once_are_one_batch() -> None:
     model = Slow()
-    shared = SharedModel(model, CPU, wait_seconds=1.0)
+    shared = shared_model(model, CPU, wait_seconds=1.0)
     with shared.room() as one, shared.room() as two:
         results = at_once(lambda: one.embed_audio(column(1, 2)), lambda: two.embed_audio(column(3)))
     assert [result.tolist() for result in results] == [[[2], [3]], [[4]]]
@@ -107,7 +113,7 @@ def test_calls_at_once_are_one_batch() -> None:
 
 def test_a_room_alone_computes_in_its_own_thread() -> None:
     model = Slow()
-    shared = SharedModel(model, CPU)
+    shared = shared_model(model, CPU)
     with shared.room() as one, shared.room():
         one.embed_audio(column(1))
     assert model.threads == {threading.current_thread()}
@@ -116,7 +122,7 @@ def test_a_room_alone_computes_in_its_own_thread() -> None:
 def test_what_comes_during_a_batch_is_the_next_one() -> None:
     """Never two at once, and nobody's is left behind when the thread that computes is through with its own."""
     model = Slow()
-    shared = SharedModel(model, CPU)
+    shared = shared_model(model, CPU)
     with ExitStack() as stack:
         rooms = [stack.enter_context(shared.room()) for _ in range(6)]
 
@@ -130,7 +136,7 @@ def test_what_comes_during_a_batch_is_the_next_one() -> None:
 
 
 def test_a_call_does_not_wait_long_for_others() -> None:
-    shared = SharedModel(Slow(), CPU, wait_seconds=0.05)
+    shared = shared_model(Slow(), CPU, wait_seconds=0.05)
     with shared.room() as one, shared.room():
         begun = time.monotonic()
         one.embed_audio(column(1))
@@ -138,7 +144,7 @@ def test_a_call_does_not_wait_long_for_others() -> None:
 
 
 def test_a_room_alone_does_not_wait_at_all() -> None:
-    shared = SharedModel(Slow(), CPU, wait_seconds=5.0)
+    shared = shared_model(Slow(), CPU, wait_seconds=5.0)
     with shared.room() as one:
         begun = time.monotonic()
         one.embed_audio(column(1))
@@ -149,7 +155,7 @@ def test_a_small_room_is_not_starved_by_a_large_one() -> None:
     """The large one asks for half a second's work without end; the small one waits for two batches at most."""
     over = threading.Event()
     waits: list[float] = []
-    shared = SharedModel(Slow(), CPU, batch_rows=32)
+    shared = shared_model(Slow(), CPU, batch_rows=32)
     with shared.room() as large, shared.room() as small:
 
         def flood() -> None:
@@ -184,7 +190,7 @@ def test_rows_are_shared_fairly(wanted: list[int], capacity: int, shares: list[i
 
 
 def test_a_mistake_is_the_callers_alone() -> None:
-    shared = SharedModel(Slow(), CPU, wait_seconds=1.0)
+    shared = shared_model(Slow(), CPU, wait_seconds=1.0)
     with shared.room() as good, shared.room() as bad:
 
         def fails() -> None:
@@ -197,7 +203,7 @@ def test_a_mistake_is_the_callers_alone() -> None:
 
 
 def test_shapes_that_do_not_go_together_are_computed_one_by_one() -> None:
-    shared = SharedModel(Slow(), CPU, wait_seconds=1.0)
+    shared = shared_model(Slow(), CPU, wait_seconds=1.0)
     with shared.room() as one, shared.room() as two:
         wide = np.ones((1, 3), np.float32)
         results = at_once(lambda: one.embed_audio(column(1)), lambda: two.embed_audio(wide))
@@ -206,7 +212,7 @@ def test_shapes_that_do_not_go_together_are_computed_one_by_one() -> None:
 
 def test_nothing_is_computed_like_anything_else() -> None:
     """An empty call gets an empty result of the model's shape, and the calls after it are computed."""
-    shared = SharedModel(Slow(), CPU)
+    shared = shared_model(Slow(), CPU)
     with shared.room() as one, shared.room() as two:
 
         def ask_for_nothing() -> None:

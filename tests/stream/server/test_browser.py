@@ -177,9 +177,11 @@ def test_the_page_marks_the_right_person(playwright: Playwright, server: str, sh
     assert len(still.keys() & places.keys()) >= 3
     for person in still.keys() & places.keys():
         left, top, right, bottom = drawn[person]
-        tile = demo.tiles[still[person]]
-        assert tile.x <= left * WIDTH < right * WIDTH <= tile.x + tile.width, f"person {person} is marked elsewhere"
-        assert tile.y <= top * HEIGHT < bottom * HEIGHT <= tile.y + tile.height, f"person {person} is marked elsewhere"
+        place = demo.tiles[still[person]]
+        assert place.x <= left * WIDTH < right * WIDTH <= place.x + place.width, f"person {person} is marked elsewhere"
+        assert place.y <= top * HEIGHT < bottom * HEIGHT <= place.y + place.height, (
+            f"person {person} is marked elsewhere"
+        )
 
 
 @pytest.mark.parametrize("browsers", [2, 4])
@@ -280,7 +282,7 @@ def test_the_camera_slows_down_with_the_server(playwright: Playwright, server: s
         start_camera(page, f"{server}/?token={TOKEN}")
         for level, rate in ((2, 20), (3, 12.5), (4, 10), (1, 25), (0, footage.rate)):
             page.evaluate(TELL_LEVEL, level)
-            assert wait_until(lambda rate=rate: page.evaluate(CAMERA) == [WIDTH, rate], page, 5.0)
+            assert wait_until(partial(lambda rate: page.evaluate(CAMERA) == [WIDTH, rate], rate), page, 5.0)
             assert bool(page.locator("body.calm").count()) == (level >= 3)
 
 

@@ -8,6 +8,7 @@ import socket
 import ssl
 import time
 from collections.abc import Awaitable, Callable
+from functools import partial
 from pathlib import Path
 
 import aiohttp
@@ -227,13 +228,14 @@ def test_too_many_offers_have_to_wait(serve: Serve) -> None:
 def test_events_are_relayed_from_a_run_on_this_machine(serve: Serve) -> None:
     server = serve(local=True)
     assert server.relay is not None
-    server.relay.event(SpeakerEvent(1.0, SpeakingState.SPEAKING, 1, None))
+    relay = server.relay
+    relay.event(SpeakerEvent(1.0, SpeakingState.SPEAKING, 1, None))
 
     async def work(session: aiohttp.ClientSession) -> None:
         for path in ("/events", "/events?room=local"):
             async with session.ws_connect(path) as events:
                 assert (await events.receive_json())["type"] == "speaker"
-                server.relay.event(ScoresEvent(2.0, 0.5, ()))
+                relay.event(ScoresEvent(2.0, 0.5, ()))
                 assert await events.receive_json() == {"type": "scores", "time": 2.0, "speech": 0.5, "faces": []}
 
     talk(server, work)
@@ -277,7 +279,7 @@ def test_every_command_is_acknowledged_and_seen_by_another_client(serve: Serve, 
                     else:
                         count = len(browser.of("ack"))
                         browser.notify(**command)
-                        await browser.until(lambda count=count: len(browser.of("ack")) > count)
+                        await browser.until(partial(lambda count: len(browser.of("ack")) > count, count))
                         ack = browser.of("ack")[-1]
                     assert (ack["type"], ack["command"]) == ("ack", command)
                     assert (await newest(other, "control"))["command"] == command

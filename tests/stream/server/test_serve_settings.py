@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from speakerlight.core.errors import InputError
@@ -76,10 +77,11 @@ def test_the_address_to_type() -> None:
 
 def test_what_only_a_run_on_this_machine_has_needs_its_video(tmp_path: Path) -> None:
     serve = ServeSettings("127.0.0.1", 80)
+    given: dict[str, Any]
     for given in ({"audio": "none"}, {"events": "-"}, {"output": tmp_path / "x.mp4"}, {"plot": tmp_path / "x.png"}):
         option = f"--{next(iter(given))}"
         with pytest.raises(InputError, match=f"^{option}: with --serve"):
-            RunSettings(serve=serve, **given)  # type: ignore[arg-type]
-        RunSettings(serve=serve, video="0", **given)  # type: ignore[arg-type]
+            RunSettings(serve=serve, **given)
+        RunSettings(serve=serve, video="0", **given)
     with pytest.raises(InputError, match="leave --fast out"):
         RunSettings(serve=serve, video="demo", fast=True)

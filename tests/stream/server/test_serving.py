@@ -78,7 +78,7 @@ class Camera(MediaStreamTrack):
     async def recv(self) -> av.VideoFrame:
         await self._stage.until(self._number / 25)
         image = self._stage.images[min(self._number, len(self._stage.images) - 1)]
-        frame = av.VideoFrame.from_ndarray(image, format="bgr24").reformat(format="yuv420p")
+        frame = av.VideoFrame.from_ndarray(np.asarray(image, np.uint8), format="bgr24").reformat(format="yuv420p")
         frame.pts, frame.time_base = self._number * 3600, Fraction(1, 90_000)
         self._number += 1
         return frame
@@ -145,7 +145,8 @@ def test_two_browsers_at_once_are_told_who_speaks_in_theirs(models: Models) -> N
         count, total = [await metric(url, f"event_latency_seconds_{what}") for what in ("count", "sum")]
         assert total / count < LATENCY_SECONDS
 
-    settings, said = RunSettings(), []
+    settings = RunSettings()
+    said: list[str] = []
 
     def open_room_engine(models: Models, has_audio: bool, control: Control) -> AbstractContextManager[Engine]:
         return open_engine(settings, models, has_audio=has_audio, control=control)

@@ -66,7 +66,7 @@ def arrives(source: BrowserSource, hand: Hand, kind: Kind, stamp: float, at: flo
 def taken(source: BrowserSource, seconds: float = 2.0) -> list[float]:
     """The times of the pictures that come until none does for a moment."""
     assert source.frames is not None
-    times = []
+    times: list[float] = []
     while frame := source.frames.take(seconds if not times else 0.1):
         times.append(frame.time)
     return times

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
+from av.container import OutputContainer
 
 TICKS = 90_000
 CLICK_SECONDS = 0.5
@@ -37,10 +39,10 @@ class Clip:
                 container.mux(packet)
         return path
 
-    def _streams(self, container):
-        streams = []
+    def _streams(self, container: OutputContainer) -> list[tuple[Any, list[Any]]]:
+        streams: list[tuple[Any, list[Any]]] = []
         if self.times is not None:
-            video = container.add_stream(self.video_codec, rate=25)
+            video: Any = container.add_stream(self.video_codec, rate=25)
             video.width, video.height = self.size
             video.pix_fmt = "yuvj420p" if self.video_codec == "mjpeg" else "yuv420p"
             video.codec_context.time_base = Fraction(1, TICKS)
@@ -48,7 +50,7 @@ class Clip:
                 video.options = {"preset": "ultrafast", "g": "10"}
             streams.append((video, [self._picture(number, time) for number, time in enumerate(self.times)]))
         if self.sound_seconds is not None:
-            audio = container.add_stream(self.sound_codec, rate=self.sound_rate, layout=self.layout)
+            audio: Any = container.add_stream(self.sound_codec, rate=self.sound_rate, layout=self.layout)
             streams.append((audio, list(self._sound(audio.format.name))))
         return streams
 
@@ -61,8 +63,8 @@ class Clip:
         frame.pts, frame.time_base = round(time * TICKS), Fraction(1, TICKS)
         return frame
 
-    def _sound(self, sample_format: str):
-        samples = np.zeros(round(self.sound_seconds * self.sound_rate), np.float32)
+    def _sound(self, sample_format: str) -> Iterator[av.AudioFrame]:
+        samples = np.zeros(round((self.sound_seconds or 0.0) * self.sound_rate), np.float32)
         period = round(CLICK_SECONDS * self.sound_rate)
         for first in range(period // 2, len(samples), period):
             samples[first : first + self.sound_rate // 1000] = 0.5
@@ -79,7 +81,7 @@ class Clip:
             yield from resampler.resample(frame)
 
 
-def _encoded(stream, frames):
+def _encoded(stream: Any, frames: list[Any]) -> Iterator[Any]:
     for frame in [*frames, None]:
         yield from stream.encode(frame)
 

@@ -93,7 +93,7 @@ def test_a_camera_that_is_pulled_out_is_opened_again(
         time.sleep(0.01)
     assert source.trouble is not None and source.trouble.startswith("camera 0 gives no more frames")
     plugged.plugged = True
-    while source.state is not SourceState.RUNNING:
+    while source.state is not SourceState.RUNNING:  # type: ignore[comparison-overlap]
         time.sleep(0.01)
     assert source.trouble is None and plugged.opened == 2
     source.stop()

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from speakerlight.sources.source import due
 from tests.stream.sources.conftest import Clip, click_times
 
 
-def read(path: Path, **wanted: bool) -> tuple[list[Frame], list[AudioChunk]]:
+def read(path: Path, **wanted: Any) -> tuple[list[Frame], list[AudioChunk]]:
     """All of a file, after checking what holds for every file: time order, and sound without gaps on the grid."""
     reader = FileReader(path, **wanted)
     items = list(reader)
@@ -40,7 +41,7 @@ def variable_times() -> list[float]:
 @pytest.mark.parametrize("container", ["mp4", "mkv"])
 def test_frames_of_any_rate_come_at_their_own_time(tmp_path: Path, rate: float, container: str) -> None:
     times = np.arange(round(2 * rate)) / rate
-    frames, sounds = read(Clip(times=times, sound_codec="aac").write(tmp_path / f"clip.{container}"))
+    frames, sounds = read(Clip(times=tuple(times), sound_codec="aac").write(tmp_path / f"clip.{container}"))
     np.testing.assert_allclose([frame.time for frame in frames], times, atol=0.0011)
     np.testing.assert_allclose(clicks(sounds), [0.25, 0.75, 1.25, 1.75], atol=0.002)
 
@@ -111,7 +112,7 @@ def test_sound_of_any_layout_is_mixed_to_mono_within_full_scale(tmp_path: Path, 
 def test_sound_that_starts_earlier_or_later_than_the_picture_keeps_its_place(
     tmp_path: Path, start: float, frames_start: float
 ) -> None:
-    clip = Clip(times=np.arange(50) / 25 + frames_start + 1, sound_start=start + 1)
+    clip = Clip(times=tuple(np.arange(50) / 25 + frames_start + 1), sound_start=start + 1)
     frames, sounds = read(clip.write(tmp_path / "clip.mkv"))
     origin = min(start, frames_start)
     assert frames[0].time == pytest.approx(frames_start - origin, abs=0.0011)
@@ -162,7 +163,7 @@ def test_one_half_can_be_left_out_and_the_other_keeps_its_time(tmp_path: Path) -
 @pytest.mark.parametrize("container", ["mp4", "mkv", "ts"])
 def test_a_damaged_file_gives_what_can_be_read_before_and_after(tmp_path: Path, damage: str, container: str) -> None:
     times = np.arange(250) / 25
-    clip = Clip(times=times, sound_seconds=10.0, sound_codec="mp2")
+    clip = Clip(times=tuple(times), sound_seconds=10.0, sound_codec="mp2")
     path = clip.write(tmp_path / f"clip.{container}")
     data = bytearray(path.read_bytes())
     # The index of an MP4 lies at the end; without it nothing can be read at all.

@@ -19,6 +19,7 @@ import numpy as np
 import pytest
 from speakerlight.clock import SessionClock
 from speakerlight.core.errors import InputError
+from speakerlight.core.media import AudioChunk
 from speakerlight.sources import microphone
 from speakerlight.sources.microphone import MicrophoneSource
 from speakerlight.sources.source import SourceState
@@ -124,7 +125,7 @@ def test_sound_is_mixed_resampled_and_dated_by_the_sample_count(portaudio: FakeP
     assert source.audio_overflows == 0 and source.state is SourceState.ENDED
 
 
-def positions(sounds: list) -> np.ndarray:
+def positions(sounds: list[AudioChunk]) -> np.ndarray:
     return np.cumsum([0, *(len(sound.samples) for sound in sounds[:-1])])
 
 
@@ -154,7 +155,7 @@ def test_a_mute_device_gives_silence_and_is_opened_again(
     while source.state is not SourceState.RECONNECTING:
         time.sleep(0.01)
     assert source.trouble == "microphone Desk microphone: gives no more sound; trying again"
-    while source.state is not SourceState.RUNNING:
+    while source.state is not SourceState.RUNNING:  # type: ignore[comparison-overlap]
         time.sleep(0.01)
     assert len(portaudio.streams) == 2 and source.trouble is None
     time.sleep(max(0.0, 1.2 - clock.now()))
@@ -225,7 +226,7 @@ def play_clicks(env: dict[str, str], played: Path) -> bool:
 def test_what_is_played_into_the_null_sink_is_heard_at_the_right_time(
     null_sink: dict[str, str], tmp_path: Path, name: str
 ) -> None:
-    pytest.importorskip("sounddevice", reason="PortAudio is not installed", exc_type=OSError)
+    pytest.importorskip("sounddevice", reason="PortAudio is not installed", exc_type=OSError)  # type: ignore[arg-type]
     played = tmp_path / "clicks.wav"
     with wave.open(str(played), "wb") as file:
         file.setparams((1, 2, 44_100, 0, "NONE", ""))

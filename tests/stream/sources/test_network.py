@@ -7,7 +7,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -30,7 +30,7 @@ def free_port(kind: socket.SocketKind) -> int:
 
 
 @contextmanager
-def sending(url: str, seconds: float) -> Iterator[subprocess.Popen]:
+def sending(url: str, seconds: float) -> Iterator[subprocess.Popen[str]]:
     command = [sys.executable, str(Path(sender.__file__)), url, str(seconds)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
         try:
@@ -100,7 +100,7 @@ def test_a_stream_that_dies_is_connected_again(monkeypatch: pytest.MonkeyPatch) 
     assert source.state is SourceState.ENDED
 
 
-def wait_until(condition) -> None:
+def wait_until(condition: Callable[[], object]) -> None:
     until = time.monotonic() + 8
     while not condition():
         assert time.monotonic() < until
@@ -156,7 +156,7 @@ def test_a_stream_that_cannot_be_opened_is_one_clear_line(monkeypatch: pytest.Mo
 
 
 def test_a_file_behind_http_is_played_at_its_own_pace_and_ends(tmp_path: Path) -> None:
-    Clip(times=np.arange(25) / 25, sound_seconds=1.0, sound_codec="aac").write(tmp_path / "clip.mp4")
+    Clip(times=tuple(np.arange(25) / 25), sound_seconds=1.0, sound_codec="aac").write(tmp_path / "clip.mp4")
     with serving_directory(tmp_path) as port:
         source = NetworkSource(f"http://127.0.0.1:{port}/clip.mp4")
         assert source.frames is not None

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ from tests.stream.sources.conftest import Clip
 
 
 def test_a_file_is_played_at_its_own_time_and_nothing_is_lost(tmp_path: Path) -> None:
-    path = Clip(times=np.arange(30) / 30, sound_seconds=1.0).write(tmp_path / "clip.mkv")
+    path = Clip(times=tuple(np.arange(30) / 30), sound_seconds=1.0).write(tmp_path / "clip.mkv")
     clock, source = SessionClock(), PacedSource(FileReader(path))
     assert source.has_audio and source.frames is not None
     source.start(clock)
@@ -49,7 +50,7 @@ class SlowReader:
 
     name, duration_seconds, has_video, has_audio, frame_size, frame_rate = "slow", None, True, False, (2, 2), 25.0
 
-    def __iter__(self):
+    def __iter__(self) -> Iterator[Frame | AudioChunk]:
         for tick in range(10):
             time.sleep(0.12)
             yield Frame(tick / 25, np.zeros((2, 2, 3), np.uint8))
@@ -71,7 +72,7 @@ def test_it_tells_how_late_it_is_when_the_machine_is_too_slow() -> None:
 class BrokenReader:
     name, duration_seconds, has_video, has_audio, frame_size, frame_rate = "broken", None, True, False, (2, 2), 25.0
 
-    def __iter__(self):
+    def __iter__(self) -> Iterator[Frame | AudioChunk]:
         yield Frame(0.0, np.zeros((2, 2, 3), np.uint8))
         raise OSError("the disk is gone")
 
@@ -95,7 +96,7 @@ def test_sound_nobody_takes_is_bounded_and_counted(count: int) -> None:
     class LongSound(BrokenReader):
         has_video, has_audio = False, True
 
-        def __iter__(self):
+        def __iter__(self) -> Iterator[Frame | AudioChunk]:
             for number in range(600):
                 yield AudioChunk(-100 + number / 25, np.zeros(640, np.float32))
 

@@ -13,9 +13,9 @@ from aiortc import RTCConfiguration, RTCPeerConnection
 from aiortc.sdp import SessionDescription
 from speakerlight.server.client_address import parse_ip, parse_network
 from speakerlight.server.ice_settings import IceSettings, parse_ice_server, parse_public_address
-from speakerlight.server.rtc import connection as connection_module
 from speakerlight.server.rtc.connection import is_allowed
 from speakerlight.server.rtc.ice_report import IceReport
+from speakerlight.server.rtc.udp_ports import UdpPorts
 
 from tests.stream.server.browser import Browser, metric, offered
 from tests.stream.server.conftest import Serve
@@ -103,14 +103,14 @@ def test_all_sockets_of_eight_rooms_are_in_the_range(serve: Serve, monkeypatch: 
     first, last = PORTS
     server = serve(ice=IceSettings(udp_ports=PORTS))
     bound: list[int] = []
-    bind = connection_module.UdpPorts.bind
+    bind = UdpPorts.bind
 
-    def noted(self: connection_module.UdpPorts, host: str) -> socket.socket:
-        made = bind(self, host)
+    def noted(self: UdpPorts, host: str) -> socket.socket:
+        made: socket.socket = bind(self, host)
         bound.append(made.getsockname()[1])
         return made
 
-    monkeypatch.setattr(connection_module.UdpPorts, "bind", noted)
+    monkeypatch.setattr(UdpPorts, "bind", noted)
 
     async def play(port: int) -> None:
         before = udp_ports_of_this_process()

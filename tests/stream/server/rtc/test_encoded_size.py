@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import av
 import numpy as np
 import pytest
@@ -12,7 +14,7 @@ from speakerlight.server.rtc.encoded_size import encoded_size
 
 def encoded(codec: str, width: int, height: int, **options: str) -> list[bytes]:
     """Three encoded frames, the first of them a key frame."""
-    context = av.CodecContext.create(codec, "w")
+    context: Any = av.CodecContext.create(codec, "w")
     context.width, context.height, context.pix_fmt = width, height, "yuv420p"
     context.options = options
     frames = []

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import queue
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 from unittest.mock import Mock
 
 import pytest
@@ -61,7 +61,7 @@ class Tapped:
         self.arrived: list[float] = []
         self.reported: list[tuple[float, float]] = []
         RtpTap(
-            self.receiver,
+            cast(Any, self.receiver),
             kind,
             lambda _, stamp: self.arrived.append(stamp),
             lambda _, stamp, sender_time: self.reported.append((stamp, sender_time)),
@@ -183,7 +183,7 @@ def test_a_real_connection_is_listened_in_on(serve: Serve, monkeypatch: pytest.M
     for name, kinds in heard.items():
         tell = getattr(BrowserSource, name)
 
-        def noted(self, kind, *rest, kinds=kinds, tell=tell):
+        def noted(self: Any, kind: Kind, *rest: Any, kinds: Any = kinds, tell: Any = tell) -> None:
             kinds.add(kind)
             tell(self, kind, *rest)
 
