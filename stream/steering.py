@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Protocol
 
 from speakerlight.control import Control
 from speakerlight.core.decision.control import Steering
@@ -12,12 +13,19 @@ from speakerlight.core.snapshot import Snapshot
 from speakerlight.engine import ScorerStage
 
 
+class LagScorer(ScorerStage, Protocol):
+    """A scorer whose lag can be set while it runs (:class:`speakerlight.core.decision.scorer.Scorer`)."""
+
+    def set_lag(self, lag_ms: float | None) -> None: ...
+
+
 class SteeredScorer:
     """A scorer whose snapshots follow the commands."""
 
-    def __init__(self, scorer: ScorerStage, control: Control) -> None:
+    def __init__(self, scorer: LagScorer, control: Control) -> None:
         self._scorer, self._control = scorer, control
         self._steering = Steering()
+        self._lag_ms: float | None = None
 
     def push_tracks(self, frame_tracks: Sequence[FrameTracks]) -> None:
         self._scorer.push_tracks(frame_tracks)
@@ -26,10 +34,17 @@ class SteeredScorer:
         self._scorer.push_audio(chunks)
 
     def advance(self, stride: int = 1) -> list[Snapshot]:
+        self._follow_lag()
         return self._steered(self._scorer.advance(stride))
 
     def finish(self) -> list[Snapshot]:
         return self._steered(self._scorer.finish())
+
+    def _follow_lag(self) -> None:
+        lag_ms = self._control.state.lag_ms
+        if lag_ms != self._lag_ms:
+            self._lag_ms = lag_ms
+            self._scorer.set_lag(lag_ms)
 
     def _steered(self, snapshots: Sequence[Snapshot]) -> list[Snapshot]:
         return [self._steering.steer(each, self._control.at(each.time)) for each in snapshots]

@@ -44,10 +44,14 @@ class RoomLag:
     """Estimates the lag of the room and of each face; ``fixed_ticks`` sets it by hand (in ticks, relative to LAGS)."""
 
     def __init__(self, fixed_ticks: float | None = None) -> None:
-        self._fixed = fixed_ticks
         apart = LAGS[:, None] - LAGS
         self._own = _normalised(np.exp(-0.5 * (apart / OWN_TICKS) ** 2), axis=0)
         self._others = _normalised(np.exp(-0.5 * (apart / ROOM_TICKS) ** 2), axis=0)
+        self.set(fixed_ticks)
+
+    def set(self, fixed_ticks: float | None) -> None:
+        """Set the lag by hand from now on, or estimate it, beginning anew (None)."""
+        self._fixed = fixed_ticks
         if fixed_ticks is None:
             start = _normalised(np.exp(-0.5 * (LAGS / START_TICKS) ** 2))
             self._start = (1 - FLOOR) * start + FLOOR / len(LAGS)

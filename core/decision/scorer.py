@@ -80,6 +80,17 @@ class Scorer:
         self._last_scored = -1
         self._who = who or WhoIsWho()
 
+    def set_lag(self, lag_ms: float | None) -> None:
+        """Set the lag by hand from the next decided tick on, or estimate it (None).
+
+        Lags that are compared lie within ±600 ms of 0, or of a greater lag that was set at first; one outside is clipped.
+        """
+        if lag_ms is None:
+            self._lag.set(None)
+        else:
+            ticks = lag_ms * TICK_RATE / 1000 - self._middle
+            self._lag.set(min(max(ticks, float(LAGS[0])), float(LAGS[-1])))
+
     def push_tracks(self, frame_tracks: Sequence[FrameTracks]) -> None:
         """Take the faces of the next ticks (ticks increase; some may be missing)."""
         self._pending_tracks.extend(frame_tracks)

@@ -24,6 +24,10 @@ class Playing:
 
     def __init__(self, *snapshots: Snapshot) -> None:
         self._left = list(snapshots)
+        self.lags: list[float | None] = []
+
+    def set_lag(self, lag_ms: float | None) -> None:
+        self.lags.append(lag_ms)
 
     def push_tracks(self, frame_tracks: object) -> None: ...
 
@@ -64,6 +68,18 @@ def test_a_hold_freezes_who_was_primary_when_it_was_given() -> None:
     held = [*scorer.advance(), *scorer.finish()]
     assert [each.primary for each in held] == [1, 2]
     assert control.state.hold_until == 11.0
+
+
+def test_a_lag_reaches_the_scorer_once_before_its_next_tick() -> None:
+    control = Control()
+    playing = Playing(*(snapshot(tick / 25, 1) for tick in range(4)))
+    scorer = SteeredScorer(playing, control)
+    scorer.advance()
+    for lag_ms in (120, None):
+        control.execute({"type": "lag", "milliseconds": lag_ms})
+        scorer.advance()
+    scorer.advance()
+    assert playing.lags == [120, None]
 
 
 def test_a_command_that_is_refused_changes_nothing_and_is_no_event() -> None:

@@ -70,3 +70,14 @@ def test_a_lag_set_by_hand_stays() -> None:
     counts = learn(room, np.zeros((1, COUNT)), 300, 0, 5)
     assert room.ticks == -3 and room.value().milliseconds == pytest.approx(-120) and room.value().confidence == 1
     assert int(np.argmax(room.prior(counts)[0])) == MAX_LAG_TICKS - 3
+
+
+def test_a_lag_set_while_it_is_estimated_counts_at_once_and_can_be_estimated_again() -> None:
+    room = RoomLag()
+    counts = learn(room, np.zeros((1, COUNT)), 100, 0, 5)
+    room.set(-3.0)
+    assert room.ticks == -3 and int(np.argmax(room.prior(counts)[0])) == MAX_LAG_TICKS - 3
+    room.set(None)
+    assert room.ticks == 0
+    learn(room, counts, 50, 0, 5)
+    assert room.ticks == 5

@@ -160,6 +160,28 @@ def test_a_lag_set_by_hand_is_used_from_the_start(talk: npt.NDArray[np.float32])
     assert {s.primary for s in snapshots[40:-30]} <= {2, None}
 
 
+def test_a_lag_can_be_set_while_it_runs_and_estimated_again(talk: npt.NDArray[np.float32]) -> None:
+    scorer = Scorer(StandIn(5))
+
+    def play(first: int, last: int) -> list[Snapshot]:
+        snapshots = []
+        for tick in range(first, last):
+            scorer.push_tracks([tracks(tick)])
+            scorer.push_audio([sound_of(talk, tick)])
+            snapshots += scorer.advance()
+        return snapshots
+
+    assert play(0, 100)[-1].primary == 2
+    scorer.set_lag(-5000)
+    wrong = play(100, 150)
+    assert wrong[-1].lag == Lag(-600.0, 1.0), "what cannot be compared is clipped"
+    scorer.set_lag(None)
+    again = play(150, TICKS) + scorer.finish()
+    assert again[-40].lag.milliseconds == pytest.approx(200, abs=20) and again[-40].primary == 2
+    ticks = [s.tick for s in [*wrong, *again]]
+    assert ticks == list(range(ticks[0], TICKS)), "no tick is lost or comes twice"
+
+
 def test_snapshots_come_one_a_tick_in_order_with_the_frames_time(usual: list[Snapshot]) -> None:
     assert [s.tick for s in usual] == list(range(TICKS))
     assert [s.time for s in usual] == [tick / 25 for tick in range(TICKS)]
