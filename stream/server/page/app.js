@@ -194,8 +194,9 @@ function showPanel() {
   const speaker = element("speaker");
   const { id, state } = room.speaker;
   speaker.classList.toggle("speaking", state !== "silence");
-  speaker.style.setProperty("--person", id === null ? "var(--quiet)" : colour(id));
-  speaker.style.setProperty("--on-person", id === null ? "var(--card)" : inkOn(id));
+  const isPerson = id !== null && id > 0;
+  speaker.style.setProperty("--person", isPerson ? colour(id) : "var(--quiet)");
+  speaker.style.setProperty("--on-person", isPerson ? inkOn(id) : "var(--card)");
   setText(element("speaker-name"), name);
   setText(element("speaker-more"), more);
   element("nobody").hidden = people.ids.length > 0;
@@ -221,6 +222,8 @@ function showControl({ control, isHeld, recognized }) {
   element("recognition").hidden = recognized.size === 0;
   const slider = element("sensitivity");
   if (document.activeElement !== slider) slider.value = control.sensitivity;
+  const lag = element("set-lag");
+  if (document.activeElement !== lag) lag.value = control.lagMs ?? "";
   const percent = Math.round(100 * slider.value);
   setText(element("sensitivity-text"), percent ? `${percent} %` : t("as scored"));
 }
@@ -310,7 +313,7 @@ for (const button of document.querySelectorAll("button[data-copies]")) {
 }
 
 /** What the keys p and e are about: the picked person or else the speaker. */
-const person = () => faceButtons.picked ?? session.room.speaker.id;
+const person = () => faceButtons.picked ?? (session.room.speaker.state === "speaking" ? session.room.speaker.id : null);
 const toggleHold = () => send(session.room.isHeld ? { type: "release" } : { type: "hold", seconds: null });
 const fullScreen = () => toggleFullScreen(stage);
 const reset = () => send({ type: "reset" });
@@ -345,6 +348,9 @@ element("hold").addEventListener("click", toggleHold);
 element("reset").addEventListener("click", reset);
 element("unignore").addEventListener("click", () => send({ type: "ignore", region: null }));
 element("sensitivity").addEventListener("change", (event) => send({ type: "sensitivity", score: Number(event.target.value) }));
+element("set-lag").addEventListener("change", ({ target }) => {
+  if (target.reportValidity()) send({ type: "lag", milliseconds: target.value === "" ? null : Number(target.value) });
+});
 element("full-screen").addEventListener("click", fullScreen);
 element("small-window").hidden = !hasSmallWindow;
 element("small-window").addEventListener("click", () => toggleSmallWindow(stage, () => session && followVideo()));

@@ -7,6 +7,8 @@ export class Control {
   ignoredPlaces = 0;
   /** Probability from which a face is marked; 0: as scored. */
   sensitivity = 0;
+  /** Milliseconds by which the audio is late; null: estimated. */
+  lagMs = null;
   /** Session seconds; Infinity: until released; null: no hold. */
   #holdUntil = null;
 
@@ -27,6 +29,9 @@ export class Control {
         break;
       case "sensitivity":
         this.sensitivity = command.score;
+        break;
+      case "lag":
+        this.lagMs = command.milliseconds;
         break;
       case "reset":
         this.excluded.clear();

@@ -74,7 +74,8 @@ export class Room {
   }
 
   nameOf(id) {
-    return this.ownNameOf(id) ?? t("Person {0}", id);
+    // A voice that is nobody's yet has a negative id.
+    return this.ownNameOf(id) ?? (id < 0 ? t("Voice {0}", -id) : t("Person {0}", id));
   }
 
   /** The name that a person was given, or null. */

@@ -7,6 +7,9 @@ const LOADS = [t("keeps up"), t("busy, scores 1 of 2"), t("busy, scores 1 of 4")
 /** Who speaks, as a heading and a line below it. */
 export function whoSpeaks(room) {
   if (!room.hasBegun) return { name: t("Waiting"), more: t("Nothing from the server yet") };
+  if (room.speaker.state === "offscreen" && room.speaker.id !== null) {
+    return { name: t("{0}, out of view", room.nameOf(room.speaker.id)), more: t("is speaking") };
+  }
   if (room.speaker.state === "offscreen") return { name: t("Off screen"), more: t("A voice that fits nobody in view") };
   if (room.speaker.state === "undecided") return { name: t("Undecided"), more: t("Speech, not known yet whose") };
   if (room.speaker.state !== "speaking" || room.speaker.id === null) {
