@@ -15,10 +15,11 @@ from speakerlight.core.decision.lag import LAGS
 
 Floats = npt.NDArray[np.float32]
 
-FEATURES = 8
+FEATURES = 10
 """Numbers of each face and lag: see ``features``."""
 
-FAST_TICKS, SLOW_TICKS, LEVEL_TICKS, ACTIVITY_TICKS = 3.0, 12.0, 100.0, 4.0
+FAST_TICKS, SLOW_TICKS, LEVEL_TICKS = 3.0, 12.0, 100.0
+ACTIVITY_TICKS, USUAL_ACTIVITY_TICKS, FRESH_TICKS = 4.0, 150.0, 25.0
 """Time constants of the running means."""
 
 MIN_SPEECH_WEIGHT = 0.02
@@ -64,27 +65,18 @@ class EmissionWeights:
         return np.asarray(gains.clip(-MAX_GAIN, MAX_GAIN), np.float32)
 
 
-@dataclass(eq=False)
-class FaceMeans:
-    """Running means of one face: sums and their weights. ``fast``, ``slow`` [2, 31] (sum, weight); ``level``,
-    ``activity`` [2]."""
-
-    fast: Floats
-    slow: Floats
-    level: Floats
-    activity: Floats
-
-
 class EmissionFeatures:
     """Keeps the running means of the faces in view and makes features of them."""
 
     def __init__(self, scale: float, centre: float) -> None:
         self._scale, self._centre = np.float32(scale), np.float32(centre)
         self._ids: list[int] = []
-        self._lags = np.zeros((2, 2, 0, len(LAGS)), np.float32)  # fast and slow, sum and weight
-        self._faces = np.zeros((2, 2, 0), np.float32)  # level and activity, sum and weight
+        self._lags: Floats = np.zeros((2, 2, 0, len(LAGS)), np.float32)  # fast and slow, sum and weight
+        # Level, activity, usual activity and freshness: sum and weight.
+        self._faces: Floats = np.zeros((4, 2, 0), np.float32)
         self._lag_decay = np.exp(-1 / np.array([FAST_TICKS, SLOW_TICKS]))[:, None, None, None]
-        self._face_decay = np.exp(-1 / np.array([LEVEL_TICKS, ACTIVITY_TICKS]))[:, None, None]
+        times = np.array([LEVEL_TICKS, ACTIVITY_TICKS, USUAL_ACTIVITY_TICKS, FRESH_TICKS])
+        self._face_decay = np.exp(-1 / times)[:, None, None]
 
     def update(
         self,
@@ -92,13 +84,15 @@ class EmissionFeatures:
         cosines: Floats,
         known: npt.NDArray[np.bool_],
         activity: Floats,
+        fresh: Floats,
         speech: float,
         steps: int = 1,
     ) -> Floats:
         """Features of the faces ``ids`` at the next tick, [F, 31, FEATURES].
 
         ``cosines`` [F, 31]; ``known`` [F, 31] where there is one; ``activity`` [F] log-odds of visual speech, 0 where
-        unknown; ``steps``: ticks since the last update.
+        unknown; ``fresh`` [F]: 1 where the tick has a frame of its own, 0 where the one before is repeated; ``steps``:
+        ticks since the last update.
         """
         self._keep(ids)
         weight = known * np.float32(max(speech, MIN_SPEECH_WEIGHT))
@@ -108,11 +102,14 @@ class EmissionFeatures:
         self._lags *= (self._lag_decay**steps).astype(np.float32)
         self._lags += np.stack([cosines * weight, weight])
         self._faces *= (self._face_decay**steps).astype(np.float32)
-        self._faces[0] += np.stack([mean * seen, seen])
-        self._faces[1] += np.stack([activity.clip(-MAX_ACTIVITY, MAX_ACTIVITY) * (count > 0), count > 0])
-        (fast, slow), (level, mouth) = _ratios(self._lags), _ratios(self._faces)
-        level_weight = self._faces[0, 1]
-        return features(cosines, known, fast, slow, level, level_weight, mouth, speech, self._scale, self._centre)
+        there = (count > 0).astype(np.float32)
+        mouth = activity.clip(-MAX_ACTIVITY, MAX_ACTIVITY)
+        values = np.stack([mean, mouth, mouth, fresh])
+        weights = np.stack([seen, there, there, there])
+        self._faces += np.stack([values * weights, weights], axis=1)
+        fast, slow = self._lags[:, 0] / np.maximum(self._lags[:, 1], 1e-6)
+        means = np.asarray(self._faces[:, 0] / np.maximum(self._faces[:, 1], 1e-6), np.float32)
+        return features(cosines, known, fast, slow, means, self._faces[0, 1], speech, self._scale, self._centre)
 
     def _keep(self, ids: Sequence[int]) -> None:
         if list(ids) == self._ids:
@@ -121,13 +118,8 @@ class EmissionFeatures:
         picks = np.array([places.get(i, len(self._ids)) for i in ids], int)
         # Past the end stands the empty state of a new face.
         self._lags = np.concatenate([self._lags, np.zeros((2, 2, 1, len(LAGS)), np.float32)], axis=2)[:, :, picks]
-        self._faces = np.concatenate([self._faces, np.zeros((2, 2, 1), np.float32)], axis=2)[:, :, picks]
+        self._faces = np.concatenate([self._faces, np.zeros((4, 2, 1), np.float32)], axis=2)[:, :, picks]
         self._ids = list(ids)
-
-
-def _ratios(sums: Floats) -> tuple[Floats, Floats]:
-    means = sums[:, 0] / np.maximum(sums[:, 1], 1e-6)
-    return means[0], means[1]
 
 
 def features(
@@ -135,19 +127,19 @@ def features(
     known: npt.NDArray[np.bool_],
     fast: Floats,
     slow: Floats,
-    level: Floats,
+    means: Floats,
     level_weight: Floats,
-    mouth: Floats,
     speech: float | Floats,
     scale: np.float32,
     centre: np.float32,
 ) -> Floats:
     """What the network sees, [..., F, 31, FEATURES].
 
-    ``cosines``, ``known``, ``fast`` and ``slow`` means [..., F, 31]; ``level`` (with its weight) and ``mouth``, the
-    means of similarity and visual speech, [..., F]; ``speech`` [...].
+    ``cosines``, ``known``, ``fast`` and ``slow`` means [..., F, 31]; ``means`` of similarity (with its weight), visual
+    speech, usual visual speech and freshness, [4, ..., F]; ``speech`` [...].
     """
     out = np.empty((*cosines.shape, FEATURES), np.float32)
+    level, mouth, usual_mouth, fresh = means
     usual = level[..., None]
     out[..., 0] = scale * known * (cosines - usual)
     out[..., 1] = scale * (fast - usual)
@@ -157,4 +149,6 @@ def features(
     out[..., 5] = mouth[..., None] / 4
     out[..., 6] = np.tanh(level_weight / 25)[..., None]
     out[..., 7] = np.asarray(speech, np.float32)[..., None, None]
+    out[..., 8] = (mouth - usual_mouth)[..., None] / 4
+    out[..., 9] = 1 - fresh[..., None]
     return out

@@ -113,6 +113,10 @@ class Scorer:
         if self._has_audio:
             self._embed_audio(stride)
 
+    def face_vectors(self, ids: Sequence[int], tick: int) -> npt.NDArray[np.float32]:
+        """Unit vectors of faces in view at a tick that is still in memory, [F, D]; zero where a face has none."""
+        return self._faces.vectors(ids, np.array([tick]))[:, 0]
+
     def finish(self) -> list[Snapshot]:
         """Decide what is left at the end, without the audio and frames that would have come."""
         self._faces.push(self._pending_tracks)
@@ -191,12 +195,14 @@ class Scorer:
         persons, ids = list(tracks), list(tracks.values())
         voice = self._who.prior(tick + self._middle + self._lag.ticks, persons, self._audio.speech)
         if not ids:
-            self._features.update([], _NO_FACES, _NO_FACES > 0, np.zeros(0, np.float32), speech, steps)
+            nothing = np.zeros(0, np.float32)
+            self._features.update([], _NO_FACES, _NO_FACES > 0, nothing, nothing, speech, steps)
             return self._chain.update([], _NO_FACES, speech, steps, voice)
         cosines, known = self._cosines(tick, ids, stride)
         activity = self._faces.activity(ids, np.array([tick]))[0]
         mouth = activity[:, 0] if activity is not None else np.zeros(len(ids), np.float32)
-        seen = self._features.update(ids, cosines, known, mouth * known.any(axis=1), speech, steps)
+        fresh = self._faces.fresh(ids, tick)
+        seen = self._features.update(ids, cosines, known, mouth * known.any(axis=1), fresh, speech, steps)
         gains = self._weights.emission.gains(seen) * known
         posterior = self._chain.update(persons, gains, speech, steps, voice)
         if speech >= PAUSE_BELOW:

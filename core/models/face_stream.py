@@ -35,7 +35,9 @@ class KnownFace:
     boxes: list[Box | None]
     found: list[bool]
     ages: npt.NDArray[np.int32]
-    """For how many ticks in a row it was in view, by tick as ``boxes``."""
+    """For how many ticks in a row it was found, by tick as ``boxes``."""
+    fresh: npt.NDArray[np.bool_]
+    """Whether the tick has a frame of its own, by tick as ``boxes``."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,6 +87,10 @@ class FaceEncoderStream:
         there = self.memory.activity([self.known[i].row for i in ids], ticks)[1]
         ages = np.array([self.known[i].ages[ticks % self._ticks] for i in ids])
         return np.asarray(there & (ages > least))
+
+    def fresh(self, ids: Sequence[int], tick: int) -> npt.NDArray[np.float32]:
+        """1 where a known face has a frame of its own at ``tick``, 0 where it repeats the one before, [F]."""
+        return np.array([self.known[i].fresh[tick % self._ticks] for i in ids], np.float32)
 
     def activity(
         self, ids: Sequence[int], ticks: npt.NDArray[np.int_]
@@ -141,6 +147,8 @@ class FaceEncoderStream:
                 known.ages[slot] = 0
                 continue
             known.ages[slot] = known.ages[slot - 1] + 1 if known.crops else 1
+            # A frame that stands for several ticks comes with the very same crop.
+            known.fresh[slot] = not known.crops or crop is not known.crops[-1]
             # Before the first picture since it came into view stands that same picture.
             known.crops.extend([crop] if known.crops else [crop] * stack)
         for known in self.known.values():
@@ -163,8 +171,8 @@ class FaceEncoderStream:
     def _begun(self, tick: int) -> KnownFace:
         crops: deque[Crop] = deque(maxlen=self._model.frame_stack)
         boxes: list[Box | None] = [None] * self._ticks
-        found, ages = [False] * self._ticks, np.zeros(self._ticks, np.int32)
-        return KnownFace(self.memory.take(), tick, tick, crops, boxes, found, ages)
+        found, ages, fresh = [False] * self._ticks, np.zeros(self._ticks, np.int32), np.ones(self._ticks, np.bool_)
+        return KnownFace(self.memory.take(), tick, tick, crops, boxes, found, ages, fresh)
 
     def _stacks(self, crops: list[Crop]) -> npt.NDArray[np.uint8]:
         return np.array(crops).reshape(-1, self._model.frame_stack, *crops[0].shape)

@@ -2,7 +2,11 @@
 
     python -m speakerlight.core.training train --clips DIR --run DIR [--steps N] [--align FILE] [--start FILE]
     python -m speakerlight.core.training evaluate --weights FILE --clips DIR [--groups FILE]
+    python -m speakerlight.core.training decision --clips DIR [--like expert] [--output FILE]
     python -m speakerlight.core.training export --run DIR [DIR ...] --output FILE --card KEY=VALUE ...
+
+``decision`` fits the decision weights on conversations made of the training clips, to be repeated whenever the network
+changes; ``--like expert`` fits those of Wav2Lip's expert without its weights, on conversations with its statistics.
 
 ``train`` resumes a run that was stopped. ``--align`` corrects the lag of clips that earlier weights find out of sync;
 ``--start`` continues from earlier weights. ``--clips`` of ``train`` holds one folder for each source (people, single,
@@ -15,17 +19,23 @@ from __future__ import annotations
 
 import argparse
 import json
+import logging
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import torch
+from speakerlight.core.decision.weights import FALLBACK, FOLDER
 from speakerlight.core.errors import InputError
 from speakerlight.core.faces.detection import FaceDetector
 from speakerlight.core.models.compact import WEIGHTS_FILE
 from speakerlight.core.models.compact_network import CompactSyncNet, load_network
 from speakerlight.core.training.alignment import aligned
+from speakerlight.core.training.conversations import SOURCE_WEIGHTS as CONVERSATION_SOURCES
+from speakerlight.core.training.conversations import ConversationMaker, audio_encoder, embedded_people
 from speakerlight.core.training.dataset import SOURCE_WEIGHTS, demo_examples, load_examples, split_by_person
+from speakerlight.core.training.decision import FitSettings, expert_like, learn
 from speakerlight.core.training.evaluation import read_labels, report, report_by_group
 from speakerlight.core.training.export import export
 from speakerlight.core.training.loop import Trainer, TrainingSettings
@@ -45,7 +55,14 @@ def main() -> int:
     evaluate.add_argument("--clips", type=Path, required=True)
     evaluate.add_argument("--weights", type=Path, default=WEIGHTS_FILE)
     evaluate.add_argument("--groups", type=Path, metavar="FILE", help="person and groups of each clip")
-    for command in (train, evaluate):
+    decision = commands.add_parser("decision")
+    decision.add_argument("--clips", type=Path, required=True)
+    decision.add_argument("--weights", type=Path, default=WEIGHTS_FILE)
+    decision.add_argument("--like", choices=(FALLBACK, "expert"), default=FALLBACK)
+    decision.add_argument("--output", type=Path, help="default: the shipped file")
+    decision.add_argument("--conversations", type=int, default=1500)
+    decision.add_argument("--steps", type=int, default=FitSettings.steps)
+    for command in (train, evaluate, decision):
         command.add_argument("--detector", type=Path, required=True, help="BlazeFace's model file")
         command.add_argument("--cache", type=Path, required=True, help="folder for the crops")
     exporting = commands.add_parser("export")
@@ -54,7 +71,8 @@ def main() -> int:
     exporting.add_argument("--card", nargs="*", default=[], metavar="KEY=VALUE")
     arguments = parser.parse_args()
     try:
-        {"train": _train, "evaluate": _evaluate, "export": _export}[arguments.command](arguments)
+        commands_by_name = {"train": _train, "evaluate": _evaluate, "export": _export, "decision": _decision}
+        commands_by_name[arguments.command](arguments)
     except InputError as error:
         print(error, file=sys.stderr)
         return 2
@@ -91,6 +109,25 @@ def _evaluate(arguments: argparse.Namespace) -> None:
     if labels is not None:
         results["groups"] = report_by_group(network, examples, labels)
     print(json.dumps(results, indent=1))
+
+
+def _decision(arguments: argparse.Namespace) -> None:
+    folders = [folder for name in CONVERSATION_SOURCES if (folder := arguments.clips / name).is_dir()]
+    if not folders:
+        raise InputError(f"no clips: {arguments.clips} has none of the folders {', '.join(CONVERSATION_SOURCES)}")
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    network = load_network(arguments.weights)[0].eval()
+    arguments.cache.mkdir(parents=True, exist_ok=True)
+    detector = FaceDetector(arguments.detector)
+    examples = load_examples(folders, detector, arguments.cache) + demo_examples(detector)
+    people = list(embedded_people(examples, network, np.random.default_rng(0)))
+    maker = ConversationMaker(people, audio_encoder(network), seed=1)
+    talks = [maker.conversation(number) for number in range(arguments.conversations)]
+    if arguments.like == "expert":
+        talks = [expert_like(talk, np.random.default_rng((2, k))) for k, talk in enumerate(talks)]
+    card = {"people": str(len(people)), "conversations": str(len(talks)), "steps": str(arguments.steps)}
+    output = arguments.output or FOLDER / f"{arguments.like}.safetensors"
+    learn(talks, output, FitSettings(steps=arguments.steps), card | {"like": arguments.like})
 
 
 def _export(arguments: argparse.Namespace) -> None:

@@ -14,12 +14,13 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from speakerlight.core.decision.lag import LAGS
+from speakerlight.core.errors import InputError
 from speakerlight.core.media import Samples
 from speakerlight.core.models.compact_network import CompactSyncNet, standardised
 from speakerlight.core.timebase import SAMPLES_PER_TICK, TICK_RATE
 from speakerlight.core.training.alignment import aligned
 from speakerlight.core.training.augmentation import plain_crops
-from speakerlight.core.training.dataset import Example, speech_of
+from speakerlight.core.training.dataset import UNCONFIRMED, Example, speech_of
 from speakerlight.core.training.evaluation import embed_sound, padded_features, stacked
 from speakerlight.core.training.idle import chewing
 
@@ -38,6 +39,13 @@ _HELD_RATE = 6
 
 _TURN_RMS = 2500 / 32768
 _ROOM_RMS = 12 / 32768
+
+SOURCE_WEIGHTS = {"people": 0.72, "single": 0.2, UNCONFIRMED: 0.08}
+"""Share of each source among the people of a conversation: ordinary people count most. Clips of the others of the
+network's training are too short for turns, or of few people."""
+
+TRUSTED = "people"
+"""The source whose clips are used even where they show no lag: a flat curve there is a face that is hard to read."""
 
 NO_SPEECH, NOBODY = -1, 0
 """Labels of a tick at which nothing is to be decided, and at which nobody in view speaks."""
@@ -87,6 +95,8 @@ class Conversation:
     speech: Floats
     in_view: npt.NDArray[np.bool_]
     label: npt.NDArray[np.int_]
+    fresh: float = 1.0
+    """Share of ticks that have a frame of their own."""
 
 
 def pairs(n: int) -> list[tuple[int, int]]:
@@ -104,17 +114,15 @@ def audio_encoder(network: CompactSyncNet) -> AudioEncoder:
     return lambda samples, ticks: embed_sound(network, samples, ticks)
 
 
-def embedded_people(
-    examples: Sequence[Example], network: CompactSyncNet, trusted: str, rng: np.random.Generator
-) -> Iterator[Person]:
-    """The people of ``examples``, each in sync; clips in which nobody seen is heard are dropped, except of the source
-    ``trusted``: there a flat curve means a face that is hard to read."""
+def embedded_people(examples: Sequence[Example], network: CompactSyncNet, rng: np.random.Generator) -> Iterator[Person]:
+    """The people of ``examples``, their clips in sync. Clips of under two seconds are dropped, and those without a lag,
+    except of TRUSTED."""
     network.eval()
     groups: dict[tuple[str, str], list[Clip]] = {}
     for example in examples:
         if example.ticks < 2 * TICK_RATE:
             continue
-        in_sync = next(aligned([example], network), example if example.source == trusted else None)
+        in_sync = next(aligned([example], network), example if example.source == TRUSTED else None)
         if in_sync is None:
             continue
         name = example.person or example.face.name
@@ -167,6 +175,10 @@ class Scene:
     noisy: bool
 
 
+MOST_PEOPLE = 10
+"""In one conversation: 8 in view, 2 away."""
+
+
 def drawn_scene(rng: np.random.Generator) -> Scene:
     seen = int(rng.choice([1, 2, 3, 4, 5, 6, 8], p=[0.13, 0.15, 0.15, 0.33, 0.1, 0.08, 0.06]))
     away = int(rng.choice([0, 1, 2], p=[0.25, 0.45, 0.3] if seen == 1 else [0.5, 0.4, 0.1]))
@@ -177,9 +189,12 @@ def drawn_scene(rng: np.random.Generator) -> Scene:
 class ConversationMaker:
     """Makes conversations of ``people``; the n-th one depends on the seed and n alone."""
 
-    def __init__(self, people: Sequence[Person], weights: dict[str, float], encode: AudioEncoder, seed: int) -> None:
+    def __init__(self, people: Sequence[Person], encode: AudioEncoder, seed: int) -> None:
+        """Raises InputError when there are too few people for a conversation."""
         self._people, self._encode, self._seed = people, encode, seed
-        self._sources = [(s, w) for s, w in weights.items() if any(p.source == s for p in people)]
+        self._sources = [(s, w) for s, w in SOURCE_WEIGHTS.items() if any(p.source == s for p in people)]
+        if sum(p.source in SOURCE_WEIGHTS for p in people) < MOST_PEOPLE:
+            raise InputError(f"{len(people)} people are too few for conversations: give clips of {MOST_PEOPLE} or more")
         self._drawn = [p for p in people if p.source == "demo"]
 
     def conversation(self, number: int) -> Conversation:
@@ -191,7 +206,7 @@ class ConversationMaker:
         """Drawn people stay among themselves: the demo's scenes show nobody else."""
         if len(self._drawn) >= count and rng.random() < 0.08:
             return [self._drawn[i] for i in rng.choice(len(self._drawn), count, replace=False)]
-        names, shares = zip(*[(s, w) for s, w in self._sources if s != "demo"], strict=True)
+        names, shares = zip(*self._sources, strict=True)
         cast: list[Person] = []
         while len(cast) < count:
             source = rng.choice(names, p=np.array(shares) / sum(shares))
@@ -351,7 +366,8 @@ class _Stage:
         cosines, known = lag_cosines(self._vectors, found, sounds, max(0, room))
         voiced = speech[(np.arange(TICKS) + room).clip(0, TICKS - 1)]
         label = np.array([self._label(tick, in_view[:, tick]) for tick in range(TICKS)])
-        return Conversation(cosines.astype(np.float16), known, self._activity * found, voiced, in_view, label)
+        fresh = _HELD_RATE / TICK_RATE if self._scene.held else 1.0
+        return Conversation(cosines.astype(np.float16), known, self._activity * found, voiced, in_view, label, fresh)
 
     def _label(self, tick: int, in_view: npt.NDArray[np.bool_]) -> int:
         n = self._scene.seen

@@ -10,7 +10,7 @@ from speakerlight.core.decision.lag import LAGS
 
 COUNT = len(LAGS)
 ALL = np.ones((1, COUNT), np.bool_)
-STILL = np.zeros(1, np.float32)
+STILL, FRESH = np.zeros(1, np.float32), np.ones(1, np.float32)
 
 
 def made(scale: float = 1.0, centre: float = 0.0) -> EmissionFeatures:
@@ -26,7 +26,7 @@ def curve(peak: float, base: float = 0.2) -> npt.NDArray[np.float32]:
 def test_the_fast_mean_is_the_exponential_mean() -> None:
     features, values = made(), [0.5, 0.1, 0.9]
     for value in values:
-        seen = features.update([1], curve(value), ALL, STILL, 1.0)
+        seen = features.update([1], curve(value), ALL, STILL, FRESH, 1.0)
     weights = np.exp(-np.arange(3)[::-1] / FAST_TICKS)
     fast = weights @ values / weights.sum()
     elsewhere = 0.2
@@ -36,7 +36,7 @@ def test_the_fast_mean_is_the_exponential_mean() -> None:
 def test_a_level_that_all_lags_share_is_no_peak() -> None:
     features = made()
     for _ in range(10):
-        seen = features.update([1], np.full((1, COUNT), 0.6, np.float32), ALL, STILL, 1.0)
+        seen = features.update([1], np.full((1, COUNT), 0.6, np.float32), ALL, STILL, FRESH, 1.0)
     assert np.abs(seen[0, :, :4]).max() < 1e-5
     assert seen[0, 0, 4] == pytest.approx(0.6, abs=1e-5)
 
@@ -44,32 +44,42 @@ def test_a_level_that_all_lags_share_is_no_peak() -> None:
 def test_a_tick_that_is_unknown_changes_no_mean() -> None:
     once, twice = made(), made()
     for _ in range(20):
-        once.update([1], curve(0.7), ALL, STILL, 1.0)
-        twice.update([1], curve(0.7), ALL, STILL, 1.0)
+        once.update([1], curve(0.7), ALL, STILL, FRESH, 1.0)
+        twice.update([1], curve(0.7), ALL, STILL, FRESH, 1.0)
     garbage = np.full((1, COUNT), 9.0, np.float32)
-    twice.update([1], garbage, ~ALL, STILL, 1.0)
-    first, second = (f.update([1], curve(0.7), ALL, STILL, 1.0) for f in (once, twice))
+    twice.update([1], garbage, ~ALL, STILL, FRESH, 1.0)
+    first, second = (f.update([1], curve(0.7), ALL, STILL, FRESH, 1.0) for f in (once, twice))
     np.testing.assert_allclose(first[..., :6], second[..., :6], atol=0.02)
 
 
 def test_speech_weighs_more_than_a_pause() -> None:
     features = made()
-    features.update([1], curve(0.9), ALL, STILL, 1.0)
-    seen = features.update([1], curve(0.1), ALL, STILL, 0.0)
+    features.update([1], curve(0.9), ALL, STILL, FRESH, 1.0)
+    seen = features.update([1], curve(0.1), ALL, STILL, FRESH, 0.0)
     assert seen[0, COUNT // 2, 1] > 0.5 * (0.9 - 0.22), "the pause hardly counts"
+
+
+def several(features: EmissionFeatures, ids: list[int], cosines: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    nothing, all_fresh = np.zeros(len(ids), np.float32), np.ones(len(ids), np.float32)
+    return features.update(ids, cosines, np.repeat(ALL, len(ids), 0), nothing, all_fresh, 1.0)
 
 
 def test_faces_keep_their_means_in_any_order_and_new_ones_begin_empty() -> None:
     features = made()
-    two = np.concatenate([curve(0.9), curve(0.3)])
+    first, second = curve(0.9), curve(0.3)
     for _ in range(5):
-        before = features.update([1, 2], two, np.repeat(ALL, 2, 0), np.zeros(2, np.float32), 1.0)
-    after = features.update(
-        [2, 7, 1], np.concatenate([two[1:], curve(0.2), two[:1]]), np.repeat(ALL, 3, 0), np.zeros(3, np.float32), 1.0
-    )
+        before = several(features, [1, 2], np.concatenate([first, second]))
+    after = several(features, [2, 7, 1], np.concatenate([second, curve(0.2), first]))
     np.testing.assert_allclose(after[2, :, 2], before[0, :, 2], atol=0.02)
     np.testing.assert_allclose(after[0, :, 2], before[1, :, 2], atol=0.02)
     assert after[1, 0, 6] < after[0, 0, 6], "of a new face less is known"
+
+
+def test_frames_that_repeat_are_noticed() -> None:
+    features = made()
+    for tick in range(200):
+        seen = features.update([1], curve(0.5), ALL, STILL, FRESH * (tick % 4 == 0), 1.0)
+    assert seen[0, 0, 9] == pytest.approx(0.75, abs=0.03)
 
 
 def test_gains_are_limited_and_of_every_face_and_lag() -> None:
