@@ -62,7 +62,7 @@ def read_session(text: str) -> Transcript:
 
 
 def join(words: Sequence[Word], session: Transcript) -> Transcript:
-    """The session's transcript with text: each word under whoever spoke at its middle, words in a row as one line."""
+    """The session's transcript with text: each word under the speaker at its middle, consecutive words as one line."""
     lines: list[Line] = []
     speaker: int | None = None
     for word in words:
@@ -77,7 +77,7 @@ def join(words: Sequence[Word], session: Transcript) -> Transcript:
 
 
 def speaker_of(word: Word, segments: Sequence[Line], before: int | None) -> int | None:
-    """Who said a word; None when nobody spoke near it. ``before``: who said the word before it, who wins ties."""
+    """Who said a word; None when there was no speaker near it. ``before``: the speaker of the word before it, who wins ties."""
 
     def cost(segment: Line) -> tuple[float, float, bool]:
         distance = max(segment.start - word.middle, word.middle - segment.end, 0.0)

@@ -170,7 +170,7 @@ class _Run:
         summary = self._finished(hub, live.report())
         for output in queued:
             if output.dropped_frames:
-                self.notify(f"{output.option}: {output.dropped_frames} frames dropped: the machine is too slow")
+                self.notify(f"{output.dropped_frames} frames dropped by {output.option}: the machine is too slow")
         return summary
 
     def _fast(self, reader: MediaReader) -> SummaryEvent:

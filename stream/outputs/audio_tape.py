@@ -1,4 +1,4 @@
-"""The newest sound on the session's sample grid, gaps filled with silence, for whoever writes pictures beside it."""
+"""Audio tape: the newest audio on the session's sample grid, gaps filled with silence, for writers of video."""
 
 from __future__ import annotations
 
@@ -7,34 +7,35 @@ from speakerlight.core.media import AudioChunk, Samples
 from speakerlight.core.timebase import SAMPLE_RATE
 
 TAPE_SECONDS = 30.0
-"""Pictures come under 1 s behind their sound (look-ahead and room lag); a camera may stall for longer."""
+"""Frames arrive less than 1 s after their audio (look-ahead and room lag); a camera may stall for longer."""
 
-STRETCH = 0.005
-"""The most that a block is stretched to stay in step with its times. Clocks drift by 0.0002; 0.005 is not heard."""
+LARGEST_CHANGE = 0.005
+"""Largest relative change of a chunk's length that keeps it in step with its times. Clocks drift by 0.0002; a change of
+0.005 is inaudible."""
 
 JUMP_SECONDS = 0.04
-"""A block that is further from where the last ended is a gap (or a repeat), not drift."""
+"""A chunk further than this from the end of the last is a gap (or a repeat), not drift."""
 
 
 class AudioTape:
-    """Put sound on by its times, take it off by sample index; index 0 is the session's time 0.
+    """Audio is put on by its times and taken off by sample index; index 0 is the session's time 0.
 
-    Sound that drifts against the session's clock is stretched back, by at most 0.5 %, so that it stays within a few
+    Audio that drifts against the session's clock is resampled by at most 0.5 %, so that it stays within a few
     milliseconds of its time however long the run.
     """
 
     def __init__(self) -> None:
         self._ring = np.zeros(round(TAPE_SECONDS * SAMPLE_RATE), np.float32)
         self.end = 0
-        """The sample index after the newest sound."""
+        """The sample index after the newest audio."""
 
     def put(self, chunk: AudioChunk) -> None:
-        """Add sound; what overlaps with sound that is there already is left out."""
+        """Add audio; what overlaps with audio on the tape is dropped."""
         start = round(chunk.time * SAMPLE_RATE)
         samples = np.nan_to_num(np.clip(chunk.samples, -1.0, 1.0))
         drift = start - self.end
         if self.end and abs(drift) <= JUMP_SECONDS * SAMPLE_RATE:
-            samples = _stretched(samples, drift)
+            samples = _resampled(samples, drift)
             start = self.end
         skipped = min(max(self.end - start, 0), len(samples))
         self._write(start + skipped, samples[skipped:])
@@ -58,8 +59,8 @@ class AudioTape:
         self._ring[np.arange(self.end - len(kept), self.end) % len(self._ring)] = kept
 
 
-def _stretched(samples: Samples, by: int) -> Samples:
-    most = int(len(samples) * STRETCH)
+def _resampled(samples: Samples, by: int) -> Samples:
+    most = int(len(samples) * LARGEST_CHANGE)
     by = min(max(by, -most), most)
     if not by:
         return samples

@@ -30,7 +30,7 @@ SILENT_WAIT_SECONDS = 1.0
 """A pipe without a reader is logged after this long."""
 
 STALLED_SECONDS = 2.0
-"""Once the run is over, a reader that takes nothing for this long is left behind."""
+"""Once the run is over, a reader that reads nothing for this long is left behind."""
 
 CLAIM_SECONDS = 0.5
 """How long a file that another run has claimed is tried again: that run may only check whether it could write."""
@@ -39,7 +39,7 @@ NON_BLOCKING = getattr(os, "O_NONBLOCK", 0)
 
 
 class NoReaderError(OSError):
-    """Nobody reads a pipe, or its reader takes nothing, and the run is over."""
+    """A pipe has no reader, or one that reads nothing, and the run is over."""
 
 
 class PipeWriter(io.RawIOBase):
@@ -66,7 +66,7 @@ class PipeWriter(io.RawIOBase):
                 progress = time.monotonic()
             except BlockingIOError:
                 if self._stop.is_set() and time.monotonic() > progress + STALLED_SECONDS:
-                    raise NoReaderError("its reader takes nothing") from None
+                    raise NoReaderError("its reader reads nothing") from None
                 time.sleep(POLL_SECONDS)
         return len(view)
 
@@ -215,7 +215,7 @@ def _open_pipe(path: Path, stop: threading.Event, *, wait: bool) -> int:
             if error.errno != errno.ENXIO:
                 raise
         if stop.is_set() or not wait:
-            raise NoReaderError("nobody reads it")
+            raise NoReaderError("it has no reader")
         if not is_logged and time.monotonic() > begun + SILENT_WAIT_SECONDS:
             logger.warning("%s: waiting for a reader", path)
             is_logged = True

@@ -165,7 +165,7 @@ class Mp4Writer:
 class _Sink:
     """The file as FFmpeg sees it: written from front to back. After an error nothing more is written.
 
-    ``error``: the first one, of which PyAV passes on only that there was one.
+    ``error``: the first one; PyAV's own exception does not carry its reason.
     """
 
     def __init__(self, file: io.RawIOBase) -> None:

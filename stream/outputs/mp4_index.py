@@ -1,4 +1,4 @@
-"""MP4 index: turns a fragmented MP4 file into a plain one, in place, from what its fragments say of themselves.
+"""MP4 index: turns a fragmented MP4 file into a plain one, in place, from the headers of its fragments.
 
 While a recording runs, its fragments need no index in memory, however long it gets. Afterwards one pass over the
 fragments' headers gives the sample tables, which are appended; then a single write of 16 bytes makes the file plain:
@@ -60,7 +60,7 @@ class _Track:
     first_time: int | None = None
 
     def add(self, time: int | None, base: int, run: _Run) -> None:
-        """Add a run. ``time``: of its first sample, as the fragment says; a gap before it lengthens the last sample."""
+        """Add a run. ``time``: of its first sample, from the fragment; a gap before it lengthens the last sample."""
         if time is not None:
             self.first_time = time if self.first_time is None else self.first_time
             gap = time - self.first_time - self.duration

@@ -1,4 +1,4 @@
-"""Puts each frame beside the snapshot of its time, which is decided a fixed look-ahead later."""
+"""Pairing of frames and snapshots: a snapshot is decided a fixed look-ahead after the frame of its time."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from speakerlight.core.media import Frame
 from speakerlight.core.snapshot import Snapshot
 
 HELD_BYTES = 512 << 20
-"""Frames wait for about 0.3 s (look-ahead and room lag); large and fast ones no longer than this allows (4K: 20)."""
+"""Memory for waiting frames. They wait about 0.3 s (look-ahead and room lag); of 4K frames 20 fit."""
 
 
 class Pairing:
-    """Holds frames until the snapshots on both sides of them are there, then gives each the nearer one."""
+    """Holds frames until the snapshots before and after them are known, then pairs each with the nearer one."""
 
     def __init__(self, held_bytes: int = HELD_BYTES) -> None:
         self._held_bytes = held_bytes
@@ -21,13 +21,13 @@ class Pairing:
         self._last: Snapshot | None = None
 
     def hold(self, frame: Frame) -> Iterator[tuple[Frame, Snapshot | None]]:
-        """Take a frame; gives those that must go with the latest snapshot there is, because no more can be held."""
+        """Add a frame; yields those that are paired with the latest snapshot because no more can be held."""
         self._held.append(frame)
         while len(self._held) * frame.image.nbytes > self._held_bytes:
             yield self._held.popleft(), self._last
 
     def pair(self, snapshot: Snapshot) -> Iterator[tuple[Frame, Snapshot]]:
-        """Take a snapshot; gives the frames up to its time."""
+        """Add a snapshot; yields the frames up to its time."""
         before, self._last = self._last, snapshot
         while self._held and self._held[0].time <= snapshot.time:
             frame = self._held.popleft()

@@ -227,7 +227,7 @@ def strip_colours(history: SignalHistory) -> npt.NDArray[np.uint8]:
 
 @contextmanager
 def _default_matplotlib() -> Iterator[None]:
-    """Matplotlib as it is by default, whatever MPLBACKEND or a matplotlibrc of the caller says."""
+    """Matplotlib with default settings, independent of the caller's MPLBACKEND and matplotlibrc."""
     mpl = import_matplotlib()
     with mpl.rc_context(), warnings.catch_warnings():
         mpl.rcdefaults()

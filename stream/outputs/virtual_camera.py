@@ -1,4 +1,4 @@
-"""A camera that other programs can pick: it shows what the window shows."""
+"""Virtual camera: a camera for other programs that shows what the window shows."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from speakerlight.outputs.output import Output
 from speakerlight.scaling import even, fitted
 
 NOMINAL_RATE = 30.0
-"""Pictures a second that the camera announces; they are sent when they come."""
+"""Frames a second that the camera announces; each is sent when it arrives."""
 
 TRIED_SIZE = (1280, 720)
-"""To see whether there is a device at all, before the first picture tells its size."""
+"""Frame size for checking that there is a device, before the size of the first frame is known."""
 
 DEVICE_FOLDER = "/dev/"
 
 
 class VirtualCamera(Output):
-    """Sends pictures to the system's virtual camera, in the first picture's size; others are fitted in.
+    """Sends frames to the system's virtual camera, in the first frame's size; others are fitted in.
 
     Raises InputError when pyvirtualcam or the system's device is missing.
     """
@@ -38,7 +38,7 @@ class VirtualCamera(Output):
             raise InputError(f"{self.option} needs pyvirtualcam: pip install '.[camera]' in the checkout") from None
         except Exception as error:
             why = " ".join(str(error).split())
-            raise InputError(f"{self.option}: no device; the README says how to get one ({why})") from None
+            raise InputError(f"{self.option}: no device; see the README on how to get one ({why})") from None
 
     def shown(self, image: Image) -> None:
         if self._camera is None:
@@ -60,6 +60,6 @@ def _opened(size: tuple[int, int]) -> Any:
 
 
 def _check_there(device: str) -> None:
-    # On Linux pyvirtualcam only prints that it cannot write, picture after picture. Elsewhere devices are no files.
+    # On Linux pyvirtualcam only prints that it cannot write, frame after frame. Elsewhere devices are no files.
     if device.startswith(DEVICE_FOLDER) and not Path(device).exists():
         raise OSError(f"{device} is gone")

@@ -310,7 +310,7 @@ def _interrupted(folder: Path, pace: list[str]) -> float:
     assert told[-1]["type"] == "summary"
     with av.open(str(recording)) as whole:
         frames = sum(1 for _ in whole.decode(video=0))
-    left_out = re.search(r"--output: (\d+) frames dropped", said)
+    left_out = re.search(r"(\d+) frames dropped by --output", said)
     assert frames + int(left_out[1] if left_out else 0) == told[-1]["frames"]
     assert plot.stat().st_size > 1000
     return took

@@ -130,7 +130,7 @@ def test_a_wait_for_a_reader_ends_when_the_run_does(tmp_path: Path) -> None:
     stop = threading.Event()
     threading.Timer(0.2, stop.set).start()
     begun = time.monotonic()
-    with pytest.raises(NoReaderError, match="nobody reads it"):
+    with pytest.raises(NoReaderError, match="it has no reader"):
         open_output(tmp_path / "pipe", stop)
     assert 0.15 < time.monotonic() - begun < 2.0
 
@@ -145,7 +145,7 @@ def test_a_reader_that_takes_nothing_is_left_behind_once_the_run_is_over(
     stop = threading.Event()
     with open_output(tmp_path / "pipe", stop) as pipe:
         threading.Timer(0.2, stop.set).start()
-        with pytest.raises(NoReaderError, match="takes nothing"):
+        with pytest.raises(NoReaderError, match="reads nothing"):
             for _ in range(1000):
                 pipe.write(b"x" * 1000)
     os.close(reader)
