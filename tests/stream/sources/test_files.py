@@ -66,6 +66,9 @@ def test_pictures_are_bgr_and_unchanged(tmp_path: Path) -> None:
         ((0, 1, -1, 0), "top right", (160, 120)),
         ((-1, 0, 0, -1), "bottom right", (120, 160)),
         ((0, -1, 1, 0), "bottom left", (160, 120)),
+        ((-1, 0, 0, 1), "top right", (120, 160)),
+        ((1, 0, 0, -1), "bottom left", (120, 160)),
+        ((0, 1, 1, 0), "top left", (160, 120)),
     ],
 )
 def test_a_turned_phone_gives_upright_pictures(

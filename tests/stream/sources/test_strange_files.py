@@ -1,0 +1,208 @@
+"""Files as they are found: clocks that restart, streams that pause, pixels and sizes that change, audio in odd places."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+from speakerlight.core.errors import InputError
+from speakerlight.core.media import AudioChunk, Frame
+from speakerlight.sources import audio_choice
+from speakerlight.sources.audio_choice import AudioChoice
+from speakerlight.sources.files import FileReader
+
+from tests.stream.sources.conftest import Clip, click_times
+
+STEP = 1 / 25
+
+
+def read(path: Path, **wanted: object) -> tuple[list[Frame], np.ndarray, list[str]]:
+    """All frames, the audio from time 0, and what was reported."""
+    lines: list[str] = []
+    reader = FileReader(path, notify=lines.append, **wanted)  # type: ignore[arg-type]
+    items = list(reader)
+    reader.close()
+    samples = [item.samples for item in items if isinstance(item, AudioChunk)]
+    frames = [item for item in items if isinstance(item, Frame)]
+    return frames, np.concatenate([np.zeros(0, np.float32), *samples]), lines
+
+
+def piece(path: Path, start: float, seconds: float, **clip: object) -> bytes:
+    times = start + np.arange(round(seconds / STEP)) * STEP
+    made = Clip(times=times, sound_seconds=seconds, sound_start=start, sound_codec="mp2", **clip)  # type: ignore[arg-type]
+    return made.write(path).read_bytes()
+
+
+@pytest.mark.parametrize("second", [0.0, 1.0, 300.0, 40_000.0])
+def test_recordings_joined_with_cat_are_read_whole_and_in_step(tmp_path: Path, second: float) -> None:
+    joined = tmp_path / "joined.ts"
+    joined.write_bytes(piece(tmp_path / "a.ts", 0.0, 6.0) + piece(tmp_path / "b.ts", second, 4.0))
+    frames, samples, lines = read(joined)
+    times = np.array([frame.time for frame in frames])
+    assert len(frames) >= 248 and times[0] < 0.1 and abs(times[-1] - 9.96) < 0.12
+    assert np.diff(times).max() < 0.15 and abs(len(samples) / 16_000 - 10) < 0.15
+    clicks = np.array(click_times(0.0, samples))
+    assert len(clicks) == 20
+    # In the second piece the picture shows 4 grey levels a frame and the audio clicks each half second.
+    begin = times[-100]
+    np.testing.assert_allclose(clicks[12:] - begin, np.arange(8) / 2 + 0.25, atol=0.06)
+    assert len(lines) == 1 and "joined.ts: its clock jumps" in lines[0]
+
+
+def test_two_blobs_of_a_browser_s_recorder_are_both_read(tmp_path: Path) -> None:
+    blob = Clip(times=np.arange(75) / 25, video_codec="vp8", sound_codec="libopus", sound_seconds=3.0)
+    data = blob.write(tmp_path / "a.webm").read_bytes()
+    (tmp_path / "both.webm").write_bytes(data + data)
+    frames, samples, _ = read(tmp_path / "both.webm")
+    assert len(frames) == 150 and abs(frames[-1].time - 5.96) < 0.1
+    assert abs(len(samples) / 16_000 - 6) < 0.1 and len(click_times(0.0, samples)) == 12
+
+
+@pytest.mark.parametrize("rate", [15, 30])
+def test_a_bare_stream_without_timestamps_begins_at_0_and_has_its_own_rate(tmp_path: Path, rate: int) -> None:
+    with av.open(str(tmp_path / "camera.h264"), "w", format="h264") as container:
+        stream = container.add_stream("libx264", rate=rate, options={"preset": "ultrafast", "bf": "0"})
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        for _ in range(20):
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(np.zeros((48, 64, 3), np.uint8), format="bgr24")))
+        container.mux(stream.encode(None))
+    frames, _, _ = read(tmp_path / "camera.h264")
+    np.testing.assert_allclose([frame.time for frame in frames], np.arange(20) / rate, atol=1e-6)
+
+
+def test_a_camera_that_is_switched_on_late_keeps_its_time(tmp_path: Path) -> None:
+    clip = Clip(times=40 + np.arange(10) / 25, sound_seconds=41.0)
+    frames, samples, lines = read(clip.write(tmp_path / "late.mkv"))
+    assert frames[0].time == pytest.approx(40.0, abs=0.002) and len(samples) >= 40.9 * 16_000 and not lines
+
+
+def test_frames_that_pause_while_the_audio_goes_on_keep_their_time(tmp_path: Path) -> None:
+    times = [*np.arange(25) / 25, *(30 + np.arange(25) / 25)]
+    frames, _, lines = read(Clip(times=times, sound_seconds=31.0).write(tmp_path / "pause.mkv"))
+    np.testing.assert_allclose([frame.time for frame in frames], times, atol=0.0011)
+    assert not lines
+
+
+def test_a_stated_length_cuts_nothing_off(tmp_path: Path) -> None:
+    path = Clip(times=None, sound_seconds=30.0, sound_codec="mp3").write(tmp_path / "a.mp3")
+    frames, samples, _ = read(path)
+    assert not frames and len(samples) >= 29.9 * 16_000
+
+
+def aspect(path: Path, size: tuple[int, int], pixel: Fraction) -> Path:
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=25, options={"preset": "ultrafast"})
+        stream.width, stream.height = size
+        stream.pix_fmt = "yuv420p"
+        stream.codec_context.sample_aspect_ratio = pixel
+        stream.sample_aspect_ratio = pixel
+        image = np.zeros((size[1], size[0], 3), np.uint8)
+        image[:, : size[0] // 2] = 255
+        for _ in range(3):
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="bgr24")))
+        container.mux(stream.encode(None))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("size", "pixel", "shown"),
+    [
+        ((180, 144), Fraction(64, 45), (256, 144)),
+        ((240, 270), Fraction(2), (480, 270)),
+        ((256, 144), Fraction(1, 2), (256, 288)),
+        ((160, 120), Fraction(1), (160, 120)),
+        ((160, 120), Fraction(400), (160, 120)),
+    ],
+)
+def test_pixels_that_are_not_square_are_shown_square(
+    tmp_path: Path, size: tuple[int, int], pixel: Fraction, shown: tuple[int, int]
+) -> None:
+    path = aspect(tmp_path / "a.mp4", size, pixel)
+    reader = FileReader(path)
+    assert reader.frame_size == shown
+    reader.close()
+    frames, _, _ = read(path)
+    assert frames[0].image.shape == (shown[1], shown[0], 3)
+    assert frames[0].image[:, : shown[0] // 2 - 4].min() > 220 and frames[0].image[:, shown[0] // 2 + 4 :].max() < 30
+
+
+def test_a_frame_of_another_size_is_scaled_and_one_of_another_shape_gets_bars(tmp_path: Path) -> None:
+    parts = [piece(tmp_path / f"{n}.ts", 0, 1, size=size) for n, size in enumerate([(160, 120), (80, 60), (120, 160)])]
+    (tmp_path / "all.ts").write_bytes(b"".join(parts))
+    frames, _, _ = read(tmp_path / "all.ts")
+    assert {frame.image.shape for frame in frames} == {(120, 160, 3)}
+    smaller, upright = frames[37].image, frames[-5].image
+    assert smaller[:55, :75].min() > 200 and smaller[70:, 90:].max() < 220
+    assert upright[:, :30].max() < 10 and upright[:, -30:].max() < 10  # 90 of 160 columns are left
+    assert upright[5:50, 40:70].min() > 200
+
+
+@pytest.mark.parametrize("channel", [None, 1, 2])
+def test_opposite_phases_do_not_silence_each_other(tmp_path: Path, channel: int | None) -> None:
+    voice = 0.3 * np.random.default_rng(0).standard_normal(2 * 48_000).astype(np.float32)
+    path = stereo(tmp_path / "opposite.wav", np.stack([voice, -0.95 * voice]))
+    _, samples, _ = read(path, choice=AudioChoice(channel=channel))
+    assert 0.1 < np.sqrt(np.mean(np.square(samples))) < 0.35
+
+
+def test_one_of_many_channels_is_not_thinned_out(tmp_path: Path) -> None:
+    channels = np.zeros((6, 2 * 48_000), np.float32)
+    channels[3] = 0.3 * np.random.default_rng(0).standard_normal(2 * 48_000)
+    path = stereo(tmp_path / "fourth.wav", channels, "6 channels")
+    _, samples, _ = read(path)
+    assert 0.1 < np.sqrt(np.mean(np.square(samples)))
+    _, silent, _ = read(path, choice=AudioChoice(channel=1))
+    assert not silent.any()
+
+
+def stereo(path: Path, channels: np.ndarray, layout: str = "stereo") -> Path:
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("pcm_f32le", rate=48_000, layout=layout)
+        frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(channels.T.reshape(1, -1)), "flt", layout)
+        frame.sample_rate = 48_000
+        container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    return path
+
+
+def two_tracks(path: Path, levels: tuple[float, float]) -> Path:
+    with av.open(str(path), "w") as container:
+        video = container.add_stream("libx264", rate=25, options={"preset": "ultrafast"})
+        video.width, video.height, video.pix_fmt = 64, 48, "yuv420p"
+        tracks = [container.add_stream("pcm_s16le", rate=16_000, layout="mono") for _ in levels]
+        for number in range(150):
+            container.mux(video.encode(av.VideoFrame.from_ndarray(np.zeros((48, 64, 3), np.uint8), format="bgr24")))
+            for track, level in zip(tracks, levels, strict=True):
+                frame = av.AudioFrame.from_ndarray(np.full((1, 640), level * 32767, np.int16), "s16", "mono")
+                frame.sample_rate, frame.pts, frame.time_base = 16_000, number * 640, Fraction(1, 16_000)
+                container.mux(track.encode(frame))
+        for stream in (video, *tracks):
+            container.mux(stream.encode(None))
+    return path
+
+
+def test_the_track_with_a_voice_is_used_and_said_and_a_silent_one_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(audio_choice, "_has_voice", lambda samples: bool(np.abs(samples).max(initial=0) > 0.1))
+    path = two_tracks(tmp_path / "two.mkv", (0.0, 0.5))
+    _, samples, lines = read(path)
+    assert np.abs(samples).max() > 0.4
+    assert len(lines) == 1 and "voice in audio track 2 only" in lines[0]
+    _, samples, lines = read(path, choice=AudioChoice(track=1))
+    assert not samples.any() and len(lines) == 1 and "digital silence" in lines[0] and "--audio-track" in lines[0]
+    _, samples, lines = read(two_tracks(tmp_path / "both.mkv", (0.5, 0.2)))
+    assert np.abs(samples).max() > 0.4 and not lines
+    with pytest.raises(InputError, match="there are 2 audio tracks"):
+        FileReader(path, choice=AudioChoice(track=3))
+
+
+@pytest.mark.parametrize("name", ["10:31.mp4", "100%.mp4", "im%02d.mp4", "a#b?c.mp4", "é\udcff.mp4", "-.mp4"])
+def test_any_name_is_opened(tmp_path: Path, name: str) -> None:
+    plain = Clip().write(tmp_path / "plain.mp4")
+    (tmp_path / name).write_bytes(plain.read_bytes())
+    frames, _, _ = read(tmp_path / name)
+    assert len(frames) == 50
