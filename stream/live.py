@@ -35,8 +35,8 @@ from speakerlight.window import HELP, Action, KeyPress, Selection, Window
 
 logger = logging.getLogger(__name__)
 
-TRACKS_WAITING = TICK_RATE
-"""Capacity of the queue of tracks: one second of ticks; older ones are of no use."""
+TRACKS_WAITING = 2 * TICK_RATE
+"""Ticks that wait for the scorer. A frame after a gap decides one second of ticks at once; two are of no use any more."""
 
 AUDIO_POLL_SECONDS = 0.02
 """Longest interval between fetches of audio: half a tick."""

@@ -80,3 +80,25 @@ def test_an_early_delivery_is_believed_at_once() -> None:
         clock.observe(step * 0.01, step * 0.01 + 1.0)
     clock.observe(5.0, 5.8)
     assert clock.session_time(5.0) == pytest.approx(5.8)
+
+
+@pytest.mark.parametrize("stopped", [5.0, 900.0])
+def test_a_time_in_which_the_process_stood_still_is_left_out(stopped: float) -> None:
+    hand = 100.0
+    clock = SessionClock(lambda: hand)
+    for _ in range(50):
+        hand += 0.1
+        clock.now()
+    hand += stopped
+    assert clock.now() == pytest.approx(5.0)
+    hand += 0.5
+    assert clock.now() == pytest.approx(5.5)
+
+
+def test_a_busy_second_is_not_left_out() -> None:
+    hand = 0.0
+    clock = SessionClock(lambda: hand)
+    for _ in range(4):
+        hand += 2.0
+        clock.now()
+    assert clock.now() == 8.0

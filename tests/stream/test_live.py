@@ -272,3 +272,14 @@ def test_a_key_is_a_command_that_every_output_sees_as_an_event() -> None:
     assert [event.command for event in kept.events if isinstance(event, ControlEvent)] == [
         {"type": "hold", "seconds": None}
     ]
+
+
+def test_ticks_go_on_while_no_frame_comes_as_in_fast(tmp_path: Path) -> None:
+    times = (*np.arange(10) / 25, *(3.6 + np.arange(5) / 25))
+    path = Clip(times=times, sound_seconds=5.0).write(tmp_path / "gap.mkv")
+    kept, expected = Kept(), play(path)
+    live(PacedSource(FileReader(path)), stand_in(), kept).run(threading.Event())
+    assert [snapshot.tick for snapshot in expected.snapshots] == list(range(125))
+    faces = {snapshot.tick: len(snapshot.faces) for snapshot in expected.snapshots}
+    assert faces[5] == faces[92] == 1 and faces[50] == 0 and faces[124] == 0
+    assert kept.snapshots == expected.snapshots

@@ -107,3 +107,34 @@ def test_sound_nobody_takes_is_bounded_and_counted(count: int) -> None:
     assert sum(len(sound.samples) for sound in source.take_audio()) <= count * 16_000
     assert source.audio_overflows == 1
     source.stop()
+
+
+def test_lost_audio_never_shifts_what_follows() -> None:
+    class Nothing(BrokenReader):
+        has_video, has_audio = False, True
+
+        def __iter__(self):
+            return iter(())
+
+    source = PacedSource(Nothing())
+    source.start(SessionClock())
+    for number in range(20 * 25):  # twice what the ring holds: the older half is lost
+        source._ring.write(np.full((640, 1), (number + 1) / 1000, np.float32), number / 25)
+    chunks = source.take_audio()
+    samples = np.concatenate([chunk.samples for chunk in chunks])
+    assert chunks[0].time == 0.0 and len(samples) == 20 * 16_000
+    assert not samples[: 9 * 16_000].any()
+    assert samples[-1] == np.float32(0.5) and samples[15 * 16_000] == np.float32(0.376)
+    assert source.audio_overflows == 1
+    source.stop()
+
+
+def test_audio_that_has_ended_goes_on_as_silence(tmp_path: Path) -> None:
+    path = Clip(times=None, sound_seconds=0.3).write(tmp_path / "short.wav")
+    source, clock, length = PacedSource(FileReader(path)), SessionClock(), 0
+    source.start(clock)
+    while clock.now() < 2.0:
+        time.sleep(0.02)
+        length += sum(len(chunk.samples) for chunk in source.take_audio())
+    source.stop()
+    assert 0.8 < length / 16_000 < 2.0
