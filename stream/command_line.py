@@ -42,6 +42,7 @@ def parser() -> argparse.ArgumentParser:
         prog="run_live.py",
         description="Marks who is speaking, live, from lips and audio together.",
         epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
     add = made.add_argument
