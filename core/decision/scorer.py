@@ -83,7 +83,7 @@ class Scorer:
     def set_lag(self, lag_ms: float | None) -> None:
         """Set the lag by hand from the next decided tick on, or estimate it (None).
 
-        Lags that are compared lie within ±600 ms of 0, or of a greater lag that was set at first; one outside is clipped.
+        Lags within ±600 ms are compared, around 0 or a greater lag that was set at first; one outside is clipped.
         """
         if lag_ms is None:
             self._lag.set(None)
