@@ -1,4 +1,23 @@
-"""Messages of a page or a program to a room, on the data channel or on ``/control``, and the replies."""
+"""Messages of a page or a program to a room, on the data channel or on ``/control``, and the replies.
+
+A client in Python: ``/control`` sends the room's events and takes commands; ``/schema.json`` lists these::
+
+    import asyncio
+    import aiohttp
+
+    async def pin_whoever_speaks(address: str) -> None:
+        async with aiohttp.ClientSession() as session, session.ws_connect(address) as room:
+            async for message in room:
+                event = message.json()
+                if event["type"] == "speaker" and event["state"] == "speaking":
+                    await room.send_json({"type": "pin", "id": event["id"]})
+                elif event["type"] == "ack":
+                    print("done:", event["command"])
+                elif event["type"] == "error":
+                    print(event["message"])
+
+    asyncio.run(pin_whoever_speaks("ws://localhost:8000/control?room=local&token=SECRET"))
+"""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ import { colour, inkOn } from "./palette.js";
 import { PeopleList, setText } from "./people.js";
 import { prefer, preference } from "./preferences.js";
 import { Room } from "./room.js";
-import { hasSmallWindow, toggleFullScreen, toggleSmallWindow } from "./stage.js";
+import { hasSmallWindow, leaveScreens, toggleFullScreen, toggleSmallWindow } from "./stage.js";
 import { localize, t } from "./strings.js";
 import { describeTimeline, drawTimeline, Extent } from "./timeline.js";
 import { lagText, latenessText, loadText, whoSpeaks } from "./wording.js";
@@ -53,6 +53,7 @@ function begin(stream, isMirrored) {
   const over = new AbortController();
   session = { stream, over, isMirrored, room: new Room(), clock: new SessionClock(), shownMs: null, connection: null };
   picture.classList.toggle("mirrored", isMirrored);
+  marks.hidden = false;
   for (const track of stream.getTracks()) {
     track.addEventListener("ended", () => end(endedLine(track)), { signal: over.signal });
   }
@@ -85,6 +86,7 @@ function end(line = "") {
   const { over, connection, stream, room } = session;
   lastRoom = room.turns.all.length ? room : lastRoom;
   session = null;
+  leaveScreens();
   over.abort();
   connection.stop();
   release(stream);

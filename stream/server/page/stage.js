@@ -9,6 +9,12 @@ export function toggleFullScreen(stage) {
   return stage.requestFullscreen().catch(() => {});
 }
 
+/** Brings the stage back to the page. */
+export function leaveScreens() {
+  if (document.fullscreenElement) document.exitFullscreen();
+  window.documentPictureInPicture?.window?.close();
+}
+
 /** Moves `stage` to a small window until that is closed; `moved()` is called after each move. */
 export async function toggleSmallWindow(stage, moved) {
   const { documentPictureInPicture } = window;

@@ -71,7 +71,7 @@ export function drawTimeline(canvas, turns, people, extent, first, nameOf) {
   const context = canvas.getContext("2d");
   context.setTransform(ratio, 0, 0, ratio, 0, 0);
   const [width, height] = [canvas.clientWidth, canvas.clientHeight];
-  const gutter = Math.min(Math.max(0.16 * width, 84), 148);
+  const gutter = Math.min(Math.max(0.16 * width, 104), 148);
   const plot = { left: gutter, right: width - 6, bottom: height - AXIS_PIXELS };
   plot.xOf = (time) => plot.right - ((extent.to - time) / (extent.to - extent.from)) * (plot.right - plot.left);
   const ink = inks(canvas);

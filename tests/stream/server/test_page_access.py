@@ -5,9 +5,12 @@ Chromium's own fake camera and a stand-in engine: one person, who speaks with ea
 
 from __future__ import annotations
 
+import asyncio
 import csv
 import json
 import re
+import textwrap
+import threading
 import urllib.request
 from collections.abc import Callable, Iterator
 from html.parser import HTMLParser
@@ -23,6 +26,7 @@ pytest.importorskip("axe_playwright_python", reason="axe-playwright-python is no
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 from speakerlight.core.word_join import Word, join, read_session
+from speakerlight.server import data_channel
 from speakerlight.server.page_parts import ENTRIES, bundle, page_parts
 
 from tests.stream.server.chromium import chromium, kept, listening, needs_chromium, start_camera, wait_until
@@ -213,6 +217,21 @@ def test_every_page_of_a_room_shows_what_any_client_commands(new_page: Open, url
     expect(page.get_by_role("button", name="Show ignored places again")).to_be_hidden()
     command(type="reset")
     expect(page.locator("#faces button")).to_have_attribute("aria-label", "Person 1")
+
+
+def test_the_documented_client_of_control_pins_whoever_speaks(new_page: Open, url: str) -> None:
+    example, _, _ = textwrap.dedent((data_channel.__doc__ or "").partition("::\n")[2]).partition("asyncio.run(")
+    names: dict[str, Any] = {}
+    exec(example, names)
+    page = new_page()
+    start_camera(page, url)
+    address = page.locator("#events-link").input_value().replace("/events", "/control")
+    client = threading.Thread(target=lambda: asyncio.run(names["pin_whoever_speaks"](address)))
+    client.start()
+    expect(page.get_by_role("button", name="Pin Person 1", pressed=True)).to_be_visible()
+    page.get_by_role("button", name="Stop").click()
+    client.join(10.0)
+    assert not client.is_alive(), "the client stays although the room has gone"
 
 
 @pytest.mark.parametrize("locale", ["en-GB", "de-DE"])
