@@ -20,7 +20,7 @@ from speakerlight.log_setup import set_up_logging
 from speakerlight.model_future import LOADING
 from speakerlight.redaction import redacted
 from speakerlight.run_settings import DEVICES, RunSettings
-from speakerlight.server.options import add_serve_options, serve_settings
+from speakerlight.server.options import add_serve_options, ice_settings, serve_settings
 
 logger = logging.getLogger(__name__)
 
@@ -102,7 +102,7 @@ def main(arguments: list[str] | None = None) -> int:
         elif given.doctor:
             from speakerlight.doctor import doctor
 
-            page, is_ready = doctor()
+            page, is_ready = doctor(ice_settings(given))
             print(page)
             return 0 if is_ready else 1
         else:

@@ -16,6 +16,7 @@ from speakerlight.devices import cameras, microphones
 from speakerlight.engine import StageError
 from speakerlight.model_cache import ModelFile, cache_folder
 from speakerlight.run_settings import RunSettings
+from speakerlight.server.ice_settings import IceSettings
 from speakerlight.sources.camera import CameraSource
 
 PACKAGE = "speakerlight"
@@ -30,8 +31,8 @@ CAMERA_SECONDS = 0.5
 """A camera's rate is measured over so many frames; each is waited for this long."""
 
 
-def doctor() -> tuple[str, bool]:
-    """The page, and whether ``run_live.py`` without options would run.
+def doctor(ice: IceSettings | None = None) -> tuple[str, bool]:
+    """The page, and whether ``run_live.py`` without options would run, and whether the STUN and TURN servers answer.
 
     It runs when the models load and the demo is marked, and when a camera comes with a microphone; without a camera it
     shows the demo. Takes some ten seconds; fetches missing models.
@@ -40,6 +41,8 @@ def doctor() -> tuple[str, bool]:
     found_cameras, found_microphones = [_measured(each) for each in cameras()], _microphones()
     if problem is None and found_cameras and isinstance(found_microphones, str):
         problem = found_microphones
+    ice_lines, ice_problem = _ice_servers(ice) if ice is not None else ([], None)
+    problem = problem or ice_problem
     sections: list[tuple[str, Iterable[str]]] = [
         ("versions", _versions()),
         ("processor", _processor()),
@@ -49,6 +52,7 @@ def doctor() -> tuple[str, bool]:
         ("microphones", [found_microphones] if isinstance(found_microphones, str) else found_microphones),
         ("display", _display()),
         ("extras", _extras()),
+        *([("ice servers", ice_lines)] if ice_lines else []),
         ("demo", [demo]),
         ("result", [f"not ready: {problem}" if problem else "ready"]),
     ]
@@ -59,6 +63,19 @@ def doctor() -> tuple[str, bool]:
 def _marked(lines: Iterable[str]) -> Iterator[tuple[bool, str]]:
     """Each line, and whether it is the first."""
     return ((number == 0, line) for number, line in enumerate(lines))
+
+
+def _ice_servers(ice: IceSettings) -> tuple[list[str], str | None]:
+    """A line about each STUN and TURN server, and what is wrong with the first that fails."""
+    if not ice.servers:
+        return [], None
+    try:
+        from speakerlight.server.turn_check import check_ice_servers
+    except ModuleNotFoundError as error:
+        problem = f"{error.name} is missing: pip install '.[web]'"
+        return [problem], problem
+    checks = check_ice_servers(ice)
+    return [str(check) for check in checks], next((str(check) for check in checks if check.problem), None)
 
 
 def _versions() -> Iterator[str]:

@@ -103,7 +103,7 @@ def test_the_doctors_verdict_is_the_exit_status(
     monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     for is_ready, status in ((True, 0), (False, 1)):
-        monkeypatch.setattr("speakerlight.doctor.doctor", lambda is_ready=is_ready: ("the page", is_ready))
+        monkeypatch.setattr("speakerlight.doctor.doctor", lambda _, is_ready=is_ready: ("the page", is_ready))
         assert command_line.main(["--doctor"]) == status
         assert capfd.readouterr().out == "the page\n"
 

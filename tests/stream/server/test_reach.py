@@ -122,3 +122,16 @@ def test_where_udp_is_blocked_turn_over_tcp_relays_with_a_shared_secret(network:
 def test_loopback_alone_is_enough() -> None:
     with loopback_only() as alone, server(alone, host="127.0.0.1"):
         assert reach(alone, "127.0.0.1", "--loopback")["reached"][0] == "127.0.0.1"
+
+
+def test_doctor_checks_the_servers(network: None, tmp_path: Path) -> None:
+    checks = "from speakerlight.server.ice_settings import *\nfrom speakerlight.server.turn_check import *\n"
+    checks += "servers = [parse_ice_server(url) for url in {urls}]\n"
+    checks += "for check in check_ice_servers(IceSettings(tuple(servers)), 2.0): print(check)"
+    urls = [f"turn:ada:lovelace@{TURN}", f"turn:ada:lovelace@{TURN}?transport=tcp", f"turn:ada:wrong@{TURN}"]
+    urls += [f"stun:{TURN}", f"stun:{TURN}:9"]
+    with turn_server(tmp_path, "--lt-cred-mech", "--user=ada:lovelace"):
+        line = [*inside(SERVER), sys.executable, "-c", checks.format(urls=urls)]
+        lines = subprocess.run(line, cwd=ROOT, capture_output=True, text=True, check=True).stdout.splitlines()
+    for line_of_one, expected in zip(lines, ["relays at", "relays at", "401", "sees this", "no answer"], strict=True):
+        assert expected in line_of_one and "wrong" not in line_of_one
