@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
 WARM_UP_SIDES = range(128, 192, 8)
 """Sides in pixels of the first frames a detector gets. MediaPipe prints lines when it starts, at its first frame and at
 the first frame whose rows are not aligned, which frames of several sizes provoke: all while the terminal is muted."""
+
+logger = logging.getLogger(__name__)
 
 
 class DetectorPool:
@@ -72,12 +75,13 @@ def open_engine(
     has_audio: bool,
     control: Control | None = None,
     detectors: DetectorPool | None = None,
+    notify: Callable[[str], None] | None = None,
 ) -> Iterator[Engine]:
     """A fresh engine over ``models``, of which only the model may be shared.
 
     Of ``settings`` only ``max_faces`` and ``lag_ms`` count; people are recognized when ``models`` has the files.
     ``control``: the commands that steer it. Its face detector comes from ``detectors``; None: it is the engine's own.
-    Must be used by one thread at a time.
+    Must be used by one thread at a time. ``notify`` takes lines for the user; None: they are logged.
     """
     from speakerlight.core.decision.scorer import Scorer
 
@@ -91,7 +95,7 @@ def open_engine(
         vision = Vision(detector, crop, VisionSettings(max_faces=settings.max_faces), recognizer)
         control = control or Control()
         who = WhoIsWho(_voice_stream(models.people) if models.people is not None and has_audio else None)
-        scorer = Scorer(model, settings.lag_ms, has_audio=has_audio, who=who)
+        scorer = Scorer(model, settings.lag_ms, has_audio=has_audio, who=who, notify=notify or logger.warning)
         yield Engine(vision, SteeredScorer(scorer, control), control)
 
 

@@ -16,8 +16,8 @@ from speakerlight.server.serve_settings import ServeSettings
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
 
-LAG_LIMIT_MS = 600.0
-"""Largest lag in either direction: the scorer compares audio up to 15 ticks of 40 ms from the frame."""
+LAG_LIMIT_MS = 60_000.0
+"""Largest lag in either direction: what the embeddings of a minute take in memory. Up to 600 ms are found without."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,9 @@ class RunSettings:
         if self.duration_seconds is not None and not 0 < self.duration_seconds < math.inf:
             raise InputError(f"--duration {self.duration_seconds:g}: give seconds above 0")
         if self.lag_ms is not None and not -LAG_LIMIT_MS <= self.lag_ms <= LAG_LIMIT_MS:
-            raise InputError(f"--lag {self.lag_ms:g}: give auto, or {-LAG_LIMIT_MS:g} to {LAG_LIMIT_MS:g} milliseconds")
+            raise InputError(
+                f"--lag {self.lag_ms:g}: give auto, or {-LAG_LIMIT_MS:.0f} to {LAG_LIMIT_MS:.0f} milliseconds"
+            )
         for option, number in (("--audio-track", self.audio_track), ("--audio-channel", self.audio_channel)):
             if number is not None and number < 1:
                 raise InputError(f"{option} {number}: tracks and channels are counted from 1")

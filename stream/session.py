@@ -93,7 +93,9 @@ def run(
         if address is not None:
             server, models = cleanup.enter_context(_serving(settings, address, models, notify, control, source))
             all_outputs += server.outputs
-        engine = cleanup.enter_context(open_engine(settings, models, has_audio=source.has_audio, control=control))
+        engine = cleanup.enter_context(
+            open_engine(settings, models, has_audio=source.has_audio, control=control, notify=notify)
+        )
         begin = SessionEvent(*source_names(settings, source), models.model.name, str(models.device))
         logger.info("session: %s", begin.to_json())
         with _interrupts(stop):
