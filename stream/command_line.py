@@ -24,6 +24,8 @@ from speakerlight.server.options import add_serve_options, ice_settings, serve_s
 
 logger = logging.getLogger(__name__)
 
+PEOPLE_OFF = "off"
+
 EPILOG = """\
 run_live.py join WORDS.json SESSION.json: who said what, from timed words of a recogniser and a session of --export
 
@@ -72,7 +74,12 @@ def parser() -> argparse.ArgumentParser:
     add("--save-faces", metavar="DIR", type=Path, help="a video with audio of each face")
     add("--lag", metavar="auto|MS", type=_lag, help="milliseconds by which the audio is late; auto: estimated")
     add("--max-faces", metavar="N", type=int, default=RunSettings.max_faces, help="follow no more faces than this")
-    add("--people", choices=("on", "off"), default="on", help="off: do not recognize who comes back")
+    add(
+        "--people",
+        metavar="off|FILE",
+        help="off: do not recognize who comes back; FILE: remember who was named, across runs (names and embeddings)",
+    )
+    add("--people-forget", metavar="NAME", help="delete a person from the file of --people, and end")
     add_serve_options(made)
     add("--list-devices", action="store_true", help="list cameras and microphones")
     add("--doctor", action="store_true", help="check this machine: one page, to paste into a bug report")
@@ -99,6 +106,8 @@ def main(arguments: list[str] | None = None) -> int:
             from speakerlight.devices import list_devices
 
             print(list_devices())
+        elif given.people_forget is not None:
+            _forget(given.people, given.people_forget)
         elif given.doctor:
             from speakerlight.doctor import doctor
 
@@ -154,7 +163,8 @@ def _settings(given: argparse.Namespace) -> RunSettings:
         save_faces=given.save_faces,
         lag_ms=given.lag,
         max_faces=given.max_faces,
-        people=given.people == "on",
+        people=given.people != PEOPLE_OFF,
+        people_file=_people_file(given.people),
         view=View(given.view),
         virtual_camera=given.virtual_camera,
         obs=given.obs,
@@ -163,6 +173,20 @@ def _settings(given: argparse.Namespace) -> RunSettings:
         director=Preset(given.director),
         serve=serve_settings(given, _notify),
     )
+
+
+def _people_file(given: str | None) -> Path | None:
+    return None if given is None or given == PEOPLE_OFF else Path(given)
+
+
+def _forget(people: str | None, name: str) -> None:
+    from speakerlight.people_file import PeopleFile
+
+    path = _people_file(people)
+    if path is None:
+        raise InputError("--people-forget: name the file with --people FILE, too")
+    PeopleFile(path).forget(name)
+    _notify(f"{path} knows {name} no more")
 
 
 def _lag(text: str) -> float | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,9 +16,11 @@ from speakerlight.core.faces.detection import FaceDetector
 from speakerlight.core.faces.tracking import TrackedFace
 from speakerlight.core.faces.vision import Vision, VisionSettings
 from speakerlight.core.media import Image
+from speakerlight.core.people.enrolment import LOOK_NUMBERS, Enrolled
 from speakerlight.core.people.who import WhoIsWho
 from speakerlight.engine import Engine
 from speakerlight.model_loading import Models, PeopleFiles
+from speakerlight.people_file import PeopleFile
 from speakerlight.run_settings import RunSettings
 from speakerlight.sources.quiet_libraries import quiet_libraries
 from speakerlight.steering import SteeredScorer
@@ -76,12 +78,14 @@ def open_engine(
     control: Control | None = None,
     detectors: DetectorPool | None = None,
     notify: Callable[[str], None] | None = None,
+    people_file: PeopleFile | None = None,
 ) -> Iterator[Engine]:
     """A fresh engine over ``models``, of which only the model may be shared.
 
     Of ``settings`` only ``max_faces`` and ``lag_ms`` count; people are recognized when ``models`` has the files.
     ``control``: the commands that steer it. Its face detector comes from ``detectors``; None: it is the engine's own.
-    Must be used by one thread at a time. ``notify`` takes lines for the user; None: they are logged.
+    ``people_file``: who is enrolled; it is updated at the end. ``notify`` takes lines for the user; None: they are
+    logged. Must be used by one thread at a time.
     """
     from speakerlight.core.decision.scorer import Scorer
 
@@ -91,19 +95,35 @@ def open_engine(
         return model.crop(image, face.box, face.keypoints)
 
     with detectors.one() if detectors else _detector(models.detector_file) as detector:
-        recognizer = _recognizer(models.people) if models.people is not None else None
+        known = people_file.load() if people_file is not None and models.people is not None else []
+        recognizer = _recognizer(models.people, known) if models.people is not None else None
         vision = Vision(detector, crop, VisionSettings(max_faces=settings.max_faces), recognizer)
         control = control or Control()
-        who = WhoIsWho(_voice_stream(models.people) if models.people is not None and has_audio else None)
+        who = WhoIsWho(_voice_stream(models.people) if models.people is not None and has_audio else None, known)
         scorer = Scorer(model, settings.lag_ms, has_audio=has_audio, who=who, notify=notify or logger.warning)
-        yield Engine(vision, SteeredScorer(scorer, control), control)
+        try:
+            yield Engine(vision, SteeredScorer(scorer, control), control)
+        finally:
+            if people_file is not None and recognizer is not None:
+                people_file.update(_met(recognizer, who, control.state.names))
 
 
-def _recognizer(files: PeopleFiles) -> FaceRecognizer:
+def _recognizer(files: PeopleFiles, known: Sequence[Enrolled]) -> FaceRecognizer:
     from speakerlight.core.people.face_encoder import FaceEncoder
-    from speakerlight.core.people.recognition import FaceRecognizer
+    from speakerlight.core.people.recognition import FaceRecognizer, Person
 
-    return FaceRecognizer(FaceEncoder(files.face_manifest, files.face_weights))
+    persons = [Person(0, each.name, list(each.looks)) for each in known]
+    return FaceRecognizer(FaceEncoder(files.face_manifest, files.face_weights), known=persons)
+
+
+def _met(recognizer: FaceRecognizer, who: WhoIsWho, names: Mapping[int, str]) -> list[Enrolled]:
+    """Whoever was in view and has a name, typed in the session or from before."""
+    met = [(names.get(person.id, person.name), person) for person in recognizer.known if person.id]
+    return [
+        Enrolled(name, np.array(person.looks, np.float32).reshape(-1, LOOK_NUMBERS), who.voice_of(person.id))
+        for name, person in met
+        if name
+    ]
 
 
 def _voice_stream(files: PeopleFiles) -> VoiceStream:

@@ -50,6 +50,7 @@ class RunSettings:
     lag_ms: float | None = None
     max_faces: int = 25
     people: bool = True
+    people_file: Path | None = None
     view: View = View.BOXES
     virtual_camera: bool = False
     obs: str | None = None

@@ -30,6 +30,7 @@ from speakerlight.outputs.background import Background
 from speakerlight.outputs.hub import OutputHub
 from speakerlight.outputs.output import Output, OutputError
 from speakerlight.outputs.summary import summary_text
+from speakerlight.people_file import PeopleFile
 from speakerlight.run_settings import RunSettings
 from speakerlight.sources import LiveSource, MediaReader
 from speakerlight.sources.demo import DemoReader
@@ -93,8 +94,16 @@ def run(
         if address is not None:
             server, models = cleanup.enter_context(_serving(settings, address, models, notify, control, source))
             all_outputs += server.outputs
+        people = PeopleFile(settings.people_file) if settings.people_file is not None else None
         engine = cleanup.enter_context(
-            open_engine(settings, models, has_audio=source.has_audio, control=control, notify=notify)
+            open_engine(
+                settings,
+                models,
+                has_audio=source.has_audio,
+                control=control,
+                notify=notify,
+                people_file=people,
+            )
         )
         begin = SessionEvent(*source_names(settings, source), models.model.name, str(models.device))
         logger.info("session: %s", begin.to_json())

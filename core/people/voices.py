@@ -71,6 +71,7 @@ class _VoiceCluster:
     number: int
     total: Floats
     hops: float
+    name: str | None = None
     evidence: dict[int, float] = field(default_factory=dict)
 
     @property
@@ -129,6 +130,31 @@ class VoiceClusters:
         for person, gain in evidence.items():
             total = known.get(person, 0.0) + min(max(gain, -s.tick_evidence), s.tick_evidence)
             known[person] = min(max(total, -s.kept_evidence), s.kept_evidence)
+
+    def enrol(self, name: str, voice: npt.NDArray[np.float32]) -> None:
+        """Add the voice of somebody who is known by name, but has no id yet."""
+        mean = np.asarray(voice, float) / max(float(np.linalg.norm(voice)), 1e-9)
+        hops = self._settings.memory / 4
+        self._clusters.append(_VoiceCluster(self._next, hops * mean, hops, name))
+        self._next += 1
+        spread = np.full(len(self._clusters) + 1, 1.0)
+        self._weights = spread / spread.sum()
+
+    def meet(self, name: str, person: int) -> None:
+        """The person of this name has this id: an enrolled voice is theirs."""
+        for cluster in self._clusters:
+            if cluster.name == name and person not in cluster.evidence:
+                cluster.evidence[person] = self._settings.kept_evidence / 2
+
+    def name(self, voice: int) -> str | None:
+        """The name of an enrolled voice."""
+        return next((c.name for c in self._clusters if c.number == voice), None)
+
+    def voice_of(self, person: int) -> npt.NDArray[np.float32] | None:
+        """The voice that is a person's beyond doubt, the one that spoke most; None while there is none."""
+        own = [c for c in self._clusters if self.owner(c.number) == person]
+        best = max(own, key=lambda c: c.hops, default=None)
+        return None if best is None else np.asarray(best.mean, np.float32)
 
     def merge(self, person: int, into: int) -> None:
         """Two persons turned out to be one."""
@@ -221,7 +247,9 @@ class VoiceClusters:
                 self._weights[nearest] = 1.0
                 return
         if len(self._clusters) >= s.most_voices:
-            least = min(range(len(self._clusters)), key=lambda k: self._clusters[k].hops)
+            least = min(
+                range(len(self._clusters)), key=lambda k: (bool(self._clusters[k].name), self._clusters[k].hops)
+            )
             del self._clusters[least]
         self._clusters.append(_VoiceCluster(self._next, np.asarray(voice, float), 1.0))
         self._next += 1

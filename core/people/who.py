@@ -12,6 +12,7 @@ from speakerlight.core.decision.chain import NO_VOICE, VoicePrior
 from speakerlight.core.faces.vision import FrameTracks
 from speakerlight.core.identities import NO_IDENTITIES, Identities, Merge
 from speakerlight.core.media import Samples
+from speakerlight.core.people.enrolment import Enrolled
 from speakerlight.core.people.voices import HOP_TICKS, VoiceClusters
 
 if TYPE_CHECKING:
@@ -34,11 +35,14 @@ _OWNED_FROM = 0.5
 
 
 class WhoIsWho:
-    """Follows the persons and, with ``stream``, the voices of a session. Ticks increase."""
+    """Follows the persons and, with ``stream``, the voices of a session. ``known``: enrolled people. Ticks increase."""
 
-    def __init__(self, stream: VoiceStream | None = None) -> None:
+    def __init__(self, stream: VoiceStream | None = None, known: Sequence[Enrolled] = ()) -> None:
         self._stream = stream
         self._clusters = VoiceClusters()
+        for person in known:
+            if person.voice is not None:
+                self._clusters.enrol(person.name, person.voice)
         self._windows: deque[npt.NDArray[np.float32]] = deque()
         self._next_hop = 0
         self._voices: Mapping[int, float] = {}
@@ -64,12 +68,15 @@ class WhoIsWho:
             merges += self._identities.merges
         for merge in merges:
             self._clusters.merge(merge.id, merge.into)
+        for person, name in self._identities.names.items():
+            self._clusters.meet(name, person)
         for voice in sorted(self._nobodys):
             owner = self._clusters.owner(voice)
             if owner is not None:
                 self._nobodys.discard(voice)
                 merges.append(Merge(-voice, owner))
-        names = {**self._identities.names, **{-voice: f"voice {voice}" for voice in self._nobodys}}
+        voices = {-voice: self._clusters.name(voice) or f"voice {voice}" for voice in self._nobodys}
+        names = {**self._identities.names, **voices}
         return Identities(self._identities.persons, tuple(merges), names)
 
     def prior(self, audio_tick: int, persons: Sequence[int], speech: Callable[[int], float]) -> VoicePrior:
@@ -122,3 +129,7 @@ class WhoIsWho:
             return None
         self._nobodys.add(voice)
         return -voice
+
+    def voice_of(self, person: int) -> npt.NDArray[np.float32] | None:
+        """The embedding of a person's voice; None while it is not known beyond doubt."""
+        return self._clusters.voice_of(person)

@@ -22,7 +22,9 @@ def stand_ins(monkeypatch: pytest.MonkeyPatch) -> None:
     """Sessions get the stand-in engine."""
 
     @contextmanager
-    def engine(settings: RunSettings, models: Any, *, has_audio: bool, control: Control) -> Iterator[Engine]:
+    def engine(
+        settings: RunSettings, models: Any, *, has_audio: bool, control: Control, **_: object
+    ) -> Iterator[Engine]:
         yield replace(stand_in(has_audio), control=control)
 
     monkeypatch.setattr(session, "open_engine", engine)

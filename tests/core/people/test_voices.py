@@ -114,3 +114,15 @@ def test_memory_stays_bounded() -> None:
         talk.profiles[0] = Talk(seed + 10).profiles[0]
         talk.speak(0, 2.0)
     assert len(talk.clusters.seconds) <= VoiceSettings().most_voices
+
+
+def test_an_enrolled_voice_is_known_by_name_before_its_person_is_seen() -> None:
+    talk = Talk()
+    talk.clusters.enrol("Ada", talk.profiles[2].astype(np.float32))
+    talk.speak(2, 3.0)
+    voice = talk.clusters.current
+    assert voice is not None and talk.clusters.name(voice) == "Ada" and talk.clusters.owner(voice) is None
+    talk.clusters.meet("Ada", 4)
+    assert talk.clusters.owner(voice) == 4
+    kept = talk.clusters.voice_of(4)
+    assert kept is not None and float(kept @ talk.profiles[2]) > 0.9 and talk.clusters.voice_of(5) is None
