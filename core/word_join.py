@@ -77,7 +77,7 @@ def join(words: Sequence[Word], session: Transcript) -> Transcript:
 
 
 def speaker_of(word: Word, segments: Sequence[Line], before: int | None) -> int | None:
-    """Who said a word; None when there was no speaker near it. ``before``: the speaker of the word before it, who wins ties."""
+    """Who said a word; None without a speaker near it. ``before``: the speaker of the word before it, who wins ties."""
 
     def cost(segment: Line) -> tuple[float, float, bool]:
         distance = max(segment.start - word.middle, word.middle - segment.end, 0.0)
