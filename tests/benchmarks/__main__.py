@@ -26,7 +26,7 @@ from tests.benchmarks.stages import model_stages, picture_stages, scaling, whole
 FACES = (1, 2, 4, 8, 16, 25)
 ROOMS = (2, 4)
 CHOICES = ("stages", "scaling", "gpu", *SECTIONS, "rooms")
-COMMANDS = ("decision", "demo", "faults", "fuzz", "peers", "soak")
+COMMANDS = ("decision", "demo", "diarization", "faults", "fuzz", "peers", "soak")
 """Modules with a command line of their own."""
 
 
