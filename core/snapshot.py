@@ -25,7 +25,10 @@ class SpeakingState(StrEnum):
 
 @dataclass(frozen=True)
 class FaceScore:
-    """A face at one tick. ``score``: probability in [0, 1] that this person speaks; ``id``: from 1, never reused."""
+    """A face at one tick. ``score``: probability in [0, 1] that this person speaks; ``id``: from 1, never reused.
+
+    ``speaking``: marked as speaking, which the primary speaker is not while it is but the best guess.
+    """
 
     id: int
     box: Box

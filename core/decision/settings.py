@@ -30,6 +30,9 @@ class Settings:
     """Least time between two changes of the primary speaker …"""
     certain_from: float = 0.9
     """… unless the challenger is this probable."""
+    marked_from: float = 0.5
+    marked_below: float = 0.35
+    """Probability at which the primary speaker is marked as speaking, and no longer: the best guess may have less."""
     second_from: float = 0.5
     second_below: float = 0.35
     """Probability of the pair at which a second speaker is marked beside the primary one, and no longer marked."""

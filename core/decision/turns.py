@@ -12,7 +12,8 @@ from speakerlight.core.snapshot import SpeakingState
 
 @dataclass(frozen=True)
 class Turn:
-    """Who speaks now. ``speaking``: ids of everybody who does; ``primary``: the main one, one of them.
+    """Who speaks now. ``primary``: the most probable speaker. ``speaking``: ids of all who speak more probably than not,
+    the primary first among them; empty while it is but the best guess.
 
     ``scores``: the probability in [0, 1] that each face in view speaks.
     """
@@ -82,10 +83,12 @@ class Turns:
         return SpeakingState.OFFSCREEN if enough else SpeakingState.UNDECIDED
 
     def _speaking(self, primary: int | None, posterior: Posterior) -> frozenset[int]:
-        """The primary speaker, and who speaks beside it."""
+        """The primary speaker where it is more than the best guess, and who speaks beside it."""
+        s, before = self._settings, self._now.speaking
         if primary is None:
             return frozenset()
-        s, before = self._settings, self._now.speaking
+        if posterior.faces[primary] < (s.marked_below if primary in before else s.marked_from):
+            return frozenset()
         beside = (
             i
             for i in posterior.faces

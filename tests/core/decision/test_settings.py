@@ -20,6 +20,7 @@ def test_every_constant_is_a_finite_number_and_none_can_be_altered() -> None:
 def test_a_state_needs_more_to_begin_than_to_go_on() -> None:
     assert 0 < S.speech_off < S.speech_on < 1
     assert 0 < S.lost_below < S.named_from < S.certain_from < 1
+    assert 0 < S.lost_below < S.marked_below < S.marked_from < 1
     assert 0 < S.second_below < S.second_from < 1
     assert 0 < S.offscreen_below < S.offscreen_from < 1
     assert S.takeover_odds > 1 and S.min_dwell_seconds > 0

@@ -110,5 +110,14 @@ def test_the_state_speaks_of_a_primary_and_of_nothing_else() -> None:
     for _ in range(400):
         p = rng.dirichlet([0.4, 0.4, 0.4])
         turn = talk.go_on(TICK, float(rng.random()), posterior(*p[:2].tolist()))[-1]
-        assert (turn.primary is not None) == (turn.state is SpeakingState.SPEAKING) == bool(turn.speaking)
-        assert turn.primary is None or turn.primary in turn.speaking
+        assert (turn.primary is not None) == (turn.state is SpeakingState.SPEAKING)
+        assert not turn.speaking or turn.primary in turn.speaking
+
+
+def test_a_best_guess_is_named_but_not_marked_as_speaking() -> None:
+    talk = Talk()
+    guess = talk.go_on(1, 0.9, posterior(0.4, 0.25))[-1]
+    assert guess.primary == 1 and guess.speaking == frozenset()
+    assert talk.go_on(TICK, 0.9, posterior(0.6, 0.25))[-1].speaking == {1}
+    assert talk.go_on(1, 0.9, posterior(0.4, 0.25))[-1].speaking == {1}, "it does not flicker"
+    assert talk.go_on(1, 0.9, posterior(0.3, 0.25))[-1].speaking == frozenset()
