@@ -149,6 +149,11 @@ async def _text(request: web.Request) -> str:
 def _link(server: IceServer) -> str:
     """RFC 9725, section 4.6."""
     link = f'<{server.url}>; rel="ice-server"'
-    if server.username is not None:
-        link += f'; username="{server.username}"; credential="{server.credential}"; credential-type="password"'
+    if server.username is not None and server.credential is not None:
+        username, credential = _quoted(server.username), _quoted(server.credential)
+        link += f'; username={username}; credential={credential}; credential-type="password"'
     return link
+
+
+def _quoted(text: str) -> str:
+    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'

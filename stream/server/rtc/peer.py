@@ -17,7 +17,6 @@ from aiortc import (
 )
 from aiortc.codecs import get_capabilities
 from aiortc.mediastreams import MediaStreamError
-from aiortc.sdp import SessionDescription
 from av.audio.frame import AudioFrame
 from av.video.frame import VideoFrame
 from speakerlight.core.errors import InputError
@@ -27,7 +26,8 @@ from speakerlight.server.relay import Outbox
 from speakerlight.server.rtc.connection import PeerConnection
 from speakerlight.server.rtc.ice_report import IceReport
 from speakerlight.server.rtc.rtp_tap import RtpTap
-from speakerlight.server.rtc.trickle import MAX_CANDIDATES, add_candidates
+from speakerlight.server.rtc.sdp import NOT_UNDERSTOOD, offered_kinds
+from speakerlight.server.rtc.trickle import add_candidates
 from speakerlight.server.rtc.udp_ports import PortsTakenError
 from speakerlight.server.source import BrowserSource
 from speakerlight.server.timeline import Kind
@@ -39,8 +39,6 @@ BUFFERED_BYTES = 16_384
 
 PACKET_MS = 40
 """Audio packet duration. 40 ms halves the packet count compared with 20 ms; video latency dominates anyway."""
-
-NOT_UNDERSTOOD = "the offer's SDP is not understood"
 
 CLOSE_SECONDS = 2.0
 FLUSH_SECONDS = 0.5
@@ -93,7 +91,7 @@ class Peer:
 
     async def offered(self, sdp: str) -> bool:
         """Apply the client's offer; whether it has audio. Raises InputError for one that cannot be used."""
-        kinds = _offered_kinds(sdp)
+        kinds = offered_kinds(sdp)
         if kinds not in ([Kind.VIDEO], [Kind.AUDIO, Kind.VIDEO]):
             raise InputError("the offer needs one video stream, and at most one audio stream")
         if Kind.AUDIO in kinds:
@@ -181,17 +179,6 @@ class Peer:
         for reply in self._message(text):
             if channel.readyState == "open" and channel.bufferedAmount <= BUFFERED_BYTES:
                 channel.send(reply)
-
-
-def _offered_kinds(sdp: str) -> list[str]:
-    """Kinds of media in the offer, sorted. Raises InputError."""
-    try:
-        media = SessionDescription.parse(sdp).media
-    except Exception as error:  # anything that an SDP makes aiortc's parser raise
-        raise InputError(NOT_UNDERSTOOD) from error
-    if sum(len(each.ice_candidates) for each in media) > MAX_CANDIDATES:
-        raise InputError(f"the offer has more than {MAX_CANDIDATES} candidates")
-    return sorted(each.kind for each in media if each.kind != "application")
 
 
 def _with_long_packets(sdp: str) -> str:

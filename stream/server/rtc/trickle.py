@@ -6,9 +6,7 @@ from aiortc.rtcicetransport import candidate_to_aioice
 from aiortc.sdp import candidate_from_sdp
 from speakerlight.core.errors import InputError
 from speakerlight.server.rtc.connection import PeerConnection
-
-MAX_CANDIDATES = 64
-"""A machine with ten addresses has fewer, for video, audio and events together."""
+from speakerlight.server.rtc.sdp import MAX_CANDIDATES
 
 
 class IceRestartError(InputError):

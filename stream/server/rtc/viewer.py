@@ -7,12 +7,12 @@ import logging
 from collections.abc import Callable
 
 from aiortc import RTCSessionDescription
-from aiortc.sdp import SessionDescription
 from speakerlight.core.errors import InputError
 from speakerlight.server.client_address import IpAddress
 from speakerlight.server.ice_settings import IceSettings
 from speakerlight.server.rtc.connection import PeerConnection
-from speakerlight.server.rtc.peer import NOT_UNDERSTOOD, stop_parts
+from speakerlight.server.rtc.peer import stop_parts
+from speakerlight.server.rtc.sdp import NOT_UNDERSTOOD, offered_kinds
 from speakerlight.server.rtc.tracks import FedTrack
 from speakerlight.server.rtc.trickle import add_candidates
 from speakerlight.server.rtc.udp_ports import PortsTakenError
@@ -38,16 +38,16 @@ class Viewer:
 
     async def answer(self, sdp: str) -> str:
         """The answer to the client's offer. Raises InputError and PortsTakenError."""
+        kinds = offered_kinds(sdp)
+        if kinds not in (["video"], ["audio", "video"]):
+            raise InputError("the offer needs one video stream to receive, and at most one audio stream")
         try:
-            kinds = {media.kind for media in SessionDescription.parse(sdp).media}
-            if "video" not in kinds:
-                raise InputError("the offer needs a video stream to receive")
             await self._connection.setRemoteDescription(RTCSessionDescription(sdp, "offer"))
             self._connection.addTrack(self.video)
             if self.audio is not None and "audio" in kinds:
                 self._connection.addTrack(self.audio)
             await self._connection.setLocalDescription(await self._connection.createAnswer())
-        except (InputError, PortsTakenError):
+        except PortsTakenError:
             raise
         except Exception as error:  # anything else that an SDP makes aiortc raise
             raise InputError(NOT_UNDERSTOOD) from error

@@ -18,11 +18,17 @@ from aiortc import MediaStreamTrack, RTCConfiguration, RTCPeerConnection, RTCSes
 from aiortc.mediastreams import MediaStreamError
 from av.audio.frame import AudioFrame
 from av.video.frame import VideoFrame
+from speakerlight.control import Control
+from speakerlight.core.media import AudioChunk, Frame
+from speakerlight.core.snapshot import Lag, Snapshot, SpeakingState
+from speakerlight.rings import FrameRing
 from speakerlight.server.ice_settings import IceSettings, parse_ice_server
+from speakerlight.server.listener import listening
+from speakerlight.server.serve_settings import ServeSettings
 from speakerlight.server.server import Server
 
 from tests.stream.server.browser import Browser, Hum, Pictures, metric
-from tests.stream.server.conftest import Serve
+from tests.stream.server.conftest import STAND_INS, Serve
 
 TOKEN = "correct horse battery"
 SDP = {"Content-Type": "application/sdp"}
@@ -219,6 +225,35 @@ def test_a_player_receives_the_view_with_audio(serve: Serve) -> None:
 
     server = serve()
     talk(server, work)
+
+
+def test_a_player_receives_this_machines_own_run(said: list[str]) -> None:
+    ring, control = FrameRing(4), Control()
+    image = np.full((96, 161, 3), 90, np.uint8)
+    with listening(ServeSettings("127.0.0.1", 0)) as address:
+        server = Server(address, STAND_INS, said.append, local=control)
+        server.show(ring, has_audio=True)
+
+        async def work(session: aiohttp.ClientSession) -> None:
+            async with Client(session, "/whep?room=local") as player:
+                for kind in ("video", "audio"):
+                    player.connection.addTransceiver(kind, "recvonly")
+                await player.post()
+                for tick in range(200):
+                    ring.push(Frame(tick / 25, image))
+                    for output in server.outputs:
+                        output.audio(AudioChunk(tick / 25, np.zeros(640, np.float32)))
+                        output.snapshot(Snapshot(tick, tick / 25, 0.0, (), SpeakingState.SILENCE, None, Lag(0.0, 0.0)))
+                    await asyncio.sleep(0.04)
+                    if len(player.video) > 5 and len(player.audio) > 5:
+                        break
+                assert (player.video[-1].width, player.video[-1].height) == (160, 96), "encoders halve both sides"
+                assert len(player.audio) > 5
+
+        with server:
+            talk(server, work)
+            for output in server.outputs:
+                output.close()
 
 
 def seconds(frames: list[VideoFrame]) -> float:
