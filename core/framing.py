@@ -25,7 +25,7 @@ class View(StrEnum):
 
 @dataclass(frozen=True)
 class CameraSettings:
-    """How the camera frames and moves. Lengths are in heights of a face's box, or parts, as the names say."""
+    """How the camera frames and moves. Lengths are in heights of a face's box, or parts, as their names state."""
 
     head_above_faces: float = 0.75
     """Room above the box (brows to chin): the hair takes 0.5, the rest is air."""

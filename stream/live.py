@@ -36,7 +36,7 @@ from speakerlight.window import HELP, Action, KeyPress, Selection, Window
 logger = logging.getLogger(__name__)
 
 TRACKS_WAITING = 2 * TICK_RATE
-"""Ticks that wait for the scorer. A frame after a gap decides one second of ticks at once; two are of no use any more."""
+"""Ticks that wait for the scorer. A frame after a gap decides one second of ticks at once; more are of no use."""
 
 AUDIO_POLL_SECONDS = 0.02
 """Longest interval between fetches of audio: half a tick."""

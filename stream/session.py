@@ -168,7 +168,7 @@ class _Run:
         self.notify(LOST)
         try:
             live.resume_without_window()
-        except Exception as error:  # there is nobody to raise it to
+        except Exception as error:  # no caller is left to raise it to
             logger.debug("failed", exc_info=True)
             self.notify(str(error))
             self.lost.append("live run")

@@ -1,4 +1,4 @@
-"""Optimal assignment: who belongs to whom, so that all together fit best. For the few faces of one picture."""
+"""Optimal assignment of pairs by total gain, for the few faces of one frame."""
 
 from __future__ import annotations
 

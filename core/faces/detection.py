@@ -28,7 +28,7 @@ _DETECT_SIDE = 192
 """Regions are shrunk to this side: above BLAZEFACE_SIDE, so that MediaPipe's whole-pixel boxes stay fine enough."""
 
 _TILE_FRACTIONS = (1.0, 0.5, 1 / 3)
-"""Tile sides as shares of the frame's height: one face in a room, a 3×3 gallery, a 5×5 gallery (FACTS: faces)."""
+"""Tile sides as shares of the frame's height: one face in a room, a 3×3 gallery, a 5×5 gallery."""
 
 _TILE_OVERLAP = 0.4
 """Neighbouring tiles share this much, so that a face cut by one tile lies whole in the next."""

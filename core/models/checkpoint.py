@@ -1,4 +1,4 @@
-"""Reading model checkpoints that strangers made: no code in them is run, and one line says what is wrong with them."""
+"""Checkpoint reading: weights of untrusted files, without running their code, with one-line errors."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def load_pickled(path: Path) -> StateDict:
 
 
 def load_safetensors(path: Path) -> tuple[dict[str, npt.NDArray[Any]], dict[str, str]]:
-    """The weights in a ``.safetensors`` file, by name, those that are no whole numbers as float32; its metadata header.
+    """The weights in a ``.safetensors`` file, by name, floats as float32; its metadata header.
 
     Raises InputError when the file is missing or broken.
     """
@@ -75,7 +75,7 @@ def load_torchscript(path: Path) -> dict[str, npt.NDArray[np.float32]]:
 
 
 class _Module:
-    """A module of a TorchScript file, as far as it is read: its attributes."""
+    """A module of a TorchScript file: only its attributes are read."""
 
 
 class _TorchScript(pickle.Unpickler):
@@ -107,7 +107,7 @@ def _shaped(
     array = storage[first : first + math.prod(shape)].reshape(shape)
     steps = zip(shape, array.strides, strides, strict=True)
     if any(size > 1 and step != stride * storage.itemsize for size, step, stride in steps):
-        raise pickle.UnpicklingError("a tensor whose numbers do not lie one behind the other is not read")
+        raise pickle.UnpicklingError("a tensor that is not contiguous is not read")
     return array
 
 

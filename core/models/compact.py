@@ -25,7 +25,7 @@ CROP = MouthCrop(side_pixels=48, field=1.4)
 """Lips, chin and the cheeks beside them. 48 pixels: most faces in calls are no sharper."""
 
 FRAME_STACK = 3
-"""A frame is encoded together with the two before it: movement is seen before anything is pooled away."""
+"""A frame is encoded with the two before it, so that movement is visible before anything is pooled."""
 
 HEAD_KERNEL, HEAD_LAYERS = 5, 3
 FRAME_WINDOW = 1 + HEAD_LAYERS * (HEAD_KERNEL - 1)
@@ -34,32 +34,32 @@ FRAME_LOOKAHEAD = 4
 
 COLUMNS_PER_TICK = 4
 MEL_WINDOW = 44
-"""Log-mel columns (10 ms each) that one sound embedding is made from."""
+"""Log-mel columns (10 ms each) of one audio embedding."""
 
 MEL_AHEAD = 15
-"""Of these, how many lie at or after the tick's time: 150 ms, so that sound waits no longer than the picture does."""
+"""Columns at or after the tick's time: 150 ms, so that audio waits no longer than video."""
 
 WIDTH = 160
-"""How many numbers a frame's feature is."""
+"""Length of a frame's feature."""
 
 DIMENSIONS = 128
 
 WEIGHTS_FILE = Path(__file__).parent / "weights" / "compact.safetensors"
-"""Trained by ``speakerlight.core.training``; its header and model card say on what and how accurate it is."""
+"""Trained by ``speakerlight.core.training``; its header and the model card describe data and accuracy."""
 
 
 @dataclass(frozen=True)
 class Functions:
-    """What the network computes, each row of a batch for itself, on one device."""
+    """The network's functions on one device, each row of a batch by itself."""
 
     features: Callable[[npt.NDArray[np.uint8]], Features]
     """Of grey stacks [B, FRAME_STACK, 48, 48]: [B, WIDTH]."""
 
     faces: Callable[[Any], npt.NDArray[np.float32]]
-    """Of windows of features [B, FRAME_WINDOW, WIDTH]: unit vectors, behind each the probability that the mouth speaks,
-    [B, DIMENSIONS + 1]."""
+    """Of windows of features [B, FRAME_WINDOW, WIDTH]: unit vectors, each followed by the probability that the mouth
+    speaks, [B, DIMENSIONS + 1]."""
 
-    sound: Callable[[npt.NDArray[np.float32]], npt.NDArray[np.float32]]
+    audio: Callable[[npt.NDArray[np.float32]], npt.NDArray[np.float32]]
     """Of log-mel [B, MEL_WINDOW, 40]: unit vectors [B, DIMENSIONS]."""
 
 
@@ -91,7 +91,7 @@ class Compact:
         return FaceEmbeddings(out[:, :DIMENSIONS], out[:, DIMENSIONS])
 
     def embed_audio(self, mel: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-        return self._functions.sound(mel)
+        return self._functions.audio(mel)
 
 
 def load_compact(device: str, path: Path = WEIGHTS_FILE) -> Compact:

@@ -35,7 +35,7 @@ def load_graphs(path: Path) -> Functions:
 
 
 def compiled(weights: Weights, precision: Precision | None = None) -> Functions:
-    """What the network with ``weights`` computes. ``precision``: None, what is fast on this processor.
+    """The functions of the network with ``weights``. ``precision`` None: the fastest on this processor.
 
     Raises KeyError, IndexError, ValueError, RuntimeError where these are no weights of it.
     """
@@ -44,7 +44,7 @@ def compiled(weights: Weights, precision: Precision | None = None) -> Functions:
     return Functions(
         Compiled(lambda stacks: _features(stacks, weights), stack, np.uint8, precision),
         Compiled(lambda windows: _faces(windows, weights), window, np.float32, precision),
-        Compiled(lambda mel: _sound(mel, weights), (columns, COMPACT_MEL.mels), np.float32, precision),
+        Compiled(lambda mel: _audio(mel, weights), (columns, COMPACT_MEL.mels), np.float32, precision),
     )
 
 
@@ -64,7 +64,7 @@ def _faces(windows: Node, weights: Weights) -> Node:
     return ops.concat([_unit(vectors), ops.sigmoid(logits)], 1)
 
 
-def _sound(mel: Node, weights: Weights) -> Node:
+def _audio(mel: Node, weights: Weights) -> Node:
     x = ops.unsqueeze(ops.transpose(mel, [0, 2, 1]), 1)
     for number, strides in enumerate(((2, 2), (2, 2), (2, 1), (1, 1))):
         kernel, bias = _folded(weights, f"sound.layers.{number}.0", f"sound.layers.{number}.1")

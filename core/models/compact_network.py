@@ -1,9 +1,8 @@
-"""The compact SyncNet's network in PyTorch: what is trained, and what computes on a GPU.
+"""Compact SyncNet in PyTorch: the network that is trained, and that runs on a GPU.
 
-A picture encoder turns each frame (with the two before it) into a feature once; a temporal head over 13 features gives
-the face's unit vector and whether its mouth looks like speaking. A sound encoder brings log-mel to the same space.
-All convolutions over time are *valid*: what is missing before the start and after the end is zero features or silence,
-so streaming equals the whole clip.
+A frame encoder maps each frame (with the two before it) to a feature once; a temporal head over 13 features gives the
+face's unit vector and its visual voice activity. An audio encoder maps log-mel to the same space. All convolutions over
+time are *valid*: zero features or silence stand before the start and after the end, so streaming equals the whole clip.
 """
 
 from __future__ import annotations
@@ -35,7 +34,7 @@ from torch.nn import functional
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 AUDIO_BANDS = 5
-"""What 40 mels are after three strides of 2."""
+"""Bands that 40 mels become after three strides of 2."""
 
 
 class _Residual(nn.Module):
@@ -101,10 +100,10 @@ class AudioEncoder(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.layers = nn.Sequential(
-            _sound_step(1, 24, (5, 5), (2, 2)),
-            _sound_step(24, 48, (3, 3), (2, 2)),
-            _sound_step(48, 96, (3, 1), (2, 1)),
-            _sound_step(96, 96, (3, 1), (1, 1)),
+            _audio_step(1, 24, (5, 5), (2, 2)),
+            _audio_step(24, 48, (3, 3), (2, 2)),
+            _audio_step(48, 96, (3, 1), (2, 1)),
+            _audio_step(96, 96, (3, 1), (1, 1)),
             nn.Flatten(1, 2),
             nn.Dropout(0.1),
             nn.Conv1d(96 * AUDIO_BANDS, WIDTH, 1),
@@ -115,7 +114,7 @@ class AudioEncoder(nn.Module):
         return functional.normalize(self.head(self.layers(mel.transpose(1, 2)[:, None])), dim=1)
 
 
-def _sound_step(inputs: int, outputs: int, kernel: tuple[int, int], stride: tuple[int, int]) -> nn.Sequential:
+def _audio_step(inputs: int, outputs: int, kernel: tuple[int, int], stride: tuple[int, int]) -> nn.Sequential:
     """Padded over frequency, unpadded over time."""
     return nn.Sequential(
         nn.Conv2d(inputs, outputs, kernel, stride, padding=(kernel[0] // 2, 0), bias=False),
@@ -125,7 +124,7 @@ def _sound_step(inputs: int, outputs: int, kernel: tuple[int, int], stride: tupl
 
 
 class CompactSyncNet(nn.Module):
-    """The network as it is trained: picture encoder, temporal head, sound encoder, scale of the contrastive loss."""
+    """The network as it is trained: frame encoder, temporal head, audio encoder, scale of the contrastive loss."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -140,7 +139,7 @@ class CompactSyncNet(nn.Module):
 
 
 def standardised(stacks: torch.Tensor) -> torch.Tensor:
-    """Grey values [..., 3, 48, 48], 0 to 255, to mean 0 and deviation 1 of each stack: exposure does not matter."""
+    """Grey values [..., 3, 48, 48], 0 to 255, to mean 0 and deviation 1 of each stack: exposure has no effect."""
     centred = stacks - stacks.mean(dim=(-3, -2, -1), keepdim=True)
     # Eight times as fast as ``torch.std``.
     norm: torch.Tensor = torch.linalg.vector_norm(centred, dim=(-3, -2, -1), keepdim=True)
@@ -179,18 +178,18 @@ def _functions(network: CompactSyncNet, device: torch.device) -> Functions:
         vectors, logits = network.embed_windows(windows.transpose(1, 2))
         return torch.cat([vectors, torch.sigmoid(logits)[:, None]], dim=1)[..., 0]
 
-    def sound(mel: torch.Tensor) -> torch.Tensor:
+    def audio(mel: torch.Tensor) -> torch.Tensor:
         return torch.as_tensor(network.sound(mel))[..., 0]
 
     crops = torch.zeros(FRAME_STACK, CROP.side_pixels, CROP.side_pixels, dtype=torch.uint8, device=device)
     encode = recorded(features, crops)
     embed = recorded(faces, torch.zeros(FRAME_WINDOW, WIDTH, device=device))
-    push_audio = recorded(sound, torch.zeros(MEL_WINDOW, COMPACT_MEL.mels, device=device))
+    embed_audio = recorded(audio, torch.zeros(MEL_WINDOW, COMPACT_MEL.mels, device=device))
     no_gradients = torch.inference_mode()
     return Functions(
         no_gradients(lambda stacks: encode(upload(stacks))),
         no_gradients(lambda windows: embed(windows).cpu().numpy()),
-        no_gradients(lambda mel: push_audio(upload(mel)).cpu().numpy()),
+        no_gradients(lambda mel: embed_audio(upload(mel)).cpu().numpy()),
     )
 
 

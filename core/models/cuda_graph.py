@@ -14,13 +14,13 @@ import numpy.typing as npt
 import torch
 
 BATCH_SIZES = (1, 2, 4, 8, 16, 32, 64)
-"""Those that are recorded. A smaller batch runs in the next larger one, a larger one is computed plainly."""
+"""Recorded batch sizes. A smaller batch runs in the next larger one, a larger one runs without a graph."""
 
 _WARM_UP_ROUNDS = 3
-"""Before a recording: libraries choose their algorithms and take their memory (PyTorch's notes on CUDA graphs)."""
+"""Calls before a recording, in which libraries choose algorithms and allocate (PyTorch's notes on CUDA graphs)."""
 
 Function = Callable[[torch.Tensor], torch.Tensor]
-"""Of a batch, each row for itself: [B, ...] to [B, ...], on one device, without looking at values on the CPU."""
+"""A function of a batch, row by row: [B, ...] to [B, ...], on one device, without reading values on the CPU."""
 
 
 def recorded(function: Function, row: torch.Tensor) -> Function:
@@ -72,7 +72,7 @@ def _record(function: Function, rows: torch.Tensor, pool: Any) -> _Recording:
 
 
 class Upload:
-    """Arrays to ``device``. On CUDA through page-locked memory, so that nobody waits for the copy."""
+    """Copies arrays to ``device``. On CUDA through page-locked memory, so that no thread waits for the copy."""
 
     def __init__(self, device: torch.device) -> None:
         self._device = device

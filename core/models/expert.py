@@ -45,7 +45,7 @@ ends at the chin and the cheeks.
 _MEL_COLUMNS_PER_SECOND = 80
 
 ALIKE = 0.99
-"""The least cosine between an embedding in eight bits and in float32: what bfloat16 keeps, too."""
+"""Least cosine between 8-bit and float32 embeddings: that of bfloat16."""
 
 CALIBRATION_FILE = Path(__file__).parent / "weights" / "expert_calibration.png"
 """Crops of drawn faces that choose the scales of int8: one row a person, FRAMES crops side by side.
@@ -117,11 +117,11 @@ class SyncNetColor(nn.Module):
 
 
 Divide = Callable[[Function], Function]
-"""Makes a function of a batch compute the batch's parts side by side, to the same result."""
+"""Makes a function compute the parts of a batch in parallel, with the same result."""
 
 
 def whole(function: Function) -> Function:
-    """``function`` as it is: nothing is divided."""
+    """``function`` unchanged."""
     return function
 
 
@@ -129,9 +129,9 @@ class Expert:
     """The expert behind the engine's interface (``speakerlight.core.models.lipsync.LipSyncModel``).
 
     Tick ``k`` is embedded from frames k−2 to k+2 and the 16 mel columns from where frame k−2 begins. A frame's feature
-    is its crop. Takes ``network`` over: its batch norms are folded away. ``dtype`` is what it computes in; int8 is for
-    faces alone, and the faster of bfloat16 and float32 for sound, and for all where ``network`` does not bear int8.
-    ``divide`` may have the parts of a batch of faces computed in several threads.
+    is its crop. Modifies ``network``: its batch norms are folded. ``dtype``: the number format; int8 is for faces only,
+    with the faster of bfloat16 and float32 for audio, and for all when ``network`` loses too much accuracy in int8.
+    ``divide`` may compute the parts of a batch of faces in several threads.
     """
 
     name = "expert"
@@ -167,7 +167,7 @@ class Expert:
         self._upload = Upload(device)
         window = torch.zeros(FRAMES, *CROP_SHAPE, dtype=torch.uint8, device=device)
         self._embed = divide(recorded(self._face, window))
-        self._push_audio = recorded(self._voice, torch.zeros(MEL_COLUMNS, EXPERT_MEL.mels, device=device))
+        self._embed_audio = recorded(self._voice, torch.zeros(MEL_COLUMNS, EXPERT_MEL.mels, device=device))
 
     def mel_start(self, tick: int) -> int:
         return _MEL_COLUMNS_PER_SECOND * (tick - self.frame_lookahead) // TICK_RATE
@@ -182,7 +182,7 @@ class Expert:
         return FaceEmbeddings(self._embed(torch.as_tensor(windows)).cpu().numpy(), None)
 
     def embed_audio(self, mel: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-        return np.asarray(self._push_audio(self._upload(mel)).cpu().numpy())
+        return np.asarray(self._embed_audio(self._upload(mel)).cpu().numpy())
 
     @torch.inference_mode()
     def _face(self, windows: torch.Tensor) -> torch.Tensor:
@@ -238,7 +238,7 @@ def fast_float_dtype() -> torch.dtype:
 
 @torch.inference_mode()
 def _eight_bit(encoder: nn.Sequential) -> EightBit | None:
-    """``encoder`` in eight bits, if it gives faces what it gives them in float32; else None."""
+    """``encoder`` in eight bits, or None when its embeddings differ too much from float32's."""
     windows = _calibration_windows()
     samples, others = windows[: CALIBRATION_PEOPLE // 2], windows[CALIBRATION_PEOPLE // 2 :]
     blocks = [block for block in encoder if isinstance(block, _Block)]
@@ -302,6 +302,6 @@ def _fold_batch_norms(network: SyncNetColor) -> None:
 
 
 def _take_whole_numbers(encoder: nn.Module) -> None:
-    """Let the first layer take 0…255 for 0…1: whole numbers to 255 are exact in bfloat16, their 255ths are not."""
+    """Scale the first layer to take 0…255 for 0…1: integers up to 255 are exact in bfloat16, their 255ths are not."""
     with torch.no_grad():
         encoder.get_parameter("0.conv_block.0.weight").div_(255)

@@ -1,6 +1,6 @@
-"""Face memory: what is remembered of each face, in arrays that all faces share, so that a tick of all is one slice.
+"""Face memory: features and embeddings of all faces in shared arrays, so that a tick of all faces is one slice.
 
-A face has a row for as long as it is known; along the next axis lie ticks, modulo its length.
+A face has a row as long as it is known; the next axis holds ticks, modulo its length.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ class FaceMemory:
         self._features: Features | None = None
         self._vectors = np.zeros((_FIRST_ROWS, ticks, dimensions), np.float32)
         self._activity = np.zeros((_FIRST_ROWS, ticks), np.float32)
-        self._tells_activity = False
+        self._has_activity = False
         self._embedded = np.zeros((_FIRST_ROWS, ticks), np.bool_)
 
     @property
     def rows(self) -> int:
-        """How many there are, taken or free."""
+        """Number of rows, used or free."""
         return len(self._embedded)
 
     def take(self) -> int:
@@ -40,8 +40,8 @@ class FaceMemory:
             self._features[row] = 0
         return row
 
-    def give_back(self, row: int) -> None:
-        """The face of ``row`` is forgotten."""
+    def release(self, row: int) -> None:
+        """Forget the face of ``row``."""
         self._free.append(row)
 
     def _grow(self) -> None:
@@ -52,7 +52,7 @@ class FaceMemory:
             self._features = joined([self._features, self._features])
 
     def put_features(self, tick: int, rows: list[int], features: Features | None) -> None:
-        """Those of ``tick``, [len(rows), *feature]; all other faces have empty ones there. None: nobody has any."""
+        """Store the features of ``tick``, [len(rows), *feature]; all other faces have zeros. None: no face has any."""
         if self._features is not None:
             self._features[:, tick % self._window] = 0
         if features is None:
@@ -68,14 +68,14 @@ class FaceMemory:
         return self._features[_cells(rows, order)]
 
     def put_embeddings(self, tick: int, rows: list[int], embeddings: FaceEmbeddings | None) -> None:
-        """Those of ``tick``, in the order of ``rows``; all other faces have none there. None: nobody has any."""
+        """Store the embeddings of ``tick``, in the order of ``rows``; other faces have none. None: no face has any."""
         slot = tick % self._ticks
         self._vectors[:, slot], self._activity[:, slot], self._embedded[:, slot] = 0.0, 0.0, False
         if embeddings is None:
             return
         self._vectors[rows, slot], self._embedded[rows, slot] = embeddings.vectors, True
         if embeddings.activity is not None:
-            self._activity[rows, slot], self._tells_activity = _log_odds(embeddings.activity), True
+            self._activity[rows, slot], self._has_activity = _log_odds(embeddings.activity), True
 
     def vectors(self, rows: list[int], ticks: npt.NDArray[np.int_]) -> npt.NDArray[np.float32]:
         """[F, T, D], zero where there are none."""
@@ -84,12 +84,12 @@ class FaceMemory:
     def activity(
         self, rows: list[int], ticks: npt.NDArray[np.int_]
     ) -> tuple[npt.NDArray[np.float32] | None, npt.NDArray[np.bool_]]:
-        """Log-odds of visual speech [F, T], 0 where there are no embeddings; beside it, where there are.
+        """Log-odds of visual speech [F, T], 0 without an embedding; also, where there is one, [F, T].
 
-        None in its place while no embedding has told any.
+        None instead of log-odds while no embedding had visual voice activity.
         """
         cells = _cells(rows, ticks % self._ticks)
-        return self._activity[cells] if self._tells_activity else None, self._embedded[cells]
+        return self._activity[cells] if self._has_activity else None, self._embedded[cells]
 
 
 def _log_odds(probabilities: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:

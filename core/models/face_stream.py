@@ -1,4 +1,4 @@
-"""The faces' side of SyncNet: crops in, for each face and tick a face embedding and a visual speech probability."""
+"""Face encoder stream: face crops in; a face embedding and a visual speech probability for each face and tick out."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from speakerlight.core.models.lipsync import Crop, LipSyncModel
 from speakerlight.core.timebase import TICK_RATE
 
 _FORGET_TICKS = TICK_RATE
-"""A face that is out of view for longer than a second begins anew when it is back."""
+"""A face that was out of view for longer than this, a second, starts anew when it returns."""
 
 
 @dataclass(eq=False)
@@ -42,7 +42,7 @@ class KnownFace:
 
 @dataclass(frozen=True, eq=False)
 class _Step:
-    """What there is to compute at a tick: features of the faces that are ``seen`` at ``tick``, each from a stack of
+    """The work of a tick: features of the faces that are ``seen`` at ``tick``, each from a stack of
     ``crops``; then embeddings of those that were at ``embedded_tick``. Faces are given by their rows."""
 
     tick: int
@@ -67,7 +67,7 @@ class FaceEncoderStream:
         return self._newest_seen - self._model.frame_lookahead
 
     def through_with(self, tracks: FrameTracks) -> int:
-        """What ``through`` is once ``sighting`` was seen."""
+        """The value of ``through`` after ``tracks`` was pushed."""
         return tracks.tick - self._model.frame_lookahead
 
     def at(self, tick: int) -> dict[int, Box]:
@@ -97,20 +97,20 @@ class FaceEncoderStream:
     ) -> tuple[npt.NDArray[np.float32] | None, npt.NDArray[np.bool_]]:
         """The log-odds that the mouths of F known faces speak at T remembered ticks, [F, T].
 
-        0 where a face has no vector; beside it, where it has one, [F, T]. None for log-odds of a model that does not
-        tell them.
+        0 where a face has no vector; also, where it has one, [F, T]. None instead of log-odds from a model without
+        visual voice activity.
         """
         return self.memory.activity([self.known[i].row for i in ids], ticks)
 
     def push(self, frame_tracks: Sequence[FrameTracks], stride: int = 1) -> None:
-        """Take the next sightings; many at once cost less than one by one. Only every ``stride``-th tick is embedded.
+        """Consume the next frame tracks; many at once cost less. Only every ``stride``-th tick is embedded.
 
-        Ticks left out before one of them are filled with the faces that were there already.
+        Skipped ticks before one of them are filled with the faces that were there already.
         """
         steps: list[_Step] = []
         for tracks in frame_tracks:
-            for each in chain(self._left_out(tracks), [tracks]):
-                # Nobody is forgotten, and their row given to another, in the batch in which they were still seen.
+            for each in chain(self._skipped(tracks), [tracks]):
+                # A row must not be reassigned within a batch in which its former face was still seen.
                 if steps and each.tick - steps[0].tick >= _FORGET_TICKS:
                     self._compute(steps)
                     steps = []
@@ -118,20 +118,20 @@ class FaceEncoderStream:
         self._compute(steps)
 
     def finish(self) -> None:
-        """Nothing more will be seen: what the last ticks lack of pictures to come counts as empty."""
+        """End the stream: the frames that the last ticks still lack count as empty."""
         ticks = range(self._newest_seen + 1, self._newest_seen + 1 + self._model.frame_lookahead)
         self._compute([self._step(FrameTracks(tick, tick / TICK_RATE, (), ()), stride=1) for tick in ticks])
 
-    def _left_out(self, tracks: FrameTracks) -> Iterator[FrameTracks]:
-        left_out = range(self._newest_seen + 1, tracks.tick)
-        if self.known and len(left_out) <= _FORGET_TICKS:
+    def _skipped(self, tracks: FrameTracks) -> Iterator[FrameTracks]:
+        skipped = range(self._newest_seen + 1, tracks.tick)
+        if self.known and len(skipped) <= _FORGET_TICKS:
             stayed = tuple(f for f in tracks.faces if f.id in self.known and self.known[f.id].crops)
-            for tick in left_out:
+            for tick in skipped:
                 crops = tuple(self.known[f.id].crops[-1] for f in stayed)
                 yield FrameTracks(tick, tracks.time, stayed, crops)
 
     def _step(self, tracks: FrameTracks, stride: int) -> _Step:
-        """Note who is where; what there is to compute."""
+        """Record the faces of a tick and return what is to be computed."""
         self._newest_seen = tick = tracks.tick
         self._forget()
         stack = self._model.frame_stack
@@ -149,7 +149,7 @@ class FaceEncoderStream:
             known.ages[slot] = known.ages[slot - 1] + 1 if known.crops else 1
             # A frame that stands for several ticks comes with the very same crop.
             known.fresh[slot] = not known.crops or crop is not known.crops[-1]
-            # Before the first picture since it came into view stands that same picture.
+            # The first frame since the face came into view also stands for the frames before it.
             known.crops.extend([crop] if known.crops else [crop] * stack)
         for known in self.known.values():
             if known.last_tick < tick:
@@ -166,7 +166,7 @@ class FaceEncoderStream:
 
     def _forget(self) -> None:
         for i in [i for i, face in self.known.items() if self._newest_seen - face.last_tick > _FORGET_TICKS]:
-            self.memory.give_back(self.known.pop(i).row)
+            self.memory.release(self.known.pop(i).row)
 
     def _begun(self, tick: int) -> KnownFace:
         crops: deque[Crop] = deque(maxlen=self._model.frame_stack)
@@ -178,7 +178,7 @@ class FaceEncoderStream:
         return np.array(crops).reshape(-1, self._model.frame_stack, *crops[0].shape)
 
     def _compute(self, steps: Sequence[_Step]) -> None:
-        """Encode all new pictures in one batch; embed, in another, every face whose pictures to come are known."""
+        """Encode all new frames in one batch; embed, in another, every face whose look-ahead frames are known."""
         crops = [crop for step in steps for crop in step.crops]
         features = self._model.encode_frames(self._stacks(crops)) if crops else None
         windows, first = [], 0

@@ -1,4 +1,4 @@
-"""Features: what a model makes of a frame, kept where the model computes: arrays on the CPU, or a device's tensors."""
+"""Features of frames, kept where the model computes: arrays on the CPU, or tensors on a device."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     import torch
 
 Features: TypeAlias = "npt.NDArray[Any] | torch.Tensor"
-"""[B, *feature]. Both kinds are indexed alike."""
+"""[B, *feature]. Both kinds are indexed in the same way."""
 
 
 def zeros(like: Features, shape: tuple[int, ...]) -> Features:
@@ -21,7 +21,7 @@ def zeros(like: Features, shape: tuple[int, ...]) -> Features:
 
 
 def joined(parts: Sequence[Features]) -> Features:
-    """All in one batch."""
+    """Concatenate batches."""
     if len(parts) == 1:
         return parts[0]
     if isinstance(parts[0], np.ndarray):

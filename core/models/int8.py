@@ -1,7 +1,7 @@
-"""Convolutions in eight bits, for processors that multiply bytes four at a time (VNNI): a quarter of float32's time.
+"""8-bit convolutions for processors that multiply bytes four at a time (VNNI): a quarter of float32's time.
 
-Weights are rounded to int8 with a scale a channel, what flows between layers to uint8 with a scale a layer, taken from
-sample inputs. Whether a network bears that depends on its weights: whoever builds one compares.
+Weights are rounded to int8 with a scale per channel, activations to uint8 with a scale per layer from sample inputs.
+How much accuracy is lost depends on the weights: the caller compares.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ import torch
 from torch import nn
 
 MARGIN = 1.5
-"""How much more than on the samples a layer may give before it saturates. Faces of people reached 0.7 to 1.1 times what
-drawn ones did (measured on the trained compact model); the margin costs half a bit."""
+"""Headroom of a layer's output above its maximum on the samples. Real faces reached 0.7 to 1.1 times the maximum of
+drawn ones (measured on the trained compact model); the margin costs half a bit."""
 
 _ops = torch.ops.onednn
 
 
 def is_fast() -> bool:
-    """Whether this processor multiplies bytes faster than floats, and the library for it is there."""
+    """Whether this processor multiplies bytes faster than floats, and oneDNN is available."""
     found = torch.cpu.get_capabilities()
     has_library: bool = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
     return has_library and bool(found.get("avx512_vnni") or found.get("avx_vnni"))

@@ -1,7 +1,7 @@
-"""The lip-sync model: what a SyncNet is to the engine, whichever it is.
+"""Lip-sync model interface: what a SyncNet offers to the engine.
 
-Two encoders bring a face's recent frames and a stretch of sound to unit vectors; their dot product says how well the
-two belong together. Frames are encoded once each and kept by the caller; sound is embedded once a tick for all faces.
+Two encoders map a face's recent frames and a segment of audio to unit vectors; their dot product is high where lips and
+audio match. Frames are encoded once each and kept by the caller; audio is embedded once a tick for all faces.
 """
 
 from __future__ import annotations
@@ -22,27 +22,27 @@ from speakerlight.core.models.features import Features
 from speakerlight.core.timebase import SAMPLE_RATE, SAMPLES_PER_TICK, TICK_RATE
 
 Crop = npt.NDArray[np.uint8]
-"""The part of one picture that a model looks at: uint8, of the model's own fixed shape."""
+"""A model's input from one frame: uint8, of the model's own fixed shape."""
 
 
 @dataclass(frozen=True, eq=False)
 class FaceEmbeddings:
     """A batch of embedded faces, float32.
 
-    ``vectors``: [B, D], unit length. ``activity``: [B], the probability in [0, 1] that the mouth speaks, judged by
-    sight alone; None from a model that does not tell.
+    ``vectors``: [B, D], unit length. ``activity``: [B], visual voice activity: the probability in [0, 1] that the mouth
+    speaks, from the frames alone; None from a model without it.
     """
 
     vectors: npt.NDArray[np.float32]
     activity: npt.NDArray[np.float32] | None
 
     def __getitem__(self, rows: slice) -> FaceEmbeddings:
-        """Those of some faces. A view."""
+        """A view of some rows."""
         return FaceEmbeddings(self.vectors[rows], None if self.activity is None else self.activity[rows])
 
 
 class LipSyncModel(Protocol):
-    """A SyncNet. Tick ``k`` is the video frame at ``k / 25`` seconds and the sound around that time.
+    """A SyncNet. Tick ``k`` is the video frame at ``k / 25`` seconds and the audio around that time.
 
     Methods are pure and batched (B ≥ 1), may be called from any one thread at a time, and track no gradients.
     """
@@ -52,12 +52,12 @@ class LipSyncModel(Protocol):
 
     @property
     def dimensions(self) -> int:
-        """D: how many numbers an embedding is."""
+        """D: the length of an embedding."""
         ...
 
     @property
     def mel(self) -> MelSettings:
-        """The log-mel that the sound encoder hears."""
+        """The log-mel input of the audio encoder."""
         ...
 
     @property
@@ -77,15 +77,15 @@ class LipSyncModel(Protocol):
 
     @property
     def mel_window(self) -> int:
-        """How many mel columns one sound embedding is made from."""
+        """Number of mel columns in one audio embedding."""
         ...
 
     def mel_start(self, tick: int) -> int:
-        """First mel column of the tick's sound; where it is negative, ``mel.silence`` stands for what is missing."""
+        """First mel column of the tick's audio; columns before 0 are ``mel.silence``."""
         ...
 
     def crop(self, image: Image, box: Box, keypoints: Keypoints) -> Crop:
-        """What the model looks at of one face: uint8, of one fixed shape whatever the face's size and place."""
+        """The model's input from one face: uint8, of one fixed shape whatever the face's size and place."""
         ...
 
     def encode_frames(self, stacks: npt.NDArray[np.uint8]) -> Features:
@@ -100,12 +100,12 @@ class LipSyncModel(Protocol):
         ...
 
     def embed_audio(self, mel: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-        """Embed B stretches of sound, [B, mel_window, mels]: unit vectors [B, D]."""
+        """Embed B segments of audio, [B, mel_window, mels]: unit vectors [B, D]."""
         ...
 
 
-def sound_lookahead_seconds(model: LipSyncModel) -> float:
-    """How much sound after a tick's time the model needs before it can embed the tick's sound."""
+def audio_lookahead_seconds(model: LipSyncModel) -> float:
+    """Seconds of audio after a tick's time that the tick's audio embedding needs."""
     # Mel columns fall differently on the ticks of a second, then repeat.
     ends = (
         (model.mel_start(tick) + model.mel_window - 1) * model.mel.hop - tick * SAMPLES_PER_TICK

@@ -26,20 +26,20 @@ Node = Any
 """A tensor that a graph computes: openvino.Node, whose package has no types."""
 
 ops: Any = import_module("openvino.opset13")
-"""What nodes are made with."""
+"""Constructors of nodes."""
 
 _CORE = _openvino.Core()
 
 _IN_A_ROW = 10
-"""So many batches of one size, one after the other, and the next ones get a graph of just that size: what depends on
-it is then not worked out anew for each. One for a few rows of the compact model is made in 25 ms (measured)."""
+"""Successive batches of one size after which that size gets a graph of its own, with nothing left to compute per shape.
+One for a few rows of the compact model compiles in 25 ms (measured)."""
 
 _MOST_SIZES = 4
-"""Graphs that are kept, for the sizes that came last: as many as a room's people usually take."""
+"""Graphs kept, for the most recent sizes: as many as the people of a room usually need."""
 
 
 def fast_precision() -> Precision:
-    """bfloat16 where the processor gains by it, else float32.
+    """bfloat16 where it is faster on this processor, else float32.
 
     AMD's with AVX-512 bf16 take half the time with it; Intel's without matrix units (AMX) are no faster with it.
     """
@@ -50,12 +50,12 @@ def fast_precision() -> Precision:
 
 
 def _has_matrix_units() -> bool:
-    flags = Path("/proc/cpuinfo")  # Linux; nothing else tells without a library for it
+    flags = Path("/proc/cpuinfo")  # Linux; elsewhere this needs a library
     return flags.exists() and "amx_bf16" in flags.read_text()
 
 
 class Compiled:
-    """``function`` of a batch, each row for itself, for rows of ``shape`` and ``dtype``. For one thread at a time."""
+    """``function`` of a batch, row by row, for rows of ``shape`` and ``dtype``. For one thread at a time."""
 
     def __init__(
         self, function: Callable[[Node], Node], shape: tuple[int, ...], dtype: npt.DTypeLike, precision: Precision
@@ -85,7 +85,7 @@ class Compiled:
         return self._sizes.get(size, self._any_size)
 
     def _request(self, size: int) -> Any:
-        """What computes batches of ``size``, −1: of any."""
+        """An inference request for batches of ``size``; −1: of any size."""
         rows = ops.parameter(_openvino.PartialShape([size, *self._shape]), self._dtype)
         # One thread, the caller's: the stages already run side by side, and these layers are too small to be divided.
         settings = {"INFERENCE_NUM_THREADS": 1, "NUM_STREAMS": 1, "INFERENCE_PRECISION_HINT": self._precision}

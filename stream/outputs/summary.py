@@ -50,7 +50,7 @@ def summary_text(summary: SummaryEvent, dropped_frames: int = 0) -> str:
         name = summary.names.get(person, f"person {person}")
         lines.append(f"  {name} spoke {seconds:.1f} s")
     if not summary.speakers:
-        lines.append("  nobody in the picture spoke")
+        lines.append("  no person in view spoke")
     latency = summary.latency_ms
     if latency.p50 is not None and latency.p95 is not None and latency.p99 is not None:
         lines.append(f"capture to overlay: {latency.p50:.0f} ms (p95 {latency.p95:.0f}, p99 {latency.p99:.0f})")

@@ -14,7 +14,7 @@ from tests.benchmarks.scene import model
 WINDOWS = 512
 MATRIX = 8192
 GMAC_A_WINDOW = 1.11
-"""Face encoder, FACTS of the expert; one multiply-accumulate is two operations."""
+"""Of the expert's face encoder; one multiply-accumulate is two operations."""
 
 WARM_UP_ROUNDS = 10
 

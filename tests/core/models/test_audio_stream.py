@@ -10,7 +10,7 @@ from speakerlight.core.media import Samples
 from speakerlight.core.models.audio_stream import AudioEncoderStream
 from speakerlight.core.models.compact import Compact
 from speakerlight.core.models.compact_network import CompactSyncNet
-from speakerlight.core.models.lipsync import sound_lookahead_seconds
+from speakerlight.core.models.lipsync import audio_lookahead_seconds
 from speakerlight.core.timebase import SAMPLE_RATE, SAMPLES_PER_TICK
 from speakerlight.core.training.evaluation import clip_mel
 
@@ -58,7 +58,7 @@ def test_speech_is_that_of_the_voice_activity(model: Compact) -> None:
 
 
 def test_a_tick_is_known_no_later_than_the_stated_look_ahead(model: Compact) -> None:
-    lookahead = sound_lookahead_seconds(model)
+    lookahead = audio_lookahead_seconds(model)
     assert lookahead <= 0.16
     hearing, samples = AudioEncoderStream(model, MEMORY), noise(1.0)
     for start in range(0, len(samples), 80):

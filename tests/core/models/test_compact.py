@@ -25,7 +25,7 @@ from speakerlight.core.models.compact import (
 )
 from speakerlight.core.models.compact_network import CompactSyncNet, model_of, standardised
 from speakerlight.core.models.features import Features
-from speakerlight.core.models.lipsync import sound_lookahead_seconds
+from speakerlight.core.models.lipsync import audio_lookahead_seconds
 from speakerlight.core.training.evaluation import clip_mel
 from speakerlight.core.training.export import export
 
@@ -158,7 +158,7 @@ def test_exposure_and_contrast_do_not_matter(model: Compact) -> None:
 
 def test_neither_picture_nor_sound_is_waited_for_longer_than_160_ms(model: Compact) -> None:
     assert model.frame_lookahead == FRAME_LOOKAHEAD <= 4
-    assert sound_lookahead_seconds(model) <= 0.16
+    assert audio_lookahead_seconds(model) <= 0.16
 
 
 def test_windows_add_up_to_what_the_network_takes(network: CompactSyncNet) -> None:

@@ -21,7 +21,7 @@ from speakerlight.core.models.expert import (
     load_expert,
 )
 from speakerlight.core.models.int8 import is_fast
-from speakerlight.core.models.lipsync import LipSyncModel, choose_device, sound_lookahead_seconds
+from speakerlight.core.models.lipsync import LipSyncModel, audio_lookahead_seconds, choose_device
 from torch.nn import functional
 
 CPU = torch.device("cpu")
@@ -201,7 +201,7 @@ def test_windows_lie_where_training_put_them(exact: Expert) -> None:
     assert (exact.frame_stack, exact.frame_window, exact.frame_lookahead, exact.mel_window) == (1, 5, 2, 16)
     assert exact.mel is EXPERT_MEL and exact.mel.silence == -4
     # A window that starts at T needs sound up to T + 212.5 ms; T is 80 ms before the tick.
-    assert sound_lookahead_seconds(exact) == pytest.approx(0.1325)
+    assert audio_lookahead_seconds(exact) == pytest.approx(0.1325)
 
 
 def test_the_crop_is_the_lower_half_of_a_box_from_hairline_to_chin() -> None:

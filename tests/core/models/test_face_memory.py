@@ -49,7 +49,7 @@ def test_a_row_that_is_taken_again_is_empty() -> None:
     first = memory.take()
     memory.put_features(5, [first], numbered(5, [first]))
     memory.put_embeddings(5, [first], embedded(5, [first]))
-    memory.give_back(first)
+    memory.release(first)
     assert memory.take() == first
     assert not memory.windows(5, [first]).any()
     vectors = memory.vectors([first], np.arange(TICKS))

@@ -38,4 +38,4 @@ def test_the_text_says_who_spoke_how_late_it_was_and_what_was_dropped() -> None:
 
 
 def test_the_text_of_a_silent_run() -> None:
-    assert summary_text(SummaryEvent(1.0, 25, 25, ())).splitlines()[1:] == ["  nobody in the picture spoke"]
+    assert summary_text(SummaryEvent(1.0, 25, 25, ())).splitlines()[1:] == ["  no person in view spoke"]

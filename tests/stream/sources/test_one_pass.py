@@ -42,13 +42,15 @@ def test_any_container_is_read_in_order(tmp_path: Path, name: str) -> None:
 
 
 def test_seconds_of_video_before_their_audio_are_read_in_order(tmp_path: Path) -> None:
-    with av.open(str(tmp_path / "a.ts"), "w") as made:
-        with av.open(str(Clip(sound_codec="mp2").write(tmp_path / "b.mkv"))) as source:
-            streams = {stream.index: made.add_stream_from_template(stream) for stream in source.streams}
-            packets = [packet for packet in source.demux() if packet.size]
-            for packet in sorted(packets, key=lambda packet: packet.stream.type != "video"):
-                packet.stream = streams[packet.stream.index]
-                made.mux_one(packet)
+    with (
+        av.open(str(tmp_path / "a.ts"), "w") as made,
+        av.open(str(Clip(sound_codec="mp2").write(tmp_path / "b.mkv"))) as source,
+    ):
+        streams = {stream.index: made.add_stream_from_template(stream) for stream in source.streams}
+        packets = [packet for packet in source.demux() if packet.size]
+        for packet in sorted(packets, key=lambda packet: packet.stream.type != "video"):
+            packet.stream = streams[packet.stream.index]
+            made.mux_one(packet)
     check(read(tmp_path / "a.ts"), 50, [0.25, 0.75, 1.25, 1.75])
 
 

@@ -1,4 +1,4 @@
-"""Files as they are found: clocks that restart, streams that pause, pixels and sizes that change, audio in odd places."""
+"""Files as found: clocks that restart, streams that pause, pixels and sizes that change, audio in odd places."""
 
 from __future__ import annotations
 
