@@ -6,7 +6,7 @@ import os
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 _TAKING_TURNS = threading.RLock()
 """Two threads at once would each restore what the other had put there."""
@@ -16,7 +16,8 @@ _TAKING_TURNS = threading.RLock()
 def quiet_libraries() -> Iterator[None]:
     """Send file descriptor 2 to nowhere for a moment. The whole process is mute meanwhile, so keep it short."""
     with _TAKING_TURNS:
-        sys.stderr.flush()
+        with suppress(OSError):  # a terminal that was closed
+            sys.stderr.flush()
         kept = os.dup(2)
         nowhere = os.open(os.devnull, os.O_WRONLY)
         try:

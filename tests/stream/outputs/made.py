@@ -1,4 +1,4 @@
-"""Made-up snapshots, pictures and sounds for the tests of outputs."""
+"""Made-up snapshots, frames and audios for the tests of outputs."""
 
 from __future__ import annotations
 

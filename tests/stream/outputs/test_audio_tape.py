@@ -1,4 +1,4 @@
-"""The sound tape: sound by its times, silence where there is none, in step however long the run."""
+"""The audio tape: audio by its times, silence where there is none, in step however long the run."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def test_wild_samples_are_tamed() -> None:
     np.testing.assert_array_equal(tape.take(0, 4), [0.0, 1.0, -1.0, 0.5])
 
 
-def test_sound_from_before_the_session_is_left_out() -> None:
+def test_audio_from_before_the_session_is_left_out() -> None:
     tape = AudioTape()
     tape.put(tone(-0.05, 1600))
     assert tape.end == 800

@@ -1,4 +1,4 @@
-"""The video of each face: its time in view, its sound, always in the middle."""
+"""The video of each face: its time in view, its audio, always in the middle."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.stream.outputs.made import frame, silence, snapshot
 from tests.stream.outputs.test_recorder import click, heard_at, read
 
 
-def test_each_face_has_the_time_it_was_in_view_with_its_sound(tmp_path: Path) -> None:
+def test_each_face_has_the_time_it_was_in_view_with_its_audio(tmp_path: Path) -> None:
     faces = FaceVideos(tmp_path / "new" / "folder")
     for k in range(125):
         faces.audio(click(k / 25, 3.0, 1 / 25))
@@ -27,11 +27,11 @@ def test_each_face_has_the_time_it_was_in_view_with_its_sound(tmp_path: Path) ->
     assert sorted(path.name for path in (tmp_path / "new" / "folder").iterdir()) == ["face-1.mp4", "face-2.mp4"]
     for person, start in ((1, 0.0), (2, 2.0)):
         movie = read(tmp_path / "new" / "folder" / f"face-{person}.mp4")
-        assert movie.pictures[0].shape == (SIZE, SIZE, 3)
+        assert movie.images[0].shape == (SIZE, SIZE, 3)
         assert movie.times[0] == 0.0
         assert movie.times[-1] == pytest.approx(5.0 - start - 0.04, abs=1e-3)
         assert heard_at(movie) == pytest.approx(3.0 - start, abs=0.003)
-        assert len(movie.sound) / SAMPLE_RATE == pytest.approx(5.0 - start, abs=0.13)
+        assert len(movie.audio) / SAMPLE_RATE == pytest.approx(5.0 - start, abs=0.13)
 
 
 def test_a_moving_face_stays_in_the_middle_and_noise_is_smoothed(tmp_path: Path) -> None:
@@ -45,9 +45,7 @@ def test_a_moving_face_stays_in_the_middle_and_noise_is_smoothed(tmp_path: Path)
         shown = Snapshot(k, k / 25, 0.5, (FaceScore(1, box, 0.5, False),), SpeakingState.SILENCE, None, Lag(0, 0))
         faces.frame(Frame(k / 25, image), shown)
     faces.close()
-    centres = np.array(
-        [np.argwhere(each[..., 1] > 128).mean(axis=0) for each in read(tmp_path / "face-1.mp4").pictures]
-    )
+    centres = np.array([np.argwhere(each[..., 1] > 128).mean(axis=0) for each in read(tmp_path / "face-1.mp4").images])
     assert np.abs(centres - SIZE / 2).max() < 0.15 * SIZE
     shown_noise, scale = np.diff(centres[10:], axis=0).std(), SIZE / (1.6 * 80)
     assert shown_noise < 0.5 * np.diff(noise, axis=0).std() * scale

@@ -25,8 +25,8 @@ class Notes(Output):
     def snapshot(self, snapshot: Snapshot) -> None:
         self.notes.append(f"snapshot {snapshot.time}")
 
-    def audio(self, sound: AudioChunk) -> None:
-        self.notes.append(f"sound {sound.time}")
+    def audio(self, audio: AudioChunk) -> None:
+        self.notes.append(f"audio {audio.time}")
 
     def frame(self, frame: Frame, snapshot: Snapshot | None) -> None:
         self.notes.append(f"frame {frame.time} with {snapshot and snapshot.time}")
@@ -62,7 +62,7 @@ def test_what_a_run_feeds_reaches_the_output_in_order() -> None:
     summary = hub.close(Percentiles())
     assert notes.notes == [
         "session",
-        "sound 0.0",
+        "audio 0.0",
         "snapshot 0.0",
         "scores",
         "person",

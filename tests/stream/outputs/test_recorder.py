@@ -1,4 +1,4 @@
-"""The recording: every picture at its time, the sound in step, whole whatever happens."""
+"""The recording: every frame at its time, the audio in step, whole whatever happens."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ def plain(frame: Frame, snapshot: Snapshot | None) -> Image:
 @dataclass
 class Movie:
     times: list[float]
-    pictures: list[Image]
-    sound: np.ndarray
-    sound_start: float
+    images: list[Image]
+    audio: np.ndarray
+    audio_start: float
 
 
 def read(path: Path) -> Movie:
@@ -58,11 +58,11 @@ def click(time: float, at: float, seconds: float) -> AudioChunk:
 
 
 def heard_at(movie: Movie) -> float:
-    return movie.sound_start + int(np.argmax(np.abs(movie.sound) > 0.3)) / SAMPLE_RATE
+    return movie.audio_start + int(np.argmax(np.abs(movie.audio) > 0.3)) / SAMPLE_RATE
 
 
 def seen_at(movie: Movie) -> float:
-    return next(time for time, picture in zip(movie.times, movie.pictures, strict=True) if picture.mean() > 150)
+    return next(time for time, image in zip(movie.times, movie.images, strict=True) if image.mean() > 150)
 
 
 def test_flash_and_click_of_one_moment_are_recorded_at_that_moment(tmp_path: Path) -> None:
@@ -88,10 +88,10 @@ def test_a_drifting_microphone_stays_in_step_over_a_long_run(tmp_path: Path) -> 
     movie = read(tmp_path / "o.mp4")
     assert seen_at(movie) == pytest.approx(290.0, abs=1e-3)
     assert heard_at(movie) == pytest.approx(290.0, abs=0.02)
-    assert len(movie.sound) / SAMPLE_RATE == pytest.approx(300.0, abs=0.25)
+    assert len(movie.audio) / SAMPLE_RATE == pytest.approx(300.0, abs=0.25)
 
 
-def test_missing_sound_is_silence(tmp_path: Path) -> None:
+def test_missing_audio_is_silence(tmp_path: Path) -> None:
     recorder = Recorder(tmp_path / "o.mp4", plain)
     for k in range(100):
         if not 25 <= k < 75:
@@ -100,10 +100,10 @@ def test_missing_sound_is_silence(tmp_path: Path) -> None:
     recorder.close()
     movie = read(tmp_path / "o.mp4")
     assert heard_at(movie) == pytest.approx(3.4, abs=0.003)
-    assert len(movie.sound) / SAMPLE_RATE == pytest.approx(4.0, abs=0.13)
+    assert len(movie.audio) / SAMPLE_RATE == pytest.approx(4.0, abs=0.13)
 
 
-def test_sound_that_comes_ahead_of_the_picture_waits_for_it(tmp_path: Path) -> None:
+def test_audio_that_comes_ahead_of_the_frame_waits_for_it(tmp_path: Path) -> None:
     recorder = Recorder(tmp_path / "o.mp4", plain)
     for k in range(50):
         recorder.audio(click(k / 25, 1.0, 1 / 25))
@@ -113,7 +113,7 @@ def test_sound_that_comes_ahead_of_the_picture_waits_for_it(tmp_path: Path) -> N
     assert heard_at(read(tmp_path / "o.mp4")) == pytest.approx(1.0, abs=0.003)
 
 
-def test_the_first_picture_stands_from_the_beginning_so_that_file_time_is_event_time(tmp_path: Path) -> None:
+def test_the_first_frame_stands_from_the_beginning_so_that_file_time_is_event_time(tmp_path: Path) -> None:
     recorder = Recorder(tmp_path / "o.mp4", plain)
     for k in range(10):
         recorder.frame(frame(0.7 + k / 25, 255 if k >= 5 else 0), None)
@@ -130,9 +130,9 @@ def test_any_size_can_be_recorded(tmp_path: Path, width: int, height: int) -> No
         recorder.frame(frame(k / 25, 200, width, height), None)
     recorder.close()
     movie = read(tmp_path / "o.mp4")
-    assert movie.pictures[0].shape == (height + height % 2, width + width % 2, 3)
-    assert abs(movie.pictures[0].astype(int) - 200).max() < 8, "no black edge"
-    assert len(movie.sound) == 0
+    assert movie.images[0].shape == (height + height % 2, width + width % 2, 3)
+    assert abs(movie.images[0].astype(int) - 200).max() < 8, "no black edge"
+    assert len(movie.audio) == 0
 
 
 def test_a_camera_that_comes_late_leaves_all_audio_in_the_recording(tmp_path: Path) -> None:
@@ -143,9 +143,9 @@ def test_a_camera_that_comes_late_leaves_all_audio_in_the_recording(tmp_path: Pa
     recorder.close()
     movie = read(tmp_path / "late.mp4")
     assert heard_at(movie) == pytest.approx(5.5, abs=0.03)
-    assert len(movie.sound) >= 44 * SAMPLE_RATE
-    assert movie.times[0] == 0.0 and movie.pictures[0].max() < 20
-    assert movie.times[-1] == pytest.approx(44.0, abs=0.01) and movie.pictures[-1].min() > 150
+    assert len(movie.audio) >= 44 * SAMPLE_RATE
+    assert movie.times[0] == 0.0 and movie.images[0].max() < 20
+    assert movie.times[-1] == pytest.approx(44.0, abs=0.01) and movie.images[-1].min() > 150
 
 
 def test_a_source_that_changes_its_size_is_fitted_in(tmp_path: Path) -> None:
@@ -153,13 +153,13 @@ def test_a_source_that_changes_its_size_is_fitted_in(tmp_path: Path) -> None:
     recorder.frame(frame(0.0, 200, 320, 180), None)
     recorder.frame(frame(0.04, 200, 180, 320), None)
     recorder.close()
-    upright = read(tmp_path / "o.mp4").pictures[1]
+    upright = read(tmp_path / "o.mp4").images[1]
     assert upright.shape == (180, 320, 3)
     assert upright[90, 160].mean() > 180
     assert upright[90, 20].mean() < 20
 
 
-def test_a_picture_that_is_not_later_is_left_out(tmp_path: Path) -> None:
+def test_a_frame_that_is_not_later_is_left_out(tmp_path: Path) -> None:
     recorder = Recorder(tmp_path / "o.mp4", plain)
     for time in (0.0, 0.04, 0.04, 0.03, 0.08):
         recorder.frame(frame(time), None)
@@ -184,7 +184,7 @@ def test_without_x264_the_older_mpeg4_is_used(tmp_path: Path, monkeypatch: pytes
     assert heard_at(movie) == pytest.approx(0.8, abs=0.003)
 
 
-def test_a_run_without_a_picture_leaves_nothing(tmp_path: Path) -> None:
+def test_a_run_without_a_frame_leaves_nothing(tmp_path: Path) -> None:
     recorder = Recorder(tmp_path / "o.mp4", plain)
     recorder.audio(silence(0.0, 0.5))
     recorder.close()
@@ -235,7 +235,7 @@ def test_the_file_plays_after_ctrl_c_and_after_a_crash(tmp_path: Path, ending: s
     movie = read(path)
     assert len(movie.times) >= 200
     np.testing.assert_allclose(np.diff(movie.times), 0.04, atol=1e-4)
-    assert len(movie.sound) / SAMPLE_RATE == pytest.approx(movie.times[-1], abs=0.2)
+    assert len(movie.audio) / SAMPLE_RATE == pytest.approx(movie.times[-1], abs=0.2)
 
 
 def test_a_stopped_recording_holds_its_frame_and_is_silent(tmp_path: Path) -> None:

@@ -28,7 +28,7 @@ class PixelFormat(Enum):
 
 
 class Device:
-    """Stands in for pyvirtualcam.Camera and, like it, refuses pictures of another size. Keeps what a viewer sees."""
+    """Stands in for pyvirtualcam.Camera and, like it, refuses frames of another size. Keeps what a viewer sees."""
 
     made: list[Device]
     device = "Made-up Virtual Camera"
@@ -39,11 +39,11 @@ class Device:
         self.rgb: list[Image] = []
         self.made.append(self)
 
-    def send(self, picture: Image) -> None:
-        assert not self.is_closed and picture.flags.c_contiguous and picture.dtype == np.uint8
-        if picture.shape != (self.size[1], self.size[0], 3):
-            raise ValueError(f"unexpected frame shape: {picture.shape}")
-        self.rgb.append(picture[..., ::-1] if self.is_bgr else picture)
+    def send(self, image: Image) -> None:
+        assert not self.is_closed and image.flags.c_contiguous and image.dtype == np.uint8
+        if image.shape != (self.size[1], self.size[0], 3):
+            raise ValueError(f"unexpected frame shape: {image.shape}")
+        self.rgb.append(image[..., ::-1] if self.is_bgr else image)
 
     def close(self) -> None:
         self.is_closed = True
@@ -70,7 +70,7 @@ def blue(width: int, height: int) -> Image:
     return np.full((height, width, 3), (255, 0, 10), np.uint8)
 
 
-def test_it_is_tried_before_the_run_and_opened_with_the_first_picture(devices: list[Device]) -> None:
+def test_it_is_tried_before_the_run_and_opened_with_the_first_frame(devices: list[Device]) -> None:
     camera = VirtualCamera()
     assert [(device.size, device.is_closed) for device in devices] == [(TRIED_SIZE, True)]
     camera.shown(blue(640, 360))
@@ -86,7 +86,7 @@ def test_blue_is_blue(devices: list[Device]) -> None:
     assert (devices[1].rgb[0] == (10, 0, 255)).all()
 
 
-def test_a_picture_of_another_size_is_fitted_in_with_its_shape_kept(devices: list[Device]) -> None:
+def test_a_frame_of_another_size_is_fitted_in_with_its_shape_kept(devices: list[Device]) -> None:
     camera = VirtualCamera()
     camera.shown(blue(640, 360))
     camera.shown(blue(360, 360))
@@ -118,19 +118,19 @@ def test_a_live_run_shows_there_what_its_window_shows(devices: list[Device]) -> 
     run = live(Camera(), stand_in(False), output, window=window, duration_seconds=0.6)  # type: ignore[arg-type]
     run.run(threading.Event())
     output.close()
-    sent = [picture[..., ::-1] for picture in devices[1].rgb]
+    sent = [image[..., ::-1] for image in devices[1].rgb]
     assert len(sent) > 5
-    assert all(any((picture == shown).all() for shown in windowed) for picture in sent)
+    assert all(any((image == shown).all() for shown in windowed) for image in sent)
     assert (sent[-1] == windowed[-1]).all()
 
 
-def test_a_slow_device_costs_pictures_and_no_time(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_slow_device_costs_frames_and_no_time(monkeypatch: pytest.MonkeyPatch) -> None:
     go = threading.Event()
 
     class Slow(Device):
-        def send(self, picture: Image) -> None:
+        def send(self, image: Image) -> None:
             go.wait(10)
-            super().send(picture)
+            super().send(image)
 
     devices = install(monkeypatch, Slow)
     output = Background(VirtualCamera())
@@ -151,8 +151,8 @@ def test_a_device_that_goes_away_is_one_line(monkeypatch: pytest.MonkeyPatch, tm
     class Leaving(Device):
         device = str(node)
 
-        def send(self, picture: Image) -> None:
-            super().send(picture)
+        def send(self, image: Image) -> None:
+            super().send(image)
             if len(self.rgb) == 2:
                 node.unlink()
                 if raises:
