@@ -231,7 +231,6 @@ def _serving(
     local: Control | None,
     source: Source | None,
 ) -> Iterator[tuple[Server, Models]]:
-    from speakerlight.server.rooms import MAX_ROOMS
     from speakerlight.server.serving import serving
 
     detectors = DetectorPool(models.detector_file)
@@ -241,7 +240,7 @@ def _serving(
 
     live = source if isinstance(source, LiveSource) else None
     server = serving(address, models, open_room_engine, notify, local=local, source=live, view=settings.view)
-    with detectors.opened(MAX_ROOMS), server as running:
+    with detectors.opened(address.settings.rooms), server as running:
         yield running
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from speakerlight.core.errors import InputError
 from speakerlight.server.client_address import parse_network
 from speakerlight.server.ice_settings import IceSettings, parse_ice_server, parse_public_address, parse_udp_ports
-from speakerlight.server.serve_settings import ServeSettings, parse_address
+from speakerlight.server.serve_settings import ROOMS, ServeSettings, parse_address
 from speakerlight.server.tokens import AUTO, TOKEN_VARIABLE, new_token, token_from
 
 TURN_VARIABLE = "SPEAKERLIGHT_TURN_SECRET"
@@ -28,6 +28,7 @@ OPTIONS = (
     "turn_secret",
     "public_address",
     "udp_ports",
+    "rooms",
 )
 """Of no use without ``--serve``."""
 
@@ -65,6 +66,7 @@ def add_serve_options(parser: argparse.ArgumentParser) -> None:
         default=[],
         help="an address by which others reach this machine, beside its own or as the only one; may be repeated",
     )
+    add("--rooms", metavar="N", type=int, help=f"admit so many rooms at once; default: {ROOMS}")
     add("--udp-ports", metavar="FIRST-LAST", help="range of the UDP ports for media; default: any")
 
 
@@ -102,6 +104,7 @@ def serve_settings(given: argparse.Namespace, notify: Notify) -> ServeSettings |
         read_token,
         tuple(parse_network(text) for text in given.trusted_proxy),
         ice_settings(given),
+        ROOMS if given.rooms is None else given.rooms,
     )
     if is_new:
         notify(f"token of this run, shown once: {token}")

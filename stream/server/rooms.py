@@ -13,18 +13,16 @@ from functools import partial
 from speakerlight.core.framing import View
 from speakerlight.server.client_address import IpAddress, client_key
 from speakerlight.server.data_channel import Messages
-from speakerlight.server.ice_settings import IceSettings
 from speakerlight.server.metrics import Metrics
 from speakerlight.server.rate_limit import RateLimiter
 from speakerlight.server.relay import Relay
 from speakerlight.server.room import Engines, Room, RoomHandle
 from speakerlight.server.room_status import RoomStatus
 from speakerlight.server.rtc.peer import Peer
+from speakerlight.server.serve_settings import ServeSettings
 from speakerlight.server.source import BrowserSource
 
 logger = logging.getLogger(__name__)
-
-MAX_ROOMS = 8
 
 CLIENT_ROOMS = 6
 """Rooms of one client. Those of this machine itself belong to its owner, who may take them all."""
@@ -105,11 +103,11 @@ class Rooms:
         metrics: Metrics,
         notify: Callable[[str], None],
         local: RoomStatus | None,
-        ice: IceSettings,
+        settings: ServeSettings,
         view: View = View.BOXES,
     ) -> None:
         self._engines, self._metrics, self._notify, self._local = engines, metrics, notify, local
-        self._ice, self._view = ice, view
+        self._ice, self._capacity, self._view = settings.ice, settings.rooms, view
         self._ice_reports = RateLimiter(MAX_ICE_REPORTS, MAX_ICE_REPORTS / 60)
         self._rooms: dict[str, _Connected] = {}
         self._opening: Counter[str] = Counter()
@@ -126,7 +124,7 @@ class Rooms:
         Raises InputError, FullError, NameTakenError, ClientLimitError and PortsTakenError.
         """
         await self._wait_for_connecting(offer.client)
-        if len(self._rooms) + self._opening.total() >= MAX_ROOMS:
+        if len(self._rooms) + self._opening.total() >= self._capacity:
             raise FullError
         if not offer.is_local and self._count(offer.client) >= CLIENT_ROOMS:
             raise ClientLimitError(f"one client may have {CLIENT_ROOMS} rooms; close one first")

@@ -13,12 +13,15 @@ from speakerlight.server.tokens import Tokens
 
 LOOPBACK = "127.0.0.1"
 
+ROOMS = 8
+"""Rooms at once, by default."""
+
 
 @dataclass(frozen=True)
 class ServeSettings:
     """``--serve`` and what belongs to it. Raises InputError with one line when they do not go together.
 
-    ``trusted_proxies``: networks whose X-Forwarded-For headers are believed.
+    ``trusted_proxies``: networks whose X-Forwarded-For headers are believed. ``rooms``: as many at once are admitted.
     """
 
     host: str
@@ -29,8 +32,11 @@ class ServeSettings:
     read_token: str | None = field(default=None, repr=False)
     trusted_proxies: tuple[Network, ...] = ()
     ice: IceSettings = field(default_factory=IceSettings)
+    rooms: int = ROOMS
 
     def __post_init__(self) -> None:
+        if self.rooms < 1:
+            raise InputError(f"--rooms {self.rooms}: give 1 or more")
         if (self.cert is None) != (self.key is None):
             raise InputError("--cert and --key: give both, the certificate and its private key, or neither")
         for option, path in (("--cert", self.cert), ("--key", self.key)):

@@ -115,7 +115,7 @@ class Server:
         self._loop.set_exception_handler(lambda _, context: self._report_failure(context))
         metrics = Metrics()
         settings = self._listening.settings
-        rooms = Rooms(self._engines, metrics, self._notify, self._status, settings.ice, self._view)
+        rooms = Rooms(self._engines, metrics, self._notify, self._status, settings, self._view)
         viewers, offers = Viewers(settings.ice), Offers()
         guarded = guard(settings, metrics, self._loop.time, self._notify)
         app = web.Application(client_max_size=OFFER_BYTES, middlewares=[guarded])

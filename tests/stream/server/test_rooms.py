@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -119,9 +120,7 @@ def test_a_page_that_is_reloaded_gets_a_new_room(serve: Serve) -> None:
     asyncio.run(play(serve().port))
 
 
-def test_a_full_server_says_so(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rooms, "MAX_ROOMS", 1)
-
+def test_a_full_server_says_so(serve: Serve) -> None:
     async def play(port: int) -> None:
         async with Browser(port) as first:
             await first.scored(1)
@@ -129,7 +128,24 @@ def test_a_full_server_says_so(serve: Serve, monkeypatch: pytest.MonkeyPatch) ->
             assert status == 503 and "all rooms are taken" in answer["error"]
             await first.scored(5)
 
-    asyncio.run(play(serve().port))
+    asyncio.run(play(serve(rooms=1).port))
+
+
+def test_a_burst_fills_the_server_and_the_rest_is_refused(serve: Serve) -> None:
+    """50 offers of different clients at once, before any of them connects; the room that runs goes on."""
+    sdp = unconnected_offer()
+
+    async def play(port: int) -> None:
+        async with Browser(port) as running:
+            await running.scored(3)
+            clients = ({"X-Forwarded-For": f"192.0.2.{number}"} for number in range(50))
+            answers = await asyncio.gather(*(offered(running.url, sdp, client) for client in clients))
+            statuses = Counter(status for status, _ in answers)
+            assert statuses == {200: 15, 503: 35}
+            assert all("all rooms are taken" in answer["error"] for status, answer in answers if status == 503)
+            await running.scored(len(running.of("scores")) + 20)
+
+    asyncio.run(play(serve(rooms=16, trusted_proxies=(parse_network("127.0.0.1"),)).port))
 
 
 def unconnected_offer() -> str:
