@@ -21,7 +21,7 @@ from tests.benchmarks.engine import SECTIONS, RunFailedError, whole_engine
 from tests.benchmarks.gpu import gpu
 from tests.benchmarks.measure import Row, header, line, write_json
 from tests.benchmarks.scene import MODELS
-from tests.benchmarks.stages import model_stages, picture_stages, scaling, whole_tick
+from tests.benchmarks.stages import model_stages, scaling, vision_stages, whole_tick
 
 FACES = (1, 2, 4, 8, 16, 25)
 ROOMS = (2, 4)
@@ -101,7 +101,7 @@ def _measured(given: argparse.Namespace) -> Iterator[Row]:
 def _stages(given: argparse.Namespace) -> Iterator[Row]:
     device, detector_file = choose_device(given.device), fetch(BLAZEFACE_SHORT)
     for people in given.faces or FACES:
-        yield from picture_stages(people, detector_file, given.rounds)
+        yield from vision_stages(people, detector_file, given.rounds)
         for name in given.model or MODELS:
             yield from model_stages(name, people, device, given.rounds)
             yield from whole_tick(name, people, device, detector_file, given.rounds)

@@ -1,6 +1,6 @@
 """The plain way, after the script that this project grew from: a face a call, float32, nothing folded or shared.
 
-Its sound is embedded again for every face. Its faults (order of channels, padding) are not repeated: they cost nothing.
+Its audio is embedded again for every face. Its faults (order of channels, padding) are not repeated: they cost nothing.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ class PlainExpert:
 
     @torch.inference_mode()
     def score(self, crops: list[Crop], mel: Mel) -> float:
-        """Cosine of one face's five crops (48 × 96 × 3) and one window of sound [16, 80]."""
+        """Cosine of one face's five crops (48 × 96 × 3) and one window of log-mel [16, 80]."""
         stacked = np.concatenate(crops, axis=2).astype(np.float32) / 255
         face = torch.from_numpy(stacked).permute(2, 0, 1)[None].to(self._device)
-        sound = torch.from_numpy(np.ascontiguousarray(mel.T))[None, None].to(self._device)
+        audio = torch.from_numpy(np.ascontiguousarray(mel.T))[None, None].to(self._device)
         a = functional.normalize(self._network.face_encoder(face).flatten(1))
-        b = functional.normalize(self._network.audio_encoder(sound).flatten(1))
+        b = functional.normalize(self._network.audio_encoder(audio).flatten(1))
         return float((a * b).sum())
 
 

@@ -19,7 +19,7 @@ from time import monotonic
 
 import numpy as np
 
-from tests.benchmarks.first_overlay import TOLD
+from tests.benchmarks.first_overlay import MARK
 from tests.benchmarks.measure import Row, Spread, exactly, spread
 from tests.benchmarks.scene import write_clip, write_expert
 
@@ -61,10 +61,10 @@ def watch(arguments: list[str], prefix: tuple[str, ...] = ()) -> Run:
                 _note(run, json.loads(text), monotonic() - start, process.pid)
         run.seconds = monotonic() - start
         said.seek(0)
-        told = said.read()
+        printed = said.read()
     if process.returncode:
-        raise RunFailedError(f"{' '.join(command)}: {told.strip().rpartition(chr(10))[2]}")
-    found = re.search(r"^(\d+) frames dropped", told, re.MULTILINE)
+        raise RunFailedError(f"{' '.join(command)}: {printed.strip().rpartition(chr(10))[2]}")
+    found = re.search(r"^(\d+) frames dropped", printed, re.MULTILINE)
     run.dropped_frames = int(found[1]) if found else 0
     return run
 
@@ -142,7 +142,7 @@ def memory(people: int, model: list[str], seconds: float) -> Row:
 
 
 def startup(people: int, model: list[str], launches: int) -> Row:
-    """From launch to the first picture with the overlay on it."""
+    """From launch to the first frame with the overlay on it."""
     first = [first_overlay_seconds([*_demo(people, CLIP_SECONDS), *model]) for _ in range(launches)]
     return _row("startup", "launch to first overlay", people, spread(first), "s", model)
 
@@ -154,9 +154,9 @@ def first_overlay_seconds(arguments: list[str]) -> float:
     with subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True) as process:
         assert process.stderr is not None
         for text in process.stderr:
-            if text.startswith(TOLD):
+            if text.startswith(MARK):
                 process.kill()
-                return float(text.removeprefix(TOLD)) - start
+                return float(text.removeprefix(MARK)) - start
     raise RunFailedError(f"{' '.join(command)}: {text.strip()}")
 
 
@@ -208,8 +208,8 @@ def _p95(run: Run) -> Spread:
 
 
 def _latency(run: Run) -> str:
-    told = (f"{name} {value:.0f}" for name, value in run.latency_ms.items() if value is not None)
-    return "latency ms " + ", ".join(told)
+    parts = (f"{name} {value:.0f}" for name, value in run.latency_ms.items() if value is not None)
+    return "latency ms " + ", ".join(parts)
 
 
 def _row(section: str, measure: str, people: int, value: Spread, unit: str, model: list[str], note: str = "") -> Row:

@@ -1,4 +1,4 @@
-"""``run_live.py`` as it is, but it tells on standard error when each overlay was finished: the first one counts."""
+"""``run_live.py`` unchanged, except that it reports on standard error when each overlay was finished."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from speakerlight.core.media import Image
 from speakerlight.core.snapshot import Snapshot
 from speakerlight.overlay import OverlayInfo, draw_overlay
 
-TOLD = "overlay finished at "
-"""Stands before the moment, in seconds of the monotonic clock, which all processes share."""
+MARK = "overlay finished at "
+"""Prefix of the time, in seconds of the monotonic clock, which all processes share."""
 
 
-def draw_and_tell(image: Image, snapshot: Snapshot | None, info: OverlayInfo) -> Image:
+def draw_and_report(image: Image, snapshot: Snapshot | None, info: OverlayInfo) -> Image:
     drawn = draw_overlay(image, snapshot, info)
-    print(f"{TOLD}{monotonic()}", file=sys.stderr, flush=True)
+    print(f"{MARK}{monotonic()}", file=sys.stderr, flush=True)
     return drawn
 
 
 if __name__ == "__main__":
-    with patch.object(composer, "draw_overlay", draw_and_tell):
+    with patch.object(composer, "draw_overlay", draw_and_report):
         command_line.command()

@@ -1,4 +1,4 @@
-"""What the stages are timed on: the demo's pictures and sound, its people at their places, models with seeded weights.
+"""Scenes for timing: the demo's frames and audio, its people at their places, models with seeded weights.
 
 How long a network takes does not depend on its weights.
 """
@@ -31,8 +31,8 @@ Network = TypeVar("Network", bound=nn.Module)
 
 MODELS = ("compact", "expert")
 
-PICTURES = 10
-"""Different pictures of a scene; longer stretches show them back and forth."""
+FRAME_COUNT = 10
+"""Different frames of a scene; longer times show them back and forth."""
 
 _KEYPOINTS = np.array(((0.3, 0.35), (0.7, 0.35), (0.5, 0.55), (0.5, 0.75), (0.05, 0.4), (0.95, 0.4)))
 """Eyes, nose, mouth and ears in BlazeFace's box."""
@@ -44,16 +44,16 @@ class Scene:
 
     images: tuple[Image, ...]
     faces: tuple[TrackedFace, ...]
-    sound: Samples
+    audio: Samples
 
     def image(self, tick: int) -> Image:
-        place = tick % (2 * PICTURES - 2)
-        return self.images[min(place, 2 * PICTURES - 2 - place)]
+        place = tick % (2 * FRAME_COUNT - 2)
+        return self.images[min(place, 2 * FRAME_COUNT - 2 - place)]
 
-    def heard(self, tick: int) -> AudioChunk:
+    def audio_chunk(self, tick: int) -> AudioChunk:
         """The 40 ms of ``tick``."""
-        start = tick * SAMPLES_PER_TICK % len(self.sound)
-        return AudioChunk(tick / TICK_RATE, self.sound[start : start + SAMPLES_PER_TICK])
+        start = tick * SAMPLES_PER_TICK % len(self.audio)
+        return AudioChunk(tick / TICK_RATE, self.audio[start : start + SAMPLES_PER_TICK])
 
     def tracks(self, tick: int, model: LipSyncModel) -> FrameTracks:
         crops = tuple(model.crop(self.image(tick), face.box, face.keypoints) for face in self.faces)
@@ -72,12 +72,12 @@ class Scene:
 
 @lru_cache
 def scene(people: int) -> Scene:
-    """The demo's picture of that many people: 1280×720, 1920×1080 from ten on."""
+    """The demo with that many people: 1280×720, 1920×1080 from ten on."""
     demo = Demo(DemoSettings(people=people, seconds=None))
     faces = []
     for number, box in enumerate(demo.faces):
         faces.append(TrackedFace(number + 1, box, _KEYPOINTS * box.width + (box.x, box.y)))
-    images = tuple(demo.frame(index) for index in range(PICTURES))
+    images = tuple(demo.frame(index) for index in range(FRAME_COUNT))
     return Scene(images, tuple(faces), demo.audio(0, 4 * SAMPLE_RATE))
 
 
@@ -102,7 +102,7 @@ def write_expert(folder: Path) -> Path:
 
 
 def write_clip(folder: Path, people: int, seconds: float, rate: float) -> Path:
-    """A recording of the demo, 1280×720 with sound."""
+    """A recording of the demo, 1280×720 with audio."""
     path = folder / f"demo{people}.mp4"
     demo = Demo(DemoSettings(people=people, seconds=seconds, width=1280, height=720, rate=rate))
     tape = AudioTape()

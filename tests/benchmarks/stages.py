@@ -44,7 +44,7 @@ PLAIN = " plain"
 """Ends the name of a stage's baseline."""
 
 
-def picture_stages(people: int, detector_file: Path, rounds: int) -> list[Row]:
+def vision_stages(people: int, detector_file: Path, rounds: int) -> list[Row]:
     """Everything that no lip-sync model has a part in."""
     share_cores("cpu", COMPACT)
     shown = scene(people)
@@ -120,7 +120,7 @@ def _whole_tick(shown: Scene, used: LipSyncModel, detector: FaceDetector) -> Cas
 
     def tick(index: int) -> None:
         scorer.push_tracks([vision.process(index, index / TICK_RATE, shown.image(index))])
-        scorer.push_audio([shown.heard(index)])
+        scorer.push_audio([shown.audio_chunk(index)])
         scorer.advance()
 
     return Case(_settled(tick), torch.get_num_threads())
@@ -145,23 +145,23 @@ def _settled(step: Callable[[int], object]) -> Callable[[], object]:
 
 
 def _decode(clip: Path) -> Callable[[], object]:
-    def pictures() -> Iterator[object]:
+    def frames() -> Iterator[object]:
         while True:
             with closing(FileReader(clip, audio=False)) as reader:
                 yield from reader
 
-    return pictures().__next__
+    return frames().__next__
 
 
 def _decode_with_opencv(clip: Path) -> Callable[[], object]:
     reader = cv2.VideoCapture(str(clip))
 
-    def picture() -> None:
+    def frame() -> None:
         if not reader.read()[0]:
             reader.set(cv2.CAP_PROP_POS_FRAMES, 0)
             reader.read()
 
-    return picture
+    return frame
 
 
 def _detect(shown: Scene, detector: FaceDetector) -> Callable[[], object]:
@@ -172,7 +172,7 @@ def _detect(shown: Scene, detector: FaceDetector) -> Callable[[], object]:
 
 
 def _detect_everywhere(shown: Scene, detector: FaceDetector) -> Callable[[], object]:
-    """All of every picture, anew: what it takes to find the same faces without following them."""
+    """Search all of every frame: the cost of finding the same faces without tracking."""
     tiles = search_tiles(shown.images[0].shape[1], shown.images[0].shape[0])
     return lambda: [detector.detect(shown.images[0], tile) for tile in tiles]
 
@@ -205,18 +205,18 @@ def _crop(shown: Scene, used: LipSyncModel) -> Callable[[], object]:
 
 def _mel(shown: Scene, used: LipSyncModel) -> Callable[[], object]:
     stream = StreamingLogMel(used.mel)
-    return _settled(lambda tick: stream.push(shown.heard(tick).samples))
+    return _settled(lambda tick: stream.push(shown.audio_chunk(tick).samples))
 
 
 def _mel_again(shown: Scene, used: LipSyncModel) -> Callable[[], object]:
     """The window's columns anew for every face."""
-    sound = shown.sound[: used.mel_window * used.mel.hop]
-    return lambda: [log_mel(sound, used.mel) for _ in shown.faces]
+    samples = shown.audio[: used.mel_window * used.mel.hop]
+    return lambda: [log_mel(samples, used.mel) for _ in shown.faces]
 
 
 def _voice(shown: Scene) -> Callable[[], object]:
     voice = VoiceActivity()
-    return _settled(lambda tick: voice.push(shown.heard(tick).samples))
+    return _settled(lambda tick: voice.push(shown.audio_chunk(tick).samples))
 
 
 def _encode(shown: Scene, used: LipSyncModel) -> Callable[[], object]:
@@ -232,12 +232,12 @@ def _encode(shown: Scene, used: LipSyncModel) -> Callable[[], object]:
 
 
 def _advance(shown: Scene, used: LipSyncModel) -> Case:
-    """Emission, chain and turns, once a tick's pictures and sound are embedded."""
+    """Emission, chain and turns, once a tick's frames and audio are embedded."""
     scorer, tracks = Scorer(used), shown.tracks(0, used)
 
     def take(tick: int) -> None:
         scorer.push_tracks([replace(tracks, tick=tick)])
-        scorer.push_audio([shown.heard(tick)])
+        scorer.push_audio([shown.audio_chunk(tick)])
         scorer.embed()
 
     return Case(scorer.advance, before=_settled(take))
@@ -254,7 +254,7 @@ def _tick(shown: Scene, used: LipSyncModel) -> Callable[[], object]:
 
     def score(tick: int) -> None:
         scorer.push_tracks([replace(tracks, tick=tick)])
-        scorer.push_audio([shown.heard(tick)])
+        scorer.push_audio([shown.audio_chunk(tick)])
         scorer.advance()
 
     return _settled(score)
