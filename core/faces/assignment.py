@@ -1,4 +1,4 @@
-"""Optimal assignment of pairs by total gain, for the few faces of one frame."""
+"""Optimal assignment of rows to columns by the largest total gain, for the few faces of one frame."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import numpy.typing as npt
 def best_pairs(gain: npt.NDArray[np.float64]) -> list[tuple[int, int]]:
     """Pairs (row, column) of the largest total ``gain``; each row and column at most once, min(rows, columns) pairs.
 
-    Equal to ``scipy.optimize.linear_sum_assignment``, whose package takes as long to import as all else that finds
-    faces. Shortest augmenting paths (Jonker and Volgenant, 1987).
+    Equal to ``scipy.optimize.linear_sum_assignment``, whose package takes as long to import as the rest of face
+    detection. Shortest augmenting paths (Jonker and Volgenant, 1987).
     """
     rows, columns = gain.shape
     if rows > columns:
@@ -29,7 +29,7 @@ def _augment(
     column_price: npt.NDArray[np.float64],
     row_of: npt.NDArray[np.int_],
 ) -> None:
-    """Give ``row`` a column, moving others along the cheapest path; prices and ``row_of`` (by column) follow."""
+    """Assign ``row`` to a column, moving others along the cheapest path; updates prices and ``row_of`` (by column)."""
     distance = cost[row] - row_price[row] - column_price
     before = np.full(len(distance), -1)
     done = np.zeros(len(distance), np.bool_)

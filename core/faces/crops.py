@@ -1,4 +1,4 @@
-"""Mouth crops: the lower face, turned upright and brought to one size from BlazeFace's eyes and mouth centre."""
+"""Mouth crops: the lower face, rotated upright and scaled to one size by BlazeFace's eyes and mouth centre."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ Crop = npt.NDArray[np.uint8]
 
 @dataclass(frozen=True)
 class MouthCrop:
-    """Which mouth crop a model wants.
+    """The mouth crop that a model takes.
 
-    ``side_pixels``: the crop is this many pixels square. ``field``: the crop's side on the face, in units of the larger
-    of eye distance and eye–mouth distance: when a head turns aside the one shrinks and the other stays. 1.25 is lips
-    and chin (measured).
+    ``side_pixels``: side of the square crop. ``field``: the crop's side on the face, in units of the larger of eye
+    distance and eye–mouth distance: when a head turns aside one shrinks and the other stays. 1.25 covers lips and chin
+    (measured).
     """
 
     side_pixels: int
@@ -30,13 +30,13 @@ class MouthCrop:
 
 def mouth_crop(image: Image, keypoints: Keypoints, wanted: MouthCrop) -> Crop:
     """The grey mouth crop of a face: uint8, ``side_pixels`` square, edge pixels repeated where it leaves the frame."""
-    # Plain numbers: on two of them NumPy takes longer to begin than to compute.
+    # Plain numbers: for two of them the overhead of NumPy exceeds the computation.
     (right_x, right_y), (left_x, left_y), mouth = keypoints[[RIGHT_EYE, LEFT_EYE, MOUTH]].tolist()
     across = left_x - right_x, left_y - right_y
     down = mouth[0] - (right_x + left_x) / 2, mouth[1] - (right_y + left_y) / 2
     reach = max(math.hypot(*across), math.hypot(*down), 1.0)
-    # The eye line gives the tilt; when a head is seen from the side the eyes nearly coincide and the eye-mouth line
-    # (turned by 90 degrees) is steadier, so the two are added.
+    # The eye line gives the tilt. In a side view the eyes nearly coincide and the eye-mouth line (rotated by 90
+    # degrees) is steadier, so the two are added.
     tilt = math.atan2(across[1] - down[0], across[0] + down[1])
     pixels_per_crop_pixel = wanted.field * reach / wanted.side_pixels
     return _sample(image, mouth, tilt, pixels_per_crop_pixel, wanted.side_pixels)
@@ -52,13 +52,13 @@ def _sample(image: Image, centre: Sequence[float], tilt: float, step: float, sid
     part = image[top : max(bottom, top + 1), left : max(right, left + 1)]
     grey = cv2.cvtColor(part, cv2.COLOR_BGR2GRAY)
     x, y, step_x, step_y = centre[0] - left, centre[1] - top, step, step
-    # Bilinear sampling with steps of two pixels and more skips pixels and shimmers: average whole pixels first.
+    # Bilinear sampling with steps of two pixels or more skips pixels and shimmers: average whole pixels first.
     if (shrink := int(step)) >= 2:
         size = (max(1, grey.shape[1] // shrink), max(1, grey.shape[0] // shrink))
         scale_x, scale_y = size[0] / grey.shape[1], size[1] / grey.shape[0]
         grey = cv2.resize(grey, size, interpolation=cv2.INTER_AREA)
         x, y = (x + 0.5) * scale_x - 0.5, (y + 0.5) * scale_y - 0.5
-        # Not quite the same both ways: the part's sides are whole numbers of pixels before and after.
+        # Not quite equal in both directions: the part's sides are whole numbers of pixels before and after.
         step_x, step_y = step * scale_x, step * scale_y
     turn = step_x * math.cos(tilt), -step_x * math.sin(tilt), step_y * math.sin(tilt), step_y * math.cos(tilt)
     middle = (side - 1) / 2

@@ -1,7 +1,7 @@
-"""Face detection: BlazeFace through MediaPipe, on a whole frame, a search tile or a crop around a known face.
+"""Face detection: BlazeFace through MediaPipe, on a whole frame, a search tile or a crop around a tracked face.
 
-BlazeFace sees 128 × 128 pixels whatever it is given, so small faces in a large frame are lost. ``search_tiles`` cuts
-the frame into overlapping squares in which a face of any size is large enough somewhere.
+BlazeFace's input is 128 × 128 pixels, so small faces in a large frame are missed. ``search_tiles`` divides the frame
+into overlapping squares: a face of any size is large enough in one of them.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ from speakerlight.core.geometry import Box
 from speakerlight.core.media import Image
 
 BLAZEFACE_SIDE = 128
-"""Side of BlazeFace's input in pixels: larger regions are shrunk before MediaPipe sees them."""
+"""Side of BlazeFace's input in pixels: larger regions are shrunk before they are passed to MediaPipe."""
 
 _DETECT_SIDE = 192
-"""Regions are shrunk to this side: above BLAZEFACE_SIDE, so that MediaPipe's whole-pixel boxes stay fine enough."""
+"""Side to which regions are shrunk: above BLAZEFACE_SIDE, so that MediaPipe's whole-pixel boxes stay fine enough."""
 
 _TILE_FRACTIONS = (1.0, 0.5, 1 / 3)
-"""Tile sides as shares of the frame's height: one face in a room, a 3×3 gallery, a 5×5 gallery."""
+"""Tile sides as shares of the frame's height: one face in a room, a 3×3 gallery, a 5×5 gallery (measured)."""
 
 _TILE_OVERLAP = 0.4
-"""Neighbouring tiles share this much, so that a face cut by one tile lies whole in the next."""
+"""Overlap of neighbouring tiles: a face cut by one tile lies whole in the next."""
 
 Keypoints = npt.NDArray[np.float64]
 """6 × 2, x and y in pixels of the source frame: right eye, left eye, nose tip, mouth centre, right ear, left ear."""
@@ -41,7 +41,7 @@ RIGHT_EYE, LEFT_EYE, NOSE, MOUTH = 0, 1, 2, 3
 
 @dataclass(frozen=True, eq=False)
 class Detection:
-    """A face found in one frame. ``score`` in [0, 1] is BlazeFace's own."""
+    """A face detected in one frame. ``score`` in [0, 1] is BlazeFace's own."""
 
     box: Box
     keypoints: Keypoints
@@ -59,7 +59,7 @@ class SearchRegion:
 
 
 class FaceDetector:
-    """BlazeFace (short range). Not to be shared between threads.
+    """BlazeFace (short range). Must not be shared between threads.
 
     Raises InputError when the model file cannot be used.
     """
@@ -84,7 +84,7 @@ class FaceDetector:
             raise InputError(
                 f"cannot use the face detector's model file {model_file}: delete it and run again"
             ) from error
-        _keep_calls_here(self._detector)
+        _compute_in_caller(self._detector)
         self._wrap: Callable[[Image], Any] = partial(MediaPipeImage, ImageFormat.SRGB)
 
     def detect(self, image: Image, region: SearchRegion | None = None) -> list[Detection]:
@@ -124,22 +124,22 @@ class FaceDetector:
         self._detector.close()
 
 
-def _keep_calls_here(detector: Any) -> None:
-    """Let a detector of MediaPipe's compute where it is called.
+def _compute_in_caller(detector: Any) -> None:
+    """Make a MediaPipe detector compute in the calling thread.
 
-    It hands each call to a thread that it keeps for that, so that many may share it. Without, a face is found in nine
-    tenths of the time, and in two thirds where all cores are busy and each change of threads is waited for (measured).
-    Nothing public turns it off; tests/core/test_detection.py fails when what is used here is gone, which does no harm.
+    By default it dispatches each call to a thread of its own, so that several threads can share it. Without that, a
+    detection takes nine tenths of the time, and two thirds where all cores are busy (measured). No public option turns
+    it off; tests/core/faces/test_detection.py fails when the private names used here are gone, which does no harm.
     """
     signatures = getattr(import_module("mediapipe.tasks.python.vision.face_detector"), "_CTYPES_SIGNATURES", ())
     calls = getattr(detector, "_lib", None)
     library = getattr(calls, "_lib", None)
     for signature in signatures if library is not None else ():
-        setattr(calls, signature.func_name, signature.create_python_wrapper(library, _Here()))
+        setattr(calls, signature.func_name, signature.create_python_wrapper(library, _InlineExecutor()))
 
 
-class _Here(Executor):
-    """No other thread: what is submitted is done at once."""
+class _InlineExecutor(Executor):
+    """An executor without threads: runs what is submitted at once."""
 
     def submit(self, work: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
         done: Future[Any] = Future()
@@ -151,10 +151,10 @@ class _Here(Executor):
 
 
 def shrunk(image: Image, size: tuple[int, int]) -> Image:
-    """``image`` at ``size`` (width, height; no larger than it is), much as averaging whole pixels would make it.
+    """``image`` at ``size`` (width, height; at most its own), close to an average of whole pixels.
 
-    OpenCV averages fast only where two by two pixels become one: larger steps go by bilinear sampling to twice the size
-    first. It is then up to ten times as fast, which was half of what looking at a large region cost.
+    OpenCV averages fast only by a factor of two: larger factors first use bilinear sampling to twice the size. This is
+    up to ten times as fast, and was half the cost of detection in a large region.
     """
     if image.shape[1] > 2 * size[0] and image.shape[0] > 2 * size[1]:
         image = np.asarray(cv2.resize(image, (2 * size[0], 2 * size[1]), interpolation=cv2.INTER_LINEAR), np.uint8)
@@ -163,19 +163,19 @@ def shrunk(image: Image, size: tuple[int, int]) -> Image:
 
 
 def region_around(box: Box, factor: float, width: int, height: int) -> SearchRegion:
-    """The square of side ``factor`` × the box's longer side about its centre, cut to the frame."""
+    """The square of side ``factor`` × the box's longer side around its centre, clipped to the frame."""
     side = factor * max(box.width, box.height)
     centre_x, centre_y = box.centre
-    # A face may have been predicted to leave the frame: a sliver at the edge is then looked at, never nothing.
+    # A face may be predicted outside the frame: a sliver at the edge is searched then, never an empty region.
     left, top = (min(max(0, int(c - side / 2)), end - 1) for c, end in ((centre_x, width), (centre_y, height)))
     right, bottom = (min(max(1, int(c + side / 2) + 1), end) for c, end in ((centre_x, width), (centre_y, height)))
     return SearchRegion(left, top, max(1, right - left), max(1, bottom - top))
 
 
 def search_tiles(width: int, height: int) -> list[SearchRegion]:
-    """Where to look for new faces in a ``width`` × ``height`` frame: the frame, then squares, large ones first.
+    """Regions to search for new faces in a ``width`` × ``height`` frame: the frame, then squares, largest first.
 
-    Squares smaller than BlazeFace's own input are left out: they would only be enlarged.
+    Squares smaller than BlazeFace's input are dropped: they would only be enlarged.
     """
     tiles = [SearchRegion(0, 0, width, height)]
     for fraction in _TILE_FRACTIONS:

@@ -82,7 +82,7 @@ class Prediction:
 
     id: int
     box: Box
-    unseen_seconds: float
+    unfound_seconds: float
     widths_a_second: float
 
     @property
@@ -96,7 +96,7 @@ class _Track:
     box: Box
     keypoints: Keypoints
     signature: Signature
-    seen_at: float
+    found_at: float
     begun_at: float
     found_count: int = 1
     missed_count: int = 0
@@ -119,7 +119,7 @@ class Tracker:
             Prediction(
                 t.id,
                 self._predicted_box(t, time),
-                time - t.seen_at,
+                time - t.found_at,
                 float(np.hypot(*t.velocity)) / max(t.box.width, 1.0),
             )
             for t in self._shown(time)
@@ -175,14 +175,14 @@ class Tracker:
     def _observe(self, track: _Track, time: float, detection: Detection, signature: Signature) -> None:
         s = self._settings
         moved = np.subtract(detection.box.centre, track.box.centre)
-        elapsed = max(time - track.seen_at, 1e-3)
+        elapsed = max(time - track.found_at, 1e-3)
         track.velocity = 0.5 * track.velocity + 0.5 * moved / elapsed
         share = min(1.0, s.point_smoothing + s.point_agility * float(np.hypot(*moved)) / max(track.box.width, 1.0))
         track.keypoints = track.keypoints + share * (detection.keypoints - track.keypoints)
         old, new = track.box, detection.box
         track.box = Box(*(a + share * (b - a) for a, b in zip(_corner(old), _corner(new), strict=True)))
         track.signature = 0.9 * track.signature + 0.1 * signature
-        track.seen_at, track.missing_since = time, None
+        track.found_at, track.missing_since = time, None
         track.found_count += 1
 
     def _revive_or_begin(self, time: float, detection: Detection, signature: Signature) -> None:
@@ -192,7 +192,7 @@ class Tracker:
             self._lost_similar(detection, signature), key=lambda t: _widths_away(t, detection), default=None
         ):
             lost.box, lost.keypoints, lost.velocity = detection.box, detection.keypoints, np.zeros(2)
-            lost.seen_at, lost.missing_since = time, None
+            lost.found_at, lost.missing_since = time, None
             return
         if detection.score < s.min_new_score:
             return
@@ -233,7 +233,7 @@ class Tracker:
         ]
 
     def _predicted_box(self, track: _Track, time: float) -> Box:
-        seconds = min(time - track.seen_at, self._settings.prediction_seconds)
+        seconds = min(time - track.found_at, self._settings.prediction_seconds)
         x, y = track.velocity * seconds
         return Box(track.box.x + x, track.box.y + y, track.box.width, track.box.height)
 

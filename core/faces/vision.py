@@ -148,7 +148,7 @@ class Vision:
         return False, [d for p in known if p.id in ended for d in self._look(image, p.box)]
 
     def _due(self, known: list[Prediction], stride: int) -> list[Prediction]:
-        """The faces to look for now, within the budgets: new ones, then the longest unseen and fastest first."""
+        """The faces to look for now, within the budgets: new ones, then those not found for longest and the fastest."""
         s = self._settings
 
         def ticks_between(p: Prediction) -> int:
@@ -158,8 +158,8 @@ class Vision:
             return stride * (s.follow_still_ticks if is_still else s.follow_moving_ticks)
 
         # Half a tick of slack: times of ticks are not exact multiples of 40 ms.
-        due = [p for p in known if p.is_confirmed and p.unseen_seconds * TICK_RATE >= ticks_between(p) - 0.5]
-        due.sort(key=lambda p: -(p.unseen_seconds * (1.0 + p.widths_a_second)))
+        due = [p for p in known if p.is_confirmed and p.unfound_seconds * TICK_RATE >= ticks_between(p) - 0.5]
+        due.sort(key=lambda p: -(p.unfound_seconds * (1.0 + p.widths_a_second)))
         candidates = [p for p in known if not p.is_confirmed]
         return candidates[: s.confirm_passes] + due[: max(1, s.follow_passes // stride)]
 

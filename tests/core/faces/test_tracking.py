@@ -207,7 +207,7 @@ def test_where_to_look_follows_the_movement_but_not_for_long() -> None:
     assert soon.box.centre[0] > 172
     assert late.box.centre[0] <= 172 + 8 * 25 * 0.25 + 8
     assert soon.widths_a_second == pytest.approx(8 * 25 / SIDE, rel=0.2)
-    assert late.unseen_seconds == pytest.approx(0.54)
+    assert late.unfound_seconds == pytest.approx(0.54)
 
 
 def test_faces_at_and_beyond_the_frame_are_survived() -> None:
