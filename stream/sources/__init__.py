@@ -97,12 +97,12 @@ def _live_video(spec: str, options: SourceOptions, *, with_audio: bool) -> LiveS
 
 def _live_audio(spec: str | None, options: SourceOptions) -> LiveSource:
     if spec is None:
-        return MicrophoneSource()
+        return MicrophoneSource(None, options)
     if is_stream(spec) or is_pipe(spec):
         return NetworkSource(spec, video=False, options=options)
     if _is_file(spec):
         return PacedSource(_file(spec, options, video=False))
-    return MicrophoneSource(int(spec) if spec.isdecimal() else spec)
+    return MicrophoneSource(int(spec) if spec.isdecimal() else spec, options)
 
 
 def _video(spec: str, options: SourceOptions) -> MediaReader:

@@ -25,18 +25,19 @@ PHASE_SECONDS = 2.0
 """Time constant of the powers that opposite phases are judged by."""
 
 BLOCK_SAMPLES = 320
-"""Levels are measured over 20 ms."""
+"""Levels are measured over this many samples: 20 ms at 16 kHz."""
 
 
 class ChannelMixer:
-    """Mono from consecutive blocks of 16 kHz audio, [channels, n]. Damaged samples are cleaned on the way.
+    """Mono from consecutive blocks of audio, [channels, n]. Damaged samples are cleaned on the way.
 
-    ``only``: the index of the channel to use; None: the average of the channels that carry something, or the loudest
-    one where the average cancels itself.
+    ``rate``: samples a second. ``only``: the index of the channel to use; None: the average of the channels that carry
+    something, or the loudest one where the average cancels itself.
     """
 
-    def __init__(self, only: int | None = None) -> None:
+    def __init__(self, only: int | None = None, rate: float = SAMPLE_RATE) -> None:
         self._only = only
+        self._rate = rate
         self._peaks: npt.NDArray[np.float64] = np.zeros(0)
         self._power: npt.NDArray[np.float64] = np.zeros(0)
         self._mixed_power = 0.0
@@ -64,7 +65,7 @@ class ChannelMixer:
     def _updated_weights(self, block: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         if len(self._peaks) != len(block):
             self._peaks, self._power, self._mixed_power = np.zeros(len(block)), np.zeros(len(block)), 0.0
-        seconds = block.shape[1] / SAMPLE_RATE
+        seconds = block.shape[1] / self._rate
         power = np.square(block, dtype=np.float64).mean(axis=1)
         self._peaks = np.maximum(self._peaks * np.exp(-seconds / MEMORY_SECONDS), power)
         active = self._peaks >= QUIET_RATIO * self._peaks.max()

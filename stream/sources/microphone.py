@@ -19,14 +19,17 @@ from speakerlight.core.errors import InputError
 from speakerlight.core.media import AudioChunk, Samples
 from speakerlight.core.timebase import SAMPLE_RATE
 from speakerlight.rings import AudioRing, Block
+from speakerlight.sources.audio_choice import AudioChoice
+from speakerlight.sources.channels import ChannelMixer
 from speakerlight.sources.gapless_audio import LiveGaplessAudio
+from speakerlight.sources.notices import Notices, SilenceNotice
 from speakerlight.sources.quiet_libraries import quiet_libraries
-from speakerlight.sources.source import ThreadedSource
+from speakerlight.sources.source import SourceOptions, ThreadedSource
 
 RING_SECONDS = 10
 
 CHANNELS = 2
-"""At most so many are recorded and mixed; arrays of microphones repeat themselves in the rest."""
+"""Channels that are captured and mixed at most; arrays of microphones repeat themselves in the rest."""
 
 MUTE_SECONDS = 2.0
 """A device whose callback has not run for this long is gone: many systems give no other sign."""
@@ -46,9 +49,11 @@ class MicrophoneSource(ThreadedSource):
     when it is back; meanwhile there is silence.
     """
 
-    def __init__(self, wanted: int | str | None = None) -> None:
+    def __init__(self, wanted: int | str | None = None, options: SourceOptions | None = None) -> None:
         self._wanted = wanted
-        self._tap: _CaptureStream | None = _CaptureStream(wanted)
+        self._options = options or SourceOptions()
+        self._tap: _CaptureStream | None = _CaptureStream(wanted, self._options.choice)
+        self._silence = SilenceNotice(Notices(f"microphone {self._tap.name}", self._options.notify))
         self._overflows = 0
         self._clock: SessionClock | None = None
         self._sound = LiveGaplessAudio()
@@ -67,7 +72,10 @@ class MicrophoneSource(ThreadedSource):
         if self._clock is None:
             return []
         tap = self._tap
-        return self._sound.place(tap.take() if tap else (), self._clock.now())
+        chunks = list(tap.take()) if tap else []
+        for _, samples in chunks:
+            self._silence.push(samples)
+        return self._sound.place(chunks, self._clock.now())
 
     def stop(self) -> None:
         super().stop()
@@ -106,18 +114,19 @@ class MicrophoneSource(ThreadedSource):
         with quiet_libraries():
             library._terminate()
             library._initialize()
-        return _CaptureStream(self._wanted)
+        return _CaptureStream(self._wanted, self._options.choice)
 
 
 class _CaptureStream:
     """One opened input stream: device, ring, clock and resampler, which all begin anew when the device is reopened."""
 
-    def __init__(self, wanted: int | str | None) -> None:
+    def __init__(self, wanted: int | str | None, choice: AudioChoice) -> None:
         library = portaudio()
         device = find_device(library, wanted)
         self.name = str(device["name"])
         self._rate = float(device["default_samplerate"])
-        channels = min(CHANNELS, int(device["max_input_channels"]))
+        channels = min(max(CHANNELS, choice.channel or 0), int(device["max_input_channels"]))
+        self._mixer = ChannelMixer(choice.channel_index, self._rate)
         self._ring = AudioRing(int(RING_SECONDS * self._rate), channels)
         self._device_overflows = 0
         self._seen_overflows = 0
@@ -176,7 +185,7 @@ class _CaptureStream:
         if block.first != self._next:
             self._begin_resampling(block.first)
         self._next += len(block.samples)
-        samples = self._resampler.resample_chunk(block.samples.mean(axis=1))
+        samples = self._resampler.resample_chunk(self._mixer.mix(block.samples.T))
         if len(samples):
             device_seconds = self._base / self._rate + self._produced / SAMPLE_RATE
             self._produced += len(samples)

@@ -30,7 +30,7 @@ from speakerlight.sources.audio_choice import audio_stream, undecodable, video_s
 from speakerlight.sources.decode import AudioConverter, reason
 from speakerlight.sources.display import FrameConverter
 from speakerlight.sources.gapless_audio import LiveGaplessAudio
-from speakerlight.sources.notices import Notices
+from speakerlight.sources.notices import Notices, SilenceNotice
 from speakerlight.sources.one_pass import OnePass
 from speakerlight.sources.source import SourceOptions, SourceState, ThreadedSource, due
 
@@ -104,6 +104,7 @@ class NetworkSource(ThreadedSource):
         self._size = _coded_size(self._container) if has_video else None
         self._ring = AudioRing(AUDIO_SECONDS * SAMPLE_RATE)
         self._line = LiveGaplessAudio()
+        self._silence = SilenceNotice(self._notices)
         self._clock: SessionClock | None = None
         self._end_seconds: float | None = None
         self._pulled = (
@@ -133,7 +134,9 @@ class NetworkSource(ThreadedSource):
     def take_audio(self) -> list[AudioChunk]:
         if self._clock is None or not self.has_audio:
             return []
-        chunks = ((block.stamp, block.samples[:, 0]) for block in self._ring.take())
+        chunks = [(block.stamp, block.samples[:, 0]) for block in self._ring.take()]
+        for _, samples in chunks:
+            self._silence.push(samples)
         return self._line.place(chunks, self._clock.now())
 
     def stop(self) -> None:

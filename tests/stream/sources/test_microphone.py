@@ -174,7 +174,7 @@ source, clock, sounds = MicrophoneSource(name), SessionClock(), []
 source.start(clock)
 print(json.dumps({"zero": time.monotonic() - clock.now()}), flush=True)
 while clock.now() < 4.0:
-    sounds += source.take_sound()
+    sounds += source.take_audio()
     time.sleep(0.02)
 source.stop()
 np.save(sys.argv[2], np.concatenate([sound.samples for sound in sounds]))

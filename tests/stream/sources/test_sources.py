@@ -33,7 +33,9 @@ def devices(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sources, "CameraSource", lambda index: Opened(f"camera {index}"))
     monkeypatch.setattr(sources, "ScreenSource", lambda region: Opened("screen"))
     monkeypatch.setattr(
-        sources, "MicrophoneSource", lambda wanted=None: Opened(f"mic {wanted!r}", video=False, audio=True)
+        sources,
+        "MicrophoneSource",
+        lambda wanted=None, options=None: Opened(f"mic {wanted!r}", video=False, audio=True),
     )
     monkeypatch.setattr(
         sources,
@@ -91,7 +93,7 @@ def test_pictures_are_let_go_when_the_sound_cannot_be_opened(monkeypatch: pytest
     camera = Opened("camera")
     monkeypatch.setattr(sources, "CameraSource", lambda index: camera)
 
-    def none_there(wanted: object = None) -> LiveSource:
+    def none_there(wanted: object = None, options: object = None) -> LiveSource:
         raise InputError("no microphone")
 
     monkeypatch.setattr(sources, "MicrophoneSource", none_there)
