@@ -9,7 +9,7 @@ The public interface, in full:
 * :class:`Frame`, :class:`AudioChunk`, :class:`Snapshot`, :class:`FaceScore`, :class:`Box`, :class:`Lag`,
   :class:`SpeakingState`: the values that outputs and events hold.
 * :class:`InputError`: something the caller gave cannot be used; its message is one line. :class:`StageError`: a stage
-  failed.
+  failed; :class:`OutputError`: an output was lost.
 
 Each name is loaded when it is first used: importing the package loads no other library.
 """
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from speakerlight.core.snapshot import FaceScore, Lag, Snapshot, SpeakingState
     from speakerlight.detector import SpeakerDetector
     from speakerlight.engine import StageError
-    from speakerlight.outputs.output import Output
+    from speakerlight.outputs.output import Output, OutputError
     from speakerlight.run_settings import RunSettings
     from speakerlight.server.serve_settings import ServeSettings
     from speakerlight.session import run
@@ -57,6 +57,7 @@ __all__ = [
     "LoadEvent",
     "MergeEvent",
     "Output",
+    "OutputError",
     "PersonEvent",
     "RunSettings",
     "ScoresEvent",
@@ -93,7 +94,7 @@ _MODULES = {
     "core.snapshot": ["FaceScore", "Lag", "Snapshot", "SpeakingState"],
     "detector": ["SpeakerDetector"],
     "engine": ["StageError"],
-    "outputs.output": ["Output"],
+    "outputs.output": ["Output", "OutputError"],
     "run_settings": ["RunSettings"],
     "server.serve_settings": ["ServeSettings"],
     "session": ["run"],

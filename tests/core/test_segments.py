@@ -7,8 +7,17 @@ from dataclasses import replace
 import pytest
 from speakerlight.core.geometry import Box
 from speakerlight.core.identities import Merge
-from speakerlight.core.segments import LONGEST_HOLD_SECONDS, Segment, SpeakingSegments
+from speakerlight.core.segments import (
+    LONGEST_HOLD_SECONDS,
+    Identities,
+    Segment,
+    SessionRecord,
+    SpeakingSegments,
+    talk_seconds,
+)
 from speakerlight.core.snapshot import FaceScore, Lag, Snapshot, SpeakingState
+
+from tests.stream.outputs.made import snapshot as made
 
 
 def snapshot(time: float, *speaking: int) -> Snapshot:
@@ -53,3 +62,21 @@ def test_nothing_seen_is_nobody_speaking() -> None:
 def test_a_merge_in_the_middle_of_a_segment_keeps_its_start() -> None:
     merged = replace(snapshot(0.04, 1), merges=(Merge(2, 1),))
     assert run(snapshot(0.0, 2), merged, snapshot(0.08)) == [Segment(1, 0.0, 0.08)]
+
+
+def test_a_record_has_final_ids_and_joins_what_touches() -> None:
+    record = SessionRecord()
+    for k, person in enumerate([1, 1, 2, 2, 3]):
+        record.push(made(k / 4, [person], people=[person]))
+    record.push(replace(made(1.25, [], people=[4]), merges=(Merge(2, 1),), names={1: "Ada"}))
+    record.finish()
+    assert record.segments() == [Segment(1, 0.0, 1.0), Segment(3, 1.0, 1.25)]
+    assert record.names == {1: "Ada"}
+    assert talk_seconds(record.segments()) == {1: 1.0, 3: 0.25}
+
+
+def test_merges_that_go_round_end_somewhere() -> None:
+    identities = Identities()
+    for merge in (Merge(1, 2), Merge(2, 1)):
+        identities.update(replace(made(0.0), merges=(merge,)))
+    assert identities.final(1) in (1, 2)
