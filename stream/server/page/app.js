@@ -359,6 +359,8 @@ element("small-window").addEventListener("click", () => toggleSmallWindow(stage,
 element("zoom-out").addEventListener("click", () => extent.zoom(1));
 element("zoom-in").addEventListener("click", () => extent.zoom(-1));
 element("timeline").addEventListener("wheel", (event) => {
+  // Without Ctrl, or two fingers that pinch, the wheel scrolls the page.
+  if (!event.ctrlKey) return;
   event.preventDefault();
   extent.zoom(Math.sign(event.deltaY));
 });

@@ -5,7 +5,10 @@ import { t } from "./strings.js";
 import { clockTime } from "./timeline.js";
 
 const MOST_PEOPLE = 25;
-const GONE_MS = 10_000;
+
+/** A person out of view leaves the list after as long as they were in view, but within these limits. */
+const GONE_MS = { least: 1000, most: 10_000 };
+
 export const LONGEST_NAME = 40;
 
 export class PeopleList {
@@ -28,7 +31,11 @@ export class PeopleList {
 
   /** Shows `room` as it is at `nowMs`. */
   show(room, nowMs) {
-    for (const id of room.inView) this.#row(id).seenMs = nowMs;
+    for (const id of room.inView) {
+      const row = this.#row(id);
+      row.firstMs ??= nowMs;
+      row.seenMs = nowMs;
+    }
     this.#forget(room, nowMs);
     for (const [id, row] of this.#rows) fill(row, id, room);
   }
@@ -52,7 +59,7 @@ export class PeopleList {
   #newRow(id) {
     const item = this.#template.content.firstElementChild.cloneNode(true);
     const part = (name) => item.querySelector(`.${name}`);
-    const row = { item, mark: part("mark"), name: part("name"), spoken: part("spoken"), share: part("share"), pin: part("pin"), exclude: part("exclude"), seenMs: 0 };
+    const row = { item, mark: part("mark"), name: part("name"), spoken: part("spoken"), share: part("share"), pin: part("pin"), exclude: part("exclude"), firstMs: null, seenMs: 0 };
     item.style.setProperty("--person", colour(id));
     row.name.placeholder = t("Person {0}", id);
     row.name.maxLength = LONGEST_NAME;
@@ -64,13 +71,18 @@ export class PeopleList {
     return row;
   }
 
-  /** Removes people who left without speaking, and the longest gone when the list is full. */
+  /** Removes merged ids, people who left without speaking, and the longest gone when the list is full. */
   #forget(room, nowMs) {
-    const gone = [...this.#rows].filter(([, row]) => row.seenMs < nowMs - GONE_MS && !row.item.contains(document.activeElement));
-    const isForgettable = ([id]) => !room.names.has(id) && room.turns.secondsOf(id) < 1;
+    const isGone = ([, row]) => {
+      const patienceMs = Math.min(Math.max(row.seenMs - row.firstMs, GONE_MS.least), GONE_MS.most);
+      return nowMs - row.seenMs > patienceMs && !row.item.contains(document.activeElement);
+    };
+    const gone = [...this.#rows].filter(isGone);
+    const isForgettable = ([id]) => !room.ownNameOf(id) && room.turns.secondsOf(id) < 1;
     const longestGone = gone.toSorted((a, b) => a[1].seenMs - b[1].seenMs);
     const surplus = longestGone.slice(0, Math.max(this.#rows.size - MOST_PEOPLE, 0));
-    for (const [id, row] of new Set([...gone.filter(isForgettable), ...surplus])) {
+    const merged = [...this.#rows].filter(([id]) => room.merged.has(id));
+    for (const [id, row] of new Set([...merged, ...gone.filter(isForgettable), ...surplus])) {
       row.item.remove();
       this.#rows.delete(id);
     }

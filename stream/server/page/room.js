@@ -19,6 +19,8 @@ export class Room {
   speaking = [];
   /** Ids of all who are in view. */
   inView = [];
+  /** Ids that turned out to be another's. */
+  merged = new Set();
   speech = 0;
   lag = null;
   load = null;
@@ -51,6 +53,7 @@ export class Room {
         if (event.name) this.recognized.set(event.id, event.name);
         break;
       case "merge":
+        this.merged.add(event.id);
         this.turns.merge(event.id, event.into);
         break;
       case "lag":

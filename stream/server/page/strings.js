@@ -50,7 +50,7 @@ const GERMAN = {
   "Sound is late by, in ms (empty: estimated)": "Ton kommt später um, in ms (leer: geschätzt)",
   "{0}, out of view": "{0}, nicht im Bild",
   "Voice {0}": "Stimme {0}",
-  "Mark from a probability of": "Markieren ab Wahrscheinlichkeit",
+  "Least probability of a mark:": "Mindestwahrscheinlichkeit einer Markierung:",
   "as scored": "wie bewertet",
   "Show ignored places again": "Ausgeblendete Stellen wieder zeigen",
   "Forget who is who": "Personen vergessen",
