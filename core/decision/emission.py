@@ -15,12 +15,15 @@ from speakerlight.core.decision.lag import LAGS
 
 Floats = npt.NDArray[np.float32]
 
-FEATURES = 10
+FEATURES = 11
 """Numbers of each face and lag: see ``features``."""
 
 FAST_TICKS, SLOW_TICKS, LEVEL_TICKS = 3.0, 12.0, 100.0
 ACTIVITY_TICKS, USUAL_ACTIVITY_TICKS, FRESH_TICKS = 4.0, 150.0, 25.0
 """Time constants of the running means."""
+
+BEST_TICKS, BEST_MIN_WEIGHT = 750.0, 6.0
+"""Time constant with which a face's best match fades, and the least weight of a slow mean that counts as one."""
 
 MIN_SPEECH_WEIGHT = 0.02
 """Weight of a tick without speech in a running mean; ticks with speech count by their probability."""
@@ -74,6 +77,7 @@ class EmissionFeatures:
         self._lags: Floats = np.zeros((2, 2, 0, len(LAGS)), np.float32)  # fast and slow, sum and weight
         # Level, activity, usual activity and freshness: sum and weight.
         self._faces: Floats = np.zeros((4, 2, 0), np.float32)
+        self._best: Floats = np.zeros(0, np.float32)
         self._lag_decay = np.exp(-1 / np.array([FAST_TICKS, SLOW_TICKS]))[:, None, None, None]
         times = np.array([LEVEL_TICKS, ACTIVITY_TICKS, USUAL_ACTIVITY_TICKS, FRESH_TICKS])
         self._face_decay = np.exp(-1 / times)[:, None, None]
@@ -108,8 +112,11 @@ class EmissionFeatures:
         weights = np.stack([seen, there, there, there])
         self._faces += np.stack([values * weights, weights], axis=1)
         fast, slow = self._lags[:, 0] / np.maximum(self._lags[:, 1], 1e-6)
+        self._best = np.maximum(self._best * np.float32(np.exp(-steps / BEST_TICKS)), match(slow, self._lags[1, 1]))
         means = np.asarray(self._faces[:, 0] / np.maximum(self._faces[:, 1], 1e-6), np.float32)
-        return features(cosines, known, fast, slow, means, self._faces[0, 1], speech, self._scale, self._centre)
+        return features(
+            cosines, known, fast, slow, means, self._faces[0, 1], self._best, speech, self._scale, self._centre
+        )
 
     def _keep(self, ids: Sequence[int]) -> None:
         if list(ids) == self._ids:
@@ -119,6 +126,7 @@ class EmissionFeatures:
         # Past the end stands the empty state of a new face.
         self._lags = np.concatenate([self._lags, np.zeros((2, 2, 1, len(LAGS)), np.float32)], axis=2)[:, :, picks]
         self._faces = np.concatenate([self._faces, np.zeros((4, 2, 1), np.float32)], axis=2)[:, :, picks]
+        self._best = np.append(self._best, np.float32(0))[picks]
         self._ids = list(ids)
 
 
@@ -129,6 +137,7 @@ def features(
     slow: Floats,
     means: Floats,
     level_weight: Floats,
+    best: Floats,
     speech: float | Floats,
     scale: np.float32,
     centre: np.float32,
@@ -136,7 +145,7 @@ def features(
     """What the network sees, [..., F, 31, FEATURES].
 
     ``cosines``, ``known``, ``fast`` and ``slow`` means [..., F, 31]; ``means`` of similarity (with its weight), visual
-    speech, usual visual speech and freshness, [4, ..., F]; ``speech`` [...].
+    speech, usual visual speech and freshness, [4, ..., F]; ``best`` match so far [..., F]; ``speech`` [...].
     """
     out = np.empty((*cosines.shape, FEATURES), np.float32)
     level, mouth, usual_mouth, fresh = means
@@ -151,4 +160,13 @@ def features(
     out[..., 7] = np.asarray(speech, np.float32)[..., None, None]
     out[..., 8] = (mouth - usual_mouth)[..., None] / 4
     out[..., 9] = 1 - fresh[..., None]
+    out[..., 10] = scale * best[..., None]
     return out
+
+
+def match(slow: Floats, weight: Floats) -> Floats:
+    """How far the best lag's slow mean stands above the mean of all lags, [..., F] of [..., F, 31]; 0 where the means
+    have too little weight yet. People differ in how well they can match: who has once matched well is not heard when
+    the match is poor."""
+    rise = slow.max(axis=-1) - slow.mean(axis=-1)
+    return np.asarray(rise * (weight.min(axis=-1) >= BEST_MIN_WEIGHT), np.float32)

@@ -175,6 +175,9 @@ class Scene:
     noisy: bool
 
 
+_DRAWN_SHARE = 0.2
+"""Share of conversations of the demo's people: their lips fit more voices than real ones do."""
+
 MOST_PEOPLE = 10
 """In one conversation: 8 in view, 2 away."""
 
@@ -204,7 +207,7 @@ class ConversationMaker:
 
     def _cast(self, count: int, rng: np.random.Generator) -> list[Person]:
         """Drawn people stay among themselves: the demo's scenes show nobody else."""
-        if len(self._drawn) >= count and rng.random() < 0.08:
+        if len(self._drawn) >= count and rng.random() < _DRAWN_SHARE:
             return [self._drawn[i] for i in rng.choice(len(self._drawn), count, replace=False)]
         names, shares = zip(*self._sources, strict=True)
         cast: list[Person] = []

@@ -9,7 +9,7 @@ import pytest
 import torch
 from speakerlight.core.decision import chain as runtime
 from speakerlight.core.decision.chain import Chain, ChainConstants
-from speakerlight.core.decision.emission import MAX_GAIN, EmissionFeatures, EmissionWeights
+from speakerlight.core.decision.emission import FEATURES, MAX_GAIN, EmissionFeatures, EmissionWeights
 from speakerlight.core.decision.lag import LAGS, RoomLag
 from speakerlight.core.decision.weights import load_decision
 from speakerlight.core.training import decision
@@ -126,6 +126,6 @@ def test_shipped_weights_are_sound() -> None:
         assert 0 < c.change < c.fade < 0.5 and 0 < c.pair < 0.1 and c.nobody > 0
         assert c.join + c.change < 0.2 and c.leave < 0.5
         rng = np.random.default_rng(0)
-        gains = weights.emission.gains(rng.normal(0, 1, (2, len(LAGS), 10)).astype(np.float32))
+        gains = weights.emission.gains(rng.normal(0, 1, (2, len(LAGS), FEATURES)).astype(np.float32))
         assert np.isfinite(gains).all() and np.abs(gains).max() <= MAX_GAIN
     assert runtime.PAUSE_BELOW == decision.PAUSE_BELOW
