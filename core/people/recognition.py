@@ -68,6 +68,7 @@ class Person:
     id: int
     name: str | None = None
     looks: list[Look] = field(default_factory=list)
+    shown_at: float = float("-inf")
 
     def distance(self, look: Look) -> float:
         """To the nearest look, or to their mean; infinite without looks."""
@@ -133,10 +134,24 @@ class FaceRecognizer:
                 self._tracks[face.id] = track
             elif time - track.shown_at > s.absent_seconds:
                 track.must_verify = True
-            track.shown_at = time
+            track.shown_at = track.person.shown_at = time
         if len(self._tracks) > _REMEMBERED_TRACKS:
-            for old in list(self._tracks)[:-_REMEMBERED_TRACKS]:
-                del self._tracks[old]
+            self._forget(time)
+
+    def _forget(self, time: float) -> None:
+        """Drop the oldest half of the tracks that are not shown; then people without looks, and those not seen for
+        longest, as long as they have no name."""
+        away = [number for number, track in self._tracks.items() if track.shown_at < time]
+        for number in away[: max(len(away) - _REMEMBERED_TRACKS // 2, 0)]:
+            del self._tracks[number]
+        tracked = {id(track.person) for track in self._tracks.values()}
+        gone = [p for p in self._known if p.name is None and id(p) not in tracked]
+        gone.sort(key=lambda p: (bool(p.looks), p.shown_at))
+        without = sum(not p.looks for p in gone)
+        dropped = {id(p) for p in gone[: max(without, len(self._known) - _REMEMBERED_PERSONS)]}
+        self._known = [p for p in self._known if id(p) not in dropped]
+        ids = {p.id for p in self._known}
+        self._together = {pair for pair in self._together if pair <= ids}
 
     def _is_shown(self, person: Person, faces: Sequence[TrackedFace], but: int | None = None) -> bool:
         return any(
@@ -263,3 +278,6 @@ class FaceRecognizer:
 
 _REMEMBERED_TRACKS = 256
 """Records of tracks kept: far more than can be revived."""
+
+_REMEMBERED_PERSONS = 256
+"""People kept who have no name: 8 KB each."""

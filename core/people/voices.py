@@ -62,6 +62,8 @@ class VoiceSettings:
     """Log-odds kept at most: what was wrong can be unlearnt within a minute."""
     owned: float = 0.95
     """Probability above which a voice is a person's for good."""
+    most_persons: int = 64
+    """People of whom a voice keeps evidence, the most probable ones."""
     learn_hops: int = 3
     """Shorter speech teaches nothing of whose voice it is."""
 
@@ -97,6 +99,11 @@ class VoiceClusters:
         return {c.number: float(w) for c, w in zip(self._clusters, self._weights[:-1], strict=True)}
 
     @property
+    def numbers(self) -> frozenset[int]:
+        """The voices that are known."""
+        return frozenset(c.number for c in self._clusters)
+
+    @property
     def seconds(self) -> Mapping[int, float]:
         """Speech that each voice was learnt from."""
         return {c.number: 0.2 * c.hops for c in self._clusters}
@@ -130,6 +137,8 @@ class VoiceClusters:
         for person, gain in evidence.items():
             total = known.get(person, 0.0) + min(max(gain, -s.tick_evidence), s.tick_evidence)
             known[person] = min(max(total, -s.kept_evidence), s.kept_evidence)
+        if len(known) > s.most_persons:
+            del known[min(known, key=lambda person: (person in evidence, known[person]))]
 
     def enrol(self, name: str, voice: npt.NDArray[np.float32]) -> None:
         """Add the voice of somebody who is known by name, but has no id yet."""

@@ -70,6 +70,7 @@ class WhoIsWho:
             self._clusters.merge(merge.id, merge.into)
         for person, name in self._identities.names.items():
             self._clusters.meet(name, person)
+        self._nobodys &= self._clusters.numbers
         for voice in sorted(self._nobodys):
             owner = self._clusters.owner(voice)
             if owner is not None:

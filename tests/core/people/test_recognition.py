@@ -146,3 +146,16 @@ def test_memory_stays_bounded() -> None:
     for track in range(1, 600):
         scene.step({track: 10}, seconds=1.0)
     assert len(scene.recognizer._tracks) < 300 and len(scene.recognizer.known) == 1
+
+
+def test_strangers_are_forgotten_in_the_end_but_not_whoever_has_a_name() -> None:
+    class Strangers(Looks):
+        def look(self, person: int) -> Look:
+            return self.noise.normal(0, 0.1, 128).astype(np.float32)
+
+    scene = Scene((Person(0, "Ada", [Looks().look(20)]),))
+    scene.recognizer._encode = Strangers()
+    for track in range(1, 1500):
+        scene.step({track: 10, track + 5000: 20}, seconds=1.0)
+    assert len(scene.recognizer.known) < 700 and len(scene.recognizer._together) < 2000
+    assert any(person.name == "Ada" for person in scene.recognizer.known)
