@@ -46,7 +46,7 @@ class FileReader:
 
     Video and audio are read through separate handles, so a badly interleaved file needs no buffer; both repair the
     timestamps in the same way. Time 0 is the start of whichever begins first. Damaged parts are skipped. Raises
-    InputError when there is nothing to show or hear.
+    InputError when there is neither video nor audio.
     """
 
     def __init__(
@@ -86,7 +86,7 @@ class FileReader:
         self._converter = FrameConverter(self._video.video_stream)
         missing = undecodable(lambda: open_file(path), self._video.container)
         if missing and not (self.has_video and self.has_audio):
-            self._notices.say("undecodable", f"{' and '.join(missing)} cannot be decoded and is left out")
+            self._notices.say("undecodable", f"{' and '.join(missing)} cannot be decoded and is not used")
 
     @property
     def duration_seconds(self) -> float | None:

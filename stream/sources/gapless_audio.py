@@ -1,8 +1,7 @@
-"""One sound without gaps, made from chunks that come with times of their own.
+"""Gapless audio: one 16 kHz stream on the session's sample grid, from chunks with times of their own.
 
-Files have holes, late starts and sloppy timestamps; devices drift, overflow and are unplugged. Whatever comes, what
-goes out is one 16 kHz stream on the session's sample grid: holes are silence, overlaps are cut, drift is slipped
-sample by sample.
+Files have holes, late starts and imprecise timestamps; devices drift, overflow and are unplugged. Holes become silence,
+overlaps are cut, drift is corrected sample by sample.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ JOIN_SECONDS = 0.02
 millisecond and some senders jitter by a few; half a video frame is what synchrony can bear."""
 
 SLIP_SECONDS = 0.001
-"""A chunk more than this off its place is made one sample longer or shorter, which nobody hears: at 50 chunks a second
+"""A chunk more than this off its place is made one sample longer or shorter, which is inaudible: at 50 chunks a second
 drift up to 3000 ppm is followed."""
 
 
@@ -50,7 +49,7 @@ class GaplessAudio:
             yield from self._append(samples)
 
     def fill(self, until: float) -> Iterator[AudioChunk]:
-        """Silence up to ``until`` (seconds); nothing where sound is there already."""
+        """Silence up to ``until`` (seconds); nothing where audio is there already."""
         if self._end is None:
             self._end = 0
         target = round(until * SAMPLE_RATE)
@@ -67,27 +66,27 @@ class GaplessAudio:
 
 
 STARVED_SECONDS = 1.0
-"""When a live source has been mute for this long its sound is filled with silence up to this long ago, so that whoever
-waits for sound goes on. More than any sender's usual distance between picture and sound (MPEG-TS: up to 0.7 s)."""
+"""A live source that has been mute for this long is filled with silence up to this long ago: the scorer goes on.
+More than the usual distance between video and audio of a sender (MPEG-TS: up to 0.7 s)."""
 
 
 class LiveGaplessAudio:
-    """The reading side of live sound: continuous from session time 0, with silence while the device is gone."""
+    """The reading side of live audio: continuous from session time 0, with silence while the device is gone."""
 
     def __init__(self) -> None:
         self._line = GaplessAudio(start=0.0)
-        self._heard = 0.0
+        self._received = 0.0
 
     def place(self, chunks: Iterable[tuple[float, Samples]], now: float) -> list[AudioChunk]:
         """``chunks``: session time of the first sample, and samples; what came since the last call. ``now``:
         seconds."""
-        sounds: list[AudioChunk] = []
+        placed: list[AudioChunk] = []
         for time, samples in chunks:
-            self._heard = now
-            sounds += self._line.place(time, samples)
-        if now - self._heard > STARVED_SECONDS:
-            sounds += self._line.fill(now - STARVED_SECONDS)
-        return sounds
+            self._received = now
+            placed += self._line.place(time, samples)
+        if now - self._received > STARVED_SECONDS:
+            placed += self._line.fill(now - STARVED_SECONDS)
+        return placed
 
 
 def _slipped(samples: Samples, by: int) -> Samples:

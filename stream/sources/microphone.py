@@ -1,7 +1,8 @@
 """A microphone (or a monitor of what the system plays) through PortAudio, at its own rate, resampled once to 16 kHz.
 
-The callback runs in a real-time thread: it copies into a preallocated ring and counts, nothing else. Whoever takes the
-sound mixes, resamples and dates it. PortAudio's own times are not used: see :class:`speakerlight.clock.DeviceClock`.
+The callback runs in a real-time thread: it copies into a preallocated ring and counts, nothing else. The thread that
+takes the audio mixes, resamples and dates it. PortAudio's own times are not used: see
+:class:`speakerlight.clock.DeviceClock`.
 """
 
 from __future__ import annotations
@@ -56,7 +57,7 @@ class MicrophoneSource(ThreadedSource):
         self._silence = SilenceNotice(Notices(f"microphone {self._tap.name}", self._options.notify))
         self._overflows = 0
         self._clock: SessionClock | None = None
-        self._sound = LiveGaplessAudio()
+        self._line = LiveGaplessAudio()
         super().__init__(self._tap.name, None, has_audio=True)
 
     @property
@@ -75,7 +76,7 @@ class MicrophoneSource(ThreadedSource):
         chunks = list(tap.take()) if tap else []
         for _, samples in chunks:
             self._silence.push(samples)
-        return self._sound.place(chunks, self._clock.now())
+        return self._line.place(chunks, self._clock.now())
 
     def stop(self) -> None:
         super().stop()
@@ -105,7 +106,7 @@ class MicrophoneSource(ThreadedSource):
             if tap.written != written:
                 written, since = tap.written, clock.now()
             elif clock.now() - since > MUTE_SECONDS:
-                return "gives no more sound"
+                return "gives no more audio"
         return "stopped"
 
     def _found_again(self) -> _CaptureStream:
@@ -198,7 +199,7 @@ class _CaptureStream:
 
 
 def portaudio() -> ModuleType:
-    """sounddevice, imported only when sound is wanted: it needs the system's PortAudio library. Raises InputError."""
+    """sounddevice, imported only when audio is wanted: it needs the system's PortAudio library. Raises InputError."""
     try:
         with quiet_libraries():
             import sounddevice

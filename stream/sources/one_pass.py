@@ -163,7 +163,7 @@ class OnePass:
             self._frames = FrameConverter(self._video)
             self._lanes[self._video.index] = _Lane(self._decoded_video)
         if self._audio is not None:
-            self._sound, self._line = AudioConverter(self._channel), GaplessAudio(start=0.0)
+            self._resampled, self._line = AudioConverter(self._channel), GaplessAudio(start=0.0)
             self._lanes[self._audio.index] = _Lane(self._decoded_audio)
         self.identity: tuple[tuple[int, int | None, int], ...] = ()
         """What the first packets look like: the same recording gives the same."""
@@ -269,7 +269,7 @@ class OnePass:
     def _decoded_audio(self, packet: Packet[Any]) -> Iterator[AudioChunk]:
         for frame in _decoded(packet):
             if isinstance(frame, AudioFrame):
-                for moment, samples in self._sound.make(frame):
+                for moment, samples in self._resampled.make(frame):
                     yield from self._line.place(moment - (self._origin or 0.0), samples)
 
 

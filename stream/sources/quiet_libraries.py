@@ -1,4 +1,4 @@
-"""Keeps what C libraries print while they look for devices off the user's terminal: our own line says it better."""
+"""Quiet libraries: hides what C libraries print while they look for devices; our own message names the fault."""
 
 from __future__ import annotations
 

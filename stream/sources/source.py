@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
@@ -16,6 +17,8 @@ from speakerlight.core.timebase import SAMPLE_RATE
 from speakerlight.rings import FrameRing
 from speakerlight.sources.audio_choice import AudioChoice
 from speakerlight.threads import join_within
+
+logger = logging.getLogger(__name__)
 
 STOP_SECONDS = 0.9
 """How long ``stop`` waits for a capture thread. One that hangs in a driver or a socket is left behind: it is a daemon
@@ -181,7 +184,7 @@ class ThreadedSource(LiveSource):
     def _reopened(self, attempt: Callable[[], Device], lost: str) -> Device | None:
         """Try ``attempt`` (which raises InputError) with growing pauses until it succeeds; None when stopped first.
 
-        ``lost`` is the line that says what happened; it stands in ``trouble`` meanwhile.
+        ``lost``: the line about the fault, kept in ``trouble`` meanwhile.
         """
         self._state, self._trouble = SourceState.RECONNECTING, f"{lost}; trying again"
         tries = 0
@@ -193,6 +196,7 @@ class ThreadedSource(LiveSource):
                 self._trouble = f"{error}; trying again"
                 continue
             self._state, self._trouble = SourceState.RUNNING, None
+            logger.info("%s: back after %d attempts", self.name, tries)
             return device
         return None
 

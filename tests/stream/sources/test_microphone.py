@@ -154,7 +154,7 @@ def test_a_mute_device_gives_silence_and_is_opened_again(
     source.start(clock)
     while source.state is not SourceState.RECONNECTING:
         time.sleep(0.01)
-    assert source.trouble == "microphone Desk microphone: gives no more sound; trying again"
+    assert source.trouble == "microphone Desk microphone: gives no more audio; trying again"
     while source.state is not SourceState.RUNNING:  # type: ignore[comparison-overlap]
         time.sleep(0.01)
     assert len(portaudio.streams) == 2 and source.trouble is None
