@@ -17,6 +17,7 @@ from typing import Any
 from aioice import Candidate, Connection
 from aioice.candidate import candidate_foundation, candidate_priority
 from aioice.ice import StunProtocol, server_reflexive_candidate
+from aioice.mdns import is_mdns_hostname
 from aiortc import RTCCertificate, RTCConfiguration, RTCPeerConnection
 from aiortc.rtcdtlstransport import RTCDtlsTransport, SRTPProtectionProfile
 from OpenSSL import SSL
@@ -119,6 +120,10 @@ class IceConnection(Connection):
         """
         if remote_candidate is not None:
             self._offered.append((remote_candidate.type, remote_candidate.host))
+            # Names of another network cannot be resolved here; the multicast query would only be one more packet.
+            if is_mdns_hostname(remote_candidate.host) and self._client is not None and self._client.is_global:
+                self.refused.append(remote_candidate.host)
+                return
             await super().add_remote_candidate(remote_candidate)
 
     def _add_remote_candidate(self, remote_candidate: Candidate, network_host: str) -> None:

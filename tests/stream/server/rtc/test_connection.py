@@ -5,15 +5,16 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
+from aioice import Candidate
 from aiortc import RTCConfiguration, RTCPeerConnection
 from aiortc.sdp import SessionDescription
 from speakerlight.server.client_address import parse_ip, parse_network
 from speakerlight.server.ice_settings import IceSettings, parse_ice_server, parse_public_address
-from speakerlight.server.rtc.connection import is_allowed
+from speakerlight.server.rtc.connection import PeerConnection, is_allowed
 from speakerlight.server.rtc.ice_report import IceReport
 from speakerlight.server.rtc.udp_ports import UdpPorts
 
@@ -86,6 +87,31 @@ def test_an_offer_from_elsewhere_sends_nothing_to_loopback(serve: Serve, is_else
     with socket_of_another() as other:
         received = asyncio.run(play(server.port, other))
     assert (received == 0) == is_elsewhere
+
+
+@pytest.mark.parametrize(("client", "is_resolved"), [("8.8.8.8", False), ("192.168.1.2", True), ("127.0.0.1", True)])
+def test_local_names_are_resolved_for_clients_of_this_network_alone(
+    monkeypatch: pytest.MonkeyPatch, client: str, is_resolved: bool
+) -> None:
+    asked: list[object] = []
+
+    async def no_name_service(subscriber: object) -> None:
+        asked.append(subscriber)
+        raise OSError
+
+    monkeypatch.setattr("aioice.ice.get_or_create_mdns_protocol", no_name_service)
+
+    async def play() -> None:
+        peer = PeerConnection(IceSettings(), parse_ip(client))
+        peer.addTransceiver("video", "recvonly")
+        assert peer.ice is not None
+        candidate = Candidate("1", 1, "udp", 1, "5f3a.local", 9, "host")
+        with suppress(OSError):
+            await peer.ice.add_remote_candidate(candidate)
+        await peer.close()
+
+    asyncio.run(play())
+    assert bool(asked) == is_resolved
 
 
 def udp_ports_of_this_process() -> set[int]:
