@@ -1,4 +1,4 @@
-"""``demo[:people=N,seed=K]``: the people that the program draws and voices itself, as a recording without end."""
+"""Demo source: ``demo[:people=N,seed=K]``, an endless recording of people drawn and voiced by the program."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from speakerlight.core.media import AudioChunk, Frame
 
 
 def parse_demo(spec: str) -> DemoSettings:
-    """Raises InputError with one line that shows how to write it."""
+    """Settings from the text. Raises InputError with one line that shows the form."""
     given: dict[str, int] = {}
     for part in spec.removeprefix("demo").removeprefix(":").split(",") if spec != "demo" else ():
         match = re.fullmatch(r"(people|seed)=(\d{1,9})", part)
