@@ -35,8 +35,15 @@ class RecognitionSettings:
     """… when every other one is further away by this."""
     other_distance: float = 0.55
     """A track further than this from everybody is somebody new."""
-    swapped_distance: float = 0.65
-    """Two looks in a row further than this from the track's own person: the track has moved on to another face."""
+    misfit_distance: float = 0.65
+    """A look further than this from the track's own person is a misfit: a turned head, or another face in the track."""
+    known_misfits: int = 2
+    """Misfits in a row that move the track to another person: so many when they fit a known one or the track was lost
+    in between …"""
+    unknown_misfits: int = 8
+    """… and so many when they fit nobody …"""
+    misfit_interval_seconds: float = 0.75
+    """… this far apart: a head stays turned for seconds."""
     first_looks: int = 4
     """Looks averaged before a track between the two distances is decided: then the nearest within …"""
     undecided_distance: float = 0.47
@@ -176,7 +183,10 @@ class FaceRecognizer:
             track = self._tracks[face.id]
             is_new = len(track.looks) < s.first_looks or bool(track.misfits) or track.must_verify
             since = time - track.looked_at
-            if not face.is_found or since < (s.first_interval_seconds if is_new else s.interval_seconds):
+            interval = s.first_interval_seconds if is_new else s.interval_seconds
+            if len(track.misfits) >= s.known_misfits:
+                interval = s.misfit_interval_seconds
+            if not face.is_found or since < interval:
                 continue
             waited = since if track.looks else time - track.begun_at
             if self._is_good(face.keypoints) or (not track.looks and waited >= s.patience_seconds):
@@ -200,10 +210,9 @@ class FaceRecognizer:
             track.looks.append(look)
             self._decide(face.id, track)
             return
-        distance = track.person.distance(look)
-        if track.looks and distance > self._settings.swapped_distance:
+        if track.looks and track.person.distance(look) > self._settings.misfit_distance:
             track.misfits.append(look)
-            if len(track.misfits) > 1:
+            if self._has_moved_on(face.id, track):
                 self._begin_again(track)
                 self._decide(face.id, track)
             return
@@ -212,9 +221,18 @@ class FaceRecognizer:
         self._learn(track.person, look)
         self._merge_known(face.id, track)
 
+    def _has_moved_on(self, number: int, track: _Track) -> bool:
+        """Whether the misfits show another face rather than a turned head."""
+        s, count = self._settings, len(track.misfits)
+        if count < s.known_misfits:
+            return False
+        ranked = self._ranked(number, track, np.mean(track.misfits[-s.known_misfits :], axis=0))
+        is_known = bool(ranked) and ranked[0][0] < s.same_distance
+        return is_known or track.must_verify or count >= s.unknown_misfits
+
     def _begin_again(self, track: _Track) -> None:
         """Another face is in the track: it is somebody else."""
-        track.looks, track.misfits, track.must_verify = track.misfits, [], False
+        track.looks, track.misfits, track.must_verify = track.misfits[-self._settings.known_misfits :], [], False
         track.person, track.is_decided = self._new_person(), False
 
     def _decide(self, number: int, track: _Track) -> None:
