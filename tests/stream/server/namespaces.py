@@ -10,7 +10,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -94,9 +94,14 @@ def turn_server(folder: Path, *options: str) -> Iterator[None]:
 
 
 @contextmanager
-def server(namespace: str, *options: str, host: str = "0.0.0.0") -> Iterator[subprocess.Popen[str]]:
-    """A server over stand-in engines in a namespace, once it serves."""
-    line = [*inside(namespace), sys.executable, "-m", "tests.stream.server.reach_server"]
+def server(
+    namespace: str,
+    *options: str,
+    host: str = "0.0.0.0",
+    program: Sequence[str] = ("-m", "tests.stream.server.reach_server"),
+) -> Iterator[subprocess.Popen[str]]:
+    """A server in a namespace, once it serves; over stand-in engines, unless ``program`` is another."""
+    line = [*inside(namespace), sys.executable, *program]
     line += ["--serve", f"{host}:{HTTP_PORT}", "--token", TOKEN, *options]
     process = subprocess.Popen(line, cwd=ROOT, stderr=subprocess.PIPE, text=True)
     try:

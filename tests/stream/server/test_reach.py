@@ -75,6 +75,15 @@ def test_a_public_address_is_reached_directly(network: None, suffix: str) -> Non
     assert host == PUBLIC_SERVER and UDP_PORTS[0] <= port <= UDP_PORTS[1] and not reached["is_relayed"]
 
 
+def test_the_right_person_is_marked_through_nat(network: None) -> None:
+    settings = ("--public-address", PUBLIC_SERVER, "--udp-ports", PORTS)
+    with server(SERVER, *settings, program=("run_live.py",)):
+        judged = reach(CLIENT, PUBLIC_SERVER, "--demo")
+    if "skipped" in judged:
+        pytest.skip(judged["skipped"])
+    assert judged["identity"] > 0.8
+
+
 def test_behind_nat_without_a_public_address_turn_relays(network: None, tmp_path: Path) -> None:
     """Neither side can reach the other: both hold a relay address."""
     with (

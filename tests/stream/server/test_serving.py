@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 import av
@@ -111,10 +112,10 @@ def models() -> Models:
         pytest.skip(str(error))
 
 
-async def watched(port: int, stage: Stage) -> Judge:
-    """Plays the demo to the server and judges the events that come back."""
+async def watched(port: int, stage: Stage, **options: Any) -> Judge:
+    """Plays the demo to the server and judges the events that come back. ``options``: as for ``Browser``."""
     judge = Judge(stage.demo.tiles, stage.demo.turns)
-    async with Browser(port, Camera(stage), Microphone(stage)) as browser:
+    async with Browser(port, Camera(stage), Microphone(stage), **options) as browser:
         await browser.scored(1)
         browser.notify(type="ping", sent=0)
         await browser.until(lambda: browser.of("pong"))
