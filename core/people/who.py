@@ -33,6 +33,9 @@ _MOST_PAIR = 0.3
 _OWNED_FROM = 0.5
 """Probability above which the speaking voice is a person's."""
 
+_CONFIRM_TICKS = 15
+"""Whoever left the view is taken to go on speaking only when the voice since then is theirs: a window of 0.6 s."""
+
 
 class WhoIsWho:
     """Follows the persons and, with ``stream``, the voices of a session. ``known``: enrolled people. Ticks increase."""
@@ -47,6 +50,7 @@ class WhoIsWho:
         self._next_hop = 0
         self._voices: Mapping[int, float] = {}
         self._persons: frozenset[int] = frozenset()
+        self._left: dict[int, int] = {}  # since which tick of audio, of those who left just now
         self._nobodys: set[int] = set()
         self._waiting: deque[tuple[int, Identities]] = deque()
         self._identities = NO_IDENTITIES
@@ -98,6 +102,8 @@ class WhoIsWho:
             {person: options * owners[person] for person in persons},
             options * absent,
         )
+        self._left |= dict.fromkeys(self._persons.difference(persons), audio_tick)
+        self._left = {p: at for p, at in self._left.items() if audio_tick - at < _CONFIRM_TICKS and p not in persons}
         self._voices, self._persons = voices, frozenset(persons)
         return prior
 
@@ -124,7 +130,7 @@ class WhoIsWho:
         absent = {person: p for person, p in known.items() if person not in persons}
         best = max(absent, key=absent.__getitem__, default=None)
         if best is not None and absent[best] > _OWNED_FROM:
-            return best
+            return best if best not in self._left else None
         voice = self._clusters.current
         if voice is None or sum(known.values()) > 1 - _OWNED_FROM:
             return None

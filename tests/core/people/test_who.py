@@ -83,7 +83,9 @@ def test_a_known_voice_of_somebody_out_of_view_is_theirs() -> None:
     session = Session()
     for person in (0, 1, 0, 1):
         session.speak(person, 4.0, {1: 0.2 - 0.4 * person, 2: 0.4 * person - 0.2})
-    session.speak(0, 3.0, {2: -0.2})
+    session.speak(0, 0.4, {2: -0.2})
+    assert session.who.offscreen([2]) is None, "not before the voice since then is known to be theirs"
+    session.speak(0, 2.6, {2: -0.2})
     assert session.prior.nobody > 5 * session.prior.faces[2]
     assert session.who.offscreen([2]) == 1
 
