@@ -104,7 +104,9 @@ class VoiceStream:
         if count:
             windows = overlapping(self._pending.astype(np.float64), (count, _WINDOW), (_COLUMN, 1))
             powers = np.abs(np.fft.rfft(windows * self._hann, axis=1)) ** 2
-            self._columns = np.concatenate([self._columns, powers @ mel_filters(_FILTERS)])
+            # A product a column: one for all would round differently, depending on how many columns come at once.
+            mel = (powers[:, None] @ mel_filters(_FILTERS))[:, 0]
+            self._columns = np.concatenate([self._columns, mel])
             self._powers = np.concatenate([self._powers, (windows**2).mean(axis=1)])
             self._pending = self._pending[count * _COLUMN :].copy()
         out = []

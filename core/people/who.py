@@ -18,8 +18,9 @@ from speakerlight.core.people.voices import HOP_TICKS, VoiceClusters
 if TYPE_CHECKING:
     from speakerlight.core.people.voice_encoder import VoiceStream
 
-_AHEAD_TICKS = 4
-"""Audio this far after a tick's own is there when the tick is decided: the lip-sync models look 0.21 s ahead, too."""
+_AHEAD_TICKS = 2
+"""Hops that end up to this many ticks after a tick's own audio are used for it. The lip-sync models need audio up to
+132 ms and more after the tick's start, so that these hops are complete whenever the tick is decided, live or fast."""
 
 _SPEECH_FROM = 0.5
 """Probability above which a tick counts as speech."""

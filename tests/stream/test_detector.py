@@ -295,8 +295,8 @@ def test_wrong_input_is_refused_and_harmless(stand_ins: list[Engine]) -> None:
 
 
 def test_settings_that_cannot_be_are_named(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="600"):
-        SpeakerDetector(lag_ms=2000)
+    with pytest.raises(InputError, match="--max-faces 0"):
+        SpeakerDetector(max_faces=0)
     with pytest.raises(InputError, match=r"missing\.pth"):
         SpeakerDetector(model=str(tmp_path / "missing.pth"))
 
