@@ -12,7 +12,7 @@ from speakerlight.core.snapshot import SpeakingState
 
 @dataclass(frozen=True)
 class Turn:
-    """Who speaks now. ``primary``: the most probable speaker. ``speaking``: ids of all who speak more probably than not,
+    """Who speaks now. ``primary``: the most probable speaker. ``speaking``: ids of all who more probably do than not,
     the primary first among them; empty while it is but the best guess.
 
     ``scores``: the probability in [0, 1] that each face in view speaks.
