@@ -39,7 +39,7 @@ def test_a_paced_run_measures_latency_in_real_time() -> None:
         windows = soak(6.0, seed=1, paced=True, scenes=1)
     except InputError as error:
         pytest.skip(str(error))
-    assert windows and all(160.0 < window.latency_ms < 5000.0 for window in windows), "the look-ahead at least"
+    assert windows and all(window.latency_ms > 160.0 for window in windows), "the look-ahead at least"
 
 
 @pytest.mark.parametrize(
