@@ -177,3 +177,11 @@ def test_no_word_is_lost(spoken: list[tuple[float, float]], turns: list[tuple[in
     session = Transcript([Line(person, start, start + length) for person, start, length in turns])
     said = " ".join(line.text for line in join(given_words, session).lines).split()
     assert said == [word.text for word in given_words]
+
+
+def test_segments_that_follow_the_voice_late_still_get_its_words() -> None:
+    turns = [Line(1 + k % 3, 3.0 * k, 3.0 * k + 2.7) for k in range(20)]
+    session = Transcript([Line(turn.id, turn.start + 0.16, turn.end + 0.6) for turn in turns])
+    spoken = [Word(f"{turn.id}", turn.start + 0.3 * n, turn.start + 0.3 * n + 0.2) for turn in turns for n in range(9)]
+    said = [(line.id, word) for line in join(spoken, session).lines for word in line.text.split()]
+    assert len(said) == 180 and all(str(person) == word for person, word in said)
