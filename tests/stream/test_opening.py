@@ -22,7 +22,7 @@ def clip(tmp_path: Path) -> Path:
 
 
 def without_a_camera(monkeypatch: pytest.MonkeyPatch, clip: Path) -> None:
-    def opened(video: str, audio: str | None) -> LiveSource:
+    def opened(video: str, audio: str | None, options: object) -> LiveSource:
         if video == "demo":
             return PacedSource(open_reader(str(clip), audio))
         raise InputError(f"no camera {video}")
