@@ -37,13 +37,9 @@ class RecognitionSettings:
     """A track further than this from everybody is somebody new."""
     misfit_distance: float = 0.65
     """A look further than this from the track's own person is a misfit: a turned head, or another face in the track."""
-    known_misfits: int = 2
-    """Misfits in a row that move the track to another person: so many when they fit a known one or the track was lost
-    in between …"""
-    unknown_misfits: int = 8
-    """… and so many when they fit nobody …"""
-    misfit_interval_seconds: float = 0.75
-    """… this far apart: a head stays turned for seconds."""
+    misfits: int = 2
+    """Misfits in a row that move the track to another person, when they fit a known one or the track was lost in
+    between. Otherwise it is a turned head: one of 16 people in unbroken tracks looked like a stranger for seconds."""
     first_looks: int = 4
     """Looks averaged before a track between the two distances is decided: then the nearest within …"""
     undecided_distance: float = 0.47
@@ -184,8 +180,8 @@ class FaceRecognizer:
             is_new = len(track.looks) < s.first_looks or bool(track.misfits) or track.must_verify
             since = time - track.looked_at
             interval = s.first_interval_seconds if is_new else s.interval_seconds
-            if len(track.misfits) >= s.known_misfits:
-                interval = s.misfit_interval_seconds
+            if len(track.misfits) > s.misfits:
+                interval = s.interval_seconds
             if not face.is_found or since < interval:
                 continue
             waited = since if track.looks else time - track.begun_at
@@ -211,7 +207,7 @@ class FaceRecognizer:
             self._decide(face.id, track)
             return
         if track.looks and track.person.distance(look) > self._settings.misfit_distance:
-            track.misfits.append(look)
+            track.misfits = [*track.misfits[-self._settings.misfits :], look]
             if self._has_moved_on(face.id, track):
                 self._begin_again(track)
                 self._decide(face.id, track)
@@ -223,16 +219,15 @@ class FaceRecognizer:
 
     def _has_moved_on(self, number: int, track: _Track) -> bool:
         """Whether the misfits show another face rather than a turned head."""
-        s, count = self._settings, len(track.misfits)
-        if count < s.known_misfits:
+        count = self._settings.misfits
+        if len(track.misfits) < count:
             return False
-        ranked = self._ranked(number, track, np.mean(track.misfits[-s.known_misfits :], axis=0))
-        is_known = bool(ranked) and ranked[0][0] < s.same_distance
-        return is_known or track.must_verify or count >= s.unknown_misfits
+        ranked = self._ranked(number, track, np.mean(track.misfits[-count:], axis=0))
+        return track.must_verify or (bool(ranked) and ranked[0][0] < self._settings.same_distance)
 
     def _begin_again(self, track: _Track) -> None:
         """Another face is in the track: it is somebody else."""
-        track.looks, track.misfits, track.must_verify = track.misfits[-self._settings.known_misfits :], [], False
+        track.looks, track.misfits, track.must_verify = track.misfits[-self._settings.misfits :], [], False
         track.person, track.is_decided = self._new_person(), False
 
     def _decide(self, number: int, track: _Track) -> None:

@@ -99,17 +99,19 @@ def test_an_id_between_two_distances_waits_for_more_looks() -> None:
     assert scene.merges == [Merge(2, 1)]
 
 
-def test_a_track_that_moved_on_to_another_face_is_another_person() -> None:
+def test_a_track_that_moved_on_to_a_known_face_is_that_person() -> None:
     scene = Scene()
     scene.run({1: 10}, 1.0)
-    assert scene.run({1: 20}, 12.0) == {1: 2}
-    assert scene.run({1: 10}, 6.0) == {1: 1}
+    scene.run({}, 1.0)
+    scene.run({2: 20}, 1.0)
+    assert scene.run({2: 10}, 6.0) == {2: 1}
+    assert scene.run({2: 20}, 6.0) == {2: 2}
 
 
 def test_a_head_that_turns_for_some_seconds_is_the_same_person() -> None:
     scene = Scene()
     scene.run({1: 10}, 4.0)
-    assert scene.run({1: 20}, 3.0) == {1: 1} and scene.run({1: 10}, 5.0) == {1: 1}
+    assert scene.run({1: 20}, 9.0) == {1: 1} and scene.run({1: 10}, 5.0) == {1: 1}
 
 
 def test_a_revived_track_is_looked_at_anew() -> None:
