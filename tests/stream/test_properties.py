@@ -117,7 +117,7 @@ def test_log_mel_of_any_audio_stays_in_range_however_it_is_cut(
 
 
 times = st.one_of(
-    st.lists(st.floats(-1e4, 1e4), max_size=60),
+    st.lists(st.floats(-1e9, 1e9), max_size=60),
     st.lists(st.floats(0, 0.2), max_size=200).map(lambda gaps: np.cumsum(gaps).tolist()),
     st.lists(st.sampled_from([0.04, -0.04, 0.0, 1e-9, 30.0, 1 / 30]), max_size=200).map(
         lambda g: np.cumsum(g).tolist()
