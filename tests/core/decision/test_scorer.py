@@ -53,9 +53,9 @@ class StandIn:
     def encode_frames(self, stacks: npt.NDArray[np.uint8]) -> Features:
         return stacks[:, -1, 0, :1].astype(np.float32) + 1
 
-    def embed_faces(self, windows: npt.NDArray[np.float32]) -> FaceEmbeddings:
+    def embed_faces(self, windows: Features) -> FaceEmbeddings:
         # The embedded tick is the first of the window: four come after it. Nothing was seen: code 0, nobody's.
-        codes = windows[:, 0, 0].astype(int)
+        codes = np.asarray(windows)[:, 0, 0].astype(int)
         activity = np.full(len(codes), 0.8, np.float32) if self.has_activity else None
         return FaceEmbeddings(self._codes[codes].astype(np.float32), activity)
 

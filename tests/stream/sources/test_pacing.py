@@ -113,7 +113,7 @@ def test_lost_audio_never_shifts_what_follows() -> None:
     class Nothing(BrokenReader):
         has_video, has_audio = False, True
 
-        def __iter__(self):
+        def __iter__(self) -> Iterator[Frame | AudioChunk]:
             return iter(())
 
     source = PacedSource(Nothing())

@@ -53,7 +53,7 @@ def test_recordings_joined_with_cat_are_read_whole_and_in_step(tmp_path: Path, s
 
 
 def test_two_blobs_of_a_browser_s_recorder_are_both_read(tmp_path: Path) -> None:
-    blob = Clip(times=np.arange(75) / 25, video_codec="vp8", sound_codec="libopus", sound_seconds=3.0)
+    blob = Clip(times=tuple(np.arange(75) / 25), video_codec="vp8", sound_codec="libopus", sound_seconds=3.0)
     data = blob.write(tmp_path / "a.webm").read_bytes()
     (tmp_path / "both.webm").write_bytes(data + data)
     frames, samples, _ = read(tmp_path / "both.webm")
@@ -74,7 +74,7 @@ def test_a_bare_stream_without_timestamps_begins_at_0_and_has_its_own_rate(tmp_p
 
 
 def test_a_camera_that_is_switched_on_late_keeps_its_time(tmp_path: Path) -> None:
-    clip = Clip(times=40 + np.arange(10) / 25, sound_seconds=41.0)
+    clip = Clip(times=tuple(40 + np.arange(10) / 25), sound_seconds=41.0)
     frames, samples, lines = read(clip.write(tmp_path / "late.mkv"))
     assert frames[0].time == pytest.approx(40.0, abs=0.002) and len(samples) >= 40.9 * 16_000 and not lines
 
