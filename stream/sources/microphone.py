@@ -53,17 +53,17 @@ class MicrophoneSource(ThreadedSource):
     def __init__(self, wanted: int | str | None = None, options: SourceOptions | None = None) -> None:
         self._wanted = wanted
         self._options = options or SourceOptions()
-        self._tap: _CaptureStream | None = _CaptureStream(wanted, self._options.choice)
-        self._silence = SilenceNotice(Notices(f"microphone {self._tap.name}", self._options.notify))
+        self._stream: _CaptureStream | None = _CaptureStream(wanted, self._options.choice)
+        self._silence = SilenceNotice(Notices(f"microphone {self._stream.name}", self._options.notify))
         self._overflows = 0
         self._clock: SessionClock | None = None
         self._line = LiveGaplessAudio()
-        super().__init__(self._tap.name, None, has_audio=True)
+        super().__init__(self._stream.name, None, has_audio=True)
 
     @property
     def audio_overflows(self) -> int:
-        tap = self._tap
-        return self._overflows + (tap.overflows if tap else 0)
+        stream = self._stream
+        return self._overflows + (stream.overflows if stream else 0)
 
     def start(self, clock: SessionClock) -> None:
         self._clock = clock
@@ -72,39 +72,39 @@ class MicrophoneSource(ThreadedSource):
     def take_audio(self) -> list[AudioChunk]:
         if self._clock is None:
             return []
-        tap = self._tap
-        chunks = list(tap.take()) if tap else []
+        stream = self._stream
+        chunks = list(stream.take()) if stream else []
         for _, samples in chunks:
             self._silence.push(samples)
         return self._line.place(chunks, self._clock.now())
 
     def stop(self) -> None:
         super().stop()
-        if self._thread is None and self._tap is not None:
-            self._tap.close()
+        if self._thread is None and self._stream is not None:
+            self._stream.close()
 
     def _capture(self, clock: SessionClock) -> None:
-        while (tap := self._tap) is not None:
+        while (stream := self._stream) is not None:
             try:
-                lost = self._record(tap, clock)
+                lost = self._record(stream, clock)
             finally:
-                self._overflows += tap.overflows
-                self._tap = None
-                tap.close()
+                self._overflows += stream.overflows
+                self._stream = None
+                stream.close()
             if self._stopping.is_set():
                 return
-            self._tap = self._reopened(self._found_again, f"microphone {self.name}: {lost}")
+            self._stream = self._reopened(self._found_again, f"microphone {self.name}: {lost}")
 
-    def _record(self, tap: _CaptureStream, clock: SessionClock) -> str:
-        """Until stopped or lost; says how."""
+    def _record(self, stream: _CaptureStream, clock: SessionClock) -> str:
+        """Record until stopped or lost; return how it ended."""
         try:
-            tap.start(clock)
+            stream.start(clock)
         except portaudio().PortAudioError as error:
             return f"cannot be started ({error.args[0]})"
         written, since = 0, clock.now()
         while not self._stopping.wait(POLL_SECONDS):
-            if tap.written != written:
-                written, since = tap.written, clock.now()
+            if stream.written != written:
+                written, since = stream.written, clock.now()
             elif clock.now() - since > MUTE_SECONDS:
                 return "gives no more audio"
         return "stopped"
