@@ -18,6 +18,8 @@ PASSWORD = "a-secret-of-obs"
 
 START_SECONDS = 30.0
 
+SCENES = ("Ada", "Bob", "Room")
+
 GLOBAL_SETTINGS = """[General]
 FirstRun=true
 [OBSWebSocket]
@@ -59,12 +61,18 @@ class ObsStudio:
         deadline = time.monotonic() + START_SECONDS
         while True:
             try:
-                self.ask("GetVersion")
+                self._create_scenes()
                 return
             except Exception:
                 if time.monotonic() > deadline or self._process.poll() is not None:
                     raise
                 time.sleep(0.2)
+
+    def _create_scenes(self) -> None:
+        """A killed OBS may not have saved its scenes."""
+        there = {scene["sceneName"] for scene in self.ask("GetSceneList")["scenes"]}
+        for scene in (each for each in SCENES if each not in there):
+            self.ask("CreateScene", {"sceneName": scene})
 
     def stop(self) -> None:
         if self._process is not None:
@@ -104,8 +112,6 @@ def obs_studio(folder: Path) -> Iterator[ObsStudio]:
         studio = ObsStudio(folder, display)
         try:
             studio.start()
-            for scene in ("Ada", "Bob", "Room"):
-                studio.ask("CreateScene", {"sceneName": scene})
             yield studio
         finally:
             studio.stop()
