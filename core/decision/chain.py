@@ -23,6 +23,10 @@ PAUSE_BELOW = 0.35
 AWAY_TICKS = 125
 """A face out of view keeps its state for 5 s: it may go on speaking unseen, and be in view again."""
 
+MAX_PRIOR = 0.25
+"""Most that is expected of a face before there is evidence, less than what a name takes: who is alone in view is not
+therefore the one who speaks. Of four faces and more the share is smaller anyway."""
+
 _REMEMBERED_FACES = 64
 """Faces whose lag is remembered after that, the latest ones."""
 
@@ -154,7 +158,7 @@ class Chain:
         nobody = c.nobody * voice.nobody
         total = nobody + weights.sum()
         pair = c.pair if in_view > 1 else 0.0
-        share = (1 - pair) / total
+        prior = np.minimum((1 - pair) * weights / total, MAX_PRIOR * np.maximum(weights, 1.0))
         singles = self._alone.sum(axis=1)
         own_lag = (self._alone + 1e-6 * lag_prior) / (singles + 1e-6)[:, None]
         join, leave = (c.join * steps, c.leave * steps) if in_view > 1 and speech >= PAUSE_BELOW else (0.0, 0.0)
@@ -167,11 +171,11 @@ class Chain:
             np.fill_diagonal(joining, 0.0)
         stays = np.full(count, 1 - change)
         stays[:in_view] -= join
-        self._alone = stays[:, None] * self._alone + change * share * weights[:, None] * lag_prior + back
+        self._alone = stays[:, None] * self._alone + change * prior[:, None] * lag_prior + back
         self._pairs = (1 - change - leave) * self._pairs + joining
         if pair:
             self._pairs[:in_view, :in_view] += change * pair / (in_view * (in_view - 1) / 2) * (1 - np.eye(in_view))
-        self._nobody = (1 - change) * self._nobody + change * share * nobody
+        self._nobody = (1 - change) * self._nobody + change * (1 - pair - prior.sum())
 
     def _weigh(self, gains: npt.NDArray[np.floating], weight: float, lag_prior: Floats) -> Floats:
         """Weigh the states by the tick's evidence; that of each face in view at its own lag, log-odds a tick."""

@@ -18,7 +18,7 @@ import numpy.typing as npt
 import torch
 from safetensors.numpy import save_file
 from scipy.signal import lfilter
-from speakerlight.core.decision.chain import PAUSE_BELOW
+from speakerlight.core.decision.chain import MAX_PRIOR, PAUSE_BELOW
 from speakerlight.core.decision.emission import (
     ACTIVITY_TICKS,
     BEST_TICKS,
@@ -234,7 +234,7 @@ def _forward(
         several = (number > 1).float()
         change = (1 - (1 - heard * change_rate - (1 - heard) * fade) ** stride)[:, None]
         pair = pair_prior * several
-        share = (1 - pair) / (nobody_weight + number)
+        share = ((1 - pair) / (nobody_weight + number)).clamp(max=MAX_PRIOR)
         singles = alone.sum(2)
         own_lag = ((alone + 1e-6 * lag_prior) / (singles + 1e-6)[..., None]).detach()
         join, leave = (stride * join_rate * heard * several)[:, None], (stride * leave_rate * heard * several)[:, None]
@@ -248,7 +248,7 @@ def _forward(
         pairs_count = (number * (number - 1) / 2).clamp(min=1)
         both = (1 - change - leave)[..., None] * both + joining
         both = both + (change[:, 0] * pair / pairs_count)[:, None, None] * together
-        nobody = (1 - change[:, 0]) * nobody + change[:, 0] * share * nobody_weight
+        nobody = (1 - change[:, 0]) * nobody + change[:, 0] * (1 - pair - share * number)
         # How well each state explains the tick.
         singles = alone.sum(2)
         own_lag = ((alone + 1e-6 * lag_prior) / (singles + 1e-6)[..., None]).detach()

@@ -8,7 +8,7 @@ from itertools import product
 import numpy as np
 import numpy.typing as npt
 import pytest
-from speakerlight.core.decision.chain import AWAY_TICKS, Chain, ChainConstants, Posterior, VoicePrior
+from speakerlight.core.decision.chain import AWAY_TICKS, MAX_PRIOR, Chain, ChainConstants, Posterior, VoicePrior
 from speakerlight.core.decision.lag import LAGS, RoomLag
 
 ALONE = ChainConstants(nobody=0.7, pair=0.0, change=0.1, fade=0.3, join=0.0, leave=0.0, pair_gain=0.5, pair_bias=-0.2)
@@ -39,7 +39,8 @@ def test_it_equals_the_sum_over_all_paths() -> None:
         posterior = chain.update([4, 9], evidence[tick], speech[tick])
 
     lag_prior = lag.prior(np.zeros((2, len(LAGS))))
-    prior = np.concatenate([[ALONE.nobody / (ALONE.nobody + 2)], (lag_prior / (ALONE.nobody + 2)).ravel()])
+    share = min(MAX_PRIOR, 1 / (ALONE.nobody + 2))
+    prior = np.concatenate([[1 - 2 * share], (share * lag_prior).ravel()])
     explained = [
         np.concatenate([[0.0], s * e.ravel()]) if s >= 0.35 else np.zeros(len(prior))
         for s, e in zip(speech, evidence, strict=True)
@@ -158,6 +159,10 @@ def test_a_voice_that_changes_hands_over_to_whose_it_is() -> None:
     assert after[2] > 0.6 and after[2] > after[3] > after[1]
     nobody = VoicePrior(changed=1.0, nobody=50.0)
     assert chain.update([1, 2, 3], np.zeros((3, len(LAGS))), 1.0, voice=nobody).nobody > 0.8
+
+
+def test_a_single_face_of_which_nothing_is_known_is_not_expected_to_speak() -> None:
+    assert follow(Chain(TWO, RoomLag()), 300, [1], gains(0.0)).faces[1] <= MAX_PRIOR + 1e-9
 
 
 def test_nobody_in_view_and_the_first_face() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import FrozenInstanceError, fields
 
 import pytest
+from speakerlight.core.decision.chain import MAX_PRIOR
 from speakerlight.core.decision.settings import Settings
 
 S = Settings()
@@ -15,6 +16,10 @@ def test_every_constant_is_a_finite_number_and_none_can_be_altered() -> None:
         assert abs(getattr(S, constant.name)) < 1000, constant.name
         with pytest.raises(FrozenInstanceError):
             setattr(S, constant.name, 0.0)
+
+
+def test_a_face_is_not_named_without_evidence() -> None:
+    assert S.named_from > MAX_PRIOR
 
 
 def test_a_state_needs_more_to_begin_than_to_go_on() -> None:
