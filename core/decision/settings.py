@@ -38,4 +38,6 @@ class Settings:
     """Probability of the pair at which a second speaker is marked beside the primary one, and no longer marked."""
     offscreen_from: float = 0.6
     offscreen_below: float = 0.4
+    offscreen_seconds: float = 0.2
+    """How long that must last while faces are in view: a turn's first ticks fit nobody yet."""
     """Probability that nobody in view speaks at which the state is off-screen, and no longer is."""

@@ -32,18 +32,20 @@ class Turns:
         self._now = Turn(SpeakingState.SILENCE, None, frozenset(), {})
         self._speech_at = float("-inf")
         self._named_at = float("-inf")
+        self._fits_nobody_since = float("inf")
         self._is_open = False
 
     def update(self, time: float, speech: float, posterior: Posterior) -> Turn:
         """Advance to ``time`` (seconds) with the speech probability and the posterior of that tick."""
         if not self._gate(time, speech):
+            self._fits_nobody_since = float("inf")
             scores = dict.fromkeys(posterior.faces, 0.0)
             self._now = Turn(SpeakingState.SILENCE, None, frozenset(), scores)
             return self._now
         primary = self._primary(time, posterior)
         if primary != self._now.primary:
             self._named_at = time
-        state = self._state(primary, posterior)
+        state = self._state(time, primary, posterior)
         self._now = Turn(state, primary, self._speaking(primary, posterior), posterior.faces)
         return self._now
 
@@ -74,12 +76,20 @@ class Turns:
         is_fresh = kept is not None and time - self._named_at < s.min_dwell_seconds
         return kept if is_fresh and faces[best] < s.certain_from else best
 
-    def _state(self, primary: int | None, posterior: Posterior) -> SpeakingState:
+    def _state(self, time: float, primary: int | None, posterior: Posterior) -> SpeakingState:
         s = self._settings
+        if posterior.nobody < s.offscreen_from:
+            self._fits_nobody_since = float("inf")
+        else:
+            self._fits_nobody_since = min(self._fits_nobody_since, time)
         if primary is not None:
             return SpeakingState.SPEAKING
         is_away = self._now.state is SpeakingState.OFFSCREEN
-        enough = posterior.nobody >= (s.offscreen_below if is_away else s.offscreen_from)
+        if is_away:
+            enough = posterior.nobody >= s.offscreen_below
+        else:
+            lasts = not posterior.faces or time - self._fits_nobody_since >= s.offscreen_seconds
+            enough = posterior.nobody >= s.offscreen_from and lasts
         return SpeakingState.OFFSCREEN if enough else SpeakingState.UNDECIDED
 
     def _speaking(self, primary: int | None, posterior: Posterior) -> frozenset[int]:

@@ -91,8 +91,8 @@ def changes(moments: Moments) -> list[tuple[float, str]]:
     for snapshot in kept.snapshots:
         left = {face.id: face.box.centre[0] < SIZE[0] / 2 for face in snapshot.faces}
         shown = snapshot.state.value if snapshot.primary is None else "left" if left[snapshot.primary] else "right"
-        # A tick or two before the name, and changes at the very end: whether they are there is a matter of thousandths.
-        if shown == "undecided" or snapshot.time > SECONDS - GATE_SECONDS - CHANGE_SECONDS:
+        # Before the name, and at the very end: whether they are there is a matter of thousandths.
+        if shown in ("undecided", "offscreen") or snapshot.time > SECONDS - GATE_SECONDS - CHANGE_SECONDS:
             continue
         if not told or told[-1][1] != shown:
             told.append((snapshot.time, shown))
