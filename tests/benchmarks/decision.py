@@ -175,6 +175,8 @@ def run(gallery: Path, model: LipSyncModel, detector: FaceDetector, truth: Truth
         snapshots += new
         for s in new:
             ids = [face.id for face in s.faces]
+            if not ids:
+                continue
             for face, vector in zip(s.faces, scorer.face_vectors(ids, s.tick), strict=True):
                 if (tile := tile_of(face.box.centre, tiles)) is not None:
                     vectors[tile, s.tick] = vector
