@@ -11,6 +11,7 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 
 import torch
+
 from speakerlight.core.models.cuda_graph import Function
 
 

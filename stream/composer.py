@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass, replace
 
 import numpy as np
+
 from speakerlight.core.framing import Camera, CameraSettings, View
 from speakerlight.core.geometry import Box
 from speakerlight.core.media import Frame, Image

@@ -19,6 +19,7 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 from av.audio.frame import AudioFrame
+
 from speakerlight.core.events import Event, EventStream
 from speakerlight.core.faces.vision import FrameTracks
 from speakerlight.core.media import AudioChunk, Frame

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import av.device
 import av.error
+
 from speakerlight.core.errors import InputError
 from speakerlight.sources.microphone import portaudio
 

@@ -109,6 +109,7 @@ def _processor() -> Iterator[str]:
 
 def _kernels() -> Iterator[str]:
     import torch
+
     from speakerlight.core.models.expert import fast_dtype
     from speakerlight.core.models.lipsync import choose_device
     from speakerlight.core.models.openvino_graph import fast_precision

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+
 from speakerlight.control import Control
 from speakerlight.core.faces.crops import Crop
 from speakerlight.core.faces.detection import FaceDetector

@@ -11,13 +11,14 @@ from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import closing
 from typing import TypeVar
 
+from tqdm import tqdm
+
 from speakerlight.core.faces.vision import FrameTracks
 from speakerlight.core.media import AudioChunk, Frame
 from speakerlight.core.snapshot import Snapshot
 from speakerlight.engine import EmptyFrames, Engine, ScorerStage, TickAdapter, stage
 from speakerlight.outputs.hub import OutputHub
 from speakerlight.sources.source import MediaReader, due
-from tqdm import tqdm
 
 DECODED_AHEAD = 16
 """Frames and audio chunks: enough to keep a second core decoding, 200 MB of 4K frames at the worst."""

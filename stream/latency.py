@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 import numpy as np
+
 from speakerlight.core.events import Percentiles
 
 SHORTEST_MS, LONGEST_MS = 0.1, 100_000.0

@@ -23,8 +23,9 @@ from http.client import HTTPException, HTTPResponse
 from pathlib import Path
 from urllib.request import urlopen
 
-from speakerlight.core.errors import InputError
 from tqdm import tqdm
+
+from speakerlight.core.errors import InputError
 
 CACHE_VARIABLE = "SPEAKERLIGHT_CACHE"
 """Environment variable that names the cache folder."""

@@ -86,6 +86,7 @@ def import_mediapipe() -> None:
 def warm_up(model: LipSyncModel) -> None:
     """Run each encoder once, so that what libraries postpone to the first use does not delay the first ticks."""
     import numpy as np
+
     from speakerlight.core.geometry import Box
     from speakerlight.core.models.features import joined
 
@@ -120,6 +121,7 @@ def _loaded(name: str, device: str) -> LipSyncModel:
 
         return load_compact(device)
     import torch
+
     from speakerlight.batch_threads import split_over_cores
     from speakerlight.core.models.expert import load_expert, whole
 

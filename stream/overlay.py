@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 import cv2
 import numpy as np
+
 from speakerlight.core.framing import View
 from speakerlight.core.geometry import Box
 from speakerlight.core.media import Image

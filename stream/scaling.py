@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
+
 from speakerlight.core.geometry import Box
 from speakerlight.core.media import Image
 

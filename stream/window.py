@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 import cv2
+
 from speakerlight.core.decision.control import ControlState
 from speakerlight.core.framing import View
 from speakerlight.core.media import Image

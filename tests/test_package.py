@@ -12,6 +12,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 import pytest
+
 import speakerlight
 
 ROOT = Path(__file__).parents[1]

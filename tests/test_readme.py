@@ -6,9 +6,9 @@ import re
 from pathlib import Path
 
 import pytest
+
 from speakerlight import command_line
 from speakerlight.core.errors import InputError
-
 from tests.stream.sources.conftest import Clip
 
 ROOT = Path(__file__).parents[1]

@@ -11,6 +11,7 @@ from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
+
 from speakerlight.core.media import Samples
 from speakerlight.core.timebase import SAMPLE_RATE
 from speakerlight.core.windows import overlapping

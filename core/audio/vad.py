@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+
 from speakerlight.core.errors import InputError
 from speakerlight.core.media import Samples
 from speakerlight.core.models.checkpoint import load_torchscript

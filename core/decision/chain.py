@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, fields
 
 import numpy as np
 import numpy.typing as npt
+
 from speakerlight.core.decision.lag import LAGS, RoomLag
 
 Floats = npt.NDArray[np.float64]

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+
 from speakerlight.core.decision.lag import LAGS
 
 Floats = npt.NDArray[np.float32]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
+
 from speakerlight.core.snapshot import Lag
 from speakerlight.core.timebase import TICK_RATE
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 import numpy.typing as npt
+
 from speakerlight.core.decision.lag import MAX_LAG_TICKS
 from speakerlight.core.models.audio_stream import AudioEncoderStream
 from speakerlight.core.models.face_stream import FaceEncoderStream

@@ -13,6 +13,7 @@ from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
+
 from speakerlight.core.decision.chain import PAUSE_BELOW, Chain, Posterior
 from speakerlight.core.decision.emission import EmissionFeatures
 from speakerlight.core.decision.lag import LAGS, MAX_LAG_TICKS, RoomLag

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+
 from speakerlight.core.demo.gallery import Demo, DemoSettings
 from speakerlight.core.media import Image
 from speakerlight.core.models.expert import CALIBRATION_FILE, CALIBRATION_PEOPLE, FRAMES, expert_crop

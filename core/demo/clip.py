@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+
 from speakerlight.core.demo.articulation import lips_at, talk
 from speakerlight.core.demo.person import cast
 from speakerlight.core.demo.portrait import Portrait

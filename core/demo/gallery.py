@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
+
 from speakerlight.core.demo.articulation import Curve, Speech, lips_at, talk
 from speakerlight.core.demo.person import Person, cast
 from speakerlight.core.demo.portrait import Portrait

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+
 from speakerlight.core.demo.script import ScriptedTurn
 from speakerlight.core.geometry import Box
 from speakerlight.core.snapshot import FaceScore, Snapshot, SpeakingState

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
+
 from speakerlight.core.demo.articulation import Lips
 from speakerlight.core.demo.paint import Outline, band, fill_outline
 from speakerlight.core.demo.person import Colour, Look

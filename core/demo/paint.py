@@ -7,6 +7,7 @@ from collections.abc import Callable
 import cv2
 import numpy as np
 import numpy.typing as npt
+
 from speakerlight.core.demo.person import Colour
 from speakerlight.core.media import Image
 

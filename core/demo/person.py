@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+
 from speakerlight.core.demo.voice import Voice, cast_voices
 
 Colour = tuple[float, float, float]

@@ -11,6 +11,7 @@ from functools import lru_cache
 import cv2
 import numpy as np
 import numpy.typing as npt
+
 from speakerlight.core.demo.articulation import Lips
 from speakerlight.core.demo.mouth import JAW_DROP, MOUTH_Y, draw_mouth
 from speakerlight.core.demo.paint import Field, Layer, Light, Outline, band, box, ellipse, lowered

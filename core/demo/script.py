@@ -10,6 +10,7 @@ from enum import StrEnum
 from typing import Any
 
 import numpy as np
+
 from speakerlight.core.demo.articulation import Curve, chew, grin, keep_still, talk
 from speakerlight.core.geometry import Box
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 from numpy.fft import irfft, rfft
+
 from speakerlight.core.demo.articulation import CONTROL_RATE, Curve, Speech, smoothed
 from speakerlight.core.media import Samples
 from speakerlight.core.timebase import SAMPLE_RATE

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 import numpy.typing as npt
+
 from speakerlight.core.faces.detection import LEFT_EYE, MOUTH, RIGHT_EYE, Keypoints
 from speakerlight.core.media import Image
 

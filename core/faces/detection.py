@@ -17,6 +17,7 @@ from typing import Any
 import cv2
 import numpy as np
 import numpy.typing as npt
+
 from speakerlight.core.errors import InputError
 from speakerlight.core.geometry import Box
 from speakerlight.core.media import Image

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 import numpy.typing as npt
+
 from speakerlight.core.geometry import Box
 from speakerlight.core.media import Image
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 import cv2
 import numpy as np
 import numpy.typing as npt
+
 from speakerlight.core.faces.assignment import best_pairs
 from speakerlight.core.faces.detection import Detection, Keypoints
 from speakerlight.core.geometry import Box, iou_matrix

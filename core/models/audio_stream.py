@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
+
 from speakerlight.core.audio.logmel import StreamingLogMel, samples_for_column
 from speakerlight.core.audio.vad import VoiceActivity, samples_for_tick
 from speakerlight.core.media import Samples, cleaned

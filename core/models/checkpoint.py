@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 from safetensors import SafetensorError, safe_open
+
 from speakerlight.core.errors import InputError
 
 if TYPE_CHECKING:

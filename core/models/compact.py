@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+
 from speakerlight.core.audio.logmel import COMPACT_MEL, MelSettings
 from speakerlight.core.faces.crops import MouthCrop, mouth_crop
 from speakerlight.core.faces.detection import Keypoints

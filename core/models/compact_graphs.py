@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+
 from speakerlight.core.audio.logmel import COMPACT_MEL
 from speakerlight.core.errors import InputError
 from speakerlight.core.models.checkpoint import load_safetensors

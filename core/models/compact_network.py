@@ -12,6 +12,10 @@ from itertools import pairwise
 from pathlib import Path
 
 import torch
+from torch import nn
+from torch.nn import functional
+from torch.nn.utils.fusion import fuse_conv_bn_eval
+
 from speakerlight.core.audio.logmel import COMPACT_MEL
 from speakerlight.core.models.checkpoint import fill, load_safetensors
 from speakerlight.core.models.compact import (
@@ -29,9 +33,6 @@ from speakerlight.core.models.compact import (
 from speakerlight.core.models.compact_graphs import compiled
 from speakerlight.core.models.cuda_graph import Upload, recorded
 from speakerlight.core.models.openvino_graph import Precision
-from torch import nn
-from torch.nn import functional
-from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 AUDIO_BANDS = 5
 """Bands that 40 mels become after three strides of 2."""

@@ -13,6 +13,10 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 import torch
+from torch import nn
+from torch.nn import functional
+from torch.nn.utils.fusion import fuse_conv_bn_eval
+
 from speakerlight.core.audio.logmel import EXPERT_MEL, MelSettings
 from speakerlight.core.errors import InputError
 from speakerlight.core.faces.detection import Keypoints
@@ -24,9 +28,6 @@ from speakerlight.core.models.features import Features
 from speakerlight.core.models.int8 import Convolution, EightBit, is_fast
 from speakerlight.core.models.lipsync import Crop, FaceEmbeddings
 from speakerlight.core.timebase import TICK_RATE
-from torch import nn
-from torch.nn import functional
-from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 FRAMES = 5
 MEL_COLUMNS = 16

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
+
 from speakerlight.core.models.features import Features, joined, zeros
 from speakerlight.core.models.lipsync import FaceEmbeddings
 

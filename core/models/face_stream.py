@@ -9,6 +9,7 @@ from itertools import chain
 
 import numpy as np
 import numpy.typing as npt
+
 from speakerlight.core.faces.vision import FrameTracks
 from speakerlight.core.geometry import Box
 from speakerlight.core.models.face_memory import FaceMemory

@@ -13,6 +13,7 @@ from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
+
 from speakerlight.core.audio.logmel import MelSettings
 from speakerlight.core.errors import InputError
 from speakerlight.core.faces.detection import Keypoints

@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
+
 from speakerlight.core.importing import without
 
 Floats = npt.NDArray[np.float32]

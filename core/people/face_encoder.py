@@ -14,6 +14,7 @@ from typing import Any
 import cv2
 import numpy as np
 import numpy.typing as npt
+
 from speakerlight.core.errors import InputError
 from speakerlight.core.faces.detection import LEFT_EYE, MOUTH, RIGHT_EYE, Keypoints
 from speakerlight.core.media import Image

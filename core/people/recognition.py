@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
+
 from speakerlight.core.faces.detection import LEFT_EYE, NOSE, RIGHT_EYE, Keypoints
 from speakerlight.core.faces.tracking import TrackedFace
 from speakerlight.core.identities import Identities, Merge

@@ -14,6 +14,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 import numpy.typing as npt
+
 from speakerlight.core.audio.logmel import MelSettings, mel_filters
 from speakerlight.core.errors import InputError
 from speakerlight.core.media import Samples

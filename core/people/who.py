@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
+
 from speakerlight.core.decision.chain import NO_VOICE, VoicePrior
 from speakerlight.core.faces.vision import FrameTracks
 from speakerlight.core.identities import NO_IDENTITIES, Identities, Merge

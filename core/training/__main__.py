@@ -26,6 +26,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+
 from speakerlight.core.decision.weights import FALLBACK, FOLDER
 from speakerlight.core.errors import InputError
 from speakerlight.core.faces.detection import FaceDetector

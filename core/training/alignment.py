@@ -11,6 +11,7 @@ from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
+
 from speakerlight.core.models.compact_network import CompactSyncNet
 from speakerlight.core.timebase import SAMPLES_PER_TICK
 from speakerlight.core.training.dataset import UNCONFIRMED, Example, speech_of

@@ -10,10 +10,11 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 import torch
+from torch.nn import functional
+
 from speakerlight.core.audio.logmel import COMPACT_MEL, mel_filters
 from speakerlight.core.models.compact import CROP
 from speakerlight.core.training.clips import STORED_CROP
-from torch.nn import functional
 
 _ZOOM = CROP.field / STORED_CROP.field
 

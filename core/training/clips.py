@@ -15,6 +15,7 @@ import av
 import cv2
 import numpy as np
 import numpy.typing as npt
+
 from speakerlight.core.faces.crops import Crop, MouthCrop, mouth_crop
 from speakerlight.core.faces.detection import FaceDetector
 from speakerlight.core.faces.tracking import TrackedFace

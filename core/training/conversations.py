@@ -13,6 +13,7 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 import torch
+
 from speakerlight.core.decision.lag import LAGS
 from speakerlight.core.errors import InputError
 from speakerlight.core.media import Samples

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import torch
+
 from speakerlight.core.audio.vad import VoiceActivity
 from speakerlight.core.demo.clip import talking_clip
 from speakerlight.core.errors import InputError

@@ -18,6 +18,8 @@ import numpy.typing as npt
 import torch
 from safetensors.numpy import save_file
 from scipy.signal import lfilter
+from torch import nn
+
 from speakerlight.core.decision.chain import MAX_PRIOR, PAUSE_BELOW
 from speakerlight.core.decision.emission import (
     ACTIVITY_TICKS,
@@ -45,7 +47,6 @@ from speakerlight.core.decision.lag import (
     START_TICKS,
 )
 from speakerlight.core.training.conversations import NO_SPEECH, Conversation, pairs
-from torch import nn
 
 Floats = npt.NDArray[np.float32]
 

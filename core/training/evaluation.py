@@ -12,6 +12,8 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import torch
+from torch.nn import functional
+
 from speakerlight.core.audio.logmel import COMPACT_MEL
 from speakerlight.core.errors import InputError
 from speakerlight.core.models.compact import (
@@ -26,7 +28,6 @@ from speakerlight.core.models.compact_network import CompactSyncNet, standardise
 from speakerlight.core.timebase import TICK_RATE
 from speakerlight.core.training.augmentation import batch_log_mel, plain_crops
 from speakerlight.core.training.dataset import Example
-from torch.nn import functional
 
 _LAGS = 10
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import torch
 from safetensors.torch import save_file
+
 from speakerlight.core.models.compact_network import CompactSyncNet
 
 

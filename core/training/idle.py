@@ -5,6 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 import numpy.typing as npt
+
 from speakerlight.core.timebase import SAMPLES_PER_TICK, TICK_RATE
 from speakerlight.core.training.clips import TalkingFace
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+
 from speakerlight.core.errors import InputError
 from speakerlight.core.models.compact_network import CompactSyncNet, standardised
 from speakerlight.core.models.expert import fast_float_dtype

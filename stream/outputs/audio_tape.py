@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+
 from speakerlight.core.media import AudioChunk, Samples
 from speakerlight.core.timebase import SAMPLE_RATE
 

@@ -17,6 +17,7 @@ from typing import cast
 import av
 from av.audio.stream import AudioStream
 from av.video.stream import VideoStream
+
 from speakerlight.core.media import Image
 from speakerlight.core.timebase import SAMPLE_RATE, TICK_RATE
 from speakerlight.outputs.audio_tape import AudioTape

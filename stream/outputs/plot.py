@@ -14,6 +14,7 @@ from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
+
 from speakerlight.caller_environment import without_matplotlib_backend
 from speakerlight.core.errors import InputError
 from speakerlight.core.identities import Merge

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+
 from speakerlight.core.errors import InputError
 from speakerlight.core.media import AudioChunk, Frame, Image
 from speakerlight.core.snapshot import Snapshot

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+
 from speakerlight.core.errors import InputError
 from speakerlight.core.media import Image
 from speakerlight.outputs.output import Output

@@ -21,6 +21,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+
 from speakerlight.core.audio.logmel import MelSettings
 from speakerlight.core.faces.detection import Keypoints
 from speakerlight.core.geometry import Box

@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
+
 from speakerlight.server.client_address import IpAddress, client_address, client_key
 from speakerlight.server.metrics import Metrics
 from speakerlight.server.rate_limit import RateLimiters

@@ -9,6 +9,7 @@ from contextlib import suppress
 
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST
+
 from speakerlight.core.decision.control import SCHEMA
 from speakerlight.core.errors import InputError
 from speakerlight.server.data_channel import Messages, execute, parsed

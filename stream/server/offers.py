@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 from aiohttp import web
+
 from speakerlight.core.errors import InputError
 from speakerlight.server.guard import CLIENT_KEY, error
 from speakerlight.server.rate_limit import RateLimiters

@@ -5,6 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 from av.video.frame import VideoFrame
+
 from speakerlight.core.media import Image
 
 SHORTEST_LONG_SIDE = 320

@@ -13,6 +13,7 @@ from typing import Any
 
 from aiohttp import web
 from aiortc import InvalidStateError
+
 from speakerlight.control import Control
 from speakerlight.core.framing import View
 from speakerlight.outputs.output import Output

@@ -7,6 +7,7 @@ from collections import deque
 
 from av.audio.frame import AudioFrame
 from av.video.frame import VideoFrame
+
 from speakerlight.clock import SessionClock
 from speakerlight.core.media import AudioChunk, Frame
 from speakerlight.core.timebase import SAMPLE_RATE

@@ -15,6 +15,7 @@ from typing import Protocol
 import numpy as np
 from av.audio.frame import AudioFrame
 from av.video.frame import VideoFrame
+
 from speakerlight.composer import ViewComposer
 from speakerlight.control import Control
 from speakerlight.core.framing import View

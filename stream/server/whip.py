@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from aiohttp import web
+
 from speakerlight.core.errors import InputError
 from speakerlight.server.guard import CLIENT_ADDRESS, error
 from speakerlight.server.ice_settings import IceServer, IceSettings

@@ -6,6 +6,7 @@ from pathlib import Path
 
 # First of all: PyAV and OpenCV each bring a libxcb, and OpenCV's window hangs when PyAV's was loaded before it.
 import cv2 as _cv2  # noqa: F401
+
 from speakerlight.core.errors import InputError
 from speakerlight.sources.addresses import is_device, is_pipe, is_stream, plain
 from speakerlight.sources.audio_choice import AudioChoice

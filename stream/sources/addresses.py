@@ -14,6 +14,7 @@ from urllib.request import url2pathname
 
 import av
 from av.container import InputContainer
+
 from speakerlight.core.errors import InputError
 
 STDIN = "-"

@@ -18,6 +18,7 @@ from av.container import InputContainer
 from av.packet import Packet
 from av.stream import Discard, Disposition
 from av.video.stream import VideoStream
+
 from speakerlight.core.audio.vad import VoiceActivity
 from speakerlight.core.errors import InputError
 from speakerlight.core.media import Samples

@@ -7,6 +7,7 @@ import sys
 
 import cv2
 import numpy as np
+
 from speakerlight.clock import SessionClock
 from speakerlight.core.errors import InputError
 from speakerlight.core.media import Frame

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
+
 from speakerlight.core.media import Samples, cleaned
 from speakerlight.core.timebase import SAMPLE_RATE
 

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from av.audio.frame import AudioFrame
 from av.audio.resampler import AudioResampler
+
 from speakerlight.core.media import Samples
 from speakerlight.core.timebase import SAMPLE_RATE
 from speakerlight.sources.channels import ChannelMixer

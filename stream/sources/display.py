@@ -14,6 +14,7 @@ import numpy as np
 from av.buffer import Buffer
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
+
 from speakerlight.core.media import Image
 from speakerlight.scaling import fitted
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 import numpy as np
+
 from speakerlight.core.media import AudioChunk, Samples
 from speakerlight.core.timebase import SAMPLE_RATE, SAMPLES_PER_TICK
 

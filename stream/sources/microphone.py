@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import soxr
+
 from speakerlight.clock import DeviceClock, SessionClock
 from speakerlight.core.errors import InputError
 from speakerlight.core.media import AudioChunk, Samples

@@ -19,6 +19,7 @@ from av.container import InputContainer
 from av.packet import Packet
 from av.stream import Stream
 from av.video.frame import VideoFrame
+
 from speakerlight.clock import DeviceClock, SessionClock
 from speakerlight.core.errors import InputError
 from speakerlight.core.media import AudioChunk, Frame

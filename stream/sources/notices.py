@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable
 
 import numpy as np
+
 from speakerlight.core.media import Samples
 from speakerlight.core.timebase import SAMPLE_RATE
 

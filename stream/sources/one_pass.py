@@ -19,6 +19,7 @@ from av.container import InputContainer
 from av.packet import Packet
 from av.stream import Stream
 from av.video.frame import VideoFrame
+
 from speakerlight.core.media import AudioChunk, Frame
 from speakerlight.sources.audio_choice import AudioChoice, audio_stream, video_stream
 from speakerlight.sources.decode import AudioConverter

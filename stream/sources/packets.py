@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from av.packet import Packet
+
 from speakerlight.sources.timestamps import Repaired, Stamped
 
 

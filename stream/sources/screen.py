@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
+
 from speakerlight.clock import SessionClock
 from speakerlight.core.errors import InputError
 from speakerlight.core.media import Frame, Image

@@ -16,7 +16,6 @@ import speakerlight  # noqa: F401  # first: it settles the order in which OpenCV
 from speakerlight.core.errors import InputError
 from speakerlight.core.models.lipsync import choose_device
 from speakerlight.model_cache import BLAZEFACE_SHORT, fetch
-
 from tests.benchmarks.engine import SECTIONS, RunFailedError, whole_engine
 from tests.benchmarks.gpu import gpu
 from tests.benchmarks.measure import Row, header, line, write_json

@@ -9,10 +9,11 @@ from collections import deque
 
 import numpy as np
 import torch
+from torch.nn import functional
+
 from speakerlight.core.audio.logmel import EXPERT_MEL, Mel
 from speakerlight.core.faces.crops import Crop
 from speakerlight.core.models.expert import FRAMES, MEL_COLUMNS, SyncNetColor
-from torch.nn import functional
 
 
 class PlainExpert:

@@ -21,6 +21,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+
 from speakerlight.core.decision.lag import LAGS
 from speakerlight.core.decision.scorer import Scorer
 from speakerlight.core.faces.detection import FaceDetector

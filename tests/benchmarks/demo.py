@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+
 from speakerlight import Output, RunSettings, Snapshot, run
 from speakerlight.core.demo import Demo, DemoSettings, Judge, Verdict
 

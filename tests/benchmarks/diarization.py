@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+
 from speakerlight.core.audio.vad import VoiceActivity
 from speakerlight.core.errors import InputError
 from speakerlight.core.media import AudioChunk, Samples
@@ -18,7 +19,6 @@ from speakerlight.model_cache import VOICE_ENCODER, fetch
 from speakerlight.run_settings import RunSettings
 from speakerlight.session import run
 from speakerlight.sources import open_reader
-
 from tests.benchmarks.diarization_scores import Segments, read_rttm, scores
 
 COLLARS = (0.0, 0.25)

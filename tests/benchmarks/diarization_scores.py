@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+
 from speakerlight.core.faces.assignment import best_pairs
 
 STEP_SECONDS = 0.01

@@ -29,6 +29,7 @@ from typing import Any
 import av
 import cv2
 import numpy as np
+
 from speakerlight.clock import SessionClock
 from speakerlight.core.timebase import SAMPLE_RATE
 from speakerlight.model_cache import BLAZEFACE_SHORT, fetch
@@ -310,8 +311,8 @@ def killed_browser(folder: Path) -> Outcome:
     needed("chromium")
     try:
         from playwright.sync_api import sync_playwright
-        from speakerlight.core.demo import Demo, DemoSettings
 
+        from speakerlight.core.demo import Demo, DemoSettings
         from tests.stream.server.chromium import FLAGS, listening, start_camera, write_demo
         from tests.stream.server.test_serving import command
     except ImportError as error:

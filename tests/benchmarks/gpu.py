@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import torch
+
 from speakerlight.core.models.expert import FRAMES
 from speakerlight.core.timebase import TICK_RATE
-
 from tests.benchmarks.measure import Row, Spread, spread
 from tests.benchmarks.scene import model
 

@@ -13,12 +13,13 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 import torch
+from torch.nn import functional
+
 from speakerlight.core.errors import InputError
 from speakerlight.core.geometry import Box
 from speakerlight.core.media import Image, Samples
 from speakerlight.core.models.checkpoint import load_pickled
 from speakerlight.core.timebase import SAMPLE_RATE, SAMPLES_PER_TICK
-from torch.nn import functional
 
 Floats = npt.NDArray[np.float32]
 

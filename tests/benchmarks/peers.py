@@ -18,6 +18,7 @@ from time import perf_counter
 
 import numpy as np
 import numpy.typing as npt
+
 from speakerlight import Output, RunSettings, Snapshot, run
 from speakerlight.core.demo import Judge, ScriptedTurn, Verdict
 from speakerlight.core.errors import InputError
@@ -33,7 +34,6 @@ from speakerlight.sources import MediaReader
 from speakerlight.sources.demo import DemoReader
 from speakerlight.sources.files import FileReader
 from speakerlight.sources.quiet_libraries import quiet_libraries
-
 from tests.benchmarks.lr_asd import LrAsd, crop, find_weights
 
 DEMO_SEEDS = (0, 1)

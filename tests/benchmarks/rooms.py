@@ -14,9 +14,9 @@ from pathlib import Path
 import numpy as np
 from playwright.sync_api import sync_playwright
 from prometheus_client.parser import text_string_to_metric_families
+
 from speakerlight.core.demo import Demo, DemoSettings
 from speakerlight.core.errors import InputError
-
 from tests.benchmarks.engine import cpu_seconds
 from tests.benchmarks.measure import Row, Spread, exactly, spread
 from tests.stream.server.chromium import (

@@ -12,6 +12,8 @@ from typing import TypeVar
 
 import numpy as np
 import torch
+from torch import nn
+
 from speakerlight.batch_threads import split_over_cores
 from speakerlight.core.demo import Demo, DemoSettings
 from speakerlight.core.faces.detection import Detection
@@ -25,7 +27,6 @@ from speakerlight.core.models.lipsync import LipSyncModel
 from speakerlight.core.timebase import SAMPLE_RATE, SAMPLES_PER_TICK, TICK_RATE
 from speakerlight.outputs.audio_tape import AudioTape
 from speakerlight.outputs.mp4 import Mp4Writer
-from torch import nn
 
 Network = TypeVar("Network", bound=nn.Module)
 

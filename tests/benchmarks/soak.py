@@ -19,6 +19,7 @@ from pathlib import Path
 from time import monotonic, process_time
 
 import numpy as np
+
 from speakerlight import Output, RunSettings, Snapshot
 from speakerlight.core.demo import Judge
 from speakerlight.core.events import Percentiles
@@ -34,7 +35,6 @@ from speakerlight.outputs.hub import OutputHub
 from speakerlight.outputs.plot import Plot
 from speakerlight.outputs.rttm import Rttm
 from speakerlight.sources.pacing import PacedSource
-
 from tests.benchmarks.engine import resident_bytes
 from tests.benchmarks.synthetic import SCENES, SyntheticReader, tile_of
 

@@ -13,6 +13,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import torch
+
 from speakerlight.core.audio.logmel import StreamingLogMel, log_mel
 from speakerlight.core.audio.vad import VoiceActivity
 from speakerlight.core.decision.chain import Posterior
@@ -30,7 +31,6 @@ from speakerlight.model_loading import COMPACT, share_cores
 from speakerlight.overlay import OverlayInfo, draw_overlay
 from speakerlight.sources.files import FileReader
 from speakerlight.sources.quiet_libraries import quiet_libraries
-
 from tests.benchmarks.baseline import PlainExpert, PlainTick
 from tests.benchmarks.measure import Case, Row, against, spread, take_turns
 from tests.benchmarks.scene import Scene, model, plain_expert, scene, write_clip

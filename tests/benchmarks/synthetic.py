@@ -15,6 +15,7 @@ from itertools import pairwise
 
 import cv2
 import numpy as np
+
 from speakerlight.core.demo import Demo, DemoSettings, ScriptedTurn
 from speakerlight.core.demo.gallery import TABLE
 from speakerlight.core.geometry import Box

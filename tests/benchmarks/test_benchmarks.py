@@ -9,8 +9,8 @@ from subprocess import CompletedProcess
 
 import pytest
 import torch
-from speakerlight.core.demo import Verdict
 
+from speakerlight.core.demo import Verdict
 from tests.benchmarks import demo, engine, fuzz
 from tests.benchmarks.__main__ import COMMANDS, main
 from tests.benchmarks.baseline import PlainExpert

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from speakerlight.core.decision.lag import LAGS
 
+from speakerlight.core.decision.lag import LAGS
 from tests.benchmarks.decision import (
     Tick,
     bounds,

@@ -5,9 +5,9 @@ from __future__ import annotations
 from functools import lru_cache
 
 import pytest
+
 from speakerlight.core.demo import Verdict
 from speakerlight.core.errors import InputError
-
 from tests.benchmarks.demo import BARS, SEEDS, judged, mean
 
 pytestmark = pytest.mark.timeout(600)

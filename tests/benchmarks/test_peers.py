@@ -10,12 +10,12 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 import torch
+
 from speakerlight.core.demo.script import ScriptedTurn
 from speakerlight.core.errors import InputError
 from speakerlight.core.geometry import Box
 from speakerlight.core.media import Samples
 from speakerlight.core.snapshot import FaceScore, Lag, Snapshot, SpeakingState
-
 from tests.benchmarks import peers
 from tests.benchmarks.__main__ import main
 from tests.benchmarks.lr_asd import SIDE, LrAsd, crop, mfcc

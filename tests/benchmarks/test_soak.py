@@ -7,10 +7,10 @@ from itertools import islice, pairwise
 
 import numpy as np
 import pytest
+
 from speakerlight.core.errors import InputError
 from speakerlight.core.media import AudioChunk, Frame
 from speakerlight.sources.source import due
-
 from tests.benchmarks.soak import FEWEST_WINDOWS, Window, failures, soak
 from tests.benchmarks.synthetic import PAUSE_SECONDS, SCENE_SECONDS, SUSPEND_EVERY, SUSPEND_SECONDS, SyntheticReader
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 import pytest
+
 from speakerlight.core.framing import Camera, CameraSettings
 from speakerlight.core.geometry import Box
 from speakerlight.core.snapshot import FaceScore, Lag, Snapshot, SpeakingState

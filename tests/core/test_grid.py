@@ -5,6 +5,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
+
 from speakerlight.core.grid import TickGrid
 from speakerlight.core.media import Frame
 from speakerlight.core.timebase import TICK_RATE

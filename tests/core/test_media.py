@@ -4,6 +4,7 @@ from dataclasses import FrozenInstanceError
 
 import numpy as np
 import pytest
+
 from speakerlight.core.media import AudioChunk, Frame, cleaned
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+
 from speakerlight.core.geometry import Box
 from speakerlight.core.identities import Merge
 from speakerlight.core.segments import (
@@ -16,7 +17,6 @@ from speakerlight.core.segments import (
     talk_seconds,
 )
 from speakerlight.core.snapshot import FaceScore, Lag, Snapshot, SpeakingState
-
 from tests.stream.outputs.made import snapshot as made
 
 

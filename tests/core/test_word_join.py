@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from speakerlight.core.errors import InputError
 from speakerlight.core.transcript import Line, Transcript
 from speakerlight.core.word_join import Word, join, read_session, read_words

@@ -9,11 +9,11 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+
 from speakerlight import session
 from speakerlight.control import Control
 from speakerlight.engine import Engine
 from speakerlight.run_settings import RunSettings
-
 from tests.stream.standin import stand_in
 
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from time import sleep
 
 import numpy as np
+
 from speakerlight.core.faces.tracking import TrackedFace
 from speakerlight.core.faces.vision import FrameTracks
 from speakerlight.core.geometry import Box

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import torch
+
 from speakerlight.batch_threads import split_over_cores
 
 WAIT_SECONDS = 10.0

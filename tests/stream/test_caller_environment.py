@@ -11,9 +11,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+
 from speakerlight.caller_environment import without_matplotlib_backend
 from speakerlight.core.errors import InputError
-
 from tests.stream.sources.conftest import Clip
 
 ROOT = Path(__file__).parents[2]

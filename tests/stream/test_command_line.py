@@ -19,11 +19,11 @@ from typing import Any
 import av
 import numpy as np
 import pytest
-import speakerlight
 import torch
+
+import speakerlight
 from speakerlight import command_line
 from speakerlight.core.errors import InputError
-
 from tests.files import size
 from tests.stream.sources.conftest import Clip
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+
 from speakerlight import command_line
 from speakerlight.composer import TILE_SECONDS, ViewComposer, split_layout
 from speakerlight.core.faces.detection import FaceDetector
@@ -18,7 +19,6 @@ from speakerlight.core.geometry import Box
 from speakerlight.core.media import Frame, Image
 from speakerlight.core.snapshot import FaceScore, Lag, Snapshot, SpeakingState
 from speakerlight.overlay import OverlayInfo, draw_overlay, draw_tile_mark
-
 from tests.core.faces.blazeface import blazeface
 from tests.data import DEV, needs_clips
 from tests.stream.outputs.made import snapshot

@@ -6,6 +6,7 @@ import json
 import threading
 
 import pytest
+
 from speakerlight.control import Control
 from speakerlight.core.errors import InputError
 from speakerlight.core.events import ControlEvent

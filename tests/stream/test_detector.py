@@ -14,6 +14,7 @@ import av
 import numpy as np
 import numpy.typing as npt
 import pytest
+
 from speakerlight import detector as module
 from speakerlight.core.errors import InputError
 from speakerlight.core.events import Event, ScoresEvent, SessionEvent, SpeakerEvent, SummaryEvent
@@ -23,7 +24,6 @@ from speakerlight.engine import Engine
 from speakerlight.run_settings import RunSettings
 from speakerlight.session import run
 from speakerlight.sources import open_reader
-
 from tests.data import DEV, needs_clips
 from tests.stream.standin import stand_in
 

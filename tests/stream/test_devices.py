@@ -5,6 +5,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+
 from speakerlight import devices
 from speakerlight.core.errors import InputError
 

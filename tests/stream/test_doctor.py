@@ -7,6 +7,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+
 from speakerlight import doctor as module
 from speakerlight.core.errors import InputError
 from speakerlight.core.media import Frame

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+
 from speakerlight.core.errors import InputError
 from speakerlight.core.media import Frame
 from speakerlight.engine import EmptyFrames, StageError, TickAdapter, stage
-
 from tests.stream.standin import StandInVision
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
+
 from speakerlight.core.events import Event, Percentiles
 from speakerlight.core.faces.vision import FrameTracks
 from speakerlight.core.media import AudioChunk, Frame, Image
@@ -16,7 +17,6 @@ from speakerlight.fast import read_ahead, run_fast
 from speakerlight.outputs.hub import OutputHub
 from speakerlight.outputs.output import Output
 from speakerlight.sources.files import FileReader
-
 from tests.stream.sources.conftest import Clip
 from tests.stream.standin import LOOKAHEAD_TICKS, StandInScorer, StandInVision, stand_in
 

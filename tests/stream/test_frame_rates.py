@@ -9,6 +9,7 @@ from functools import lru_cache
 
 import numpy as np
 import pytest
+
 from speakerlight.core.demo import Demo, DemoSettings
 from speakerlight.core.errors import InputError
 from speakerlight.core.events import Percentiles
@@ -20,7 +21,6 @@ from speakerlight.model_loading import Models, load_models
 from speakerlight.outputs.hub import OutputHub
 from speakerlight.run_settings import RunSettings
 from speakerlight.sources.source import due
-
 from tests.stream.test_fast import Kept
 
 SECONDS, SIZE = 9.4, (640, 360)

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
+
 from speakerlight import command_line
 from speakerlight.core.transcript import Line, Transcript, to_json
 

@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 import pytest
+
 from speakerlight.core.events import Percentiles
 from speakerlight.latency import LONGEST_MS, SHORTEST_MS, LatencyHistogram
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from speakerlight.clock import SessionClock
 from speakerlight.composer import ViewComposer
 from speakerlight.core.events import ControlEvent, LoadEvent, Percentiles
@@ -27,7 +28,6 @@ from speakerlight.sources.files import FileReader
 from speakerlight.sources.pacing import PacedSource
 from speakerlight.sources.source import LiveSource, ThreadedSource
 from speakerlight.window import Action, KeyPress
-
 from tests.stream.sources.conftest import Clip
 from tests.stream.standin import StandInScorer, StandInVision, stand_in
 from tests.stream.test_fast import Kept, play

@@ -5,6 +5,7 @@ from __future__ import annotations
 from itertools import pairwise
 
 import numpy as np
+
 from speakerlight.core.faces.tracking import TrackedFace
 from speakerlight.core.faces.vision import FrameTracks
 from speakerlight.core.geometry import Box

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Iterator
 
 import pytest
+
 from speakerlight.core.errors import InputError
 from speakerlight.log_setup import LOG_VARIABLE, set_up_logging
 

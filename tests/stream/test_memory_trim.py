@@ -8,6 +8,7 @@ import threading
 from pathlib import Path
 
 import pytest
+
 from speakerlight.memory_trim import memory_trimmed
 
 HOLD_UP = """

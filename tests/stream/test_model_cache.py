@@ -16,6 +16,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+
 from speakerlight import model_cache
 from speakerlight.core.errors import InputError
 from speakerlight.model_cache import (

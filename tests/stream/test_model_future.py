@@ -6,6 +6,7 @@ import gc
 import threading
 
 import pytest
+
 from speakerlight.model_future import LoadFuture
 
 

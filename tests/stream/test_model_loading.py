@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+
 from speakerlight.core.errors import InputError
 from speakerlight.core.models.compact import Compact
 from speakerlight.core.models.compact_graphs import compiled

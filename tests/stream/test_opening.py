@@ -5,13 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+
 from speakerlight import opening
 from speakerlight.core.errors import InputError
 from speakerlight.opening import DEMO_SECONDS, open_source, opens_slowly, source_names
 from speakerlight.run_settings import RunSettings
 from speakerlight.sources import LiveSource, open_reader
 from speakerlight.sources.pacing import PacedSource
-
 from tests.stream.sources.conftest import Clip
 from tests.stream.test_live import Camera
 

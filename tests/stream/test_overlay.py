@@ -8,6 +8,7 @@ import threading
 import cv2
 import numpy as np
 import pytest
+
 from speakerlight.core.geometry import Box
 from speakerlight.core.media import Image
 from speakerlight.core.snapshot import FaceScore, Lag, Snapshot, SpeakingState
@@ -22,7 +23,6 @@ from speakerlight.overlay import (
     status_items,
 )
 from speakerlight.palette import colour
-
 from tests.stream.outputs.made import snapshot
 
 

@@ -5,10 +5,10 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from speakerlight.command_line import main
 from speakerlight.core.errors import InputError
 from speakerlight.people_file import PeopleFile
-
 from tests.core.people.test_enrolment import person
 
 

@@ -17,6 +17,7 @@ import numpy.typing as npt
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
+
 from speakerlight.command_line import main
 from speakerlight.core.audio.logmel import COMPACT_MEL, EXPERT_MEL, MelSettings, StreamingLogMel
 from speakerlight.core.demo import Demo, DemoSettings
@@ -25,7 +26,6 @@ from speakerlight.core.media import Frame, Samples, cleaned
 from speakerlight.core.models.audio_stream import AudioEncoderStream
 from speakerlight.core.models.compact import Compact, load_compact
 from speakerlight.core.timebase import SAMPLE_RATE, TICK_RATE
-
 from tests.stream.sources.conftest import Clip
 
 FORGOTTEN_SECONDS = 2.0

@@ -5,6 +5,7 @@ import time
 
 import numpy as np
 import pytest
+
 from speakerlight.core.media import Frame
 from speakerlight.rings import AudioRing, FrameRing
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from speakerlight.core.errors import InputError
 from speakerlight.run_settings import RunSettings
 from speakerlight.server.serve_settings import ServeSettings

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+
 from speakerlight.core.geometry import Box
 from speakerlight.core.media import Image
 from speakerlight.scaling import crop, even, fitted

@@ -7,6 +7,7 @@ import threading
 from pathlib import Path
 
 import pytest
+
 from speakerlight import session
 from speakerlight.core.errors import InputError
 from speakerlight.core.events import Event, ScoresEvent, SessionEvent, SummaryEvent
@@ -15,7 +16,6 @@ from speakerlight.outputs.output import Output, OutputError
 from speakerlight.outputs.rttm import Rttm
 from speakerlight.run_settings import RunSettings
 from speakerlight.server.serve_settings import ServeSettings
-
 from tests.stream.sources.conftest import Clip
 
 

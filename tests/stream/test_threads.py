@@ -6,6 +6,7 @@ import logging
 import threading
 
 import pytest
+
 from speakerlight.threads import join_within
 
 

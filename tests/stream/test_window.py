@@ -14,10 +14,10 @@ from collections.abc import Iterator
 import cv2
 import numpy as np
 import pytest
+
 from speakerlight.core.decision.control import ControlState
 from speakerlight.core.framing import View
 from speakerlight.window import HELP, KEYS, LOST, NOTICE, Action, KeyPress, Selection, Window, key_press
-
 from tests.stream.outputs.made import snapshot
 
 RUN = """

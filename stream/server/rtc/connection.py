@@ -21,6 +21,7 @@ from aioice.mdns import is_mdns_hostname
 from aiortc import RTCCertificate, RTCConfiguration, RTCPeerConnection
 from aiortc.rtcdtlstransport import RTCDtlsTransport, SRTPProtectionProfile
 from OpenSSL import SSL
+
 from speakerlight.server.client_address import IpAddress, parse_ip
 from speakerlight.server.ice_settings import IceServer, IceSettings
 from speakerlight.server.rtc.ice_report import IceReport

@@ -19,6 +19,7 @@ from aiortc.codecs import get_capabilities
 from aiortc.mediastreams import MediaStreamError
 from av.audio.frame import AudioFrame
 from av.video.frame import VideoFrame
+
 from speakerlight.core.errors import InputError
 from speakerlight.server.client_address import IpAddress
 from speakerlight.server.ice_settings import IceSettings

@@ -11,6 +11,7 @@ from aiortc import RTCRtpCodecParameters, RTCRtpReceiver
 from aiortc.jitterbuffer import JitterFrame
 from aiortc.rate import RemoteBitrateEstimator
 from aiortc.rtp import AnyRtcpPacket, RtcpSrPacket, RtpPacket
+
 from speakerlight.server.rtc.encoded_size import encoded_size
 from speakerlight.server.rtc.jitter import PromptAudio, PromptVideo, elapsed
 from speakerlight.server.timeline import Kind

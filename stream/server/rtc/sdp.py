@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from aiortc.sdp import SessionDescription
+
 from speakerlight.core.errors import InputError
 
 NOT_UNDERSTOOD = "the offer's SDP is not understood"

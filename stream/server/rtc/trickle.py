@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from aiortc.rtcicetransport import candidate_to_aioice
 from aiortc.sdp import candidate_from_sdp
+
 from speakerlight.core.errors import InputError
 from speakerlight.server.rtc.connection import PeerConnection
 from speakerlight.server.rtc.sdp import MAX_CANDIDATES

@@ -14,6 +14,7 @@ from aioice.turn import (
     TurnTransport,
     create_turn_endpoint,
 )
+
 from speakerlight.server.ice_settings import IceServer, IceSettings
 from speakerlight.server.rtc.udp_ports import PortsTakenError, UdpPorts
 

@@ -7,6 +7,7 @@ import logging
 from collections.abc import Callable
 
 from aiortc import RTCSessionDescription
+
 from speakerlight.core.errors import InputError
 from speakerlight.server.client_address import IpAddress
 from speakerlight.server.ice_settings import IceSettings

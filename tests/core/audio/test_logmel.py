@@ -4,6 +4,7 @@ import librosa
 import numpy as np
 import pytest
 from scipy.signal import lfilter
+
 from speakerlight.core.audio.logmel import COMPACT_MEL, EXPERT_MEL, MelSettings, StreamingLogMel, log_mel, mel_filters
 from speakerlight.core.media import Samples
 from speakerlight.core.timebase import SAMPLE_RATE

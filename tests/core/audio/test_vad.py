@@ -12,10 +12,10 @@ import av
 import numpy as np
 import pytest
 import torch
+
 from speakerlight.core.audio.vad import CHUNK_SAMPLES, VoiceActivity
 from speakerlight.core.media import Samples
 from speakerlight.core.timebase import SAMPLE_RATE, SAMPLES_PER_TICK
-
 from tests.data import DEV, needs_clips
 
 

@@ -8,6 +8,7 @@ from itertools import product
 import numpy as np
 import numpy.typing as npt
 import pytest
+
 from speakerlight.core.decision.chain import AWAY_TICKS, MAX_PRIOR, Chain, ChainConstants, Posterior, VoicePrior
 from speakerlight.core.decision.lag import LAGS, RoomLag
 

@@ -9,6 +9,7 @@ import jsonschema  # type: ignore[import-untyped]
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+
 from speakerlight.core.decision.control import SCHEMA, ControlState, Steering
 from speakerlight.core.errors import InputError
 from speakerlight.core.framing import View

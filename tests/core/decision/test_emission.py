@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 import pytest
+
 from speakerlight.core.decision.emission import FAST_TICKS, FEATURES, MAX_GAIN, EmissionFeatures, EmissionWeights
 from speakerlight.core.decision.lag import LAGS
 

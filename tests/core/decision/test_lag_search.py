@@ -7,6 +7,7 @@ from unittest.mock import Mock
 import numpy as np
 import numpy.typing as npt
 import pytest
+
 from speakerlight.core.decision.lag_search import FARTHEST_TICKS, SEARCH_TICKS, LagSearch, far_lag
 
 COUNT, SIZE = 100, 32

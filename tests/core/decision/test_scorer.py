@@ -7,6 +7,7 @@ from unittest.mock import Mock, patch
 import numpy as np
 import numpy.typing as npt
 import pytest
+
 from speakerlight.core.audio.logmel import COMPACT_MEL, MelSettings
 from speakerlight.core.decision.scorer import Scorer
 from speakerlight.core.demo import Demo, DemoSettings

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import FrozenInstanceError, fields
 
 import pytest
+
 from speakerlight.core.decision.chain import MAX_PRIOR
 from speakerlight.core.decision.settings import Settings
 

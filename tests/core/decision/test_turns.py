@@ -5,6 +5,7 @@ from __future__ import annotations
 from itertools import pairwise
 
 import numpy as np
+
 from speakerlight.core.decision.chain import Posterior
 from speakerlight.core.decision.settings import Settings
 from speakerlight.core.decision.turns import Turn, Turns

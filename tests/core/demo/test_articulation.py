@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 from scipy.ndimage import gaussian_filter1d
+
 from speakerlight.core.demo.articulation import (
     CONTROL_RATE,
     LEAD_SECONDS,

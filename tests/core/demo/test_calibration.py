@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
+
 from speakerlight.core.demo.calibration import calibration_sheet
 from speakerlight.core.models.expert import CALIBRATION_FILE, CALIBRATION_PEOPLE, CROP_SHAPE, FRAMES
 

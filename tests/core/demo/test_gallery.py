@@ -4,6 +4,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
+
 from speakerlight.core.demo.articulation import CONTROL_RATE, Lips
 from speakerlight.core.demo.gallery import ROOM_NOISE, Demo, DemoSettings, lay_out
 from speakerlight.core.demo.script import Activity

@@ -3,6 +3,7 @@ from __future__ import annotations
 from itertools import pairwise
 
 import pytest
+
 from speakerlight.core.demo.judge import Judge
 from speakerlight.core.demo.script import ScriptedTurn, Truth, spans_of_minute, turns_of_minute
 from speakerlight.core.geometry import Box

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from speakerlight.core.demo.articulation import Lips
 from speakerlight.core.demo.person import Pose, cast
 from speakerlight.core.demo.portrait import Portrait

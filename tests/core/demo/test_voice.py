@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 from silero_vad import load_silero_vad
+
 from speakerlight.core.demo.articulation import CONTROL_RATE, talk
 from speakerlight.core.demo.person import cast
 from speakerlight.core.demo.voice import LEVEL, Voice, cast_voices, speak

@@ -6,6 +6,7 @@ from functools import lru_cache
 from pathlib import Path
 
 import pytest
+
 from speakerlight.core.errors import InputError
 from speakerlight.model_cache import BLAZEFACE_SHORT, fetch
 

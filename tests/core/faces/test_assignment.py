@@ -3,6 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from scipy.optimize import linear_sum_assignment
+
 from speakerlight.core.faces.assignment import best_pairs
 
 

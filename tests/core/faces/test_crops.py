@@ -3,6 +3,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 import pytest
+
 from speakerlight.core.faces.crops import Crop, MouthCrop, mouth_crop
 from speakerlight.core.faces.detection import LEFT_EYE, RIGHT_EYE, Keypoints
 from speakerlight.core.media import Image

@@ -9,6 +9,7 @@ from unittest.mock import patch
 import cv2
 import numpy as np
 import pytest
+
 from speakerlight.core.demo import Demo, DemoSettings
 from speakerlight.core.errors import InputError
 from speakerlight.core.faces.detection import (
@@ -23,7 +24,6 @@ from speakerlight.core.faces.detection import (
 )
 from speakerlight.core.geometry import Box
 from speakerlight.core.media import Image
-
 from tests.core.faces.blazeface import blazeface
 
 SIZES = [(640, 360), (640, 480), (1280, 720), (1920, 1080), (720, 1280), (3840, 1080), (3840, 2160), (500, 500)]

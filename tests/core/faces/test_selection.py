@@ -3,6 +3,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import numpy as np
+
 from speakerlight.core.faces.selection import FaceSelection
 from speakerlight.core.faces.tracking import TrackedFace
 from speakerlight.core.geometry import Box

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import numpy as np
+
 from speakerlight.core.faces.shots import Change, ShotDetector
 from speakerlight.core.geometry import Box
 from speakerlight.core.media import Image

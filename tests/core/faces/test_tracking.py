@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pytest
+
 from speakerlight.core.faces.detection import Detection
 from speakerlight.core.faces.tracking import TrackedFace, Tracker, TrackingSettings
 from speakerlight.core.geometry import Box

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import numpy as np
 import pytest
+
 from speakerlight.core.demo import Demo, DemoSettings
 from speakerlight.core.faces.crops import MouthCrop, mouth_crop
 from speakerlight.core.faces.detection import Detection, FaceDetector, SearchRegion
@@ -12,7 +13,6 @@ from speakerlight.core.faces.vision import FrameTracks, Vision, VisionSettings
 from speakerlight.core.geometry import Box
 from speakerlight.core.media import Image
 from speakerlight.core.models.lipsync import Crop
-
 from tests.core.faces.blazeface import blazeface
 from tests.core.faces.test_tracking import face_at
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+
 from speakerlight.core.models.compact import Compact
 from speakerlight.core.models.compact_network import CompactSyncNet, model_of
 

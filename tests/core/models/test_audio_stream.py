@@ -5,6 +5,7 @@ import tracemalloc
 import numpy as np
 import pytest
 import torch
+
 from speakerlight.core.audio.vad import VoiceActivity
 from speakerlight.core.media import Samples
 from speakerlight.core.models.audio_stream import AudioEncoderStream

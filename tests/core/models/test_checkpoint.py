@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
+
 from speakerlight.core.errors import InputError
 from speakerlight.core.models.checkpoint import fill, load_pickled, load_safetensors, load_torchscript
 

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
+
 from speakerlight.core.audio.logmel import COMPACT_MEL, log_mel
 from speakerlight.core.errors import InputError
 from speakerlight.core.geometry import Box

@@ -3,6 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+
 from speakerlight.core.audio.logmel import COMPACT_MEL
 from speakerlight.core.models.compact import CROP, FRAME_STACK, FRAME_WINDOW, MEL_WINDOW, Compact, load_compact
 from speakerlight.core.models.cuda_graph import BATCH_SIZES, Upload, recorded

@@ -7,6 +7,8 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from torch.nn import functional
+
 from speakerlight.core.audio.logmel import EXPERT_MEL
 from speakerlight.core.errors import InputError
 from speakerlight.core.geometry import Box
@@ -22,7 +24,6 @@ from speakerlight.core.models.expert import (
 )
 from speakerlight.core.models.int8 import is_fast
 from speakerlight.core.models.lipsync import LipSyncModel, audio_lookahead_seconds, choose_device
-from torch.nn import functional
 
 CPU = torch.device("cpu")
 

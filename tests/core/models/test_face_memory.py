@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import numpy as np
+
 from speakerlight.core.models.face_memory import FaceMemory
 from speakerlight.core.models.lipsync import FaceEmbeddings
 

@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 import torch
+
 from speakerlight.core.faces.tracking import TrackedFace
 from speakerlight.core.faces.vision import FrameTracks
 from speakerlight.core.geometry import Box

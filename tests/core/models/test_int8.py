@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 import torch
-from speakerlight.core.models.int8 import MARGIN, Convolution, EightBit, is_fast
 from torch import nn
+
+from speakerlight.core.models.int8 import MARGIN, Convolution, EightBit, is_fast
 
 pytestmark = pytest.mark.skipif(not is_fast(), reason="this processor does not multiply bytes")
 

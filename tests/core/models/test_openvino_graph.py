@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+
 from speakerlight.core.models.openvino_graph import _IN_A_ROW, _MOST_SIZES, Compiled, Node, ops
 
 WEIGHTS = np.random.default_rng(0).normal(size=(4, 3)).astype(np.float32)

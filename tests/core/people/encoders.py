@@ -6,6 +6,7 @@ from functools import lru_cache
 from pathlib import Path
 
 import pytest
+
 from speakerlight.core.errors import InputError
 from speakerlight.core.people.face_encoder import FaceEncoder
 from speakerlight.model_cache import FACE_ENCODER, FACE_ENCODER_MANIFEST, ModelFile, fetch

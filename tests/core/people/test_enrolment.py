@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+
 from speakerlight.core.errors import InputError
 from speakerlight.core.people.enrolment import Enrolled, from_json, joined, to_json
 

@@ -4,11 +4,11 @@ from collections.abc import Mapping
 
 import numpy as np
 import numpy.typing as npt
+
 from speakerlight.core.faces.tracking import TrackedFace
 from speakerlight.core.identities import Identities, Merge
 from speakerlight.core.people.face_encoder import Look
 from speakerlight.core.people.recognition import FaceRecognizer, Person, RecognitionSettings
-
 from tests.core.faces.test_tracking import face_at
 
 SIDE = 120.0

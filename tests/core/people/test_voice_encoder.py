@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+
 from speakerlight.core.errors import InputError
 from speakerlight.core.people.voice_encoder import DIMENSIONS, WINDOWS, VoiceEncoder, VoiceStream, read_legacy
 from speakerlight.model_cache import VOICE_ENCODER
-
 from tests.core.people.encoders import model_file
 
 HOP = 3200

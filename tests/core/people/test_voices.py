@@ -3,6 +3,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 import pytest
+
 from speakerlight.core.people.voices import VoiceClusters, VoiceSettings
 
 WINDOW_COSINES = (0.7, 0.8, 0.87, 0.9, 0.92, 0.94, 0.95, 0.96)

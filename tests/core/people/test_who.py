@@ -5,6 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 import numpy.typing as npt
 import pytest
+
 from speakerlight.core.decision.chain import NO_VOICE
 from speakerlight.core.faces.vision import FrameTracks
 from speakerlight.core.identities import Identities, Merge
@@ -12,7 +13,6 @@ from speakerlight.core.media import Samples
 from speakerlight.core.people.voice_encoder import VoiceStream
 from speakerlight.core.people.voices import HOP_TICKS
 from speakerlight.core.people.who import WhoIsWho
-
 from tests.core.people.test_voices import Talk
 
 HOP_SAMPLES = HOP_TICKS * 640

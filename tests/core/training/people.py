@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+
 from speakerlight.core.timebase import SAMPLES_PER_TICK
 from speakerlight.core.training.clips import TalkingFace
 from speakerlight.core.training.dataset import Example

@@ -4,13 +4,13 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+
 from speakerlight.core.models.compact_network import CompactSyncNet
 from speakerlight.core.timebase import SAMPLES_PER_TICK
 from speakerlight.core.training import alignment
 from speakerlight.core.training.alignment import MAX_LAG_TICKS, aligned, peak, shifted
 from speakerlight.core.training.dataset import UNCONFIRMED, Example
 from speakerlight.core.training.evaluation import EmbeddedClip, lag_curve
-
 from tests.core.training.people import person
 
 

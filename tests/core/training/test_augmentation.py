@@ -3,6 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+
 from speakerlight.core.audio.logmel import COMPACT_MEL, log_mel
 from speakerlight.core.faces.crops import mouth_crop
 from speakerlight.core.models.compact import CROP
@@ -20,7 +21,6 @@ from speakerlight.core.training.augmentation import (
     with_skipped_blocks,
 )
 from speakerlight.core.training.clips import STORED_CROP
-
 from tests.core.faces.test_crops import drawn, keypoints_of
 
 

@@ -5,12 +5,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from speakerlight.core.demo import talking_clip
 from speakerlight.core.faces.detection import FaceDetector
 from speakerlight.core.media import Frame
 from speakerlight.core.timebase import SAMPLES_PER_TICK
 from speakerlight.core.training.clips import cached_face, face_in
-
 from tests.core.faces.blazeface import blazeface
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 import pytest
+
 from speakerlight.core.decision.lag import LAGS
 from speakerlight.core.errors import InputError
 from speakerlight.core.training import conversations

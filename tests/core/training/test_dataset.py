@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+
 from speakerlight.core.errors import InputError
 from speakerlight.core.timebase import SAMPLES_PER_TICK
 from speakerlight.core.training.dataset import (
@@ -18,7 +19,6 @@ from speakerlight.core.training.dataset import (
     speech_of,
     split_by_person,
 )
-
 from tests.core.training.people import people, person
 
 TALKING, IDLE, TICKS = 5, 2, 24

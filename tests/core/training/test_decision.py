@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+
 from speakerlight.core.decision import chain as runtime
 from speakerlight.core.decision.chain import Chain, ChainConstants
 from speakerlight.core.decision.emission import FEATURES, MAX_GAIN, EmissionFeatures, EmissionWeights

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+
 from speakerlight.core.errors import InputError
 from speakerlight.core.models.compact_network import CompactSyncNet
 from speakerlight.core.training.evaluation import (
@@ -23,7 +24,6 @@ from speakerlight.core.training.evaluation import (
     whose_voice,
     with_second_voices,
 )
-
 from tests.core.training.people import people, person
 
 

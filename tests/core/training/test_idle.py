@@ -1,8 +1,8 @@
 from __future__ import annotations
 
 import numpy as np
-from speakerlight.core.training.idle import chewing, idle_crops
 
+from speakerlight.core.training.idle import chewing, idle_crops
 from tests.core.training.people import person
 
 TICKS = 30

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 import torch
+
 from speakerlight.core.errors import InputError
 from speakerlight.core.models.compact_network import CompactSyncNet
 from speakerlight.core.training.augmentation import plain_crops
 from speakerlight.core.training.dataset import Sampler
 from speakerlight.core.training.loop import Trainer, TrainingSettings
-
 from tests.core.training.people import people
 
 SETTINGS = TrainingSettings(steps=4, talking=4, idle=2, ticks=16, report_every=4, save_every=2)

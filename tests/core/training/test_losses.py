@@ -4,6 +4,8 @@ import math
 
 import pytest
 import torch
+from torch.nn import functional
+
 from speakerlight.core.training.losses import (
     MAX_LAG_TICKS,
     NEIGHBOUR_SHARE,
@@ -12,7 +14,6 @@ from speakerlight.core.training.losses import (
     whether_loss,
     whose_loss,
 )
-from torch.nn import functional
 
 CLIPS, SIZE, TICKS = 6, 32, 24
 SCALE = torch.tensor(10.0)

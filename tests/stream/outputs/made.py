@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+
 from speakerlight.core.geometry import Box
 from speakerlight.core.media import AudioChunk, Frame
 from speakerlight.core.snapshot import FaceScore, Lag, Snapshot, SpeakingState

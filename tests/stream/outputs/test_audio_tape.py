@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+
 from speakerlight.core.media import AudioChunk
 from speakerlight.core.timebase import SAMPLE_RATE
 from speakerlight.outputs.audio_tape import TAPE_SECONDS, AudioTape

@@ -6,12 +6,12 @@ import threading
 import time
 
 import pytest
+
 from speakerlight.core.events import Event, LoadEvent
 from speakerlight.core.media import Frame
 from speakerlight.core.snapshot import Snapshot
 from speakerlight.outputs.background import FRAME_LIMIT, OTHER_LIMIT, Background
 from speakerlight.outputs.output import Output
-
 from tests.stream.outputs.made import frame, snapshot
 
 

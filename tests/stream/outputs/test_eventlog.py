@@ -12,10 +12,10 @@ import time
 from pathlib import Path
 
 import pytest
+
 from speakerlight.core.errors import InputError
 from speakerlight.core.events import LoadEvent
 from speakerlight.outputs.eventlog import EventLog
-
 from tests.files import size
 
 # A process that is started in a shell's background ignores Ctrl-C, and so do its children, until they say otherwise.

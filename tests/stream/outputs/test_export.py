@@ -7,12 +7,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+
 from speakerlight.core.errors import InputError
 from speakerlight.core.events import Percentiles, SessionEvent
 from speakerlight.core.identities import Merge
 from speakerlight.outputs.export import SAVE_SECONDS, Export
 from speakerlight.outputs.hub import OutputHub
-
 from tests.stream.outputs.made import snapshot
 
 

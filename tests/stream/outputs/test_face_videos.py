@@ -6,13 +6,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from speakerlight.core.errors import InputError
 from speakerlight.core.geometry import Box
 from speakerlight.core.media import Frame
 from speakerlight.core.snapshot import FaceScore, Lag, Snapshot, SpeakingState
 from speakerlight.core.timebase import SAMPLE_RATE
 from speakerlight.outputs.face_videos import GONE_SECONDS, SIZE, FaceVideos
-
 from tests.stream.outputs.made import frame, silence, snapshot
 from tests.stream.outputs.test_recorder import click, heard_at, read
 

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+
 from speakerlight.core.errors import InputError
 from speakerlight.outputs import files
 from speakerlight.outputs.files import NoReaderError, RecordWriter, check_writable, open_output, write_whole

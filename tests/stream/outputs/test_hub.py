@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import pytest
+
 from speakerlight.core.events import Event, Percentiles, SessionEvent, SummaryEvent
 from speakerlight.core.media import AudioChunk, Frame, Image
 from speakerlight.core.snapshot import Snapshot
 from speakerlight.outputs.hub import OutputHub
 from speakerlight.outputs.output import Output
-
 from tests.stream.outputs.made import frame, silence, snapshot
 
 

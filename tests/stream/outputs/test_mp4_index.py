@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from speakerlight.outputs import mp4
 from speakerlight.outputs.audio_tape import AudioTape
 from speakerlight.outputs.mp4 import Mp4Writer
 from speakerlight.outputs.mp4_index import _Run, _run_lengths, _tables, _Track, make_plain
-
 from tests.stream.outputs.made import frame, silence
 from tests.stream.outputs.test_files import disk_of
 

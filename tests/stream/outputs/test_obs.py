@@ -10,11 +10,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
 from speakerlight.core.errors import InputError
 from speakerlight.core.geometry import Box
 from speakerlight.core.snapshot import FaceScore, Lag, Snapshot, SpeakingState
 from speakerlight.outputs.obs import Obs, Target, read_scenes
-
 from tests.stream.outputs.obs_studio import PASSWORD, ObsStudio, obs_studio
 
 SCENES = {"people": {"1": "Ada", "2": "Bob"}, "wide": "Room", "password": PASSWORD}

@@ -7,11 +7,11 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+
 from speakerlight.core.errors import InputError
 from speakerlight.core.events import SpeakerEvent
 from speakerlight.core.snapshot import SpeakingState
 from speakerlight.outputs.osc import Osc
-
 from tests.stream.outputs.test_obs import snapshot
 
 dispatcher = pytest.importorskip("pythonosc.dispatcher")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from speakerlight.outputs.pairing import Pairing
-
 from tests.stream.outputs.made import frame, snapshot
 
 

@@ -13,13 +13,13 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+
 from speakerlight.core.errors import InputError
 from speakerlight.core.geometry import Box
 from speakerlight.core.identities import Merge
 from speakerlight.core.snapshot import FaceScore, Lag, Snapshot, SpeakingState
 from speakerlight.outputs.plot import BIN_LIMIT, STATE_COLOURS, Plot, SignalHistory, plot_png, strip_colours
 from speakerlight.palette import colour
-
 from tests.stream.outputs.made import snapshot
 
 

@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from speakerlight.core.events import Percentiles, SessionEvent
 from speakerlight.core.geometry import Box
 from speakerlight.core.identities import Merge

@@ -11,12 +11,12 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+
 from speakerlight.core.errors import InputError
 from speakerlight.core.media import AudioChunk, Frame, Image
 from speakerlight.core.snapshot import Snapshot
 from speakerlight.core.timebase import SAMPLE_RATE
 from speakerlight.outputs.recorder import Recorder
-
 from tests.stream.outputs.made import frame, silence, snapshot
 
 

@@ -6,12 +6,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+
 from speakerlight.core.errors import InputError
 from speakerlight.core.identities import Merge
 from speakerlight.core.segments import Segment
 from speakerlight.core.snapshot import SpeakingState
 from speakerlight.outputs.rttm import Rttm, rttm_line
-
 from tests.stream.outputs.made import snapshot
 
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
+
 from speakerlight.core.events import Percentiles, SummaryEvent
 from speakerlight.outputs.summary import Tally, summary_text
-
 from tests.stream.outputs.made import snapshot
 
 

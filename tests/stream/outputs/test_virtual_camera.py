@@ -10,13 +10,13 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+
 from speakerlight import command_line
 from speakerlight.core.errors import InputError
 from speakerlight.core.media import Image
 from speakerlight.outputs.background import Background
 from speakerlight.outputs.hub import OutputHub
 from speakerlight.outputs.virtual_camera import TRIED_SIZE, VirtualCamera
-
 from tests.stream.sources.conftest import Clip
 from tests.stream.standin import stand_in
 from tests.stream.test_live import Camera, live

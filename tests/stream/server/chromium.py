@@ -20,10 +20,10 @@ import cv2
 import numpy as np
 import pytest
 from playwright.sync_api import Browser, Page, Playwright, ViewportSize
+
 from speakerlight.core.demo import Demo, Judge
 from speakerlight.core.media import Image, Samples
 from speakerlight.core.timebase import SAMPLE_RATE
-
 from tests.stream.server.test_serving import KEEPS_UP
 
 CHROMIUM = shutil.which("chromium")

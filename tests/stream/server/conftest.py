@@ -20,7 +20,6 @@ from speakerlight.server.listener import listening
 from speakerlight.server.room import Engines
 from speakerlight.server.serve_settings import ServeSettings
 from speakerlight.server.server import Server
-
 from tests.stream.standin import stand_in
 
 

@@ -12,6 +12,7 @@ from typing import Any, cast
 
 import numpy as np
 import pytest
+
 from speakerlight.core.models.compact import load_compact
 from speakerlight.core.models.lipsync import FaceEmbeddings, LipSyncModel
 from speakerlight.server.batching import SharedModel, _shares

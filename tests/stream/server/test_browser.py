@@ -20,10 +20,10 @@ pytest.importorskip("playwright", reason="playwright is not installed: pip insta
 pytest.importorskip("aiortc", reason="the extra [web] is not installed: pip install '.[web]'")
 
 from playwright.sync_api import Page, Playwright, expect, sync_playwright
+
 from speakerlight.core.demo import Demo, DemoSettings
 from speakerlight.palette import PALETTE
 from speakerlight.server.rtc.peer import PACKET_MS
-
 from tests.stream.server.chromium import (
     LEAD_SECONDS,
     SMALL,

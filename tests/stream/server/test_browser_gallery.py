@@ -15,11 +15,11 @@ pytest.importorskip("playwright", reason="playwright is not installed: pip insta
 pytest.importorskip("aiortc", reason="the extra [web] is not installed: pip install '.[web]'")
 
 from playwright.sync_api import sync_playwright
+
 from speakerlight import command_line
 from speakerlight.core.media import AudioChunk, Frame
 from speakerlight.core.timebase import TICK_RATE
 from speakerlight.sources.files import FileReader
-
 from tests.data import DEV, SHARED, needs_clips
 from tests.stream.server.chromium import (
     APART_SECONDS,

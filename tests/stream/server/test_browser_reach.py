@@ -12,8 +12,8 @@ import pytest
 pytest.importorskip("playwright", reason="playwright is not installed: pip install '.[test]'")
 
 from playwright.sync_api import Browser, expect, sync_playwright
-from speakerlight.server.rtc import connection
 
+from speakerlight.server.rtc import connection
 from tests.stream.server.chromium import CHROMIUM, FLAGS, needs_chromium, start_camera
 from tests.stream.server.conftest import Serve
 from tests.stream.server.namespaces import HTTP_PORT, ROOT, TOKEN, inside, loopback_only, missing, server

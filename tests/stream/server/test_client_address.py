@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from speakerlight.core.errors import InputError
 from speakerlight.server.client_address import client_address, client_key, parse_ip, parse_network
 

@@ -7,6 +7,7 @@ import json
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from speakerlight.control import Control
 from speakerlight.core.decision.control import MAX_NAMES, NAME_LETTERS
 from speakerlight.server import data_channel

@@ -13,11 +13,11 @@ import pytest
 from aiortc import RTCConfiguration, RTCPeerConnection
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+
 from speakerlight.server import guard, offers
 from speakerlight.server.listener import listening
 from speakerlight.server.serve_settings import ServeSettings
 from speakerlight.server.server import Server
-
 from tests.stream.server.browser import Browser, Hum, Pictures
 from tests.stream.server.conftest import STAND_INS
 

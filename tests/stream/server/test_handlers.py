@@ -13,6 +13,7 @@ from pathlib import Path
 
 import aiohttp
 import pytest
+
 from speakerlight.core.events import LoadEvent, ScoresEvent, SpeakerEvent
 from speakerlight.core.geometry import Box
 from speakerlight.core.snapshot import FaceScore, SpeakingState
@@ -22,7 +23,6 @@ from speakerlight.server.client_address import parse_network
 from speakerlight.server.guard import BURST_FAILURES
 from speakerlight.server.handlers import OFFER_BYTES
 from speakerlight.server.server import Server
-
 from tests.stream.server.browser import Browser, metric
 from tests.stream.server.certificate import certificate
 from tests.stream.server.conftest import Serve

@@ -8,6 +8,7 @@ import hmac
 import ipaddress
 
 import pytest
+
 from speakerlight import command_line
 from speakerlight.core.errors import InputError
 from speakerlight.server.ice_settings import (

@@ -25,10 +25,10 @@ pytest.importorskip("axe_playwright_python", reason="axe-playwright-python is no
 
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect, sync_playwright
+
 from speakerlight.core.word_join import Word, join, read_session
 from speakerlight.server import data_channel
 from speakerlight.server.page_parts import ENTRIES, bundle, page_parts
-
 from tests.stream.server.chromium import chromium, kept, listening, needs_chromium, start_camera, wait_until
 from tests.stream.server.conftest import Serve
 

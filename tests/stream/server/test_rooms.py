@@ -13,12 +13,12 @@ import aiohttp
 import numpy as np
 import pytest
 from aiortc import RTCConfiguration, RTCPeerConnection
+
 from speakerlight.control import Control
 from speakerlight.core.events import LoadEvent
 from speakerlight.engine import Engine
 from speakerlight.server import rooms
 from speakerlight.server.client_address import parse_network
-
 from tests.stream.server.browser import Browser, Hum, Pictures, metric, offered
 from tests.stream.server.conftest import STAND_INS, Serve
 from tests.stream.standin import stand_in

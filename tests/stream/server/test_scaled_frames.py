@@ -5,6 +5,7 @@ from __future__ import annotations
 import av
 import numpy as np
 import pytest
+
 from speakerlight.server.scaled_frames import LONG_SIDE, ScaledFrames
 
 

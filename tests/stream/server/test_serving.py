@@ -23,6 +23,7 @@ import cv2
 import numpy as np
 import pytest
 from aiortc import MediaStreamTrack
+
 from speakerlight import command_line
 from speakerlight.control import Control
 from speakerlight.core.demo import Demo, DemoSettings, Judge
@@ -36,7 +37,6 @@ from speakerlight.run_settings import RunSettings
 from speakerlight.server.listener import listening
 from speakerlight.server.serve_settings import ServeSettings
 from speakerlight.server.serving import serving
-
 from tests.stream.server.browser import Browser, metric
 
 ROOT = Path(__file__).parents[3]

@@ -11,6 +11,7 @@ from itertools import pairwise
 import av
 import numpy as np
 import pytest
+
 from speakerlight.clock import SessionClock
 from speakerlight.core.timebase import SAMPLE_RATE
 from speakerlight.server.source import BrowserSource

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from speakerlight.server.timeline import Kind, Timeline
 
 NTP = 3.9e9

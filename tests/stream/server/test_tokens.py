@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+
 from speakerlight import command_line
 from speakerlight.core.errors import InputError
 from speakerlight.server.options import add_serve_options, serve_settings

@@ -18,6 +18,7 @@ from aiortc import MediaStreamTrack, RTCConfiguration, RTCPeerConnection, RTCSes
 from aiortc.mediastreams import MediaStreamError
 from av.audio.frame import AudioFrame
 from av.video.frame import VideoFrame
+
 from speakerlight.control import Control
 from speakerlight.core.media import AudioChunk, Frame
 from speakerlight.core.snapshot import Lag, Snapshot, SpeakingState
@@ -26,7 +27,6 @@ from speakerlight.server.ice_settings import IceSettings, parse_ice_server
 from speakerlight.server.listener import listening
 from speakerlight.server.serve_settings import ServeSettings
 from speakerlight.server.server import Server
-
 from tests.stream.server.browser import Browser, Hum, Pictures, metric
 from tests.stream.server.conftest import STAND_INS, Serve
 

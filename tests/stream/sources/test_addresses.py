@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 import pytest
+
 from speakerlight.core.errors import InputError
 from speakerlight.sources.addresses import STREAM_PROTOCOLS, is_device, is_pipe, is_stream, plain
 

@@ -5,6 +5,7 @@ import time
 import cv2
 import numpy as np
 import pytest
+
 from speakerlight.clock import SessionClock
 from speakerlight.core.errors import InputError
 from speakerlight.sources import camera

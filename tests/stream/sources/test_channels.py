@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+
 from speakerlight.core.media import Samples
 from speakerlight.sources.channels import ChannelMixer
 

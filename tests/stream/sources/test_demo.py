@@ -3,6 +3,7 @@ from __future__ import annotations
 from itertools import islice
 
 import pytest
+
 from speakerlight.core.demo import DemoSettings
 from speakerlight.core.errors import InputError
 from speakerlight.core.media import Frame

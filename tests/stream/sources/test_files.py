@@ -5,11 +5,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+
 from speakerlight.core.errors import InputError
 from speakerlight.core.media import AudioChunk, Frame
 from speakerlight.sources.files import FileReader
 from speakerlight.sources.source import due
-
 from tests.stream.sources.conftest import Clip, click_times
 
 

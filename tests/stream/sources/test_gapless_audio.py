@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+
 from speakerlight.core.media import AudioChunk
 from speakerlight.sources.gapless_audio import STARVED_SECONDS, GaplessAudio, LiveGaplessAudio
 

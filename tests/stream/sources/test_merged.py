@@ -4,11 +4,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from speakerlight.core.media import AudioChunk, Frame
 from speakerlight.sources.files import FileReader
 from speakerlight.sources.merged import MergedReader, VideoReader, in_time_order
 from speakerlight.sources.source import due
-
 from tests.stream.sources.conftest import Clip, click_times
 
 

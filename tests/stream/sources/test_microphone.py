@@ -17,13 +17,13 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+
 from speakerlight.clock import SessionClock
 from speakerlight.core.errors import InputError
 from speakerlight.core.media import AudioChunk
 from speakerlight.sources import microphone
 from speakerlight.sources.microphone import MicrophoneSource
 from speakerlight.sources.source import SourceState
-
 from tests.stream.sources.conftest import click_times
 
 ROOT = Path(__file__).parents[3]

@@ -13,12 +13,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from speakerlight.clock import SessionClock
 from speakerlight.core.errors import InputError
 from speakerlight.sources import network
 from speakerlight.sources.network import NetworkSource, PulledTiming, Pushed
 from speakerlight.sources.source import SourceState
-
 from tests.stream.sources import sender
 from tests.stream.sources.conftest import Clip, click_times
 

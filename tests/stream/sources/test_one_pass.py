@@ -9,6 +9,7 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+
 from speakerlight.core.errors import InputError
 from speakerlight.core.media import AudioChunk, Frame
 from speakerlight.sources import open_reader
@@ -16,7 +17,6 @@ from speakerlight.sources.audio_choice import AudioChoice
 from speakerlight.sources.notices import Notices
 from speakerlight.sources.one_pass import OnePass
 from speakerlight.sources.source import due
-
 from tests.stream.sources.conftest import Clip, click_times
 
 

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from speakerlight.clock import SessionClock
 from speakerlight.core.media import AudioChunk, Frame
 from speakerlight.sources.files import FileReader
 from speakerlight.sources.pacing import PacedSource
 from speakerlight.sources.source import SourceState, due
-
 from tests.stream.sources.conftest import Clip
 
 

@@ -6,6 +6,7 @@ import os
 import threading
 
 import pytest
+
 from speakerlight.sources.quiet_libraries import quiet_libraries
 
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+
 from speakerlight import sources
 from speakerlight.core.errors import InputError
 from speakerlight.rings import FrameRing
 from speakerlight.sources import LiveSource, SourceState, open_live, open_reader
 from speakerlight.sources.pacing import PacedSource
-
 from tests.stream.sources.conftest import Clip
 
 

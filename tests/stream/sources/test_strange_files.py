@@ -8,12 +8,12 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+
 from speakerlight.core.errors import InputError
 from speakerlight.core.media import AudioChunk, Frame
 from speakerlight.sources import audio_choice
 from speakerlight.sources.audio_choice import AudioChoice
 from speakerlight.sources.files import FileReader
-
 from tests.stream.sources.conftest import Clip, click_times
 
 STEP = 1 / 25

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 import numpy as np
 import pytest
+
 from speakerlight.sources.timestamps import Repaired, Stamped, TimestampRepair
 
 VIDEO, AUDIO = 0, 1

@@ -12,12 +12,12 @@ import pytest
 from aioice import Candidate
 from aiortc import RTCConfiguration, RTCPeerConnection
 from aiortc.sdp import SessionDescription
+
 from speakerlight.server.client_address import parse_ip, parse_network
 from speakerlight.server.ice_settings import IceSettings, parse_ice_server, parse_public_address
 from speakerlight.server.rtc.connection import PeerConnection, is_allowed
 from speakerlight.server.rtc.ice_report import IceReport
 from speakerlight.server.rtc.udp_ports import UdpPorts
-
 from tests.stream.server.browser import Browser, metric, offered
 from tests.stream.server.conftest import Serve
 

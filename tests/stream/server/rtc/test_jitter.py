@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from aiortc.rtp import RtpPacket
+
 from speakerlight.server.rtc.jitter import PromptAudio, PromptVideo
 
 WRAP = 1 << 16

@@ -6,6 +6,7 @@ import asyncio
 
 from aiortc import RTCPeerConnection
 from aiortc.mediastreams import AudioStreamTrack, VideoStreamTrack
+
 from speakerlight.server.ice_settings import IceSettings
 from speakerlight.server.relay import Relay
 from speakerlight.server.rtc.peer import PACKET_MS, Peer

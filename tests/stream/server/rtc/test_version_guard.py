@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from speakerlight.core.errors import InputError
 from speakerlight.server.rtc.version_guard import check_versions
 
