@@ -29,6 +29,10 @@ _SPEECH_FROM = 0.5
 _LEAST_CHANGE = 0.02
 """Smaller changes of whose voice it is are noise."""
 
+_SURE_WEIGHT = 4.0
+"""Weight of a face, of 1 where nothing is known, whose voice speaks beyond doubt: the inverse of what the chain expects
+of a face at most."""
+
 _MOST_PAIR = 0.3
 """Probability of two speakers at once above which a tick teaches nothing of voices."""
 
@@ -97,7 +101,9 @@ class WhoIsWho:
             self._next_hop += 1
         voices = self._clusters.probabilities
         owners, stranger = self._clusters.owners(persons, voices)
-        options = len(persons) + 1
+        # Weights are relative; the surer the owner, the larger all of them, which lifts the chain's limit of a face.
+        known = min(1.0, sum(self._clusters.known_owners(voices).values()))
+        options = (len(persons) + 1) * (1 - known) + max(len(persons) + 1, _SURE_WEIGHT) * known
         absent = stranger + sum(p for person, p in owners.items() if person not in persons)
         prior = VoicePrior(
             self._changed(persons, voices, owners),
