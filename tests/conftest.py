@@ -9,10 +9,13 @@ from __future__ import annotations
 import os
 
 import pytest
-from hypothesis import settings
+from hypothesis import Phase, settings
 
-settings.register_profile("ci", derandomize=True, deadline=None, max_examples=60)
-settings.register_profile("fuzz", derandomize=False, deadline=None, max_examples=1000, print_blob=True)
+# To explain a failure, Hypothesis traces every line that runs: minutes where a test draws a plot.
+PHASES = [phase for phase in Phase if phase is not Phase.explain]
+
+settings.register_profile("ci", derandomize=True, deadline=None, max_examples=60, phases=PHASES)
+settings.register_profile("fuzz", derandomize=False, deadline=None, max_examples=1000, print_blob=True, phases=PHASES)
 settings.load_profile("ci")
 
 BUSY = "busy"
