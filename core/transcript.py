@@ -71,7 +71,7 @@ def to_json(transcript: Transcript) -> str:
         turn |= {"start": round(line.start, 3), "end": round(line.end, 3)}
         turns.append(turn | ({"text": line.text} if line.text else {}))
     whole = {"type": "transcript", "version": VERSION, **transcript.about, "duration": round(transcript.duration, 3)}
-    return _encodable(json.dumps(whole | {"people": people, "turns": turns}, ensure_ascii=False, indent=1) + "\n")
+    return encodable(json.dumps(whole | {"people": people, "turns": turns}, ensure_ascii=False, indent=1) + "\n")
 
 
 def to_csv(transcript: Transcript) -> str:
@@ -82,7 +82,7 @@ def to_csv(transcript: Transcript) -> str:
     for line in transcript.lines:
         times = f"{line.start:.3f}", f"{line.end:.3f}", f"{line.end - line.start:.3f}"
         writer.writerow([*times, "" if line.id is None else line.id, transcript.name(line.id), line.text])
-    return _encodable(file.getvalue())
+    return encodable(file.getvalue())
 
 
 def to_vtt(transcript: Transcript) -> str:
@@ -92,7 +92,7 @@ def to_vtt(transcript: Transcript) -> str:
         speaker = _escaped(transcript.name(line.id))
         times = f"{_clock(line.start, '.')} --> {_clock(line.end, '.')}"
         cues.append(f"{number}\n{times}\n<v {speaker}>{_escaped(text)}")
-    return _encodable("\n\n".join(cues) + "\n")
+    return encodable("\n\n".join(cues) + "\n")
 
 
 def to_srt(transcript: Transcript) -> str:
@@ -101,12 +101,12 @@ def to_srt(transcript: Transcript) -> str:
         f"{number}\n{_clock(line.start, ',')} --> {_clock(line.end, ',')}\n{text}\n"
         for number, (line, text) in enumerate(_cues(transcript), 1)
     ]
-    return _encodable("\n".join(cues))
+    return encodable("\n".join(cues))
 
 
 def to_text(transcript: Transcript) -> str:
     """A line for people: when it began, who spoke, what was said."""
-    return _encodable("".join(f"[{_clock(line.start, '.')}] {text}\n" for line, text in _cues(transcript)))
+    return encodable("".join(f"[{_clock(line.start, '.')}] {text}\n" for line, text in _cues(transcript)))
 
 
 FORMATS: dict[str, Callable[[Transcript], str]] = {
@@ -136,6 +136,6 @@ def _escaped(text: str) -> str:
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
-def _encodable(text: str) -> str:
+def encodable(text: str) -> str:
     """Without what UTF-8 cannot express: the bytes of a file name that are not UTF-8."""
     return text.encode(errors="replace").decode()

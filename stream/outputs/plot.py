@@ -21,6 +21,7 @@ from speakerlight.core.identities import Merge
 from speakerlight.core.segments import LONGEST_HOLD_SECONDS
 from speakerlight.core.snapshot import Snapshot, SpeakingState
 from speakerlight.core.timebase import TICK_RATE
+from speakerlight.core.transcript import encodable
 from speakerlight.outputs.files import check_writable, write_whole
 from speakerlight.outputs.output import Output
 from speakerlight.palette import PALETTE, Rgb, colour
@@ -313,7 +314,8 @@ def _draw_legend(figure: Any, history: SignalHistory, names: Mapping[int, str]) 
     for state, label in STATE_LABELS.items():
         handles.append(Patch(facecolor=_unit(STATE_COLOURS[state]), edgecolor="0.6", label=label))
     for person in people[:CURVES_IN_LEGEND]:
-        label = names.get(person, f"person {person}")
+        # FreeType takes no lone surrogate, and between dollar signs Matplotlib reads formulas.
+        label = encodable(names.get(person, f"person {person}")).replace("$", r"\$")
         handles.append(
             Line2D([], [], color=_unit(colour(person)), linestyle=_style(person), linewidth=2.2, label=label)
         )

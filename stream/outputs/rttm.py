@@ -8,6 +8,7 @@ from pathlib import Path
 
 from speakerlight.core.segments import Identities, Segment, SpeakingSegments
 from speakerlight.core.snapshot import Snapshot
+from speakerlight.core.transcript import encodable
 from speakerlight.outputs.files import RecordWriter, check_writable, open_output, write_whole
 from speakerlight.outputs.output import Output
 
@@ -23,7 +24,7 @@ def rttm_line(recording: str, segment: Segment, name: str) -> str:
 
 def field_of(text: str) -> str:
     """``text`` as one field: without white space, and without what UTF-8 cannot express."""
-    return "_".join(text.encode(errors="replace").decode().split())
+    return "_".join(encodable(text).split())
 
 
 class Rttm(Output):

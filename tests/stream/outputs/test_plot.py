@@ -122,6 +122,14 @@ def test_the_image_has_every_faces_colour(tmp_path: Path) -> None:
         assert (image == np.array(colour(person)[::-1])).all(axis=-1).sum() > 500, person
 
 
+@pytest.mark.parametrize("name", ["\ud800", "$x^$", "$$", "_under", "Größe 名前", ""])
+def test_any_name_is_drawn(name: str) -> None:
+    history = SignalHistory()
+    history.add(snapshot(0.0, [1]))
+    image = np.frombuffer(plot_png(history, {1: name}), np.uint8)
+    assert cv2.imdecode(image, cv2.IMREAD_COLOR) is not None
+
+
 def test_a_run_without_a_tick_leaves_nothing(tmp_path: Path) -> None:
     Plot(tmp_path / "p.png").close()
     assert list(tmp_path.iterdir()) == []
