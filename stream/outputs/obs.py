@@ -8,12 +8,13 @@ from __future__ import annotations
 import json
 import logging
 import threading
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import urlsplit
 
-from speakerlight.core.decision.director import PRESETS, Cut, Director, Preset, Shot, ShotKind
+from speakerlight.core.decision.director import PRESETS, Director, Preset, Shot, ShotKind
 from speakerlight.core.errors import InputError
 from speakerlight.core.snapshot import Snapshot
 from speakerlight.outputs.output import Output
@@ -51,7 +52,7 @@ class SceneMap:
     nobody: Target
     password: str = ""
 
-    def target(self, shot: Shot, names: dict[int, str]) -> Target:
+    def target(self, shot: Shot, names: Mapping[int, str]) -> Target:
         """A person without a scene of their own is shown in the wide one."""
         if shot.kind is ShotKind.NOBODY:
             return self.nobody
@@ -113,21 +114,17 @@ class Obs(Output):
         except ImportError:
             raise InputError("--obs needs obsws-python: pip install '.[obs]' in the checkout") from None
         self._director = Director(PRESETS[preset])
-        self._names: dict[int, str] = {}
         self._wanted: Target | None = None
         self._changed = threading.Condition()
         self._closing = False
         self._thread: threading.Thread | None = None
 
     def snapshot(self, snapshot: Snapshot) -> None:
-        events = self._director.update(snapshot)
+        self._director.update(snapshot)
+        self._want(self._scenes.target(self._director.shot, snapshot.names))
         if self._thread is None:
             self._thread = threading.Thread(target=self._work, name="output --obs", daemon=True)
-            self._want(self._director.shot)
             self._thread.start()
-        for event in events:
-            if isinstance(event, Cut):
-                self._want(event.shot)
 
     def close(self) -> None:
         with self._changed:
@@ -136,10 +133,11 @@ class Obs(Output):
         if self._thread is not None:
             self._thread.join(JOIN_SECONDS)
 
-    def _want(self, shot: Shot) -> None:
-        with self._changed:
-            self._wanted = self._scenes.target(shot, self._names)
-            self._changed.notify()
+    def _want(self, target: Target) -> None:
+        if target != self._wanted:
+            with self._changed:
+                self._wanted = target
+                self._changed.notify()
 
     def _work(self) -> None:
         while not self._closing:

@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from speakerlight.core.decision.director import PRESETS, Cut, Director, Preset
@@ -35,13 +36,14 @@ class Osc(Output):
         except (OSError, ValueError) as error:
             raise InputError(f"--osc {address}: write HOST:PORT ({error})") from None
         self._director = Director(PRESETS[preset])
-        self._names: dict[int, str] = {}
+        self._names: Mapping[int, str] = {}
 
     def event(self, event: Event) -> None:
         if isinstance(event, SpeakerEvent):
             self._send("speaker", event.state.value, event.id or 0, self._name(event.id))
 
     def snapshot(self, snapshot: Snapshot) -> None:
+        self._names = snapshot.names
         for event in self._director.update(snapshot):
             if isinstance(event, Cut):
                 self._send("shot", event.shot.kind.value, event.shot.person or 0, self._name(event.shot.person))

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from speakerlight.core.decision.director import close_up
 from speakerlight.core.errors import InputError
 from speakerlight.core.geometry import Box
 from speakerlight.core.snapshot import FaceScore, Lag, Snapshot, SpeakingState
@@ -147,3 +148,10 @@ def test_an_address_that_cannot_be_used_is_one_line_without_its_password(scenes:
     with pytest.raises(InputError, match=r"^--obs: [^\n]+$") as raised:
         Obs(address, scenes)
     assert "secret" not in str(raised.value)
+
+
+def test_a_person_is_found_by_name_or_by_id(scenes: Path) -> None:
+    scenes.write_text(json.dumps({"people": {"Ada": "A", "2": "B"}, "wide": "Room"}))
+    read = read_scenes(scenes)
+    shots = [read.target(close_up(person), {1: "Ada", 3: "Eve"}).scene for person in (1, 2, 3)]
+    assert shots == ["A", "B", "Room"]

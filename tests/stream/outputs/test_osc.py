@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -45,14 +46,14 @@ def test_speakers_candidates_and_shots_are_sent(
     osc = Osc(f"127.0.0.1:{port}")
     osc.event(SpeakerEvent(0.0, SpeakingState.SPEAKING, 2, None))
     for tick in range(20):
-        osc.snapshot(snapshot(tick, 2))
+        osc.snapshot(replace(snapshot(tick, 2), names={2: "Bob"}))
     assert came.wait(5.0)
     osc.close()
     kinds = {message[0]: message[1:] for message in messages}
     assert kinds["/speakerlight/speaker"] == ("speaking", 2, "")
     assert kinds["/speakerlight/candidate"][:2] == ("person", 2)
     assert kinds["/speakerlight/candidate"][2] == pytest.approx(0.3, abs=0.05)
-    assert kinds["/speakerlight/shot"] == ("person", 2, "")
+    assert kinds["/speakerlight/shot"] == ("person", 2, "Bob")
 
 
 def test_a_receiver_that_is_not_there_is_no_failure() -> None:
