@@ -178,10 +178,14 @@ class Steering:
         self._is_held = False
 
     def steer(self, snapshot: Snapshot, control: ControlState) -> Snapshot:
-        """The snapshot as the commands want it: without ignored faces, excluded people, and marks that are unsure."""
+        """The snapshot as the commands want it: without ignored faces, excluded people, and marks that are unsure.
+
+        Names that were given by command reach every output this way.
+        """
         faces = tuple(face for face in snapshot.faces if not _is_ignored(face, control.ignored_regions))
         faces = tuple(replace(face, speaking=False) if _is_unmarked(face, control) else face for face in faces)
-        steered = _with_primary(replace(snapshot, faces=faces), self._primary(snapshot, faces))
+        names = {**snapshot.names, **control.names} if control.names else snapshot.names
+        steered = _with_primary(replace(snapshot, faces=faces, names=names), self._primary(snapshot, faces))
         shown = self._hold(steered, control)
         self._primary_before = shown.primary
         return shown

@@ -140,3 +140,8 @@ def test_sensitivity_takes_marks_that_are_unsure() -> None:
 def test_without_commands_a_snapshot_stays_as_it_is() -> None:
     each = snapshot(0.0, 2)
     assert Steering().steer(each, ControlState()) == each
+
+
+def test_names_given_by_command_are_the_snapshots() -> None:
+    steered = Steering().steer(snapshot(0.0, 2), after({"type": "name", "id": 2, "name": "Ada"}))
+    assert steered.names == {2: "Ada"}
