@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,6 +21,7 @@ from speakerlight.core.media import Image
 from speakerlight.core.people.enrolment import LOOK_NUMBERS, Enrolled
 from speakerlight.core.people.who import WhoIsWho
 from speakerlight.engine import Engine
+from speakerlight.model_future import LoadFuture
 from speakerlight.model_loading import Models, PeopleFiles
 from speakerlight.people_file import PeopleFile
 from speakerlight.run_settings import RunSettings
@@ -27,8 +29,9 @@ from speakerlight.sources.quiet_libraries import quiet_libraries
 from speakerlight.steering import SteeredScorer
 
 if TYPE_CHECKING:
+    from speakerlight.core.people.face_encoder import FaceEncoder
     from speakerlight.core.people.recognition import FaceRecognizer
-    from speakerlight.core.people.voice_encoder import VoiceStream
+    from speakerlight.people_encoders import BackgroundVoices
 
 WARM_UP_SIDES = range(128, 192, 8)
 """Sides in pixels of the first frames a detector gets. MediaPipe prints lines when it starts, at its first frame and at
@@ -95,12 +98,21 @@ def open_engine(
     def crop(image: Image, face: TrackedFace) -> Crop:
         return model.crop(image, face.box, face.keypoints)
 
-    with detectors.one() if detectors else _detector(models.detector_file) as detector:
+    with ExitStack() as stack:
+        detector = stack.enter_context(detectors.one() if detectors else _detector(models.detector_file))
         known = people_file.load() if people_file is not None and models.people is not None else []
-        recognizer = _recognizer(models.people, known) if models.people is not None else None
-        vision = Vision(detector, crop, VisionSettings(max_faces=settings.max_faces), recognizer)
+        recognizer = loading = voices = None
+        if models.people is not None:
+            from speakerlight.people_encoders import LoadingRecognizer
+
+            encoder = LoadFuture(partial(_face_encoder, models.people), "face encoder")
+            stack.callback(encoder.wait)
+            recognizer = _recognizer(encoder, known)
+            loading = LoadingRecognizer(recognizer, encoder)
+            voices = stack.enter_context(_voices(models.people)) if has_audio else None
+        vision = Vision(detector, crop, VisionSettings(max_faces=settings.max_faces), loading)
         control = control or Control()
-        who = WhoIsWho(_voice_stream(models.people) if models.people is not None and has_audio else None, known)
+        who = WhoIsWho(voices, known)
         scorer = Scorer(model, settings.lag_ms, has_audio=has_audio, who=who, notify=notify or logger.warning)
         try:
             yield Engine(vision, SteeredScorer(scorer, control), control)
@@ -109,12 +121,19 @@ def open_engine(
                 people_file.update(_met(recognizer, who, control.state.names))
 
 
-def _recognizer(files: PeopleFiles, known: Sequence[Enrolled]) -> FaceRecognizer:
+def _face_encoder(files: PeopleFiles) -> FaceEncoder:
     from speakerlight.core.people.face_encoder import FaceEncoder
-    from speakerlight.core.people.recognition import FaceRecognizer, Person
+
+    return FaceEncoder(files.face_manifest, files.face_weights)
+
+
+def _recognizer(encoder: LoadFuture[FaceEncoder], known: Sequence[Enrolled]) -> FaceRecognizer:
+    from speakerlight.core.people.recognition import FaceRecognizer, Person, RecognitionSettings
+    from speakerlight.people_encoders import FIRST_LOOK_SECONDS
 
     persons = [Person(0, each.name, list(each.looks)) for each in known]
-    return FaceRecognizer(FaceEncoder(files.face_manifest, files.face_weights), known=persons)
+    settings = RecognitionSettings(first_look_seconds=FIRST_LOOK_SECONDS)
+    return FaceRecognizer(lambda crops: encoder.result()(crops), settings, persons)
 
 
 def _met(recognizer: FaceRecognizer, who: WhoIsWho, names: Mapping[int, str]) -> list[Enrolled]:
@@ -127,10 +146,11 @@ def _met(recognizer: FaceRecognizer, who: WhoIsWho, names: Mapping[int, str]) ->
     ]
 
 
-def _voice_stream(files: PeopleFiles) -> VoiceStream:
-    from speakerlight.core.people.voice_encoder import VoiceEncoder, VoiceStream
+def _voices(files: PeopleFiles) -> AbstractContextManager[BackgroundVoices]:
+    from speakerlight.core.people.voice_encoder import VoiceEncoder
+    from speakerlight.people_encoders import voices_in_background
 
-    return VoiceStream(VoiceEncoder(files.voice))
+    return voices_in_background(partial(VoiceEncoder, files.voice))
 
 
 @contextmanager

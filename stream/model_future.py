@@ -27,7 +27,9 @@ Result = TypeVar("Result")
 class LoadFuture(Generic[Result]):
     """The result of ``work``, which runs in a thread of its own from ``begin``, or from ``result`` at the latest."""
 
-    def __init__(self, work: Callable[[], Result]) -> None:
+    def __init__(self, work: Callable[[], Result], what: str = "models") -> None:
+        """``what`` it loads, for the log."""
+        self._what = what
         self._future: Future[Result] = Future()
         self._thread = threading.Thread(target=self._run, args=(work,), name=LOADING, daemon=True)
 
@@ -50,7 +52,7 @@ class LoadFuture(Generic[Result]):
             begun = time.monotonic()
             with _collector_off():
                 result = work()
-            logger.info("models loaded in %.2f s", time.monotonic() - begun)
+            logger.info("%s loaded in %.2f s", self._what, time.monotonic() - begun)
             self._future.set_result(result)
         except BaseException as error:
             self._future.set_exception(error)

@@ -45,6 +45,8 @@ class RecognitionSettings:
     """Looks averaged before a track between the two distances is decided: then the nearest within …"""
     undecided_distance: float = 0.47
     """… this distance is taken."""
+    first_look_seconds: float = 0.0
+    """Time of the session before which nobody is looked at: what loads in the background has time to."""
     first_interval_seconds: float = 0.12
     """Between the first looks: successive frames are too similar to add anything."""
     interval_seconds: float = 4.0
@@ -175,6 +177,8 @@ class FaceRecognizer:
     def _due(self, time: float, faces: Sequence[TrackedFace]) -> list[TrackedFace]:
         """The faces to embed now: those without looks first, then the longest not looked at."""
         s = self._settings
+        if time < s.first_look_seconds:
+            return []
         due: list[tuple[float, TrackedFace]] = []
         for face in faces:
             track = self._tracks[face.id]

@@ -62,6 +62,11 @@ Voice = npt.NDArray[np.float32]
 Weights = Mapping[str, npt.NDArray[np.float32]]
 
 
+def samples_for_hop(hop: int) -> int:
+    """Number of samples from the start of a stream that ``VoiceStream`` needs for ``hop`` (from 0)."""
+    return ((hop + 1) * _COLUMNS - 1) * _COLUMN + _WINDOW - _WINDOW // 2
+
+
 class VoiceEncoder:
     """One step of all open windows. For one thread at a time."""
 

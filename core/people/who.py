@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -14,14 +14,14 @@ from speakerlight.core.faces.vision import FrameTracks
 from speakerlight.core.identities import NO_IDENTITIES, Identities, Merge
 from speakerlight.core.media import Samples
 from speakerlight.core.people.enrolment import Enrolled
-from speakerlight.core.people.voices import HOP_TICKS, VoiceClusters
-
-if TYPE_CHECKING:
-    from speakerlight.core.people.voice_encoder import VoiceStream
+from speakerlight.core.people.voices import HOP_TICKS, VoiceClusters, VoiceSettings
 
 _AHEAD_TICKS = 2
 """Hops that end up to this many ticks after a tick's own audio are used for it. The lip-sync models need audio up to
 132 ms and more after the tick's start, so that these hops are complete whenever the tick is decided, live or fast."""
+
+_FIRST_HOPS = VoiceSettings.new_hops
+"""Hops that are taken together at the beginning: no voice begins earlier, so the encoder has time to be loaded."""
 
 _SPEECH_FROM = 0.5
 """Probability above which a tick counts as speech."""
@@ -43,16 +43,25 @@ _CONFIRM_TICKS = 15
 """Whoever left the view is taken to go on speaking only when the voice since then is theirs: a window of 0.6 s."""
 
 
+class VoiceHops(Protocol):
+    """Voice embeddings of a stream of audio, with the values of ``VoiceStream``, wherever they are computed."""
+
+    def push(self, samples: Samples) -> None:
+        """Take the next samples, gapless from session time 0."""
+
+    def take(self) -> npt.NDArray[np.float32] | None:
+        """Embeddings of the next hop, [8, 256]; None while its audio has not come."""
+
+
 class WhoIsWho:
     """Follows the persons and, with ``stream``, the voices of a session. ``known``: enrolled people. Ticks increase."""
 
-    def __init__(self, stream: VoiceStream | None = None, known: Sequence[Enrolled] = ()) -> None:
+    def __init__(self, stream: VoiceHops | None = None, known: Sequence[Enrolled] = ()) -> None:
         self._stream = stream
         self._clusters = VoiceClusters()
         for person in known:
             if person.voice is not None:
                 self._clusters.enrol(person.name, person.voice)
-        self._windows: deque[npt.NDArray[np.float32]] = deque()
         self._next_hop = 0
         self._voices: Mapping[int, float] = {}
         self._persons: frozenset[int] = frozenset()
@@ -68,7 +77,7 @@ class WhoIsWho:
     def push_audio(self, samples: Samples) -> None:
         """Take the next samples, gapless from session time 0."""
         if self._stream is not None:
-            self._windows.extend(self._stream.push(samples))
+            self._stream.push(samples)
 
     def identities(self, tick: int) -> Identities:
         """The identities at ``tick``, with all merges since the last call."""
@@ -94,10 +103,12 @@ class WhoIsWho:
         """What the voice at ``audio_tick`` tells. ``persons``: in view; ``speech``: probability by tick of audio."""
         if self._stream is None:
             return NO_VOICE
-        while self._windows and (self._next_hop + 1) * HOP_TICKS <= audio_tick + _AHEAD_TICKS + 1:
+        while max(self._next_hop + 1, _FIRST_HOPS) * HOP_TICKS <= audio_tick + _AHEAD_TICKS + 1:
+            if (windows := self._stream.take()) is None:
+                break
             first = self._next_hop * HOP_TICKS
             spoken = np.mean([speech(tick) >= _SPEECH_FROM for tick in range(first, first + HOP_TICKS)])
-            self._clusters.update(self._windows.popleft(), float(spoken))
+            self._clusters.update(windows, float(spoken))
             self._next_hop += 1
         voices = self._clusters.probabilities
         owners, stranger = self._clusters.owners(persons, voices)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Mapping
 
 import numpy as np
@@ -10,7 +11,6 @@ from speakerlight.core.decision.chain import NO_VOICE
 from speakerlight.core.faces.vision import FrameTracks
 from speakerlight.core.identities import Identities, Merge
 from speakerlight.core.media import Samples
-from speakerlight.core.people.voice_encoder import VoiceStream
 from speakerlight.core.people.voices import HOP_TICKS
 from speakerlight.core.people.who import WhoIsWho
 from tests.core.people.test_voices import Talk
@@ -18,15 +18,19 @@ from tests.core.people.test_voices import Talk
 HOP_SAMPLES = HOP_TICKS * 640
 
 
-class Voices(VoiceStream):
+class Voices:
     """The voice of the person whose number the samples are."""
 
     def __init__(self) -> None:
         profiles = Talk().profiles
         self.windows = [np.tile(profile, (8, 1)).astype(np.float32) for profile in profiles]
+        self.hops: deque[npt.NDArray[np.float32]] = deque()
 
-    def push(self, samples: Samples) -> list[npt.NDArray[np.float32]]:
-        return [self.windows[int(value)] for value in samples[::HOP_SAMPLES]]
+    def push(self, samples: Samples) -> None:
+        self.hops.extend(self.windows[int(value)] for value in samples[::HOP_SAMPLES])
+
+    def take(self) -> npt.NDArray[np.float32] | None:
+        return self.hops.popleft() if self.hops else None
 
 
 class Session:

@@ -1,0 +1,91 @@
+"""People encoders in the background: loaded once a session runs; voices embedded beside the scoring thread.
+
+Each takes a third of a second to load, which no first overlay waits for: nothing of them is needed in a session's
+first 0.7 s.
+What is computed does not depend on when: whoever needs a result that is not there yet waits for it.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from functools import cache
+
+import numpy as np
+import numpy.typing as npt
+
+from speakerlight.core.faces.tracking import TrackedFace
+from speakerlight.core.identities import Identities
+from speakerlight.core.media import Image, Samples
+from speakerlight.core.people.face_encoder import FaceEncoder
+from speakerlight.core.people.recognition import FaceRecognizer
+from speakerlight.core.people.voice_encoder import VoiceEncoder, VoiceStream, samples_for_hop
+from speakerlight.model_future import LoadFuture
+
+FIRST_HOPS = 2
+"""Hops before the voice encoder is loaded: 0.4 s. The first overlay is drawn by then."""
+
+FACE_LOADING_SECONDS = 0.3
+"""Time of the session from which the face encoder is loaded, once a face is in view …"""
+
+FIRST_LOOK_SECONDS = 1.0
+"""… and time of its first look. In between all faces are new, so nothing is lost but an enrolled name a moment late."""
+
+
+class LoadingRecognizer:
+    """``recognizer``, which begins ``loading`` its face encoder in time for the first look."""
+
+    def __init__(self, recognizer: FaceRecognizer, loading: LoadFuture[FaceEncoder]) -> None:
+        self._recognizer, self._loading = recognizer, loading
+
+    def identify(self, time: float, image: Image, faces: Sequence[TrackedFace]) -> Identities:
+        """As :meth:`FaceRecognizer.identify`."""
+        if faces and time >= FACE_LOADING_SECONDS:
+            self._loading.begin()
+        return self._recognizer.identify(time, image, faces)
+
+
+@contextmanager
+def voices_in_background(load: Callable[[], VoiceEncoder]) -> Iterator[BackgroundVoices]:
+    """Voice embeddings by a thread of their own, in which ``load`` runs when the first audio is embedded."""
+    thread = ThreadPoolExecutor(1, "voices")
+    try:
+        yield BackgroundVoices(thread, load)
+    finally:
+        thread.shutdown(cancel_futures=True)
+
+
+class BackgroundVoices:
+    """Hands audio to ``thread`` (of one worker) whenever it completes a hop, first ``FIRST_HOPS`` of them at once.
+
+    ``push`` and ``take`` from one thread. A hop is needed 20 ms and more after its audio has come and takes 3 ms, so
+    ``take`` waits only on an overloaded machine, and while the encoder is loaded. It raises what loading raised.
+    """
+
+    def __init__(self, thread: ThreadPoolExecutor, load: Callable[[], VoiceEncoder]) -> None:
+        self._thread = thread
+        self._stream = cache(lambda: VoiceStream(load()))
+        self._pending: list[Samples] = []
+        self._samples = 0
+        self._hops = 0
+        self._embedding: deque[Future[list[npt.NDArray[np.float32]]]] = deque()
+        self._ready: deque[npt.NDArray[np.float32]] = deque()
+
+    def push(self, samples: Samples) -> None:
+        """Take the next samples, gapless from session time 0."""
+        self._pending.append(samples)
+        self._samples += len(samples)
+        if self._samples < samples_for_hop(max(self._hops, FIRST_HOPS - 1)):
+            return
+        while self._samples >= samples_for_hop(self._hops):
+            self._hops += 1
+        joined, self._pending = np.concatenate(self._pending), []
+        self._embedding.append(self._thread.submit(lambda: self._stream().push(joined)))
+
+    def take(self) -> npt.NDArray[np.float32] | None:
+        """Embeddings of the next hop, [8, 256]; None while its audio has not come."""
+        if not self._ready and self._embedding:
+            self._ready.extend(self._embedding.popleft().result())
+        return self._ready.popleft() if self._ready else None
