@@ -31,7 +31,8 @@ FACE_LOADING_SECONDS = 0.3
 """Time of the session from which the face encoder is loaded, once a face is in view …"""
 
 FIRST_LOOK_SECONDS = 1.0
-"""… and time of its first look. In between all faces are new, so nothing is lost but an enrolled name a moment late."""
+"""… and time from the first frame to the first look. In between all faces are new: only the names of
+enrolled people come a moment later."""
 
 
 class LoadingRecognizer:

@@ -46,7 +46,7 @@ class RecognitionSettings:
     undecided_distance: float = 0.47
     """… this distance is taken."""
     first_look_seconds: float = 0.0
-    """Time of the session before which nobody is looked at: what loads in the background has time to."""
+    """After the first frame nobody is looked at for this long: what loads in the background has time to."""
     first_interval_seconds: float = 0.12
     """Between the first looks: successive frames are too similar to add anything."""
     interval_seconds: float = 4.0
@@ -109,6 +109,7 @@ class FaceRecognizer:
         self._together: set[frozenset[int]] = set()
         self._merges: list[Merge] = []
         self._next_id = 1
+        self._begun_at = float("inf")
 
     @property
     def known(self) -> Sequence[Person]:
@@ -118,6 +119,7 @@ class FaceRecognizer:
     def identify(self, time: float, image: Image, faces: Sequence[TrackedFace]) -> Identities:
         """Who is in view. ``faces``: all that are shown at ``time`` (seconds)."""
         self._merges = []
+        self._begun_at = min(self._begun_at, time)
         self._note(time, faces)
         for face in self._due(time, faces):
             look = self._encode(face_crop(image, face.keypoints)[None])[0]
@@ -177,7 +179,7 @@ class FaceRecognizer:
     def _due(self, time: float, faces: Sequence[TrackedFace]) -> list[TrackedFace]:
         """The faces to embed now: those without looks first, then the longest not looked at."""
         s = self._settings
-        if time < s.first_look_seconds:
+        if time - self._begun_at < s.first_look_seconds:
             return []
         due: list[tuple[float, TrackedFace]] = []
         for face in faces:

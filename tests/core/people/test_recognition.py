@@ -62,6 +62,14 @@ class Scene:
         return dict(now.persons)
 
 
+def test_nobody_is_looked_at_before_the_encoder_has_had_time_to_load() -> None:
+    scene = Scene()
+    scene.recognizer = FaceRecognizer(scene.looks, RecognitionSettings(first_look_seconds=1.0))
+    scene.time = 50.0
+    assert scene.run({7: 10, 9: 20}, 0.96) == {7: 1, 9: 2} and scene.looks.count == 0
+    assert scene.run({7: 10, 9: 20}, 1.0) == {7: 1, 9: 2} and scene.looks.count >= 2 and scene.merges == []
+
+
 def test_new_people_have_ids_from_1_at_once() -> None:
     scene = Scene()
     assert dict(scene.step({7: 10, 9: 20}).persons) == {7: 1, 9: 2}
