@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -232,5 +233,6 @@ class Chain:
         return self._counts
 
 
+@lru_cache(maxsize=32)
 def _upper(n: int) -> tuple[npt.NDArray[np.int_], npt.NDArray[np.int_]]:
     return np.triu_indices(n, 1)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -220,19 +221,29 @@ class Scorer:
         """
         newest = tick + self._later if self._has_audio else -1
         lags = self._middle + LAGS
-        back = np.maximum(0, lags - self._later)
-        back = -(-back // stride) * stride
+        back, first, where = _frames_back(self._middle, self._later, stride)
         frames = tick - back
         sounds = self._audio.vectors(frames + lags, newest)
         heard = ~np.isnan(sounds[:, 0])
-        first, where = np.unique(back, return_inverse=True)
         there = self._faces.embedded(ids, tick - first, _FIRST_TICKS)
         vectors = self._faces.vectors(ids, tick - first)
         cosines = np.matmul(vectors, np.where(heard[:, None], sounds, np.float32(0)).T)
-        return cosines[:, where, np.arange(len(LAGS))], there[:, where] & heard
+        return cosines[:, where, _ALL_LAGS], there[:, where] & heard
 
 
 _NO_FACES = np.zeros((0, len(LAGS)), np.float32)
+
+_ALL_LAGS = np.arange(len(LAGS))
+
+_Ticks = npt.NDArray[np.int_]
+
+
+@lru_cache(maxsize=64)
+def _frames_back(middle: int, later: int, stride: int) -> tuple[_Ticks, _Ticks, _Ticks]:
+    """How many ticks before the decided one each lag's frame is; the different ones of these, and which is whose."""
+    back = -(-np.maximum(0, middle + LAGS - later) // stride) * stride
+    first, where = np.unique(back, return_inverse=True)
+    return back, first, where
 
 
 def _joined(parts: Sequence[Samples]) -> Samples:
