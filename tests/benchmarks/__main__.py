@@ -17,15 +17,14 @@ from speakerlight.core.errors import InputError
 from speakerlight.core.models.lipsync import choose_device
 from speakerlight.model_cache import BLAZEFACE_SHORT, fetch
 from tests.benchmarks.engine import SECTIONS, RunFailedError, whole_engine
-from tests.benchmarks.gpu import gpu
 from tests.benchmarks.measure import Row, header, line, write_json
 from tests.benchmarks.scene import MODELS
 from tests.benchmarks.stages import model_stages, scaling, vision_stages, whole_tick
 
 FACES = (1, 2, 4, 8, 16, 25)
 ROOMS = (2, 4)
-CHOICES = ("stages", "scaling", "gpu", *SECTIONS, "rooms")
-COMMANDS = ("decision", "demo", "diarization", "faults", "fuzz", "peers", "soak")
+CHOICES = ("stages", "scaling", *SECTIONS, "rooms")
+COMMANDS = ("decision", "demo", "diarization", "faults", "fuzz", "gpu", "load", "peers", "soak")
 """Modules with a command line of their own."""
 
 
@@ -68,8 +67,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--faces", type=int, nargs="+", help="default: 1 to 25 for stages, else those of the table; of rooms: how many"
     )
-    parser.add_argument("--device", default="cpu", help="for stages, scaling and gpu: cpu, cuda or mps")
-    parser.add_argument("--rounds", type=int, default=30, help="of stages, scaling and gpu")
+    parser.add_argument("--device", default="cpu", help="for stages and scaling: cpu, cuda or mps")
+    parser.add_argument("--rounds", type=int, default=30, help="of stages and scaling")
     parser.add_argument("--seconds", type=float, default=30.0, help="of each whole run")
     parser.add_argument("--json", type=Path, metavar="FILE")
     return parser
@@ -77,17 +76,12 @@ def _parser() -> argparse.ArgumentParser:
 
 def _measured(given: argparse.Namespace) -> Iterator[Row]:
     device = choose_device(given.device)
-    everything = ["stages", "scaling", *(["gpu"] if device == "cuda" else []), *SECTIONS]
-    for section in given.sections or everything:
+    for section in given.sections or ["stages", "scaling", *SECTIONS]:
         if section == "stages":
             yield from _stages(given)
         elif section == "scaling":
             for name in given.model or MODELS[:1]:
                 yield from scaling(name, given.faces or FACES, device, fetch(BLAZEFACE_SHORT), given.rounds)
-        elif section == "gpu":
-            if device != "cuda":
-                raise InputError("gpu: measured with --device cuda only")
-            yield from gpu(device, given.rounds)
         elif section == "rooms":
             yield from _rooms(given)
         elif section in SECTIONS:

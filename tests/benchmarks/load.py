@@ -1,0 +1,318 @@
+"""Server load without browsers: rooms a core, several hosts, a burst of offers, and a simulation of many rooms.
+
+Clients replay recorded RTP in processes of their own. Rooms are added one by one until the 95th percentile of the event
+delay (from a frame's sending to its ``scores`` event at the client) or identity misses its bar; each host is bound to
+one core, the clients to the others. Processor time comes from /proc, so that rooms a core can be told on a busy
+machine too. Several hosts are processes of their own, each with its own address.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import numpy as np
+from aiortc import RTCPeerConnection
+
+from speakerlight.core.errors import InputError
+from tests.benchmarks.engine import ROOT, cpu_seconds
+from tests.benchmarks.load_client import loopback, percentile
+from tests.benchmarks.load_recording import demo_recording, gallery_recording
+from tests.benchmarks.load_simulation import ASSUMPTIONS, Costs, Measured, fleet, predicted_p95
+from tests.benchmarks.measure import Row, Spread, exactly, header, line, spread, write_json
+from tests.stream.server.test_serving import command
+
+DELAY_BAR_SECONDS, IDENTITY_BAR = 0.3, 0.95
+BURST, CAPACITY = 50, 16
+RUNNING = 1
+"""Rooms that run while the burst comes, beside the capacity."""
+
+BURST_SECONDS = 1.0
+SETTLE_SECONDS = 6.0
+"""Before a measurement: lag, people and load level of new rooms settle."""
+
+FLEETS = (10, 1_000, 10_000)
+SEED = 5
+
+
+@dataclass(frozen=True)
+class Step:
+    """What was measured with some rooms. Delays in seconds, one list a room; ``server_cores``, ``client_cores``:
+    processor seconds a second."""
+
+    rooms: int
+    delays: tuple[tuple[float, ...], ...]
+    identities: tuple[float | None, ...]
+    server_cores: float
+    client_cores: float
+    level: int
+
+    @property
+    def p95(self) -> float:
+        return percentile([delay for room in self.delays for delay in room], 0.95)
+
+    @property
+    def identity(self) -> float:
+        """Of the worst room."""
+        return min(0.0 if share is None else share for share in self.identities)
+
+    @property
+    def is_met(self) -> bool:
+        return self.p95 <= DELAY_BAR_SECONDS and self.identity >= IDENTITY_BAR
+
+    @property
+    def note(self) -> str:
+        shares = " ".join("–" if share is None else f"{share:.2f}" for share in self.identities)
+        return f"identity {shares}, load level {self.level}, clients use {self.client_cores:.2f} cores"
+
+
+@dataclass(frozen=True, eq=False)
+class Client:
+    """A process with rooms in it."""
+
+    process: subprocess.Popen[str]
+
+    def until_ready(self) -> None:
+        assert self.process.stdout is not None
+        if self.process.stdout.readline().strip() != "ready":
+            raise InputError("load: a client could not open its rooms")
+
+    def report(self, begin: float, end: float) -> list[dict[str, Any]]:
+        assert self.process.stdin is not None and self.process.stdout is not None
+        self.process.stdin.write(f"{begin} {end}\n")
+        self.process.stdin.flush()
+        rooms: list[dict[str, Any]] = json.loads(self.process.stdout.readline())
+        return rooms
+
+
+def measured(hosts: int, rooms: int, recordings: Sequence[Path], seconds: float) -> Step:
+    """``rooms`` spread over ``hosts`` processes."""
+    with ExitStack() as stack:
+        served = [stack.enter_context(server(index)) for index in range(hosts)]
+        return _watched([process.pid for process, _ in served], [url for _, url in served], rooms, recordings, seconds)
+
+
+def _watched(pids: Sequence[int], urls: Sequence[str], rooms: int, recordings: Sequence[Path], seconds: float) -> Step:
+    with ExitStack() as stack:
+        clients = []
+        for index, url in enumerate(urls):
+            own = range(index, rooms, len(urls))
+            if own:
+                recording = recordings[index % len(recordings)]
+                clients.append(stack.enter_context(client(url, recording, len(own), 50 * index)))
+        for each in clients:
+            each.until_ready()
+        time.sleep(SETTLE_SECONDS)
+        begin, used = time.monotonic(), _used(pids)
+        client_used = _used([each.process.pid for each in clients])
+        time.sleep(seconds)
+        end = time.monotonic()
+        server_cores = (_used(pids) - used) / (end - begin)
+        client_cores = (_used([each.process.pid for each in clients]) - client_used) / (end - begin)
+        return _step([room for each in clients for room in each.report(begin, end)], server_cores, client_cores)
+
+
+def _step(reports: Sequence[dict[str, Any]], server_cores: float, client_cores: float) -> Step:
+    delays = tuple(tuple(report["delays"]) for report in reports)
+    identities = tuple(report["identity"] for report in reports)
+    level = max(report["level"] for report in reports)
+    return Step(len(reports), delays, identities, server_cores, client_cores, level)
+
+
+def _used(pids: Sequence[int]) -> float:
+    return sum(map(cpu_seconds, pids))
+
+
+@contextmanager
+def server(index: int, *arguments: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """A host on a core of its own where there are enough."""
+    with command("--rooms", str(CAPACITY), *arguments) as (process, url):
+        _bind(process.pid, {index % _cores()})
+        yield process, url
+
+
+@contextmanager
+def client(url: str, recording: Path, rooms: int, first: int) -> Iterator[Client]:
+    """A process with so many rooms; ``first``: number of the first, which gives it its address."""
+    words = [sys.executable, "-m", "tests.benchmarks.load_client", url, str(recording), str(rooms), str(first)]
+    process = subprocess.Popen(words, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    _bind(process.pid, set(range(_cores())) - {0} or {0})
+    try:
+        yield Client(process)
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def _cores() -> int:
+    return os.cpu_count() or 1
+
+
+def _bind(pid: int, cores: set[int]) -> None:
+    for thread in Path(f"/proc/{pid}/task").iterdir():
+        os.sched_setaffinity(int(thread.name), cores)
+
+
+def saturated(hosts: int, recordings: Sequence[Path], most: int, seconds: float) -> Iterator[Step]:
+    """One more room a step, up to the first step that misses a bar, which is measured as well."""
+    for rooms in range(hosts, most + 1, hosts):
+        step = measured(hosts, rooms, recordings, seconds)
+        yield step
+        if not step.is_met:
+            return
+
+
+def burst(recordings: Sequence[Path], seconds: float) -> list[Row]:
+    """50 offers of different clients within a second, while a room runs; the joined rooms send nothing."""
+    with ExitStack() as stack:
+        process, url = stack.enter_context(command("--rooms", str(CAPACITY + RUNNING)))
+        running = stack.enter_context(client(url, recordings[0], RUNNING, 0))
+        running.until_ready()
+        time.sleep(SETTLE_SECONDS)
+        begin = time.monotonic()
+        time.sleep(seconds / 2)
+        used, offered = cpu_seconds(process.pid), time.monotonic()
+        answers = asyncio.run(_offer_many(url))
+        took, answered = cpu_seconds(process.pid) - used, time.monotonic()
+        time.sleep(max(seconds / 2 - (answered - offered), 1.0))
+        before = _step(running.report(begin, offered), 0.0, 0.0)
+        after = _step(running.report(offered, time.monotonic()), 0.0, 0.0)
+    admitted = [delay for status, _, delay in answers if status == 200]
+    refused = [delay for status, is_clear, delay in answers if status == 503 and is_clear]
+    other = BURST - len(admitted) - len(refused)
+    note = f"of {BURST} at capacity {CAPACITY}; {len(refused)} clear refusals, {other} other answers"
+    ms = [1000 * delay for delay in admitted + refused]
+    return [
+        _row("burst: rooms admitted", RUNNING, exactly(len(admitted)), "rooms", note),
+        _row("burst: answer", RUNNING, spread(ms), "ms", f"p95 {np.quantile(ms, 0.95):.0f} ms"),
+        _row(
+            "burst: offers a core", RUNNING, exactly(BURST / max(took, 0.01)), "offers/s", f"{took:.2f} CPU s for all"
+        ),
+        _row("burst: p95 while running", RUNNING, exactly(after.p95), "s", f"{before.p95:.3f} s before"),
+    ]
+
+
+async def _offer_many(url: str) -> list[tuple[int, bool, float]]:
+    """Status, whether a refusal says why and when to try again, and the seconds until the answer, of each offer."""
+    connection = RTCPeerConnection()
+    connection.createDataChannel("events")
+    for kind in ("audio", "video"):
+        connection.addTransceiver(kind, "sendonly")
+    await connection.setLocalDescription(await connection.createOffer())
+    body = {"type": "offer", "sdp": connection.localDescription.sdp}
+
+    async def one(number: int) -> tuple[int, bool, float]:
+        await asyncio.sleep(number * BURST_SECONDS / BURST)
+        connector = aiohttp.TCPConnector(local_addr=(loopback(200 + number), 0))
+        async with aiohttp.ClientSession(connector=connector) as session:
+            begun = time.monotonic()
+            response = await session.post(f"{url}/offer", json=body)
+            answer = await response.json()
+            is_clear = bool(answer.get("error")) and "Retry-After" in response.headers
+            return response.status, is_clear, time.monotonic() - begun
+
+    try:
+        return await asyncio.gather(*(one(number) for number in range(BURST)))
+    finally:
+        await connection.close()
+
+
+def service(steps: Sequence[Step]) -> Measured:
+    """Processor time of a room and of the server without one, fitted over the steps that met the bars."""
+    used = [step for step in steps if step.is_met] or steps[:1]
+    if len(used) > 1:
+        a_room, fixed = np.polyfit([step.rooms for step in used], [step.server_cores for step in used], 1).tolist()
+    else:
+        a_room, fixed = used[0].server_cores / used[0].rooms, 0.0
+    return Measured(a_room, max(fixed, 0.0), percentile([d for room in used[0].delays for d in room], 0.5))
+
+
+def main(arguments: list[str]) -> int:
+    """Print a table; status 1 when a bar is missed."""
+    parser = argparse.ArgumentParser(prog="python -m tests.benchmarks load", description=__doc__)
+    parser.add_argument("--rooms", type=int, default=8, help="try at most so many (default 8)")
+    parser.add_argument("--hosts", type=int, nargs="+", default=[1], help="1 to 4, one after the other")
+    parser.add_argument("--seconds", type=float, default=20.0, help="measured a step")
+    parser.add_argument("--size", default="640x360", help="of the recordings")
+    parser.add_argument("--people", choices=("demo", "recorded"), default="demo", help="who is before the cameras")
+    parser.add_argument("--json", type=Path, metavar="FILE")
+    given = parser.parse_args(arguments)
+    rows: list[Row] = []
+    if not hasattr(os, "sched_setaffinity"):
+        raise InputError("load: measured on Linux only")
+
+    def show(row: Row) -> None:
+        rows.append(row)
+        print(line(row), flush=True)
+
+    print(f"load average {os.getloadavg()[0]:.1f} on {_cores()} cores before the run\n{header()}", flush=True)
+    with tempfile.TemporaryDirectory() as folder:
+        recordings = _recordings(Path(folder), given.people, given.size)
+        by_hosts: dict[int, list[Step]] = {}
+        for hosts in given.hosts:
+            by_hosts[hosts] = []
+            for step in saturated(hosts, recordings, given.rooms, given.seconds):
+                by_hosts[hosts].append(step)
+                for row in _step_rows(hosts, step):
+                    show(row)
+        for row in burst(recordings, given.seconds):
+            show(row)
+    steps = by_hosts[given.hosts[0]]
+    times = service(steps)
+    best = max((step.rooms for step in steps if step.is_met), default=0)
+    show(_row("rooms a core, met bars", best, exactly(best / given.hosts[0]), "rooms", "the core also runs other work"))
+    show(_row("rooms a core, by CPU", best, exactly((1 - times.fixed_cores) / times.room_cores), "rooms", str(times)))
+    print_simulation(times, steps if given.hosts[0] == 1 else [])
+    if given.json:
+        write_json(given.json, rows)
+    return int(best < 4 * given.hosts[0])
+
+
+def print_simulation(times: Measured, steps: Sequence[Step]) -> None:
+    """The simulation beside what was measured, then the fleets."""
+    print("\nsimulation, which assumes:")
+    for assumption in ASSUMPTIONS:
+        print(f"  - {assumption}")
+    for step in steps:
+        print(
+            f"{step.rooms} rooms on 1 core: p95 {predicted_p95(times, step.rooms, 1):.3f} s, measured {step.p95:.3f} s"
+        )
+    for rooms in FLEETS:
+        print(fleet(times, rooms, Costs()))
+
+
+def _recordings(folder: Path, people: str, size: str) -> list[Path]:
+    width, height = map(int, size.split("x"))
+    made = []
+    for seed in (SEED, SEED + 1):
+        path = folder / f"{seed}.mkv"
+        recorded = people == "recorded"
+        recording = (gallery_recording if recorded else demo_recording)(path, seed, 20.0, (width, height))
+        if recording is None:
+            raise InputError("load: recorded people are not at hand: ../shared/data is missing")
+        made.append(recording)
+    return made
+
+
+def _step_rows(hosts: int, step: Step) -> list[Row]:
+    label = f"{hosts} host{'s' if hosts > 1 else ''}"
+    return [
+        _row(f"{label}: event delay p95", step.rooms, exactly(step.p95), "s", step.note),
+        _row(f"{label}: cores a room", step.rooms, exactly(step.server_cores / step.rooms), "cores", ""),
+    ]
+
+
+def _row(measure: str, rooms: int, value: Spread, unit: str, note: str) -> Row:
+    return Row("load", measure, "compact", rooms, value, unit, note=note)

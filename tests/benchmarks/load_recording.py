@@ -1,0 +1,124 @@
+"""Recordings for the load test: composed sessions, encoded once as VP8 and Opus, with their truth beside them."""
+
+from __future__ import annotations
+
+import json
+import math
+import subprocess
+import sys
+from collections.abc import Iterable
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+
+from speakerlight.core.demo import Demo, DemoSettings, Judge, ScriptedTurn
+from speakerlight.core.geometry import Box
+from speakerlight.core.media import Image, Samples
+from speakerlight.core.timebase import SAMPLE_RATE, TICK_RATE
+
+SHARED = Path(__file__).parents[3] / "shared"
+"""Clips of real people and the script that composes galleries of them; not part of the project."""
+
+KEY_FRAME_TICKS = 50
+"""A replay cannot make a key frame on request: one every two seconds."""
+
+BITS_PER_SECOND = 1_500_000
+VIDEO_CLOCK, AUDIO_CLOCK = 90_000, 48_000
+"""Hz, of RTP (RFC 7741, RFC 7587)."""
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """One encoded frame or audio packet. ``seconds``: its time in the recording."""
+
+    seconds: float
+    data: bytes
+
+
+@dataclass(frozen=True)
+class Recording:
+    """Packets in order, the length in seconds, and who speaks where and when."""
+
+    video: tuple[Encoded, ...]
+    audio: tuple[Encoded, ...]
+    seconds: float
+    size: tuple[int, int]
+    tiles: tuple[Box, ...]
+    turns: tuple[ScriptedTurn, ...]
+
+    def judge(self) -> Judge:
+        """A judge of events on the recording's own time."""
+        return Judge(self.tiles, lambda start, end: [t for t in self.turns if t.start < end and t.end > start])
+
+
+def demo_recording(path: Path, seed: int, seconds: float, size: tuple[int, int]) -> Path:
+    """Two people of the demo."""
+    demo = Demo(DemoSettings(2, seed, seconds, *size))
+    images = (demo.frame(index) for index in range(round(seconds * TICK_RATE)))
+    write(path, images, demo.audio(0, round(seconds * SAMPLE_RATE)), size)
+    path.with_suffix(".json").write_text(json.dumps(demo.truth(seconds).as_json()))
+    return path
+
+
+def gallery_recording(path: Path, seed: int, seconds: float, size: tuple[int, int]) -> Path | None:
+    """Two recorded people whose mouths both move; None where the clips are not at hand."""
+    script, clips = SHARED / "gallery" / "make_gallery.py", sorted((SHARED / "data" / "dev" / "people").glob("*.mp4"))
+    if not script.is_file() or not clips:
+        return None
+    gallery = path.with_suffix(".mp4")
+    options = ["--people", "2", "--vary", "--seed", str(seed), "--seconds", str(seconds)]
+    command = [sys.executable, str(script), "--out", str(gallery), *options, "--size", f"{size[0]}x{size[1]}"]
+    subprocess.run([*command, *map(str, clips)], check=True, capture_output=True)
+    with av.open(str(gallery)) as container:
+        images = [np.asarray(frame.to_ndarray(format="bgr24"), np.uint8) for frame in container.decode(video=0)]
+    with av.open(str(gallery)) as container:
+        parts = [frame.to_ndarray()[0] for frame in container.decode(audio=0)]
+    height, width = images[0].shape[:2]
+    write(path, images, np.concatenate(parts).astype(np.float32), (width, height))
+    return path
+
+
+def write(path: Path, images: Iterable[Image], samples: Samples, size: tuple[int, int]) -> None:
+    """Encode frames (25 a second) and audio (16 kHz) as a page would send them."""
+    with av.open(str(path), "w", format="matroska") as container:
+        video = container.add_stream("libvpx", rate=TICK_RATE)
+        video.width, video.height, video.pix_fmt = *size, "yuv420p"
+        video.bit_rate, video.gop_size = BITS_PER_SECOND, KEY_FRAME_TICKS
+        video.options = {"deadline": "realtime", "cpu-used": "-6", "lag-in-frames": "0", "auto-alt-ref": "0"}
+        audio = container.add_stream("libopus", rate=AUDIO_CLOCK, layout="mono")
+        assert isinstance(audio, av.AudioStream)
+        resampler = av.AudioResampler(format="s16", layout="mono", rate=AUDIO_CLOCK)
+        pcm = (np.clip(samples, -1, 1) * 32767).astype(np.int16)
+        block = SAMPLE_RATE // TICK_RATE
+        for index, image in enumerate(images):
+            frame = av.VideoFrame.from_ndarray(image, format="bgr24")
+            frame.pts = index
+            container.mux(video.encode(frame))
+            piece = np.ascontiguousarray(pcm[None, index * block : (index + 1) * block])
+            if piece.size:
+                given = av.AudioFrame.from_ndarray(piece, format="s16", layout="mono")
+                given.sample_rate, given.pts = SAMPLE_RATE, index * block
+                given.time_base = Fraction(1, SAMPLE_RATE)
+                for resampled in resampler.resample(given):
+                    container.mux(audio.encode(resampled))
+        container.mux(video.encode(None))
+        container.mux(audio.encode(None))
+
+
+def read(path: Path) -> Recording:
+    """A recording with the truth beside it (``.json``, in the form of ``Truth.as_json``)."""
+    packets: dict[str, list[Encoded]] = {"video": [], "audio": []}
+    with av.open(str(path)) as container:
+        for packet in container.demux():
+            if packet.pts is not None and packet.time_base is not None and packet.size:
+                moment = max(float(packet.pts * packet.time_base), 0.0)
+                packets[packet.stream.type].append(Encoded(moment, bytes(packet)))
+    truth = json.loads(path.with_suffix(".json").read_text())
+    turns = [ScriptedTurn(turn["tile"], turn["start"], turn["end"]) for turn in truth["turns"]]
+    seconds = math.ceil(packets["video"][-1].seconds * TICK_RATE + 0.5) / TICK_RATE
+    tiles = tuple(Box(*tile) for tile in truth["tiles"])
+    video, audio = (tuple(packets[kind]) for kind in ("video", "audio"))
+    return Recording(video, audio, seconds, (truth["size"][0], truth["size"][1]), tiles, tuple(turns))
