@@ -1,18 +1,16 @@
 """Virtual camera path: which part of the frame a view shows, moved as a camera operator would.
 
-The shot holds the primary speaker and recent primary speakers: a quick exchange becomes a shot of both instead of a
-swing between them. In silence it widens to everybody.
+It frames the person on air, or else everybody. The director decides who is on air.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
 from speakerlight.core.geometry import Box
-from speakerlight.core.snapshot import Snapshot
 
 
 class View(StrEnum):
@@ -34,10 +32,8 @@ class CameraSettings:
     room_beside_faces: float = 0.7
     least_height_part: float = 0.25
     """Height of the tightest shot, as a part of the frame's: closer, pixels show."""
-    dwell_seconds: float = 1.5
-    """How long a person stays in the shot after being the primary speaker."""
-    silence_seconds: float = 2.0
-    """Time without a speaker after which the shot widens; pauses within speech are under 1 s."""
+    lost_seconds: float = 1.0
+    """How long the camera waits for a person whose face is lost before it widens to everybody."""
     still_part: float = 0.06
     """The shot holds still until its aim has moved by this part of its height: noise and nodding do not move it."""
     fast_rate: float = 12.0
@@ -58,21 +54,24 @@ class Camera:
         self._aspect = width / height
         self._aim = self._frame
         self._spring = _Spring(_state(self._aim), self._settings.slow_rate)
-        self._primary_at: dict[int, float] = {}
-        self._spoke_at: float | None = None
+        self._seen_at: float | None = None
         self._time: float | None = None
 
-    def follow(self, snapshot: Snapshot, time: float, pinned: int | None = None) -> Box:
-        """The shot at ``time`` (seconds, rising), inside the frame. ``pinned`` stands in for the primary speaker."""
-        boxes = {face.id: face.box for face in snapshot.faces}
-        subjects = self._subjects(boxes, pinned if pinned in boxes else snapshot.primary, time)
-        wanted = self._around([boxes[person] for person in subjects]) if boxes else self._frame
-        is_cut = any(not _holds(self.shot, self._head(boxes[person])) for person in subjects)
-        if is_cut or self._moved(wanted):
+    def follow(self, faces: Mapping[int, Box], subject: int | None, time: float) -> Box:
+        """The shot at ``time`` (seconds, rising), inside the frame.
+
+        ``faces``: boxes in pixels by person; ``subject``: the person to frame, None: everybody.
+        """
+        subjects = self._subjects(faces, subject, time)
+        wanted = self._around([faces[person] for person in subjects]) if subjects else self._frame
+        is_cut_off = any(not _holds(self.shot, self._head(faces[person])) for person in subjects)
+        is_waiting = subject is not None and not subjects and bool(faces)
+        if (is_cut_off or self._moved(wanted)) and not is_waiting:
             self._aim = wanted
         elapsed = 0.0 if self._time is None else max(time - self._time, 0.0)
         self._time = time
-        self._spring.step(_state(self._aim), self._settings.fast_rate if is_cut else self._settings.slow_rate, elapsed)
+        rate = self._settings.fast_rate if is_cut_off else self._settings.slow_rate
+        self._spring.step(_state(self._aim), rate, elapsed)
         return self.shot
 
     @property
@@ -80,15 +79,15 @@ class Camera:
         """The current shot."""
         return self._inside(*self._spring.place)
 
-    def _subjects(self, boxes: dict[int, Box], primary: int | None, time: float) -> list[int]:
-        """Ids of the people in the shot: recent primary speakers, or everybody after a silence."""
-        if primary is not None:
-            self._primary_at[primary] = self._spoke_at = time
-        settings = self._settings
-        hold = settings.dwell_seconds if primary is not None else settings.silence_seconds
-        self._primary_at = {person: at for person, at in self._primary_at.items() if time - at <= hold}
-        recent = [person for person in self._primary_at if person in boxes]
-        return recent or list(boxes)
+    def _subjects(self, faces: Mapping[int, Box], subject: int | None, time: float) -> list[int]:
+        """Ids of the people to frame; none while the subject is lost for a moment."""
+        if subject is None:
+            return list(faces)
+        if subject in faces:
+            self._seen_at = time
+            return [subject]
+        is_lost = self._seen_at is None or time - self._seen_at > self._settings.lost_seconds
+        return list(faces) if is_lost else []
 
     def _moved(self, wanted: Box) -> bool:
         still = self._settings.still_part * self._aim.height

@@ -8,6 +8,7 @@ from enum import StrEnum
 
 from speakerlight.core.geometry import Box
 from speakerlight.core.identities import Merge
+from speakerlight.core.shot import Direction
 
 
 class SpeakingState(StrEnum):
@@ -52,7 +53,7 @@ class Snapshot:
     [0, 1] that there is speech at that time, ``primary`` the id of the primary speaker when ``state`` is SPEAKING.
     ``offscreen``: id of the person who speaks when ``state`` is OFFSCREEN, if known; minus the number of a voice that
     is nobody's yet. ``merges``: ids that turned out to be one person at this tick. ``names``: of persons who have one,
-    by id.
+    by id. ``direction``: the shot that views and scene switchers show.
     """
 
     tick: int
@@ -65,3 +66,4 @@ class Snapshot:
     offscreen: int | None = None
     merges: tuple[Merge, ...] = ()
     names: Mapping[int, str] = field(default_factory=dict)
+    direction: Direction = field(default_factory=Direction)

@@ -64,7 +64,9 @@ def parser() -> argparse.ArgumentParser:
     add("--obs-scenes", metavar="FILE", type=Path, help="JSON: which OBS scene shows whom; see README")
     add("--osc", metavar="HOST:PORT", help="OSC messages about speakers and shots, for mixers and lights")
     presets = [preset.value for preset in Preset]
-    add("--director", choices=presets, default=RunSettings.director.value, help="how lively --obs and --osc cut")
+    add(
+        "--director", choices=presets, default=RunSettings.director.value, help="how lively --view, --obs and --osc cut"
+    )
     add("--output", metavar="FILE.mp4", type=Path, help="record what the window shows, with audio")
     add("--events", metavar="FILE|-", help="events as JSON Lines; - is standard output")
     add("--rttm", metavar="FILE", type=Path, help="who spoke when, for diarization scorers")

@@ -49,8 +49,8 @@ class ViewComposer:
         if view is View.BOXES:
             return draw_overlay(frame.image, snapshot, info) if info else frame.image
         self._follow_size(frame.image)
-        pinned = info.pinned if info else None
-        shot = self._camera.follow(snapshot, frame.time, pinned)
+        faces = {face.id: face.box for face in snapshot.faces}
+        shot = self._camera.follow(faces, snapshot.direction.shot.person, frame.time)
         if view is View.SPEAKER:
             return self._speaker(frame.image, shot, snapshot, info)
         return self._split(frame, shot, snapshot, info)
@@ -69,7 +69,7 @@ class ViewComposer:
         for face in snapshot.faces:
             tile = self._tiles.setdefault(face.id, _Tile(Camera(*self._size, TILE_SHOT), frame.time))
             tile.seen = frame.time
-            tile.camera.follow(snapshot, frame.time, face.id)
+            tile.camera.follow({face.id: face.box}, face.id, frame.time)
         self._tiles = {person: tile for person, tile in self._tiles.items() if frame.time - tile.seen <= TILE_SECONDS}
         width, height = self._size
         canvas = np.full((height, width, 3), BACKGROUND, np.uint8)
@@ -79,7 +79,7 @@ class ViewComposer:
         for (person, tile), place in zip(sorted(self._tiles.items()), places, strict=False):
             _paste(canvas, frame.image, tile.camera.shot, place)
             if info:
-                draw_tile_mark(canvas, place, person, info.names.get(person, str(person)), person == primary)
+                draw_tile_mark(canvas, place, person, snapshot.names.get(person, str(person)), person == primary)
         return canvas
 
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from speakerlight.control import Control
+from speakerlight.core.decision.director import PRESETS
 from speakerlight.core.faces.crops import Crop
 from speakerlight.core.faces.detection import FaceDetector
 from speakerlight.core.faces.tracking import TrackedFace
@@ -86,8 +87,8 @@ def open_engine(
 ) -> Iterator[Engine]:
     """A fresh engine over ``models``, of which only the model may be shared.
 
-    Of ``settings`` only ``max_faces`` and ``lag_ms`` count; people are recognized when ``models`` has the files.
-    ``control``: the commands that steer it. Its face detector comes from ``detectors``; None: it is the engine's own.
+    Of ``settings`` only ``max_faces``, ``lag_ms`` and ``director`` count; people are recognized when ``models`` has the
+    files. ``control``: the commands that steer it. Its face detector comes from ``detectors``; None: its own.
     ``people_file``: who is enrolled; it is updated at the end. ``notify`` takes lines for the user; None: they are
     logged. Must be used by one thread at a time.
     """
@@ -115,7 +116,7 @@ def open_engine(
         who = WhoIsWho(voices, known)
         scorer = Scorer(model, settings.lag_ms, has_audio=has_audio, who=who, notify=notify or logger.warning)
         try:
-            yield Engine(vision, SteeredScorer(scorer, control), control)
+            yield Engine(vision, SteeredScorer(scorer, control, PRESETS[settings.director]), control)
         finally:
             if people_file is not None and recognizer is not None:
                 people_file.update(_met(recognizer, who, control.state.names))

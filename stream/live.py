@@ -339,7 +339,6 @@ class LiveRun:
         }
         return replace(
             self._status.info,
-            names=control.names,
             pinned=control.pinned,
             load_level=self._plan.level,
             view=control.view,

@@ -67,9 +67,9 @@ def make_outputs(
     if settings.virtual_camera:
         outputs.append(VirtualCamera())
     if settings.obs is not None and settings.obs_scenes is not None:
-        outputs.append(Obs(settings.obs, settings.obs_scenes, settings.director))
+        outputs.append(Obs(settings.obs, settings.obs_scenes))
     if settings.osc is not None:
-        outputs.append(Osc(settings.osc, settings.director))
+        outputs.append(Osc(settings.osc))
     return outputs
 
 

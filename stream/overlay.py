@@ -6,8 +6,8 @@ Small functions that each draw one thing; ``draw_overlay`` composes them. Sizes 
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
@@ -40,7 +40,6 @@ class OverlayInfo:
     short texts for the status line.
     """
 
-    names: Mapping[int, str] = field(default_factory=dict)
     pinned: int | None = None
     latency_ms: float | None = None
     load_level: int = 0
@@ -63,7 +62,7 @@ def draw_faces(image: Image, snapshot: Snapshot, info: OverlayInfo) -> None:
     """Every face, the primary speaker last, so that nothing covers it."""
     primary = shown_primary(snapshot, info.pinned)
     for face in sorted(snapshot.faces, key=lambda face: (face.id == primary, face.speaking)):
-        draw_face(image, face, info.names.get(face.id, str(face.id)), face.id == primary, face.id == info.pinned)
+        draw_face(image, face, snapshot.names.get(face.id, str(face.id)), face.id == primary, face.id == info.pinned)
 
 
 def shown_primary(snapshot: Snapshot, pinned: int | None) -> int | None:
@@ -173,7 +172,7 @@ def draw_speech_meter(image: Image, speech: float, corner: Point, extent: Point)
 
 def status_items(snapshot: Snapshot, info: OverlayInfo) -> list[tuple[str, Bgr]]:
     """The status line's texts with their colours, the most important first."""
-    items = [(state_text(snapshot, info.names), WHITE if snapshot.state is not SpeakingState.SILENCE else QUIET)]
+    items = [(state_text(snapshot), WHITE if snapshot.state is not SpeakingState.SILENCE else QUIET)]
     if info.load_level:
         items.append((f"load {info.load_level}", WARNING_COLOUR))
     if info.latency_ms is not None:
@@ -196,8 +195,9 @@ def draw_sheet(image: Image, lines: Sequence[str]) -> Image:
     return drawn
 
 
-def state_text(snapshot: Snapshot, names: Mapping[int, str]) -> str:
+def state_text(snapshot: Snapshot) -> str:
     """The state in words: who is speaking, if anybody is."""
+    names = snapshot.names
     if snapshot.state is SpeakingState.SILENCE:
         return "Silence"
     if snapshot.state is SpeakingState.OFFSCREEN:

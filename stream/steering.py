@@ -1,12 +1,14 @@
-"""Steered scorer: what the engine decides, as the session's commands want it."""
+"""Steered scorer: what the engine decides, as the session's commands want it, with the director's shot."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Protocol
 
 from speakerlight.control import Control
 from speakerlight.core.decision.control import Steering
+from speakerlight.core.decision.director import Director, DirectorSettings
 from speakerlight.core.faces.vision import FrameTracks
 from speakerlight.core.media import AudioChunk
 from speakerlight.core.snapshot import Snapshot
@@ -20,11 +22,11 @@ class LagScorer(ScorerStage, Protocol):
 
 
 class SteeredScorer:
-    """A scorer whose snapshots follow the commands."""
+    """A scorer whose snapshots follow the commands. ``director``: when to cut; one director serves the whole run."""
 
-    def __init__(self, scorer: LagScorer, control: Control) -> None:
+    def __init__(self, scorer: LagScorer, control: Control, director: DirectorSettings) -> None:
         self._scorer, self._control = scorer, control
-        self._steering = Steering()
+        self._steering, self._director = Steering(), Director(director)
         self._lag_ms: float | None = None
 
     def push_tracks(self, frame_tracks: Sequence[FrameTracks]) -> None:
@@ -47,4 +49,10 @@ class SteeredScorer:
             self._scorer.set_lag(lag_ms)
 
     def _steered(self, snapshots: Sequence[Snapshot]) -> list[Snapshot]:
-        return [self._steering.steer(each, self._control.at(each.time)) for each in snapshots]
+        return [self._directed(each) for each in snapshots]
+
+    def _directed(self, snapshot: Snapshot) -> Snapshot:
+        control = self._control.at(snapshot.time)
+        steered = self._steering.steer(snapshot, control)
+        direction = self._director.update(steered, control.pinned, is_held=control.is_held(snapshot.time))
+        return replace(steered, direction=direction)

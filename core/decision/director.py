@@ -9,49 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from speakerlight.core.shot import NOBODY, WIDE, Candidate, Direction, Shot, close_up
 from speakerlight.core.snapshot import Snapshot, SpeakingState
-
-
-class ShotKind(StrEnum):
-    """``person``: one person; ``wide``: everybody; ``nobody``: nobody in view speaks."""
-
-    PERSON = "person"
-    WIDE = "wide"
-    NOBODY = "nobody"
-
-
-@dataclass(frozen=True)
-class Shot:
-    """What to show. ``person``: id of the person in a shot of the kind PERSON, else None."""
-
-    kind: ShotKind
-    person: int | None = None
-
-
-WIDE, NOBODY = Shot(ShotKind.WIDE), Shot(ShotKind.NOBODY)
-
-
-def close_up(person: int) -> Shot:
-    """The shot of one person."""
-    return Shot(ShotKind.PERSON, person)
-
-
-@dataclass(frozen=True)
-class Cut:
-    """The shot changed at ``time`` (seconds of the session)."""
-
-    time: float
-    shot: Shot
-    previous: Shot
-
-
-@dataclass(frozen=True)
-class Candidate:
-    """A cut to ``shot`` is expected at ``cut_time`` (seconds). ``shot`` None: the cut announced before is withdrawn."""
-
-    time: float
-    shot: Shot | None
-    cut_time: float
 
 
 @dataclass(frozen=True)
@@ -108,12 +67,11 @@ class _Wish:
 
 
 class Director:
-    """Feed snapshots in order of time; gives the cuts and their announcements. Begins with nobody, free to cut."""
+    """Feed snapshots in order of time; gives the shot on air. Begins with nobody, free to cut."""
 
     def __init__(self, settings: DirectorSettings | None = None) -> None:
         self._settings = settings or DirectorSettings()
-        self.shot = NOBODY
-        """The shot that is on air."""
+        self._shot = NOBODY
         self._cut_at = float("-inf")
         self._relief_until = float("-inf")
         self._previous_person: int | None = None
@@ -122,38 +80,57 @@ class Director:
         self._wished_at = 0.0
         self._announced: Candidate | None = None
 
-    def update(self, snapshot: Snapshot) -> list[Cut | Candidate]:
-        """Advance to the snapshot's time."""
-        time = snapshot.time
-        self._follow(time, self._wish_of(snapshot))
+    def update(self, snapshot: Snapshot, pinned: int | None = None, *, is_held: bool = False) -> Direction:
+        """Advance to the snapshot's time.
+
+        ``pinned``: person whom a command keeps on air while in view. ``is_held``: a command freezes the shot.
+        """
+        self._follow_merges(snapshot)
+        self._advance(snapshot.time, self._wish_of(snapshot, pinned, is_held))
+        return Direction(self._shot, self._announced)
+
+    def _advance(self, time: float, wanted: _Wish | None) -> None:
+        self._follow(time, wanted)
         wish = self._wish
         if wish is None:
-            return self._withdraw(time)
+            self._announced = None
+            return
         due = max(self._since + wish.patience_seconds, self._cut_at + self._settings.shortest_seconds)
         # Without a wish at this very moment (a short interruption) nothing is cut.
         if time >= due and self._wished_at == time:
-            return [self._cut(time, wish)]
-        if time < due - self._settings.announce_seconds:
-            return self._withdraw(time)
-        if self._announced is not None and self._announced.shot == wish.shot:
-            return []
-        self._announced = Candidate(time, wish.shot, max(due, time))
-        return [self._announced]
+            self._cut(time, wish)
+        elif time < due - self._settings.announce_seconds:
+            self._announced = None
+        elif self._announced is None or self._announced.shot != wish.shot:
+            self._announced = Candidate(time, wish.shot, max(due, time))
 
-    def _wish_of(self, snapshot: Snapshot) -> _Wish | None:
+    def _wish_of(self, snapshot: Snapshot, pinned: int | None, is_held: bool) -> _Wish | None:
         """The change that the moment asks for; None: no reason to change."""
         s = self._settings
-        if snapshot.state in (SpeakingState.SILENCE, SpeakingState.OFFSCREEN):
+        speaking = [face.id for face in snapshot.faces if face.speaking]
+        if any(face.id == pinned for face in snapshot.faces) and pinned is not None:
+            wish = _Wish(close_up(pinned), s.announce_seconds)
+        elif is_held:
+            return None
+        elif snapshot.state in (SpeakingState.SILENCE, SpeakingState.OFFSCREEN):
             wish = _Wish(NOBODY, s.nobody_after_seconds)
         elif snapshot.primary is None or snapshot.time < self._relief_until:
             return None
-        elif sum(face.speaking for face in snapshot.faces) > 1:
+        elif len(speaking) > 1:
             wish = _Wish(WIDE, s.together_seconds)
-        elif self.shot.person == snapshot.primary and self._is_relief_near(snapshot.time):
+        elif self._shot.person == snapshot.primary and self._is_relief_near(snapshot.time):
             wish = _Wish(self._relief(snapshot), s.announce_seconds, is_relief=True)
         else:
             wish = _Wish(close_up(snapshot.primary), s.confirm_seconds)
-        return None if wish.shot == self.shot else wish
+        return None if wish.shot == self._shot else wish
+
+    def _follow_merges(self, snapshot: Snapshot) -> None:
+        """A person whose id changes stays on air without a cut."""
+        for merge in snapshot.merges:
+            if self._shot.person == merge.id:
+                self._shot = close_up(merge.into)
+            if self._previous_person == merge.id:
+                self._previous_person = merge.into
 
     def _is_relief_near(self, time: float) -> bool:
         return time - self._cut_at >= self._settings.longest_seconds - self._settings.announce_seconds
@@ -170,17 +147,9 @@ class Director:
         elif self._wish is None or time - self._wished_at > self._settings.interruption_seconds:
             self._wish, self._since, self._wished_at = wish, time, time
 
-    def _cut(self, time: float, wish: _Wish) -> Cut:
-        cut = Cut(time, wish.shot, self.shot)
+    def _cut(self, time: float, wish: _Wish) -> None:
         if wish.is_relief:
             self._relief_until = time + self._settings.relief_seconds
-        if self.shot.person is not None and not wish.is_relief:
-            self._previous_person = self.shot.person
-        self.shot, self._cut_at, self._wish, self._announced = wish.shot, time, None, None
-        return cut
-
-    def _withdraw(self, time: float) -> list[Cut | Candidate]:
-        if self._announced is None:
-            return []
-        self._announced = None
-        return [Candidate(time, None, time)]
+        if self._shot.person is not None and not wish.is_relief:
+            self._previous_person = self._shot.person
+        self._shot, self._cut_at, self._wish, self._announced = wish.shot, time, None, None

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import urlsplit
 
-from speakerlight.core.decision.director import PRESETS, Director, Preset, Shot, ShotKind
 from speakerlight.core.errors import InputError
+from speakerlight.core.shot import Shot, ShotKind
 from speakerlight.core.snapshot import Snapshot
 from speakerlight.outputs.output import Output
 
@@ -106,22 +106,20 @@ class Obs(Output):
 
     option = "--obs"
 
-    def __init__(self, address: str, scenes: Path, preset: Preset = Preset.NORMAL) -> None:
+    def __init__(self, address: str, scenes: Path) -> None:
         self._host, self._port = _parsed(address)
         self._scenes = read_scenes(scenes)
         try:
             import obsws_python  # noqa: F401
         except ImportError:
             raise InputError("--obs needs obsws-python: pip install '.[obs]' in the checkout") from None
-        self._director = Director(PRESETS[preset])
         self._wanted: Target | None = None
         self._changed = threading.Condition()
         self._closing = False
         self._thread: threading.Thread | None = None
 
     def snapshot(self, snapshot: Snapshot) -> None:
-        self._director.update(snapshot)
-        self._want(self._scenes.target(self._director.shot, snapshot.names))
+        self._want(self._scenes.target(snapshot.direction.shot, snapshot.names))
         if self._thread is None:
             self._thread = threading.Thread(target=self._work, name="output --obs", daemon=True)
             self._thread.start()

@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from speakerlight.core.decision.director import PRESETS, Cut, Director, Preset
 from speakerlight.core.errors import InputError
 from speakerlight.core.events import Event, SpeakerEvent
+from speakerlight.core.shot import Direction
 from speakerlight.core.snapshot import Snapshot
 from speakerlight.outputs.output import Output
 
@@ -25,7 +25,7 @@ class Osc(Output):
 
     option = "--osc"
 
-    def __init__(self, address: str, preset: Preset = Preset.NORMAL) -> None:
+    def __init__(self, address: str) -> None:
         try:
             from pythonosc.udp_client import SimpleUDPClient
         except ImportError:
@@ -35,7 +35,7 @@ class Osc(Output):
             self._client = SimpleUDPClient(host.strip("[]"), int(port))
         except (OSError, ValueError) as error:
             raise InputError(f"--osc {address}: write HOST:PORT ({error})") from None
-        self._director = Director(PRESETS[preset])
+        self._direction = Direction()
         self._names: Mapping[int, str] = {}
 
     def event(self, event: Event) -> None:
@@ -44,13 +44,15 @@ class Osc(Output):
 
     def snapshot(self, snapshot: Snapshot) -> None:
         self._names = snapshot.names
-        for event in self._director.update(snapshot):
-            if isinstance(event, Cut):
-                self._send("shot", event.shot.kind.value, event.shot.person or 0, self._name(event.shot.person))
-            elif event.shot is None:
-                self._send("candidate", "none", 0, 0.0)
-            else:
-                self._send("candidate", event.shot.kind.value, event.shot.person or 0, event.cut_time - event.time)
+        before, self._direction = self._direction, snapshot.direction
+        shot, candidate = snapshot.direction.shot, snapshot.direction.candidate
+        if shot != before.shot:
+            self._send("shot", shot.kind.value, shot.person or 0, self._name(shot.person))
+        elif candidate is not None and candidate != before.candidate:
+            seconds = candidate.cut_time - candidate.time
+            self._send("candidate", candidate.shot.kind.value, candidate.shot.person or 0, seconds)
+        elif candidate is None and before.candidate is not None:
+            self._send("candidate", "none", 0, 0.0)
 
     def _name(self, person: int | None) -> str:
         return "" if person is None else self._names.get(person, "")

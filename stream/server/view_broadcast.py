@@ -149,8 +149,8 @@ class ViewBroadcast(Output):
 
 
 def overlay_info(control: Control) -> OverlayInfo:
-    """The names and the pin that commands have set."""
-    return OverlayInfo(names=control.state.names, pinned=control.state.pinned)
+    """What commands have set of it."""
+    return OverlayInfo(pinned=control.state.pinned)
 
 
 class _AudioFrames:

@@ -1,4 +1,4 @@
-"""The camera path: it holds the speaker, does not shake, moves at a bounded speed, and shows everybody in silence."""
+"""The camera path: it holds the person on air, does not shake, moves at a bounded speed, and shows everybody else."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ import pytest
 
 from speakerlight.core.framing import Camera, CameraSettings
 from speakerlight.core.geometry import Box
-from speakerlight.core.snapshot import FaceScore, Lag, Snapshot, SpeakingState
 
 WIDTH, HEIGHT = 1280, 720
 PLACES = [(150.0, 300.0), (600.0, 280.0), (1080.0, 320.0)]
@@ -17,22 +16,18 @@ FACE = 90.0
 RATE = 30
 
 
-def scene(
-    time: float, primary: int | None, noise: np.ndarray | None = None, places: Sequence[tuple[float, float]] = PLACES
-) -> Snapshot:
+def faces(noise: np.ndarray | None = None, places: Sequence[tuple[float, float]] = PLACES) -> dict[int, Box]:
     offsets = noise if noise is not None else np.zeros((len(places), 2))
-    faces = tuple(
-        FaceScore(k + 1, Box(x + dx - FACE / 2, y + dy - FACE / 2, FACE, FACE), 0.5, k + 1 == primary)
+    return {
+        k + 1: Box(x + dx - FACE / 2, y + dy - FACE / 2, FACE, FACE)
         for k, ((x, y), (dx, dy)) in enumerate(zip(places, offsets, strict=True))
-    )
-    state = SpeakingState.SILENCE if primary is None else SpeakingState.SPEAKING
-    return Snapshot(round(time * 25), time, 0.5, faces, state, primary, Lag(0, 0))
+    }
 
 
-def shoot(seconds: float, primary: Callable[[float], int | None], jitter: float = 0.0, rate: int = RATE) -> list[Box]:
+def shoot(seconds: float, subject: Callable[[float], int | None], jitter: float = 0.0, rate: int = RATE) -> list[Box]:
     noise = np.random.default_rng(5).normal(0, jitter, (round(seconds * rate), len(PLACES), 2))
     camera = Camera(WIDTH, HEIGHT)
-    return [camera.follow(scene(k / rate, primary(k / rate), noise[k]), k / rate) for k in range(round(seconds * rate))]
+    return [camera.follow(faces(noise[k]), subject(k / rate), k / rate) for k in range(round(seconds * rate))]
 
 
 def holds(shot: Box, face: tuple[float, float]) -> bool:
@@ -46,7 +41,7 @@ def holds(shot: Box, face: tuple[float, float]) -> bool:
     )
 
 
-def test_it_closes_in_on_the_speaker() -> None:
+def test_it_closes_in_on_the_person_on_air() -> None:
     shot = shoot(6, lambda time: 1)[-1]
     assert holds(shot, PLACES[0])
     assert not holds(shot, PLACES[1])
@@ -54,7 +49,7 @@ def test_it_closes_in_on_the_speaker() -> None:
     assert shot.width / shot.height == pytest.approx(WIDTH / HEIGHT)
 
 
-def test_the_speaker_is_inside_from_half_a_second_after_every_change() -> None:
+def test_the_person_on_air_is_inside_from_half_a_second_after_every_cut() -> None:
     rng = np.random.default_rng(11)
     changes = np.cumsum(rng.uniform(0.4, 4.0, 60))
     people = rng.integers(1, 4, 61)
@@ -69,13 +64,6 @@ def test_the_speaker_is_inside_from_half_a_second_after_every_change() -> None:
             held += holds(shot, PLACES[now - 1])
     assert judged > 1500
     assert held / judged >= 0.99
-
-
-def test_a_quick_exchange_is_a_shot_of_both_and_not_a_swing() -> None:
-    shots = shoot(12, lambda time: 1 + int(time / 0.8) % 2)
-    assert all(holds(shot, PLACES[0]) and holds(shot, PLACES[1]) for shot in shots[RATE * 4 :])
-    centres = np.array([shot.centre for shot in shots[RATE * 6 :]])
-    assert np.ptp(centres, axis=0).max() < 0.02 * WIDTH
 
 
 def test_noise_does_not_shake_it() -> None:
@@ -96,24 +84,24 @@ def test_speed_and_change_of_speed_are_bounded_at_every_frame_rate(rate: int) ->
 def test_closing_in_on_a_head_at_the_edge_never_cuts_it_on_the_way() -> None:
     camera, corner = Camera(WIDTH, HEIGHT), (WIDTH - FACE / 2, FACE)
     for k in range(4 * RATE):
-        assert holds(camera.follow(scene(k / RATE, 1, places=[corner]), k / RATE), corner), k
+        assert holds(camera.follow(faces(places=[corner]), 1, k / RATE), corner), k
 
 
-def test_whoever_was_primary_stays_in_the_shot_for_the_dwell() -> None:
-    change, dwell = 6.0, CameraSettings().dwell_seconds
-    shots = shoot(12, lambda time: 1 if time < change else 3)
-    after = shots[round(change * RATE) : round((change + dwell) * RATE)]
-    assert all(holds(shot, PLACES[0]) for shot in after)
-    assert not holds(shots[-1], PLACES[0])
-
-
-def test_silence_eases_out_to_everybody_after_a_pause() -> None:
+def test_it_eases_out_to_everybody() -> None:
     shots = shoot(14, lambda time: 1 if time < 6 else None)
-    before, after = shots[round(5.9 * RATE)], shots[round(7.5 * RATE)]
-    assert (after.x, after.y, after.width) == pytest.approx((before.x, before.y, before.width), abs=0.1), "a pause"
     assert all(holds(shots[-1], place) for place in PLACES)
-    heights = [shot.height for shot in shots[8 * RATE :]]
+    heights = [shot.height for shot in shots[6 * RATE :]]
     assert np.diff(heights).min() > -0.1, "it never turns back"
+
+
+def test_a_face_lost_for_a_moment_is_waited_for() -> None:
+    camera, lost = Camera(WIDTH, HEIGHT), CameraSettings().lost_seconds
+    others = {person: box for person, box in faces().items() if person != 1}
+    shots = [camera.follow(faces(), 1, k / RATE) for k in range(6 * RATE)]
+    waiting = [camera.follow(others, 1, 6 + k / RATE) for k in range(round(lost * RATE) - 1)]
+    assert all(shot.centre == pytest.approx(shots[-1].centre, abs=0.5) for shot in waiting)
+    gone = [camera.follow(others, 1, 6 + lost + k / RATE) for k in range(4 * RATE)]
+    assert all(holds(gone[-1], place) for place in PLACES[1:])
 
 
 def test_the_shot_stays_inside_the_frame() -> None:
@@ -124,30 +112,21 @@ def test_the_shot_stays_inside_the_frame() -> None:
         assert shot.y + shot.height <= HEIGHT + 1e-6
 
 
-def test_a_pinned_person_is_followed_in_place_of_the_speaker() -> None:
-    camera = Camera(WIDTH, HEIGHT)
-    for k in range(6 * RATE):
-        shot = camera.follow(scene(k / RATE, 1), k / RATE, pinned=3)
-    assert holds(shot, PLACES[2])
-    assert not holds(shot, PLACES[0])
-
-
-def test_a_walking_speaker_is_never_cut() -> None:
+def test_a_walking_person_is_never_cut_off() -> None:
     camera = Camera(WIDTH, HEIGHT)
     for k in range(8 * RATE):
         place = (150 + 900 * max(k / RATE - 2, 0) / 6, 300.0)
-        shot = camera.follow(scene(k / RATE, 1, places=[place]), k / RATE)
+        shot = camera.follow(faces(places=[place]), 1, k / RATE)
         assert k < RATE or holds(shot, place), k
 
 
-def test_with_nobody_in_the_picture_the_whole_frame_is_shown() -> None:
-    nobody = Snapshot(0, 0.0, 0.9, (), SpeakingState.OFFSCREEN, None, Lag(0, 0))
+def test_with_nobody_in_view_the_whole_frame_is_shown() -> None:
     camera = Camera(WIDTH, HEIGHT)
-    assert [camera.follow(nobody, k / RATE) for k in range(60)][-1] == Box(0, 0, WIDTH, HEIGHT)
+    assert [camera.follow({}, 1, k / RATE) for k in range(60)][-1] == Box(0, 0, WIDTH, HEIGHT)
 
 
 def test_a_time_that_stands_still_or_leaps_does_no_harm() -> None:
     camera = Camera(WIDTH, HEIGHT)
-    first = camera.follow(scene(1.0, 1), 1.0)
-    assert camera.follow(scene(1.0, 1), 1.0) == first
-    assert holds(camera.follow(scene(500.0, 1), 500.0), PLACES[0])
+    first = camera.follow(faces(), 1, 1.0)
+    assert camera.follow(faces(), 1, 1.0) == first
+    assert holds(camera.follow(faces(), 1, 500.0), PLACES[0])

@@ -8,9 +8,11 @@ import threading
 import pytest
 
 from speakerlight.control import Control
+from speakerlight.core.decision.director import DirectorSettings
 from speakerlight.core.errors import InputError
 from speakerlight.core.events import ControlEvent
 from speakerlight.core.geometry import Box
+from speakerlight.core.shot import NOBODY, close_up
 from speakerlight.core.snapshot import FaceScore, Lag, Snapshot, SpeakingState
 from speakerlight.steering import SteeredScorer
 
@@ -45,7 +47,7 @@ def test_a_command_counts_from_the_next_tick_and_everyone_gets_its_event() -> No
     control, first, second = Control(), list[ControlEvent](), list[ControlEvent]()
     control.subscribe(first.append)
     leave = control.subscribe(second.append)
-    scorer = SteeredScorer(Playing(snapshot(1.0, 1), snapshot(1.04, 1), snapshot(1.08, 2)), control)
+    scorer = SteeredScorer(Playing(snapshot(1.0, 1), snapshot(1.04, 1), snapshot(1.08, 2)), control, DirectorSettings())
     assert scorer.advance()[0].primary == 1
     given = control.execute({"type": "exclude", "id": 1, "on": True})
     assert given == ControlEvent(1.0, {"type": "exclude", "id": 1, "on": True})
@@ -63,7 +65,9 @@ def test_a_command_counts_from_the_next_tick_and_everyone_gets_its_event() -> No
 
 def test_a_hold_freezes_who_was_primary_when_it_was_given() -> None:
     control = Control()
-    scorer = SteeredScorer(Playing(snapshot(10.0, 1), snapshot(10.5, 2), snapshot(11.5, 2)), control)
+    scorer = SteeredScorer(
+        Playing(snapshot(10.0, 1), snapshot(10.5, 2), snapshot(11.5, 2)), control, DirectorSettings()
+    )
     scorer.advance()
     control.execute({"type": "hold", "seconds": 1})
     held = [*scorer.advance(), *scorer.finish()]
@@ -74,7 +78,7 @@ def test_a_hold_freezes_who_was_primary_when_it_was_given() -> None:
 def test_a_lag_reaches_the_scorer_once_before_its_next_tick() -> None:
     control = Control()
     playing = Playing(*(snapshot(tick / 25, 1) for tick in range(4)))
-    scorer = SteeredScorer(playing, control)
+    scorer = SteeredScorer(playing, control, DirectorSettings())
     scorer.advance()
     for lag_ms in (120, None):
         control.execute({"type": "lag", "milliseconds": lag_ms})
@@ -102,3 +106,13 @@ def test_commands_of_many_threads_all_count() -> None:
     for thread in threads:
         thread.join()
     assert control.state.excluded == frozenset(range(1, 33))
+
+
+def test_views_and_scene_switchers_get_one_shot_which_follows_the_pin() -> None:
+    control = Control()
+    scorer = SteeredScorer(Playing(*(snapshot(tick / 25, 1) for tick in range(100))), control, DirectorSettings())
+    assert {each.direction.shot for each in scorer.finish()} == {NOBODY, close_up(1)}
+    pinned = Control()
+    pinned.execute({"type": "pin", "id": 2})
+    scorer = SteeredScorer(Playing(*(snapshot(tick / 25, 1) for tick in range(100))), pinned, DirectorSettings())
+    assert scorer.finish()[-1].direction.shot == close_up(2)

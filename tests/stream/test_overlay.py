@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import threading
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -75,10 +76,13 @@ def test_the_pinned_person_stands_out_while_in_the_picture() -> None:
 
 def test_the_state_is_said_in_words() -> None:
     people = [face(1, 50, speaking=True), face(2, 250, speaking=True)]
-    assert state_text(scene(), {}) == "Silence"
-    assert state_text(scene(state=SpeakingState.OFFSCREEN), {}) == "Off-screen speaker"
-    assert state_text(scene(state=SpeakingState.UNDECIDED), {}) == "Speech, speaker undecided"
-    assert state_text(scene(*people, state=SpeakingState.SPEAKING, primary=2), {2: "Ada"}) == "Speaking: Ada, 1"
+    assert state_text(scene()) == "Silence"
+    assert state_text(scene(state=SpeakingState.OFFSCREEN)) == "Off-screen speaker"
+    assert state_text(scene(state=SpeakingState.UNDECIDED)) == "Speech, speaker undecided"
+    assert (
+        state_text(replace(scene(*people, state=SpeakingState.SPEAKING, primary=2), names={2: "Ada"}))
+        == "Speaking: Ada, 1"
+    )
 
 
 def test_the_status_line_tells_load_latency_and_lag() -> None:
@@ -92,7 +96,7 @@ def test_the_status_line_tells_load_latency_and_lag() -> None:
 def test_every_size_of_picture_can_be_drawn_on(width: int, height: int) -> None:
     box = Box(width * 0.4, height * 0.4, width * 0.2, height * 0.2)
     shown = Snapshot(0, 0.0, 1.0, (FaceScore(1, box, 0.9, True),), SpeakingState.SPEAKING, 1, Lag(0, 1))
-    drawn = draw_overlay(picture(width, height), shown, OverlayInfo({1: "A long name, Zoë 李"}))
+    drawn = draw_overlay(picture(width, height), replace(shown, names={1: "A long name, Zoë 李"}), OverlayInfo())
     assert drawn.shape == (height, width, 3)
     assert (drawn != 100).any()
 
@@ -113,7 +117,7 @@ def test_without_a_snapshot_the_picture_is_shown_as_it_is() -> None:
 
 
 def test_window_and_recording_may_draw_at_the_same_time() -> None:
-    shown, info = snapshot(0.0, [1]), OverlayInfo({1: "Ada Łovelace"})
+    shown, info = replace(snapshot(0.0, [1]), names={1: "Ada Łovelace"}), OverlayInfo()
     expected = draw_overlay(picture(), shown, info)
     wrong: list[int] = []
 
@@ -137,3 +141,11 @@ def test_a_shade_is_a_blend_with_its_colour_to_within_rounding(opacity: float) -
     assert cv2.absdiff(shaded[5:30, 10:50], blend[5:30, 10:50]).max() <= 1
     shaded[5:30, 10:50] = picture[5:30, 10:50]
     np.testing.assert_array_equal(shaded, picture)
+
+
+def test_names_of_recognised_people_are_drawn() -> None:
+    plain = snapshot(0.0, [1])
+    unnamed, named = (
+        draw_overlay(picture(), each, OverlayInfo()) for each in (plain, replace(plain, names={1: "Ada"}))
+    )
+    assert (unnamed != named).any()

@@ -7,13 +7,15 @@ import logging
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from speakerlight.core.decision.director import close_up
+from speakerlight.core.decision.director import Director
 from speakerlight.core.errors import InputError
 from speakerlight.core.geometry import Box
+from speakerlight.core.shot import Direction, close_up
 from speakerlight.core.snapshot import FaceScore, Lag, Snapshot, SpeakingState
 from speakerlight.outputs.obs import Obs, Target, read_scenes
 from tests.stream.outputs.obs_studio import PASSWORD, ObsStudio, obs_studio
@@ -58,9 +60,10 @@ class Session:
         self._obs.close()
 
     def _run(self) -> None:
-        began, tick = time.monotonic(), 0
+        began, tick, director = time.monotonic(), 0, Director()
         while not self._over.wait(max(0.0, began + tick / 25 - time.monotonic())):
-            self._obs.snapshot(snapshot(tick, self.speaker))
+            decided = snapshot(tick, self.speaker)
+            self._obs.snapshot(replace(decided, direction=director.update(decided)))
             tick += 1
 
 
@@ -118,7 +121,7 @@ def test_no_obs_delays_nothing_and_the_password_stays_out_of_the_log(
     obs = Obs("ws://127.0.0.1:9", scenes)
     began = time.monotonic()
     for tick in range(100):
-        obs.snapshot(snapshot(tick, 1))
+        obs.snapshot(replace(snapshot(tick, 1), direction=Direction(close_up(1))))
     assert time.monotonic() - began < 0.5
     time.sleep(0.3)
     obs.close()

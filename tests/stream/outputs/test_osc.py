@@ -9,8 +9,10 @@ from typing import Any
 
 import pytest
 
+from speakerlight.core.decision.director import Director
 from speakerlight.core.errors import InputError
 from speakerlight.core.events import SpeakerEvent
+from speakerlight.core.shot import Direction, close_up
 from speakerlight.core.snapshot import SpeakingState
 from speakerlight.outputs.osc import Osc
 from tests.stream.outputs.test_obs import snapshot
@@ -45,8 +47,10 @@ def test_speakers_candidates_and_shots_are_sent(
     port, messages, came = received
     osc = Osc(f"127.0.0.1:{port}")
     osc.event(SpeakerEvent(0.0, SpeakingState.SPEAKING, 2, None))
+    director = Director()
     for tick in range(20):
-        osc.snapshot(replace(snapshot(tick, 2), names={2: "Bob"}))
+        decided = replace(snapshot(tick, 2), names={2: "Bob"})
+        osc.snapshot(replace(decided, direction=director.update(decided)))
     assert came.wait(5.0)
     osc.close()
     kinds = {message[0]: message[1:] for message in messages}
@@ -59,7 +63,7 @@ def test_speakers_candidates_and_shots_are_sent(
 def test_a_receiver_that_is_not_there_is_no_failure() -> None:
     osc = Osc("127.0.0.1:9")
     for tick in range(50):
-        osc.snapshot(snapshot(tick, 1 + tick // 25))
+        osc.snapshot(replace(snapshot(tick, 1), direction=Direction(close_up(1 + tick // 25))))
     osc.close()
 
 
