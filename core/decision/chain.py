@@ -163,7 +163,9 @@ class Chain:
         prior = np.minimum((1 - pair) * weights / total, MAX_PRIOR * np.maximum(weights, 1.0))
         singles = self._alone.sum(axis=1)
         own_lag = (self._alone + 1e-6 * lag_prior) / (singles + 1e-6)[:, None]
-        join, leave = (c.join * steps, c.leave * steps) if in_view > 1 and speech >= PAUSE_BELOW else (0.0, 0.0)
+        # A voice that has surely changed leaves nothing that could join or leave; more would make negative weights.
+        moving = min(steps, (1 - change) / max(c.join, c.leave, 1e-9)) if speech >= PAUSE_BELOW and in_view > 1 else 0.0
+        join, leave = c.join * moving, c.leave * moving
         back = (0.5 * leave * self._pairs.sum(axis=1))[:, None] * own_lag
         joining = np.zeros((count, count))
         if join:

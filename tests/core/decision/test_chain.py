@@ -162,6 +162,17 @@ def test_a_voice_that_changes_hands_over_to_whose_it_is() -> None:
     assert chain.update([1, 2, 3], np.zeros((3, len(LAGS))), 1.0, voice=nobody).nobody > 0.8
 
 
+def test_a_voice_that_has_surely_changed_leaves_a_distribution() -> None:
+    """Found by the soak test: rates that summed to more than 1 made negative weights, and NaN from then on."""
+    chain = Chain(TWO, RoomLag())
+    follow(chain, 30, [1, 2], gains(2.0, 1.5))
+    for changed in (0.999, 1.0, 1.0, 0.99, 1.0, 0.0):
+        posterior = chain.update([1, 2], gains(3.0, -3.0), 1.0, steps=4, voice=VoicePrior(changed, {1: 0.01, 2: 2.0}))
+        values = [posterior.nobody, *posterior.faces.values(), *posterior.pairs.values()]
+        assert np.isfinite([*values, *posterior.evidence.values()]).all()
+        assert min(values) >= 0 and posterior.nobody + sum(posterior.faces.values()) <= 2 + 1e-9
+
+
 def test_a_single_face_of_which_nothing_is_known_is_not_expected_to_speak() -> None:
     assert follow(Chain(TWO, RoomLag()), 300, [1], gains(0.0)).faces[1] <= MAX_PRIOR + 1e-9
 
