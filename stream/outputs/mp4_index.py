@@ -224,7 +224,8 @@ def _filled_track(moov: bytes, trak: _Box, tracks: dict[int, _Track], movie_scal
     (scale,) = struct.unpack_from(">I", moov, found[b"mdhd"].body + 12)
     track = tracks.get(track_id, _Track())
     skipped = _media_time(moov, found[b"elst"]) if b"elst" in found else 0
-    duration = max(track.duration - skipped, 0) * movie_scale // scale
+    # Rounded up: a player drops a last packet that begins after the edit's end.
+    duration = -(-max(track.duration - skipped, 0) * movie_scale // scale)
 
     def filled(box: _Box) -> bytes:
         if box.kind == b"stbl":

@@ -10,7 +10,7 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from speakerlight.outputs import mp4
@@ -58,6 +58,7 @@ def record(path: Path, times: list[float], audio: bool = True) -> None:
 
 @settings(max_examples=25, deadline=None)
 @given(st.lists(st.floats(0.001, 3.0), min_size=1, max_size=150), st.booleans())
+@example([1.45703125, 1.45703125, 1.001, 1.001, 2.538921013921626, 2.3139600410479315], True)  # ends with 15 samples
 def test_the_plain_file_has_the_fragments_samples(
     tmp_path_factory: pytest.TempPathFactory, steps: list[float], audio: bool
 ) -> None:
