@@ -26,6 +26,11 @@ class Box:
     def area(self) -> float:
         return self.width * self.height
 
+    def contains(self, point: tuple[float, float]) -> bool:
+        """Whether (x, y) lies in the box; its right and lower edges do not belong to it."""
+        x, y = point
+        return self.x <= x < self.x + self.width and self.y <= y < self.y + self.height
+
     def expanded(self, factor: float, rise: float = 0.0) -> Box:
         """The box scaled by ``factor`` about its centre, then moved up by ``rise`` × the old height."""
         width, height = self.width * factor, self.height * factor

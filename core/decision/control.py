@@ -218,8 +218,7 @@ def _with_primary(snapshot: Snapshot, primary: int | None) -> Snapshot:
 
 
 def _is_ignored(face: FaceScore, regions: tuple[Box, ...]) -> bool:
-    x, y = face.box.centre
-    return any(r.x <= x <= r.x + r.width and r.y <= y <= r.y + r.height for r in regions)
+    return any(region.contains(face.box.centre) for region in regions)
 
 
 def _is_unmarked(face: FaceScore, control: ControlState) -> bool:

@@ -132,7 +132,4 @@ class Judge:
         self._squared_error += (face.score - speaks) ** 2
 
     def _inside(self, turn: ScriptedTurn, centre: tuple[float, float] | None) -> bool:
-        if centre is None or turn.tile is None:
-            return False
-        tile = self._tiles[turn.tile]
-        return tile.x <= centre[0] < tile.x + tile.width and tile.y <= centre[1] < tile.y + tile.height
+        return centre is not None and turn.tile is not None and self._tiles[turn.tile].contains(centre)

@@ -9,14 +9,12 @@ from av.audio.frame import AudioFrame
 from av.video.frame import VideoFrame
 
 from speakerlight.clock import SessionClock
-from speakerlight.core.media import AudioChunk, Frame
-from speakerlight.core.timebase import SAMPLE_RATE
-from speakerlight.rings import AudioRing, FrameRing
+from speakerlight.core.media import Frame
+from speakerlight.rings import FrameRing
 from speakerlight.server.scaled_frames import LONG_SIDE, ScaledFrames
 from speakerlight.server.timeline import Kind, Timeline
+from speakerlight.sources.buffered import BufferedSource
 from speakerlight.sources.decode import AudioConverter
-from speakerlight.sources.gapless_audio import LiveGaplessAudio
-from speakerlight.sources.source import ThreadedSource
 
 FRAMES_WAITING = 2
 """Frames in the ring: faces are tracked without delay."""
@@ -29,7 +27,7 @@ STALE_SECONDS = 5.0
 """A frame or chunk further than this from now has a nonsense timestamp and is dropped."""
 
 
-class BrowserSource(ThreadedSource):
+class BrowserSource(BufferedSource):
     """Fed by ``push_video`` and ``push_audio`` with media, ``packet_arrived`` and ``sender_report`` with times.
 
     All four are called on one thread and never block. Input before ``start`` is dropped. ``long_side``: of the client's
@@ -37,16 +35,13 @@ class BrowserSource(ThreadedSource):
     """
 
     def __init__(self, *, has_audio: bool, long_side: int = LONG_SIDE) -> None:
-        super().__init__("browser", FrameRing(FRAMES_WAITING), has_audio)
-        self._clock: SessionClock | None = None
+        super().__init__("browser", FrameRing(FRAMES_WAITING), has_audio, AUDIO_SECONDS)
         self._timeline = Timeline()
         self._changed = threading.Condition()
         self._newest_video: tuple[float, VideoFrame] | None = None
         self._audio: deque[tuple[float, AudioFrame]] = deque(maxlen=AUDIO_CHUNKS_WAITING)
         self._skipped = 0
         self._video = ScaledFrames(long_side)
-        self._ring = AudioRing(AUDIO_SECONDS * SAMPLE_RATE)
-        self._gapless = LiveGaplessAudio()
 
     @property
     def now(self) -> float | None:
@@ -63,14 +58,6 @@ class BrowserSource(ThreadedSource):
         """Frames dropped because newer ones arrived before they were converted or taken."""
         assert self.frames is not None
         return self._skipped + self.frames.dropped
-
-    @property
-    def audio_overflows(self) -> int:
-        return self._ring.overflows
-
-    def start(self, clock: SessionClock) -> None:
-        self._clock = clock
-        super().start(clock)
 
     def packet_arrived(self, kind: Kind, stamp: float) -> None:
         """As ``Timeline.packet_arrived``, for a packet that arrived now."""
@@ -95,12 +82,6 @@ class BrowserSource(ThreadedSource):
             with self._changed:
                 self._audio.append((moment, audio))
                 self._changed.notify()
-
-    def take_audio(self) -> list[AudioChunk]:
-        if self._clock is None or not self.has_audio:
-            return []
-        blocks = ((block.stamp, block.samples[:, 0]) for block in self._ring.take())
-        return self._gapless.place(blocks, self._clock.now())
 
     def stop(self) -> None:
         with self._changed:

@@ -57,7 +57,6 @@ class MicrophoneSource(ThreadedSource):
         self._stream: _CaptureStream | None = _CaptureStream(wanted, self._options.choice)
         self._silence = SilenceNotice(Notices(f"microphone {self._stream.name}", self._options.notify))
         self._overflows = 0
-        self._clock: SessionClock | None = None
         self._line = LiveGaplessAudio()
         super().__init__(self._stream.name, None, has_audio=True)
 
@@ -65,10 +64,6 @@ class MicrophoneSource(ThreadedSource):
     def audio_overflows(self) -> int:
         stream = self._stream
         return self._overflows + (stream.overflows if stream else 0)
-
-    def start(self, clock: SessionClock) -> None:
-        self._clock = clock
-        super().start(clock)
 
     def take_audio(self) -> list[AudioChunk]:
         if self._clock is None:

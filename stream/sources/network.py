@@ -22,18 +22,17 @@ from av.video.frame import VideoFrame
 
 from speakerlight.clock import DeviceClock, SessionClock
 from speakerlight.core.errors import InputError
-from speakerlight.core.media import AudioChunk, Frame
-from speakerlight.core.timebase import SAMPLE_RATE
+from speakerlight.core.media import Frame, Samples
 from speakerlight.redaction import redacted
-from speakerlight.rings import AudioRing, FrameRing
+from speakerlight.rings import FrameRing
 from speakerlight.sources.addresses import is_pipe, open_address, open_pipe, scheme
 from speakerlight.sources.audio_choice import audio_stream, undecodable, video_stream
+from speakerlight.sources.buffered import BufferedSource
 from speakerlight.sources.decode import AudioConverter, reason
 from speakerlight.sources.display import FrameConverter
-from speakerlight.sources.gapless_audio import LiveGaplessAudio
 from speakerlight.sources.notices import Notices, SilenceNotice
 from speakerlight.sources.one_pass import OnePass
-from speakerlight.sources.source import SourceOptions, SourceState, ThreadedSource, due
+from speakerlight.sources.source import SourceOptions, SourceState, due
 
 OPEN_SECONDS = 8.0
 READ_SECONDS = 3.0
@@ -78,7 +77,7 @@ Result = TypeVar("Result")
 logger = logging.getLogger(__name__)
 
 
-class NetworkSource(ThreadedSource):
+class NetworkSource(BufferedSource):
     """A stream by its address, or a pipe by its name. Connects when made (InputError when that fails); ``start`` begins
     to deliver.
 
@@ -101,12 +100,10 @@ class NetworkSource(ThreadedSource):
             self._container.close()
             what = "video and no audio" if video and audio else "video" if video else "audio"
             raise InputError(f"{redacted(url)}: the stream has no {what}")
-        super().__init__(redacted(url), FrameRing(FRAMES_WAITING) if has_video else None, has_audio)
+        frames = FrameRing(FRAMES_WAITING) if has_video else None
+        super().__init__(redacted(url), frames, has_audio, AUDIO_SECONDS)
         self._size = _coded_size(self._container) if has_video else None
-        self._ring = AudioRing(AUDIO_SECONDS * SAMPLE_RATE)
-        self._line = LiveGaplessAudio()
         self._silence = SilenceNotice(self._notices)
-        self._clock: SessionClock | None = None
         self._end_seconds: float | None = None
         self._pulled = (
             self._pulled_from(self._container)
@@ -124,21 +121,9 @@ class NetworkSource(ThreadedSource):
     def end_seconds(self) -> float | None:
         return self._end_seconds if self.state is SourceState.ENDED else None
 
-    @property
-    def audio_overflows(self) -> int:
-        return self._ring.overflows
-
-    def start(self, clock: SessionClock) -> None:
-        self._clock = clock
-        super().start(clock)
-
-    def take_audio(self) -> list[AudioChunk]:
-        if self._clock is None or not self.has_audio:
-            return []
-        chunks = [(block.stamp, block.samples[:, 0]) for block in self._ring.take()]
+    def _taken(self, chunks: list[tuple[float, Samples]]) -> None:
         for _, samples in chunks:
             self._silence.push(samples)
-        return self._line.place(chunks, self._clock.now())
 
     def stop(self) -> None:
         super().stop()

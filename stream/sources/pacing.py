@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from speakerlight.clock import SessionClock
 from speakerlight.core.media import AudioChunk, Frame
-from speakerlight.core.timebase import SAMPLE_RATE
-from speakerlight.rings import AudioRing, FrameRing
-from speakerlight.sources.gapless_audio import LiveGaplessAudio
-from speakerlight.sources.source import MediaReader, SourceState, ThreadedSource, due
+from speakerlight.rings import FrameRing
+from speakerlight.sources.buffered import BufferedSource
+from speakerlight.sources.source import MediaReader, SourceState, due
 
 FRAMES_WAITING = 16
 """Half a second of frames at 30 a second: a hiccup of the machine loses none, and 4K takes 400 MB at the worst."""
@@ -15,7 +14,7 @@ FRAMES_WAITING = 16
 AUDIO_SECONDS = 10
 
 
-class PacedSource(ThreadedSource):
+class PacedSource(BufferedSource):
     """Plays ``reader`` against the session clock: media time 0 is session time 0, so start it with a fresh clock.
 
     A frame is pushed at its time, audio when its last sample is due; the next item is decoded while waiting, and
@@ -24,13 +23,11 @@ class PacedSource(ThreadedSource):
     """
 
     def __init__(self, reader: MediaReader) -> None:
-        super().__init__(reader.name, FrameRing(FRAMES_WAITING) if reader.has_video else None, reader.has_audio)
+        frames = FrameRing(FRAMES_WAITING) if reader.has_video else None
+        super().__init__(reader.name, frames, reader.has_audio, AUDIO_SECONDS)
         self.reader = reader
-        self._ring = AudioRing(AUDIO_SECONDS * SAMPLE_RATE)
-        self._line = LiveGaplessAudio()
         self._late_seconds = 0.0
         self._moment = 0.0
-        self._clock: SessionClock | None = None
 
     @property
     def duration_seconds(self) -> float | None:
@@ -45,23 +42,12 @@ class PacedSource(ThreadedSource):
         return self._moment if self.state is SourceState.ENDED else None
 
     @property
-    def audio_overflows(self) -> int:
-        return self._ring.overflows
-
-    @property
     def late_seconds(self) -> float:
         return self._late_seconds
 
-    def start(self, clock: SessionClock) -> None:
-        self._clock = clock
-        super().start(clock)
-
-    def take_audio(self) -> list[AudioChunk]:
-        if self._clock is None or not self.has_audio:
-            return []
-        # While the recording is read all of its audio is given, however late; only then does silence follow.
-        now = self._clock.now() if self.state is SourceState.ENDED else self._moment
-        return self._line.place(((block.stamp, block.samples[:, 0]) for block in self._ring.take()), now)
+    def _audio_due(self) -> float | None:
+        # All audio of the recording is returned, however late it is read; silence follows only after its end.
+        return super()._audio_due() if self.state is SourceState.ENDED else self._moment
 
     def stop(self) -> None:
         super().stop()

@@ -145,10 +145,11 @@ class LiveSource(ABC):
 
 
 class ThreadedSource(LiveSource):
-    """A live source with one capture thread; subclasses say in ``_capture`` what it does until ``_stopping`` is set."""
+    """A live source with one capture thread, which runs ``_capture`` until the source ends or ``_stopping`` is set."""
 
     def __init__(self, name: str, frames: FrameRing | None, has_audio: bool) -> None:
         super().__init__(name, frames, has_audio)
+        self._clock: SessionClock | None = None
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
         self._state = SourceState.READY
@@ -163,7 +164,7 @@ class ThreadedSource(LiveSource):
         return self._trouble
 
     def start(self, clock: SessionClock) -> None:
-        self._state = SourceState.RUNNING
+        self._clock, self._state = clock, SourceState.RUNNING
         self._thread = threading.Thread(target=self._run, args=(clock,), name=f"capture {self.name}", daemon=True)
         self._thread.start()
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 import argparse
 import json
 import statistics
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,7 @@ from speakerlight.core.decision.lag import LAGS
 from speakerlight.core.decision.scorer import Scorer
 from speakerlight.core.faces.detection import FaceDetector
 from speakerlight.core.faces.vision import Vision
+from speakerlight.core.geometry import Box
 from speakerlight.core.media import AudioChunk, Frame
 from speakerlight.core.models.compact import WEIGHTS_FILE, load_compact
 from speakerlight.core.models.lipsync import LipSyncModel
@@ -34,6 +35,7 @@ from speakerlight.core.timebase import TICK_RATE
 from speakerlight.engine import TickAdapter
 from speakerlight.model_cache import BLAZEFACE_SHORT, fetch
 from speakerlight.sources import open_reader
+from tests.tiles import tile_of
 
 COLLAR_SECONDS = 0.5
 """Of each turn's beginning nothing is judged but the delay."""
@@ -107,14 +109,18 @@ def judged(ticks: Iterable[Tick], truth: Truth) -> Tally:
     return tally
 
 
-def from_snapshots(snapshots: Iterable[Snapshot], tiles: list[list[float]]) -> Iterable[Tick]:
+def tiles_of(truth: Truth) -> tuple[Box, ...]:
+    return tuple(Box(*tile) for tile in truth["tiles"])
+
+
+def from_snapshots(snapshots: Iterable[Snapshot], tiles: Sequence[Box]) -> Iterable[Tick]:
     for s in snapshots:
-        where = {face.id: tile_of(face.box.centre, tiles) for face in s.faces}
+        where = {face.id: tile_of(tiles, face.box.centre) for face in s.faces}
         faces = [(where[face.id], face.score, face.speaking) for face in s.faces]
         yield Tick(s.time, faces, where.get(s.primary) if s.primary is not None else None, s.state.value)
 
 
-def from_events(path: Path, tiles: list[list[float]]) -> Iterable[Tick]:
+def from_events(path: Path, tiles: Sequence[Box]) -> Iterable[Tick]:
     """The ticks of an event log, of either version of the schema."""
     named, state = None, "silence"
     events = [json.loads(line) for line in path.read_text().splitlines() if line]
@@ -124,16 +130,9 @@ def from_events(path: Path, tiles: list[list[float]]) -> Iterable[Tick]:
         if event["type"] == "scores":
             where = {}
             for face in event["faces"]:
-                x, y, width, height = face["box"]
-                where[face["id"]] = tile_of((x + width / 2, y + height / 2), tiles)
+                where[face["id"]] = tile_of(tiles, Box(*face["box"]).centre)
             faces = [(where[f["id"]], f["score"], f["speaking"]) for f in event["faces"]]
             yield Tick(event["time"], faces, where.get(named) if named is not None else None, state)
-
-
-def tile_of(point: tuple[float, float], tiles: list[list[float]]) -> int | None:
-    x, y = point
-    inside = (k for k, (left, top, w, h) in enumerate(tiles) if left <= x < left + w and top <= y < top + h)
-    return next(inside, None)
 
 
 def expected_calibration_error(scores: list[tuple[float, bool]]) -> float:
@@ -165,7 +164,7 @@ def run(gallery: Path, model: LipSyncModel, detector: FaceDetector, truth: Truth
     recorded = RecordedModel(model)
     scorer = Scorer(recorded)
     adapter = TickAdapter(Vision(detector, lambda image, face: model.crop(image, face.box, face.keypoints)))
-    tiles, vectors, snapshots = truth["tiles"], {}, []
+    tiles, vectors, snapshots = tiles_of(truth), {}, []
 
     for item in open_reader(str(gallery), None):
         if isinstance(item, Frame):
@@ -179,7 +178,7 @@ def run(gallery: Path, model: LipSyncModel, detector: FaceDetector, truth: Truth
             if not ids:
                 continue
             for face, vector in zip(s.faces, scorer.face_vectors(ids, s.tick), strict=True):
-                if (tile := tile_of(face.box.centre, tiles)) is not None:
+                if (tile := tile_of(tiles, face.box.centre)) is not None:
                     vectors[tile, s.tick] = vector
     snapshots += scorer.finish()
     ticks = min(len(recorded.audio), snapshots[-1].tick + 1)
@@ -210,7 +209,7 @@ def bounds(cosines: npt.NDArray[np.float32], truth: Truth) -> tuple[float, float
             if who < tiles
             for t in range(start + round(COLLAR_SECONDS * TICK_RATE), min(end, ticks))
         ]
-        return statistics.mean(right)
+        return float(np.mean(right))
 
     return share(lambda start, _: start), share(lambda _, t: max(0, t - _RECENT_TICKS))
 
@@ -269,18 +268,20 @@ def main(arguments: list[str]) -> int:
         parser.error(f"no galleries with their truth in {given.folder}")
     truths = {gallery: json.loads(gallery.with_suffix(".json").read_text()) for gallery in galleries}
     model, detector = load_compact("cpu", given.weights), FaceDetector(fetch(BLAZEFACE_SHORT))
-    tallies, told, recent = [], [], []
+    tallies: list[Tally] = []
+    from_begin: list[float] = []
+    recent: list[float] = []
     for gallery, truth in truths.items():
         snapshots, cosines = run(gallery, model, detector, truth)
-        tallies.append(judged(from_snapshots(snapshots, truth["tiles"]), truth))
-        for bound, found in zip((told, recent), bounds(cosines, truth), strict=True):
+        tallies.append(judged(from_snapshots(snapshots, tiles_of(truth)), truth))
+        for bound, found in zip((from_begin, recent), bounds(cosines, truth), strict=True):
             bound.append(found)
     print(HEADER)
     blank = " | – " * 7
-    print(f"| bound: turn and lag known | {statistics.mean(told):.3f} | {min(told):.2f}{blank}|")
+    print(f"| bound: turn and lag known | {statistics.mean(from_begin):.3f} | {min(from_begin):.2f}{blank}|")
     print(f"| bound: last 1.5 s, lag known | {statistics.mean(recent):.3f} | {min(recent):.2f}{blank}|")
     print(row("this version", tallies))
     for folder in given.events:
         logs = [(folder / f"{gallery.stem}.jsonl", truth) for gallery, truth in truths.items()]
-        print(row(folder.name, [judged(from_events(p, t["tiles"]), t) for p, t in logs if p.is_file()]))
+        print(row(folder.name, [judged(from_events(p, tiles_of(t)), t) for p, t in logs if p.is_file()]))
     return 0

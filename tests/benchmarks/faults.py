@@ -620,24 +620,22 @@ def send(clip: Path, port: int) -> None:
     target = f"rtp://127.0.0.1:{port}"
     with av.open(target, "w", format="rtp_mpegts") as out:
         begin, offset = time.monotonic(), 0.0
-        streams = {}
+        streams: dict[int, Any] = {}
         while True:
             last = 0.0
             with av.open(str(clip)) as given:
                 for packet in given.demux():
                     if packet.dts is None or packet.time_base is None:
                         continue
-                    index = packet.stream.index
-                    streams.setdefault(index, None)
-                    if streams[index] is None:
+                    if not streams:
                         for stream in given.streams:
-                            streams[stream.index] = out.add_stream_from_template(stream)  # type: ignore[type-var]
+                            streams[stream.index] = out.add_stream_from_template(stream)
                     moment = float(packet.dts * packet.time_base)
                     last = max(last, moment)
                     shift = round(offset / packet.time_base)
                     packet.dts += shift
                     packet.pts = None if packet.pts is None else packet.pts + shift
-                    packet.stream = streams[index]  # type: ignore[assignment]
+                    packet.stream = streams[packet.stream.index]
                     time.sleep(max(begin + offset + moment - time.monotonic(), 0.0))
                     out.mux(packet)
             offset += last + 0.04

@@ -195,8 +195,7 @@ def _marks(snapshot: Snapshot, tile: Box) -> bool:
     face = next((face for face in snapshot.faces if face.id == snapshot.primary), None)
     if face is None or snapshot.state is not SpeakingState.SPEAKING:
         return False
-    x, y = face.box.centre
-    return tile.x <= x < tile.x + tile.width and tile.y <= y < tile.y + tile.height
+    return tile.contains(face.box.centre)
 
 
 def line(name: str, contestant: str, result: Result) -> str:

@@ -36,7 +36,8 @@ from speakerlight.outputs.plot import Plot
 from speakerlight.outputs.rttm import Rttm
 from speakerlight.sources.pacing import PacedSource
 from tests.benchmarks.engine import resident_bytes
-from tests.benchmarks.synthetic import SCENES, SyntheticReader, tile_of
+from tests.benchmarks.synthetic import SCENES, SyntheticReader
+from tests.tiles import tile_of
 
 WINDOW_SECONDS = 600.0
 """The first window is warm-up, the second the reference: \"after ten minutes\". Shorter runs have six windows."""

@@ -18,7 +18,6 @@ import numpy as np
 
 from speakerlight.core.demo import Demo, DemoSettings, ScriptedTurn
 from speakerlight.core.demo.gallery import TABLE
-from speakerlight.core.geometry import Box
 from speakerlight.core.media import AudioChunk, Frame, Image, Samples
 from speakerlight.core.timebase import SAMPLE_RATE, SAMPLES_PER_TICK, TICK_RATE
 from speakerlight.sources.source import due
@@ -211,10 +210,3 @@ def _split(turn: ScriptedTurn, episode: Episode) -> list[tuple[int | None, float
         gone = turn.tile == episode.absent_tile and episode.absence.holds((first + after) / 2)
         parts.append((None if gone else turn.tile, episode.start + first, episode.start + after))
     return parts
-
-
-def tile_of(tiles: Sequence[Box], centre: tuple[float, float]) -> int | None:
-    """The tile that holds a point."""
-    x, y = centre
-    inside = (k for k, t in enumerate(tiles) if t.x <= x < t.x + t.width and t.y <= y < t.y + t.height)
-    return next(inside, None)

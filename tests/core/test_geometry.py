@@ -12,6 +12,14 @@ def test_a_box_knows_its_centre_and_area() -> None:
     assert box.area == 1200
 
 
+@pytest.mark.parametrize(
+    ("point", "inside"),
+    [((10, 20), True), ((39.9, 59.9), True), ((40, 30), False), ((20, 60), False), ((9, 30), False)],
+)
+def test_a_box_contains_its_left_and_upper_edge_alone(point: tuple[float, float], inside: bool) -> None:
+    assert Box(10, 20, 30, 40).contains(point) is inside
+
+
 def test_a_box_expands_about_its_centre() -> None:
     assert Box(10, 20, 30, 40).expanded(2) == Box(-5, 0, 60, 80)
 

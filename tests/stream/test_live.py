@@ -250,10 +250,10 @@ def test_a_source_without_a_clock_of_its_own_time_still_has_a_sound_stream() -> 
             self._given = 0
 
         def _capture(self, clock: SessionClock) -> None:
-            self._clock = clock
             self._stopping.wait()
 
         def take_audio(self) -> list[AudioChunk]:
+            assert self._clock is not None
             first, self._given = self._given, int(self._clock.now() * 16_000)
             return [AudioChunk(first / 16_000, np.zeros(self._given - first, np.float32))]
 

@@ -10,11 +10,11 @@ from speakerlight.core.faces.crops import MouthCrop, mouth_crop
 from speakerlight.core.faces.detection import Detection, FaceDetector, SearchRegion
 from speakerlight.core.faces.tracking import TrackedFace
 from speakerlight.core.faces.vision import FrameTracks, Vision, VisionSettings
-from speakerlight.core.geometry import Box
 from speakerlight.core.media import Image
 from speakerlight.core.models.lipsync import Crop
 from tests.core.faces.blazeface import blazeface
 from tests.core.faces.test_tracking import face_at
+from tests.tiles import tile_of
 
 FIRST_SEARCH_TICKS = 12
 
@@ -59,11 +59,6 @@ def run(vision: Vision, image: Image, ticks: range, stride: int = 1) -> list[Fra
     return [vision.process(tick, tick / 25, image, stride) for tick in ticks]
 
 
-def tile_of(face: TrackedFace, tiles: tuple[Box, ...]) -> int | None:
-    x, y = face.box.centre
-    return next((i for i, t in enumerate(tiles) if t.x <= x < t.x + t.width and t.y <= y < t.y + t.height), None)
-
-
 @pytest.mark.parametrize(("people", "ticks"), [(4, 50), (9, 50), (25, 26)])
 def test_everybody_is_found_at_once_and_kept(detector: FaceDetector, people: int, ticks: int) -> None:
     demo = Demo(DemoSettings(people=people, seed=3))
@@ -73,7 +68,7 @@ def test_everybody_is_found_at_once_and_kept(detector: FaceDetector, people: int
     kept = []
     for tick in range(ticks):
         tracks = vision.process(tick, tick / 25, demo.frame(tick))
-        tiles = [tile_of(face, demo.tiles) for face in tracks.faces]
+        tiles = [tile_of(demo.tiles, face.box.centre) for face in tracks.faces]
         assert None not in tiles and len(set(tiles)) == len(tiles), "a face that is none, or one face twice"
         for tile, face in zip(tiles, tracks.faces, strict=True):
             assert tile is not None
@@ -110,8 +105,8 @@ def test_another_face_at_the_same_place_is_another_track(detector: FaceDetector)
     before = run(vision, first.frame(0), range(10))[-1]
     local = run(vision, switched, range(10, 20))
     after = run(vision, np.ascontiguousarray(255 - first.frame(0)[:, ::-1] // 2), range(20, 21))
-    old = {tile_of(f, first.tiles): f.id for f in before.faces}
-    new = {tile_of(f, first.tiles): f.id for f in local[-1].faces}
+    old = {tile_of(first.tiles, f.box.centre): f.id for f in before.faces}
+    new = {tile_of(first.tiles, f.box.centre): f.id for f in local[-1].faces}
     assert not any(t.is_cut for t in local) and after[0].is_cut
     assert {tile for tile in range(4) if new[tile] != old[tile]} == {1}
     assert after[0].faces == ()

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 import torch
 
-from speakerlight.core.decision import chain as runtime
 from speakerlight.core.decision.chain import Chain, ChainConstants
 from speakerlight.core.decision.emission import FEATURES, MAX_GAIN, EmissionFeatures, EmissionWeights
 from speakerlight.core.decision.lag import LAGS, RoomLag
@@ -66,7 +65,7 @@ def test_the_posterior_is_that_of_the_run_time() -> None:
     model, made = DecisionModel(), talk(1)
     with torch.no_grad():
         for parameter in model.parameters():
-            parameter += 0.1 * torch.randn_like(parameter)
+            parameter.add_(0.1 * torch.randn_like(parameter))
         x, known, speech, in_view, *_ = batch_of([made], SCALE, CENTRE)
         alone, both, nobody = model(x, known, speech, in_view)
     arrays = arrays_of(model, SCALE, CENTRE)
@@ -100,9 +99,9 @@ def test_gradients_are_finite_also_of_a_single_face_and_of_long_runs() -> None:
     for faces in (1, 2):
         model = DecisionModel()
         with torch.no_grad():
-            model.linear.bias += 1.5
+            model.linear.bias.add_(1.5)
         x, known, speech, in_view, label, weight = batch_of([talk(3, faces, 500)], SCALE, CENTRE)
-        loss_of(model(x, known, speech, in_view), label, weight, in_view).backward()
+        torch.autograd.backward(loss_of(model(x, known, speech, in_view), label, weight, in_view))
         assert all(torch.isfinite(p.grad).all() for p in model.parameters() if p.grad is not None)
 
 
@@ -129,4 +128,3 @@ def test_shipped_weights_are_sound() -> None:
         rng = np.random.default_rng(0)
         gains = weights.emission.gains(rng.normal(0, 1, (2, len(LAGS), FEATURES)).astype(np.float32))
         assert np.isfinite(gains).all() and np.abs(gains).max() <= MAX_GAIN
-    assert runtime.PAUSE_BELOW == decision.PAUSE_BELOW

@@ -22,6 +22,7 @@ pytest.importorskip("aiortc", reason="the extra [web] is not installed: pip inst
 from playwright.sync_api import Page, Playwright, expect, sync_playwright
 
 from speakerlight.core.demo import Demo, DemoSettings
+from speakerlight.core.geometry import Box
 from speakerlight.palette import PALETTE
 from speakerlight.server.rtc.peer import PACKET_MS
 from tests.stream.server.chromium import (
@@ -45,6 +46,7 @@ from tests.stream.server.chromium import (
     write_demo,
 )
 from tests.stream.server.test_serving import command
+from tests.tiles import tile_of
 
 pytestmark = needs_chromium
 
@@ -140,11 +142,9 @@ def in_tiles(events: list[Event], demo: Demo) -> dict[int, int]:
     across, down = WIDTH / picture["width"], HEIGHT / picture["height"]
     places = {}
     for face in kept(events, "scores")[-1]["faces"]:
-        x, y, width, height = face["box"]
-        centre_x, centre_y = (x + width / 2) * across, (y + height / 2) * down
-        for number, tile in enumerate(demo.tiles):
-            if 0 <= centre_x - tile.x < tile.width and 0 <= centre_y - tile.y < tile.height:
-                places[face["id"]] = number
+        x, y = Box(*face["box"]).centre
+        if (tile := tile_of(demo.tiles, (x * across, y * down))) is not None:
+            places[face["id"]] = tile
     return places
 
 

@@ -92,7 +92,10 @@ class Client:
             with suppress(MediaStreamError):
                 while True:
                     frame = await track.recv()
-                    (self.video if track.kind == "video" else self.audio).append(frame)
+                    if isinstance(frame, VideoFrame):
+                        self.video.append(frame)
+                    elif isinstance(frame, AudioFrame):
+                        self.audio.append(frame)
             self.ended += 1
 
         self._readers.append(asyncio.create_task(read()))

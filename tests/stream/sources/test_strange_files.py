@@ -179,8 +179,9 @@ def two_tracks(path: Path, levels: tuple[float, float]) -> Path:
                 frame = av.AudioFrame.from_ndarray(np.full((1, 640), level * 32767, np.int16), "s16", "mono")
                 frame.sample_rate, frame.pts, frame.time_base = 16_000, number * 640, Fraction(1, 16_000)
                 container.mux(track.encode(frame))
-        for stream in (video, *tracks):
-            container.mux(stream.encode(None))
+        container.mux(video.encode(None))
+        for track in tracks:
+            container.mux(track.encode(None))
     return path
 
 
