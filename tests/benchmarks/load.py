@@ -229,14 +229,17 @@ async def _offer_many(url: str) -> list[tuple[int, bool, float]]:
         await connection.close()
 
 
-def service(steps: Sequence[Step]) -> Measured:
-    """Processor time of a room and of the server without one, fitted over the steps that met the bars."""
-    used = [step for step in steps if step.is_met] or steps[:1]
-    if len(used) > 1:
-        a_room, fixed = np.polyfit([step.rooms for step in used], [step.server_cores for step in used], 1).tolist()
+def service(steps: Sequence[Step]) -> Measured | None:
+    """Processor time of a room and of the server without one, fitted over the steps in which no work was shed; None
+    where it always was."""
+    whole = [step for step in steps if step.level == 0]
+    if not whole:
+        return None
+    if len(whole) > 1:
+        a_room, fixed = np.polyfit([step.rooms for step in whole], [step.server_cores for step in whole], 1).tolist()
     else:
-        a_room, fixed = used[0].server_cores / used[0].rooms, 0.0
-    return Measured(a_room, max(fixed, 0.0), percentile([d for room in used[0].delays for d in room], 0.5))
+        a_room, fixed = whole[0].server_cores / whole[0].rooms, 0.0
+    return Measured(a_room, max(fixed, 0.0), percentile([d for room in whole[0].delays for d in room], 0.5))
 
 
 def main(arguments: list[str]) -> int:
@@ -270,11 +273,14 @@ def main(arguments: list[str]) -> int:
         for row in burst(recordings, given.seconds):
             show(row)
     steps = by_hosts[given.hosts[0]]
-    times = service(steps)
     best = max((step.rooms for step in steps if step.is_met), default=0)
     show(_row("rooms a core, met bars", best, exactly(best / given.hosts[0]), "rooms", "the core also runs other work"))
-    show(_row("rooms a core, by CPU", best, exactly((1 - times.fixed_cores) / times.room_cores), "rooms", str(times)))
-    print_simulation(times, steps if given.hosts[0] == 1 else [])
+    if (times := service(steps)) is None:
+        print("work was shed from the first room on: the machine is too busy for processor time or a simulation")
+    else:
+        by_cpu = (1 - times.fixed_cores) / times.room_cores
+        show(_row("rooms a core, by CPU", best, exactly(by_cpu), "rooms", str(times)))
+        print_simulation(times, steps if given.hosts[0] == 1 else [])
     if given.json:
         write_json(given.json, rows)
     return int(best < 4 * given.hosts[0])
@@ -298,11 +304,8 @@ def _recordings(folder: Path, people: str, size: str) -> list[Path]:
     made = []
     for seed in (SEED, SEED + 1):
         path = folder / f"{seed}.mkv"
-        recorded = people == "recorded"
-        recording = (gallery_recording if recorded else demo_recording)(path, seed, 20.0, (width, height))
-        if recording is None:
-            raise InputError("load: recorded people are not at hand: ../shared/data is missing")
-        made.append(recording)
+        make = gallery_recording if people == "recorded" else demo_recording
+        made.append(make(path, seed, 20.0, (width, height)))
     return made
 
 

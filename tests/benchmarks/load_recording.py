@@ -15,6 +15,7 @@ import av
 import numpy as np
 
 from speakerlight.core.demo import Demo, DemoSettings, Judge, ScriptedTurn
+from speakerlight.core.errors import InputError
 from speakerlight.core.geometry import Box
 from speakerlight.core.media import Image, Samples
 from speakerlight.core.timebase import SAMPLE_RATE, TICK_RATE
@@ -63,22 +64,30 @@ def demo_recording(path: Path, seed: int, seconds: float, size: tuple[int, int])
     return path
 
 
-def gallery_recording(path: Path, seed: int, seconds: float, size: tuple[int, int]) -> Path | None:
-    """Two recorded people whose mouths both move; None where the clips are not at hand."""
+def gallery_recording(path: Path, seed: int, seconds: float, size: tuple[int, int]) -> Path:
+    """Two recorded people whose mouths both move. Raises InputError where the clips are not at hand."""
+    write(path, *decoded(compose_gallery(path.with_suffix(".mp4"), seed, seconds, size)), size)
+    return path
+
+
+def compose_gallery(path: Path, seed: int, seconds: float, size: tuple[int, int]) -> Path:
+    """A gallery of two recorded people with its truth beside it. Raises InputError where the clips are not at hand."""
     script, clips = SHARED / "gallery" / "make_gallery.py", sorted((SHARED / "data" / "dev" / "people").glob("*.mp4"))
     if not script.is_file() or not clips:
-        return None
-    gallery = path.with_suffix(".mp4")
+        raise InputError("recorded people are not at hand: ../shared with clips of people is missing")
     options = ["--people", "2", "--vary", "--seed", str(seed), "--seconds", str(seconds)]
-    command = [sys.executable, str(script), "--out", str(gallery), *options, "--size", f"{size[0]}x{size[1]}"]
+    command = [sys.executable, str(script), "--out", str(path), *options, "--size", f"{size[0]}x{size[1]}"]
     subprocess.run([*command, *map(str, clips)], check=True, capture_output=True)
-    with av.open(str(gallery)) as container:
-        images = [np.asarray(frame.to_ndarray(format="bgr24"), np.uint8) for frame in container.decode(video=0)]
-    with av.open(str(gallery)) as container:
-        parts = [frame.to_ndarray()[0] for frame in container.decode(audio=0)]
-    height, width = images[0].shape[:2]
-    write(path, images, np.concatenate(parts).astype(np.float32), (width, height))
     return path
+
+
+def decoded(clip: Path) -> tuple[list[Image], Samples]:
+    """All frames of a gallery and its audio, 16 kHz."""
+    with av.open(str(clip)) as container:
+        images = [np.asarray(frame.to_ndarray(format="bgr24"), np.uint8) for frame in container.decode(video=0)]
+    with av.open(str(clip)) as container:
+        parts = [frame.to_ndarray()[0] for frame in container.decode(audio=0)]
+    return images, np.concatenate(parts).astype(np.float32)
 
 
 def write(path: Path, images: Iterable[Image], samples: Samples, size: tuple[int, int]) -> None:
