@@ -2,7 +2,7 @@
 
 One event is one JSON line; file, stdout and WebSocket carry the same lines. Times are seconds of the session to the
 millisecond, scores have 3 decimals, boxes 1. A number that is not finite is written as ``null``; a face without a
-finite box is left out. The output never holds ``NaN``, which is not JSON.
+finite box is dropped. The output never holds ``NaN``, which is not JSON.
 """
 
 from __future__ import annotations
@@ -161,7 +161,7 @@ class Percentiles:
 @dataclass(frozen=True)
 class SummaryEvent:
     """Last event of a run. ``duration``: seconds of media; ``speakers``: (id, seconds spoken), longest first,
-    a negative id for a voice that is nobody's; ``names``: of those who have one."""
+    a negative id for a voice without a person; ``names``: of those who have one."""
 
     type: ClassVar[str] = "summary"
     duration: float

@@ -52,8 +52,8 @@ class Snapshot:
     ``time`` is the media time of the frame that was scored (seconds of the session), ``speech`` the probability in
     [0, 1] that there is speech at that time, ``primary`` the id of the primary speaker when ``state`` is SPEAKING.
     ``offscreen``: id of the person who speaks when ``state`` is OFFSCREEN, if known; minus the number of a voice that
-    is nobody's yet. ``merges``: ids that turned out to be one person at this tick. ``names``: of persons who have one,
-    by id. ``direction``: the shot that views and scene switchers show.
+    has no person yet. ``merges``: ids that turned out to be one person at this tick. ``names``: of named persons, by
+    id. ``direction``: the shot that views and scene switchers show.
     """
 
     tick: int

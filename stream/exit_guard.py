@@ -39,7 +39,7 @@ def exit_guarded(instead: Callable[[], int]) -> Iterator[None]:
             os._exit(statuses[0] if statuses else 1)
 
     handler = ctypes.CFUNCTYPE(None, ctypes.c_void_p)(handle)
-    owner = ctypes.c_char()  # its address tells this registration from others
+    owner = ctypes.c_char()  # its address identifies this registration
     getattr(library, "__cxa_atexit")(handler, None, ctypes.byref(owner))
     try:
         yield

@@ -2,7 +2,7 @@
 
 Each takes a third of a second to load, which no first overlay waits for: nothing of them is needed in a session's
 first 0.7 s.
-What is computed does not depend on when: whoever needs a result that is not there yet waits for it.
+What is computed does not depend on when: a caller that needs a result not yet there waits for it.
 """
 
 from __future__ import annotations

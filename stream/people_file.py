@@ -19,7 +19,7 @@ class PeopleFile:
         self._path = path
 
     def load(self) -> list[Enrolled]:
-        """The enrolled people; nobody when there is no file yet. Raises InputError with one line."""
+        """The enrolled people; empty when there is no file yet. Raises InputError with one line."""
         try:
             return from_json(self._path.read_text(encoding="utf-8"))
         except FileNotFoundError:
@@ -35,7 +35,7 @@ class PeopleFile:
             self._save(joined(self.load(), met))
 
     def forget(self, name: str) -> None:
-        """Delete a person. Raises InputError when nobody has that name."""
+        """Delete a person. Raises InputError when no person has that name."""
         people = self.load()
         kept = [person for person in people if person.name != name]
         if len(kept) == len(people):

@@ -24,7 +24,7 @@ _CLOSING = "'\")]}>,;:."
 
 
 def redacted(text: str) -> str:
-    """``text`` with the secrets of every address in it left out.
+    """``text`` with the secrets of every address in it removed.
 
     Those are the user and password before the host, also where they hold ``@`` or ``/`` themselves, the values of
     parameters that are named like secrets, and the stream keys of RTMP. Text beside addresses stays as it is.

@@ -43,7 +43,7 @@ def test_options_exist() -> None:
     assert set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", TEXT)) <= known
 
 
-def test_links_and_pictures_exist() -> None:
+def test_links_and_images_exist() -> None:
     for link in re.findall(r"\]\(([^)]+)\)", TEXT):
         assert "://" in link or (ROOT / link).exists(), link
 

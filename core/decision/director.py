@@ -1,7 +1,8 @@
 """Director: from turns to shots, for scene switchers and views.
 
-A shot shows one person, everybody, or the room while nobody in view speaks. A change of the active speaker becomes a
-cut only when it lasts, so that coughs and one-word answers never cut, and no shot is shorter than the preset allows.
+A shot shows one person, everybody, or the room while no active speaker is in view. A change of the active speaker
+becomes a cut only when it lasts, so that coughs and one-word answers never cut, and no shot is shorter than the
+preset allows.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ class DirectorSettings:
     shortest_seconds: float = 1.2
     """No shot is shorter."""
     longest_seconds: float = 30.0
-    """One person is shown no longer at a stretch: then a relief shot."""
+    """Longest shot of one person; a relief shot follows."""
     relief_seconds: float = 3.0
     """Length of a relief shot."""
     nobody_after_seconds: float = 2.5
@@ -67,7 +68,7 @@ class _Wish:
 
 
 class Director:
-    """Feed snapshots in order of time; gives the shot on air. Begins with nobody, free to cut."""
+    """Feed snapshots in order of time; returns the shot on air. The first shot may be cut at once."""
 
     def __init__(self, settings: DirectorSettings | None = None) -> None:
         self._settings = settings or DirectorSettings()

@@ -39,5 +39,5 @@ class Settings:
     offscreen_from: float = 0.6
     offscreen_below: float = 0.4
     offscreen_seconds: float = 0.2
-    """How long that must last while faces are in view: a turn's first ticks fit nobody yet."""
-    """Probability that nobody in view speaks at which the state is off-screen, and no longer is."""
+    """How long that must last while faces are in view: the first ticks of a turn match no face yet."""
+    """Posterior of no active speaker in view at which the state is off-screen, and no longer is."""

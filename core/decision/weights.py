@@ -12,7 +12,7 @@ from speakerlight.core.errors import InputError
 from speakerlight.core.models.checkpoint import load_safetensors
 
 FOLDER = Path(__file__).parent / "weights"
-"""Made by ``python -m speakerlight.core.training decision``; each file's header says from what."""
+"""Made by ``python -m speakerlight.core.training decision``; each file's header names its data."""
 
 FALLBACK = "compact"
 """Weights for a model that has none of its own."""

@@ -28,7 +28,7 @@ class Verdict:
     """Shares in [0, 1] of judged ticks; None where there was none to judge.
 
     ``identity``: of ticks in turns of people in view, those in which the right person was the primary speaker.
-    ``silence``: of the ticks without a turn in view, off-screen turns included, those in which nobody was.
+    ``silence``: of the ticks without a turn in view, off-screen turns included, those in which no face was.
     ``second``: of ticks in turns of people in view, those in which two or more faces were marked as speaking.
     ``offscreen``: of ticks in off-screen turns, those whose state was ``offscreen``.
     ``calibration_error``: expected calibration error of the faces' ``score`` in ten bins, against who speaks.
@@ -72,7 +72,7 @@ class Share:
 class Judge:
     """Compares snapshots with the ground truth one by one.
 
-    ``turns(start, end)`` gives the turns that overlap a time span in seconds; ``tiles`` says where each person is.
+    ``turns(start, end)`` returns the turns that overlap a time span in seconds; ``tiles``: where each person is.
     """
 
     def __init__(self, tiles: Sequence[Box], turns: Callable[[float, float], Sequence[ScriptedTurn]]) -> None:

@@ -22,7 +22,7 @@ TURN_SECONDS = (2.0, 5.0)
 GAP_SECONDS = (0.3, 1.2)
 SHORTEST_SECONDS = 1.0
 INTRODUCTION_SECONDS = 20.0
-"""Start of a minute in which every turn belongs to somebody in view."""
+"""Start of a minute in which every turn is of a person in view."""
 
 OFFSCREEN_SHARE = 0.15
 """Share of the later turns that a stranger speaks off-screen. A whole minute has at least one of them."""

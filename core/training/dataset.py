@@ -44,7 +44,7 @@ HELD_OUT = "choijeongsoo__lip2speech-unit"
 
 _SECOND_CUTS = 0.2
 """Share of a batch's talking clips that are another moment of a clip in the batch: same face and voice, so that only
-the movement tells them apart."""
+the movement distinguishes them."""
 
 _SECOND_CUT_LENGTH = 3
 """Least length of a clip that gives two cuts, in lengths of a cut."""
@@ -163,7 +163,7 @@ def _sharing(example: Example) -> tuple[str, str]:
 
 
 _Cut = tuple[npt.NDArray[np.uint8], Samples, npt.NDArray[np.float32]]
-"""Crops [T, 96, 96], samples [T × 640] and voice activity [T] of one stretch of a clip."""
+"""Crops [T, 96, 96], samples [T × 640] and voice activity [T] of one segment of a clip."""
 
 
 class Sampler:
@@ -211,7 +211,7 @@ class Sampler:
         return first[: len(picks) - len(second)] + second
 
     def _cut(self, example: Example, rng: np.random.Generator, part: tuple[float, float] = (0.0, 1.0)) -> _Cut:
-        """A stretch of ``ticks`` within ``part`` (shares of the clip), up to 15 % faster or slower: other speakers'
+        """A segment of ``ticks`` within ``part`` (shares of the clip), up to 15 % faster or slower: other speakers'
         rate and pitch."""
         speed = float(np.exp(rng.uniform(-0.15, 0.15))) if rng.random() < 0.6 else 1.0
         low, high = part[0] * example.ticks, part[1] * example.ticks

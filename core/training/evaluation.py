@@ -149,7 +149,7 @@ def whose_voice(
 
 
 def _fit(faces: npt.NDArray[np.float32], sounds: npt.NDArray[np.float32]) -> float:
-    """Highest mean cosine of faces [T, D] with any stretch of T ticks of sounds [T + 2 × lags, D]."""
+    """Highest mean cosine of faces [T, D] with any segment of T ticks of sounds [T + 2 × lags, D]."""
     shifts = range(len(sounds) - len(faces) + 1)
     return max(float((faces * sounds[shift : shift + len(faces)]).sum(1).mean()) for shift in shifts)
 

@@ -20,7 +20,7 @@ def when_loss(faces: torch.Tensor, sounds: torch.Tensor, scale: torch.Tensor, we
     """InfoNCE within each clip in both directions, minus its minimum. faces, sounds [B, D, T] unit vectors; weight
     [B, T], 0 without speech.
 
-    The moments next to the true one are targets too, by NEIGHBOUR_SHARE. Were they merely left out of the negatives,
+    The moments next to the true one are targets too, by NEIGHBOUR_SHARE. Were they merely excluded from the negatives,
     nothing would place the peak between them.
     """
     ticks = faces.shape[2]

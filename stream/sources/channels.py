@@ -1,7 +1,7 @@
 """Channel mixing: audio of any number of channels to mono, without losing a voice that is in one channel only.
 
 A plain average loses a voice when the other channel is silent (half of it), when it is the same with opposite phase
-(all of it), or when the layout says that a channel is for effects. What counts here is what the channels carry.
+(all of it), or when the layout marks a channel as effects. What counts here is what the channels carry.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from speakerlight.core.media import Samples, cleaned
 from speakerlight.core.timebase import SAMPLE_RATE
 
 QUIET_RATIO = 10 ** (-30 / 10)
-"""A channel this far below the loudest one carries noise or crosstalk only, and is left out of the mix (30 dB)."""
+"""A channel this far below the loudest one carries noise or crosstalk only, and is dropped from the mix (30 dB)."""
 
 CANCELLED_RATIO = 0.2
 """A mix with less than this share of the loudest channel's power is cancelled by opposite phases; independent channels

@@ -37,7 +37,7 @@ class Orientation:
 
     @classmethod
     def of(cls, frame: VideoFrame) -> Orientation:
-        """As the frame's display matrix says, to whole quarter turns; upright without one."""
+        """As the frame's display matrix defines, to whole quarter turns; upright without one."""
         data = frame.side_data.get("DISPLAYMATRIX")
         if not isinstance(data, Buffer) or data.buffer_size < 4 * MATRIX_NUMBERS:
             return cls()

@@ -133,7 +133,7 @@ class FileReader:
 
 
 class _Half:
-    """One stream of a file through a handle of its own. The first frame is decoded at once: it tells the true start."""
+    """One stream of a file through a handle of its own. The first frame is decoded at once: it gives the true start."""
 
     def __init__(self, path: Path, kind: str, audio_index: int | None, notices: Notices) -> None:
         self.container = _opened(path)

@@ -39,7 +39,7 @@ READ_SECONDS = 3.0
 """Longest wait for a connection and for the next packet. A stream that is mute for longer is connected anew."""
 
 PIPE_SECONDS = 30.0
-"""Longest wait for the first media of a pipe: whoever writes it may still be starting."""
+"""Longest wait for the first media of a pipe: its writer may still be starting."""
 
 FRAMES_WAITING = 16
 AUDIO_SECONDS = 10
@@ -305,7 +305,7 @@ class PulledTiming:
 
 
 class Timing(Protocol):
-    """How a stream's timestamps become session time, in seconds; ``kind`` tells video from audio."""
+    """How a stream's timestamps become session time, in seconds; ``kind``: video or audio."""
 
     def arrived(self, kind: str, stamp: float, now: float) -> None: ...
     def session_time(self, stamp: float) -> float: ...

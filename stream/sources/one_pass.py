@@ -133,7 +133,7 @@ class OnePass:
     """The media of ``container`` from its first packet on: iterate once. Time 0 is the earliest start.
 
     ``live``: a stream that stays away is given up after PATIENCE_SECONDS. Iterating ends at the end of the media, or
-    when ``stop`` is set; ``error`` then says whether the media was broken off.
+    when ``stop`` is set; ``error`` then reports whether the media was broken off.
     """
 
     def __init__(

@@ -19,7 +19,7 @@ class PacedSource(BufferedSource):
 
     A frame is pushed at its time, audio when its last sample is due; the next item is decoded while waiting, and
     waiting is against the clock itself, so nothing adds up. Ends with the recording; audio that is taken afterwards is
-    silence, for whoever goes on with other frames.
+    silence, for a caller that goes on with other frames.
     """
 
     def __init__(self, reader: MediaReader) -> None:

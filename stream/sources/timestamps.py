@@ -36,7 +36,7 @@ Item = TypeVar("Item")
 
 @dataclass(frozen=True, eq=False)
 class Stamped(Generic[Item]):
-    """One packet. ``stream``: a number that tells streams apart. Times: seconds on the container's clock.
+    """One packet. ``stream``: the stream's number. Times: seconds on the container's clock.
 
     ``stamp``: decoding time, which increases within a stream, else presentation time; None where there is neither.
     ``start``, ``end``: when it is presented.

@@ -161,7 +161,7 @@ def first_overlay_seconds(arguments: list[str]) -> float:
 
 
 def fast(people: int, model: list[str], seconds: float) -> Row:
-    """How much faster than real time a file is gone through, start-up left out and counted in."""
+    """How much faster than real time a file is gone through, without start-up and with it."""
     with tempfile.TemporaryDirectory() as folder:
         clip = write_clip(Path(folder), people, seconds, 25)
         run = watch(["--video", str(clip), "--fast", *model])

@@ -75,7 +75,7 @@ def test_a_run_that_fails_says_why() -> None:
         engine.watch(["--video", "nowhere.mp4", "--audio", "none"])
 
 
-def test_an_unknown_section_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_unknown_section_is_reported(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["warp"]) == 2
     assert "choose from" in capsys.readouterr().err
 

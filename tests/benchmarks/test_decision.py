@@ -84,6 +84,6 @@ def test_bounds_are_1_where_the_speaker_fits_best_at_its_own_lag() -> None:
     assert bounds(cosines, TRUTH) == (1.0, 1.0)
 
 
-def test_a_folder_without_galleries_is_told(tmp_path: Path) -> None:
+def test_a_folder_without_galleries_is_reported(tmp_path: Path) -> None:
     with pytest.raises(SystemExit):
         main([str(tmp_path)])

@@ -66,7 +66,7 @@ def test_a_name_stays_as_it_was_typed() -> None:
     assert json.loads(SessionEvent('a "b"\n/ü', None, "m", "cpu").to_json())["video"] == 'a "b"\n/ü'
 
 
-def test_the_speaker_is_told_on_a_change_only() -> None:
+def test_the_speaker_is_reported_on_a_change_only() -> None:
     stream = EventStream()
     snapshots = [
         snapshot(0.00),
@@ -85,7 +85,7 @@ def test_the_speaker_is_told_on_a_change_only() -> None:
     ]
 
 
-def test_scores_are_told_every_tick_and_come_first() -> None:
+def test_scores_are_reported_every_tick_and_come_first() -> None:
     assert types(EventStream(), snapshot(0.0), snapshot(0.04), snapshot(0.08, SpeakingState.SPEAKING, 1)) == [
         ["scores", "lag"],
         ["scores"],
@@ -93,7 +93,7 @@ def test_scores_are_told_every_tick_and_come_first() -> None:
     ]
 
 
-def test_the_lag_is_told_when_it_moved_but_not_all_the_time() -> None:
+def test_the_lag_is_reported_when_it_moved_but_not_all_the_time() -> None:
     stream = EventStream()
     creeping = [snapshot(k / 25, lag=Lag(k * 1.0, 0.9)) for k in range(25 * 4)]
     told = [event for each in creeping for event in stream.events(each) if isinstance(event, LagEvent)]
@@ -104,7 +104,7 @@ def test_the_lag_is_told_when_it_moved_but_not_all_the_time() -> None:
     assert len(told) == 1, "a steady lag is not repeated"
 
 
-def test_a_lag_that_is_not_a_number_is_not_told() -> None:
+def test_a_lag_that_is_not_a_number_is_not_reported() -> None:
     assert types(EventStream(), snapshot(0.0, lag=Lag(math.nan, 0.0))) == [["scores"]]
 
 

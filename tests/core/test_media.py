@@ -25,7 +25,7 @@ def test_media_are_compared_by_identity_since_their_arrays_cannot_be() -> None:
     assert len({frame, Frame(1.5, image)}) == 2
 
 
-def test_damaged_samples_become_silence_and_sound_ones_are_left_alone() -> None:
+def test_damaged_samples_become_silence_and_finite_ones_stay() -> None:
     samples = np.array([0.5, np.nan, np.inf, -np.inf, 1e30, -3.0], np.float32)
     np.testing.assert_array_equal(cleaned(samples), np.array([0.5, 0, 0, 0, 0, -3.0], np.float32))
     assert cleaned(samples[:1]) is not None and np.isnan(samples[1])

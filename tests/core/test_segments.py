@@ -30,7 +30,7 @@ def run(*snapshots: Snapshot) -> list[Segment]:
     return [stretch for each in snapshots for stretch in segments.push(each)] + segments.finish()
 
 
-def test_a_stretch_lasts_until_the_tick_that_ends_it() -> None:
+def test_a_segment_lasts_until_the_tick_that_ends_it() -> None:
     assert run(snapshot(0.0), snapshot(0.04, 1), snapshot(0.08, 1), snapshot(0.12)) == [Segment(1, 0.04, 0.12)]
 
 
@@ -50,12 +50,12 @@ def test_a_stall_is_not_counted_as_speech() -> None:
     assert [s.end for s in segments] == pytest.approx([LONGEST_HOLD_SECONDS, 9.04])
 
 
-def test_a_person_who_left_the_picture_no_longer_speaks() -> None:
+def test_a_person_who_left_the_frame_no_longer_speaks() -> None:
     gone = Snapshot(2, 0.08, 0.5, (), SpeakingState.OFFSCREEN, None, Lag(0, 0))
     assert run(snapshot(0.0, 1), gone) == [Segment(1, 0.0, 0.08)]
 
 
-def test_nothing_seen_is_nobody_speaking() -> None:
+def test_without_faces_there_is_no_active_speaker() -> None:
     assert run() == []
 
 

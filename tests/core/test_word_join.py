@@ -141,7 +141,7 @@ def test_any_json_gives_words_or_one_line(given_: Any) -> None:
             read(json.dumps(given_))
 
 
-def test_each_word_is_that_of_whoever_spoke_at_its_middle() -> None:
+def test_each_word_is_that_of_the_speaker_at_its_middle() -> None:
     spoken = [
         Word("Good", 0.1, 0.5),
         Word("day.", 0.5, 0.9),

@@ -19,7 +19,7 @@ LOOKAHEAD_TICKS = 4
 
 
 class StandInVision:
-    """One face, whose box is as wide as the picture is bright. ``seconds``: how long a look takes."""
+    """One face, whose box is as wide as the frame is bright. ``seconds``: how long a look takes."""
 
     def __init__(self, seconds: float = 0.0) -> None:
         self.seconds = seconds

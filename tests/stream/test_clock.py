@@ -75,7 +75,7 @@ def test_samples_lost_with_notice_lay_it_anew_at_once() -> None:
     assert clock.session_time(1.1) == pytest.approx(6.7)
 
 
-def test_an_early_delivery_is_believed_at_once() -> None:
+def test_an_early_delivery_counts_at_once() -> None:
     clock = DeviceClock()
     for step in range(500):
         clock.observe(step * 0.01, step * 0.01 + 1.0)
@@ -84,7 +84,7 @@ def test_an_early_delivery_is_believed_at_once() -> None:
 
 
 @pytest.mark.parametrize("stopped", [5.0, 900.0])
-def test_a_time_in_which_the_process_stood_still_is_left_out(stopped: float) -> None:
+def test_a_time_in_which_the_process_stood_still_is_dropped(stopped: float) -> None:
     hand = 100.0
     clock = SessionClock(lambda: hand)
     for _ in range(50):
@@ -96,7 +96,7 @@ def test_a_time_in_which_the_process_stood_still_is_left_out(stopped: float) -> 
     assert clock.now() == pytest.approx(5.5)
 
 
-def test_a_busy_second_is_not_left_out() -> None:
+def test_a_busy_second_is_not_dropped() -> None:
     hand = 0.0
     clock = SessionClock(lambda: hand)
     for _ in range(4):

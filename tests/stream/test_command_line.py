@@ -343,7 +343,7 @@ def screen(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         server.terminate()
 
 
-def test_a_screen_is_watched_live_and_its_latency_is_told(
+def test_a_screen_is_watched_live_and_its_latency_is_reported(
     tmp_path: Path, models: None, screen: None, capfd: pytest.CaptureFixture[str]
 ) -> None:
     told = play(tmp_path, Path("screen"), "--audio", "none", "--duration", "2")
@@ -356,12 +356,12 @@ def test_a_screen_is_watched_live_and_its_latency_is_told(
     assert told[-1]["duration"] == pytest.approx(2.0, abs=0.3)
 
 
-def test_the_password_of_a_stream_is_told_to_nobody(capfd: pytest.CaptureFixture[str]) -> None:
+def test_the_password_of_a_stream_is_never_printed(capfd: pytest.CaptureFixture[str]) -> None:
     line = refused(capfd, "--video", "nothing://me:secret@127.0.0.1:9/1", "--model", "missing.pth", "--no-window")
     assert "secret" not in line and "nothing://127.0.0.1:9/1" in line
 
 
-def test_a_wave_file_beside_a_video_is_its_sound(tmp_path: Path, models: None) -> None:
+def test_a_wave_file_beside_a_video_is_its_audio(tmp_path: Path, models: None) -> None:
     clip = Clip(times=SECOND, sound_seconds=None).write(tmp_path / "clip.mkv")
     sound = tmp_path / "sound.wav"
     with wave.open(str(sound), "wb") as file:

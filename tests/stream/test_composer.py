@@ -25,7 +25,7 @@ from tests.data import DEV, needs_clips
 from tests.stream.outputs.made import snapshot
 
 GREYS = (60, 120, 180)
-"""The picture: three people, each a column of one grey with a white face."""
+"""The frame: three people, each a column of one grey with a white face."""
 
 
 def picture() -> Image:
@@ -63,7 +63,7 @@ def test_boxes_is_the_frame_with_its_overlay() -> None:
     np.testing.assert_array_equal(last(View.BOXES, shown, info), draw_overlay(picture(), shown, info))
 
 
-def test_speaker_fills_the_picture_with_the_speaker() -> None:
+def test_speaker_fills_the_frame_with_the_speaker() -> None:
     shown = last(View.SPEAKER, scene(2))
     assert shown.shape == (360, 640, 3)
     assert share(shown, 255) > 3 * share(picture(), 255) / 3, "the face is larger"
@@ -97,7 +97,7 @@ def test_a_face_lost_for_a_moment_keeps_its_tile() -> None:
 
 
 @pytest.mark.parametrize("people", [0, 1, 2, 3, 5, 6, 7, 9, 25])
-def test_places_lie_in_the_picture_and_never_overlap(people: int) -> None:
+def test_places_lie_in_the_frame_and_never_overlap(people: int) -> None:
     large, tiles = split_layout(1281, 719, people)
     assert len(tiles) == people
     covered = np.zeros((719, 1281), int)

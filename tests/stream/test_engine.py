@@ -11,7 +11,7 @@ from speakerlight.engine import EmptyFrames, StageError, TickAdapter, stage
 from tests.stream.standin import StandInVision
 
 
-def test_a_picture_that_stands_for_several_ticks_is_looked_at_once() -> None:
+def test_a_frame_that_stands_for_several_ticks_is_looked_at_once() -> None:
     vision = StandInVision()
     watch = TickAdapter(vision)
     frames = [Frame(number / 10, np.full((4, 4, 3), number, np.uint8)) for number in range(11)]
@@ -32,7 +32,7 @@ def test_faster_video_gives_a_look_a_tick() -> None:
     assert vision.strides == [2] * 51
 
 
-def test_without_pictures_ticks_follow_the_sound() -> None:
+def test_without_frames_ticks_follow_the_audio() -> None:
     blank = EmptyFrames()
     assert [tracks.tick for tracks in blank.until(0.1)] == [0, 1, 2]
     assert [tracks.time for tracks in blank.until(0.16)] == pytest.approx([0.12, 0.16])

@@ -72,13 +72,13 @@ def test_every_tick_is_scored_once_whatever_the_rate(tmp_path: Path, rate: float
     assert all(abs(snapshot.time - snapshot.tick / 25) <= 0.5 / rate + 0.01 for snapshot in kept.snapshots)
 
 
-def test_a_video_without_sound_is_silence(tmp_path: Path) -> None:
+def test_a_video_without_audio_is_silence(tmp_path: Path) -> None:
     kept = play(Clip(sound_seconds=None).write(tmp_path / "clip.mkv"))
     assert len(kept.snapshots) == 50
     assert {snapshot.speech for snapshot in kept.snapshots} == {0.0}
 
 
-def test_sound_without_video_has_ticks_with_nobody_in_them(tmp_path: Path) -> None:
+def test_audio_without_video_has_ticks_with_nobody_in_them(tmp_path: Path) -> None:
     kept = play(Clip(times=None).write(tmp_path / "sound.wav"))
     assert [snapshot.tick for snapshot in kept.snapshots] == list(range(51))
     assert not any(snapshot.faces for snapshot in kept.snapshots)
@@ -106,7 +106,7 @@ def test_when_it_is_stopped_the_rest_is_decided(tmp_path: Path) -> None:
     assert kept.snapshots[-1].tick == 20
 
 
-def test_a_stage_that_fails_is_one_line_and_what_was_decided_is_told(tmp_path: Path) -> None:
+def test_a_stage_that_fails_is_one_line_and_what_was_decided_is_reported(tmp_path: Path) -> None:
     class Failing(StandInVision):
         def process(self, tick: int, time: float, image: Image, stride: int = 1) -> FrameTracks:
             if tick == 10:

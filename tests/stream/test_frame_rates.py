@@ -27,10 +27,10 @@ SECONDS, SIZE = 9.4, (640, 360)
 """Two people, a turn of each."""
 
 GATE_SECONDS = 0.04
-"""Speech ends with the sound, which is the same: one tick."""
+"""Speech ends with the audio, which is the same: one tick."""
 
 CHANGE_SECONDS = 0.08
-"""Who begins is known from the picture, too: it stands for a tick up to half a frame away (33 ms at 15 a second), which
+"""Who begins is known from the frame, too: it stands for a tick up to half a frame away (33 ms at 15 a second), which
 moves the evidence by a tick, and what it adds up to is looked at once a tick: two ticks."""
 
 Moments = tuple[float, tuple[int, ...]]

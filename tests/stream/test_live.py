@@ -34,7 +34,7 @@ from tests.stream.test_fast import Kept, play
 
 
 class Camera(ThreadedSource):
-    """Endless grey pictures, without sound. ``trouble`` after the tenth, if any."""
+    """Endless grey frames, without audio. ``trouble`` after the tenth, if any."""
 
     def __init__(self, rate: float = 25.0, fails_with: str | None = None) -> None:
         super().__init__("made-up camera", FrameRing(4), has_audio=False)
@@ -51,7 +51,7 @@ class Camera(ThreadedSource):
 
 
 class Still(Camera):
-    """No picture ever."""
+    """No frame ever."""
 
     def _capture(self, clock: SessionClock) -> None:
         self._stopping.wait()
@@ -106,7 +106,7 @@ def test_a_file_in_real_time_gives_what_fast_gives_in_its_own_duration(tmp_path:
     assert seconds == pytest.approx(2.0, abs=0.5)
 
 
-def test_the_same_without_sound_and_without_pictures(tmp_path: Path) -> None:
+def test_the_same_without_audio_and_without_frames(tmp_path: Path) -> None:
     mute = Clip(times=tuple(np.arange(15) / 25), sound_seconds=None).write(tmp_path / "mute.mkv")
     blind = Clip(times=None, sound_seconds=0.6).write(tmp_path / "blind.wav")
     for path, has_audio in ((mute, False), (blind, True)):
@@ -138,7 +138,7 @@ def test_it_ends_within_a_second_when_it_is_stopped() -> None:
     assert [snapshot.tick for snapshot in kept.snapshots] == list(range(len(kept.snapshots)))
 
 
-def test_a_run_that_nobody_looks_at_draws_nothing() -> None:
+def test_a_run_without_viewers_draws_nothing() -> None:
     kept = Kept()
     report, seconds = timed(live(Camera(), stand_in(False), kept, composer=None, duration_seconds=0.5))
     assert len(kept.snapshots) >= 8 and seconds < 1.5
@@ -151,7 +151,7 @@ def test_q_ends_it() -> None:
     assert window.shown == 5 and seconds < 1.2
 
 
-def test_the_window_is_served_while_no_picture_comes() -> None:
+def test_the_window_is_served_while_no_frame_comes() -> None:
     served: list[float] = []
 
     def keys() -> list[KeyPress]:
@@ -164,7 +164,7 @@ def test_the_window_is_served_while_no_picture_comes() -> None:
     assert np.median(np.diff(served)) == pytest.approx(WINDOW_POLL_SECONDS, abs=0.01)
 
 
-def test_a_picture_is_shown_as_soon_as_it_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_frame_is_shown_as_soon_as_it_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
     shown: list[float] = []
 
     class Prompt(StandInWindow):
@@ -230,7 +230,7 @@ def test_boxes_are_drawn_where_the_faces_are_now() -> None:
     assert with_newest_boxes(None, FrameTracks(14, 0.56, people, ())) is None
 
 
-def test_sound_and_pictures_reach_the_outputs_in_order(tmp_path: Path) -> None:
+def test_audio_and_frames_reach_the_outputs_in_order(tmp_path: Path) -> None:
     path, kept = Clip().write(tmp_path / "clip.mkv"), Kept()
     run = live(PacedSource(FileReader(path)), stand_in(), kept, duration_seconds=0.8)
     run.run(threading.Event())
@@ -239,8 +239,8 @@ def test_sound_and_pictures_reach_the_outputs_in_order(tmp_path: Path) -> None:
     assert run.report().latency != Percentiles()
 
 
-def test_a_source_without_a_clock_of_its_own_time_still_has_a_sound_stream() -> None:
-    """Sound that comes while no picture does keeps the scorer fed."""
+def test_audio_without_frames_keeps_the_scorer_fed() -> None:
+    """Audio that comes while no frame does keeps the scorer fed."""
     heard: list[AudioChunk] = []
 
     class Talking(Camera):

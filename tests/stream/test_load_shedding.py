@@ -45,14 +45,14 @@ def test_a_hiccup_is_not_shed() -> None:
     assert set(levels(governor, 0.0, 0, 5) + levels(governor, 0.3, 5, 0.2) + levels(governor, 0.0, 5.2, 5)) == {0}
 
 
-def test_one_hold_up_is_not_shed_though_a_picture_was_dropped() -> None:
+def test_one_stall_sheds_nothing_though_a_frame_was_dropped() -> None:
     governor = LoadGovernor()
     levels(governor, 0.0, 0, 5)
     assert governor.update(0.2, 5.2, has_dropped=True) == 0
     assert set(levels(governor, 0.03, 5.24, 5)) == {0}
 
 
-def test_pictures_that_are_dropped_again_and_again_are_too_much() -> None:
+def test_frames_that_are_dropped_again_and_again_are_too_much() -> None:
     """A vision thread that needs half as long again as there is: its ring makes it two ticks late, never more."""
     governor = LoadGovernor()
     seen = [governor.update(0.08, number * 0.06, has_dropped=number % 2 == 0) for number in range(50)]

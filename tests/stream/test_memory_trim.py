@@ -42,7 +42,7 @@ def grown_mib(mode: str) -> float:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only glibc is told to give memory back")
-def test_what_a_hold_up_took_is_trimmed() -> None:
+def test_memory_of_a_stall_is_trimmed() -> None:
     assert grown_mib("kept") > 60, "nothing was kept: the test proves nothing"
     assert grown_mib("given back") < 20
 

@@ -10,7 +10,7 @@ import pytest
 from speakerlight.model_future import LoadFuture
 
 
-def test_later_begins_when_it_is_asked_or_told_to() -> None:
+def test_a_future_begins_at_its_start_or_first_result() -> None:
     begun = threading.Event()
 
     def work() -> int:

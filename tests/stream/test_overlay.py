@@ -40,7 +40,7 @@ def scene(*faces: FaceScore, state: SpeakingState = SpeakingState.SILENCE, prima
 
 
 def painted(image: Image, person: int, region: slice = slice(None)) -> int:
-    """How many pixels of the picture's columns ``region`` have exactly the person's colour."""
+    """How many pixels of the frame's columns ``region`` have exactly the person's colour."""
     return int((image[:, region] == np.array(colour(person)[::-1])).all(axis=-1).sum())
 
 
@@ -65,7 +65,7 @@ def test_the_bar_grows_with_the_score() -> None:
     assert marks[0] < marks[1] < marks[2]
 
 
-def test_the_pinned_person_stands_out_while_in_the_picture() -> None:
+def test_the_pinned_person_stands_out_while_in_the_frame() -> None:
     people = scene(face(1, 50, speaking=True), face(2, 250), state=SpeakingState.SPEAKING, primary=1)
     assert shown_primary(people, None) == 1
     assert shown_primary(people, 2) == 2
@@ -85,7 +85,7 @@ def test_the_state_is_said_in_words() -> None:
     )
 
 
-def test_the_status_line_tells_load_latency_and_lag() -> None:
+def test_the_status_line_shows_load_latency_and_lag() -> None:
     texts = [text for text, _ in status_items(scene(), OverlayInfo(latency_ms=83.4, load_level=2))]
     assert texts == ["Silence", "load 2", "latency 83 ms", "lag -40 ms"]
     assert [text for text, _ in status_items(scene(), OverlayInfo())] == ["Silence", "lag -40 ms"]
@@ -93,7 +93,7 @@ def test_the_status_line_tells_load_latency_and_lag() -> None:
 
 
 @pytest.mark.parametrize(("width", "height"), [(10, 10), (320, 180), (360, 640), (1280, 720), (3840, 2160)])
-def test_every_size_of_picture_can_be_drawn_on(width: int, height: int) -> None:
+def test_every_size_of_frame_can_be_drawn_on(width: int, height: int) -> None:
     box = Box(width * 0.4, height * 0.4, width * 0.2, height * 0.2)
     shown = Snapshot(0, 0.0, 1.0, (FaceScore(1, box, 0.9, True),), SpeakingState.SPEAKING, 1, Lag(0, 1))
     drawn = draw_overlay(picture(width, height), replace(shown, names={1: "A long name, Zoë 李"}), OverlayInfo())
@@ -101,7 +101,7 @@ def test_every_size_of_picture_can_be_drawn_on(width: int, height: int) -> None:
     assert (drawn != 100).any()
 
 
-def test_faces_that_leave_the_picture_and_numbers_that_are_none_are_survived() -> None:
+def test_faces_that_leave_the_frame_and_numbers_that_are_none_are_survived() -> None:
     people = [
         FaceScore(1, Box(-80, -90, 100, 100), 2.0, True),
         FaceScore(2, Box(600, 330, 100, 100), -1.0, False),
@@ -112,7 +112,7 @@ def test_faces_that_leave_the_picture_and_numbers_that_are_none_are_survived() -
     assert draw_overlay(picture(), odd, OverlayInfo()).shape == (360, 640, 3)
 
 
-def test_without_a_snapshot_the_picture_is_shown_as_it_is() -> None:
+def test_without_a_snapshot_the_frame_is_shown_as_it_is() -> None:
     assert (draw_overlay(picture(), None, OverlayInfo()) == 100).all()
 
 

@@ -38,13 +38,13 @@ def test_a_move_of_half_a_pixel_is_seen() -> None:
 
 @pytest.mark.parametrize("size", [(50, 50), (10, 10)])
 @pytest.mark.parametrize("corner", [(-30, -30), (370, 170), (500, 500), (-500, -500)])
-def test_outside_the_picture_its_edge_is_repeated(size: tuple[int, int], corner: tuple[float, float]) -> None:
+def test_outside_the_frame_its_edge_is_repeated(size: tuple[int, int], corner: tuple[float, float]) -> None:
     image = np.full((200, 400, 3), 77, np.uint8)
     assert (crop(image, Box(*corner, 60, 60), size) == 77).all()
 
 
 @pytest.mark.parametrize("size", [(200, 200), (800, 100), (40, 40), (400, 200)])
-def test_a_picture_is_fitted_in_whole_with_its_shape_and_in_the_middle(size: tuple[int, int]) -> None:
+def test_a_frame_is_fitted_in_whole_with_its_shape_and_in_the_middle(size: tuple[int, int]) -> None:
     white = np.full((200, 400, 3), 255, np.uint8)
     framed = fitted(white, size)
     rows, columns = np.nonzero(framed.all(axis=-1))
@@ -54,7 +54,7 @@ def test_a_picture_is_fitted_in_whole_with_its_shape_and_in_the_middle(size: tup
     assert (rows.min() + rows.max(), columns.min() + columns.max()) == (size[1] - 1, size[0] - 1)
 
 
-def test_an_odd_picture_in_its_even_size_repeats_its_last_column_and_row() -> None:
+def test_an_odd_frame_in_its_even_size_repeats_its_last_column_and_row() -> None:
     assert even((399, 199)) == (400, 200) and even((400, 200)) == (400, 200)
     framed = fitted(ramp(399, 199), even((399, 199)))
     np.testing.assert_array_equal(framed[:199, :399], ramp(399, 199))

@@ -111,7 +111,7 @@ def test_an_exception_of_the_callback_ends_the_run_and_is_raised(clip: Path, sta
     assert own.is_closed
 
 
-def test_a_run_ends_when_told_from_another_thread(stand_ins: None) -> None:
+def test_a_run_ends_when_stopped_from_another_thread(stand_ins: None) -> None:
     stop, begun, result = threading.Event(), threading.Event(), list[SummaryEvent]()
 
     def work() -> None:

@@ -23,7 +23,7 @@ def voice_like(seconds: float = 3.0, seed: int = 0) -> Samples:
 
 
 def stft_mel(samples: Samples, settings: MelSettings) -> np.ndarray:
-    """librosa's mel magnitudes of pre-emphasised sound, columns × mels, in double precision."""
+    """librosa's mel magnitudes of pre-emphasised audio, columns × mels, in double precision."""
     emphasised = lfilter([1, -settings.pre_emphasis], [1], samples.astype(np.float64))
     spectrum = librosa.stft(
         emphasised, n_fft=settings.n_fft, hop_length=settings.hop, win_length=settings.window, pad_mode="constant"
@@ -34,16 +34,16 @@ def stft_mel(samples: Samples, settings: MelSettings) -> np.ndarray:
     return np.asarray((filters @ np.abs(spectrum)).T)
 
 
-def test_the_expert_hears_what_wav2lip_computes() -> None:
+def test_the_expert_receives_what_wav2lip_computes() -> None:
     samples = voice_like()
     decibels = 20 * np.log10(np.maximum(1e-5, stft_mel(samples, EXPERT_MEL))) - 20
     expected = np.clip((decibels + 100) / 100 * 8 - 4, -4, 4)
-    interior = slice(None, -2)  # the sound's end is an edge for pre-emphasis, which librosa does not know of
+    interior = slice(None, -2)  # the audio's end is an edge for pre-emphasis, which librosa does not know of
     assert log_mel(samples, EXPERT_MEL)[interior] == pytest.approx(expected[interior], abs=1e-4)
     assert expected.min() == -4 and expected.max() > 0
 
 
-def test_the_compact_model_hears_a_plain_log_mel() -> None:
+def test_the_compact_model_receives_a_plain_log_mel() -> None:
     samples = voice_like()
     expected = (np.log10(np.clip(stft_mel(samples, COMPACT_MEL), 1e-5, 10)) + 2) / 3
     assert log_mel(samples, COMPACT_MEL) == pytest.approx(expected, abs=1e-4)

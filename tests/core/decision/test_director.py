@@ -193,7 +193,7 @@ def test_nobody_is_on_air_for_longer_than_the_longest_shot(
 
 
 @given(some_spans, some_settings)
-def test_a_pinned_person_is_on_air_whoever_speaks_and_a_hold_freezes_the_shot(
+def test_a_pinned_person_stays_on_air_and_a_hold_freezes_the_shot(
     spans: list[tuple[float, Moment]], settings: DirectorSettings
 ) -> None:
     cuts, _ = directed((0.5, SpeakingState.SILENCE), *spans, settings=settings, pinned=2)

@@ -25,9 +25,9 @@ CODES = 251
 
 
 class StandIn:
-    """A model that knows: faces show, and sound tells, the code of a moment; equal codes are equal vectors.
+    """A model of perfect embeddings: faces and audio carry the code of a moment; equal codes are equal vectors.
 
-    A face's crop holds the number of its code. Sound embeddings are given by tick, as for a perfect model: the sound
+    A face's crop holds the number of its code. Audio embeddings are given by tick, as for a perfect model: the audio
     of tick k has code k, ``lag`` ticks later. What is heard (silence or speech) does not matter to it.
     """
 
@@ -134,20 +134,20 @@ def test_the_talking_face_wins(usual: list[Snapshot]) -> None:
         assert [face.id for face in snapshot.faces if face.speaking] == [2]
 
 
-def test_when_nobody_in_view_says_what_is_heard_it_is_off_screen(talk: npt.NDArray[np.float32]) -> None:
+def test_a_voice_that_matches_no_face_is_off_screen(talk: npt.NDArray[np.float32]) -> None:
     snapshots = lock_step(Scorer(StandIn()), talk, lambda tick: {1: (tick * 97 + 31) % CODES, 3: 5})
     states = [s.state for s in snapshots[75:]]
     assert states.count(SpeakingState.OFFSCREEN) > 0.7 * len(states) and SpeakingState.SPEAKING not in states
 
 
-def test_in_silence_nobody_speaks() -> None:
+def test_in_silence_there_is_no_active_speaker() -> None:
     snapshots = lock_step(Scorer(StandIn()), np.zeros(TICKS * SAMPLES_PER_TICK, np.float32), ticks=range(60))
     assert {s.state for s in snapshots} == {SpeakingState.SILENCE}
     assert not any(face.speaking for s in snapshots for face in s.faces)
 
 
 @pytest.mark.parametrize("lag", [-5, 3, 10])
-def test_the_lag_between_sound_and_picture_is_found(talk: npt.NDArray[np.float32], lag: int) -> None:
+def test_the_lag_between_audio_and_video_is_found(talk: npt.NDArray[np.float32], lag: int) -> None:
     snapshots = lock_step(Scorer(StandIn(lag)), talk)
     assert snapshots[250].lag.milliseconds == pytest.approx(40 * lag, abs=20)
     assert snapshots[250].lag.confidence > 0.8
@@ -201,7 +201,7 @@ def test_snapshots_come_one_a_tick_in_order_with_the_frames_time(usual: list[Sna
 
 @pytest.mark.parametrize("lag_ms", [-200.0, 0.0, 200.0])
 def test_the_look_ahead_is_exactly_as_stated(talk: npt.NDArray[np.float32], lag_ms: float) -> None:
-    """Pictures: the model's four ticks. Sound: the room lag when it comes later, and what its embedding sees."""
+    """Frames: the model's four ticks. Audio: the room lag when it comes later, and what its embedding sees."""
     scorer = Scorer(StandIn(), lag_ms=lag_ms)
     for tick in range(TICKS):
         scorer.push_audio([sound_of(talk, tick)])
@@ -218,12 +218,12 @@ def test_the_look_ahead_is_exactly_as_stated(talk: npt.NDArray[np.float32], lag_
     for tick in range(30):
         scorer.push_audio([sound_of(talk, tick)])
         decided += [(s.tick, tick) for s in scorer.advance()]
-    # One more block: the last mel column of a tick's sound looks 2.5 ms beyond the tick's end.
+    # One more block: the last mel column of a tick's audio looks 2.5 ms beyond the tick's end.
     later = 1 + max(0, round(lag_ms / 40))
     assert decided == [(tick - later, tick) for tick in range(later, 26 + later) if tick < 30]
 
 
-def test_without_sound_pictures_alone_decide_when() -> None:
+def test_without_audio_video_alone_decides_when() -> None:
     scorer = Scorer(StandIn(), has_audio=False)
     counts = []
     for tick in range(30):
@@ -253,7 +253,7 @@ def test_finishing_a_session_in_which_nothing_came_gives_nothing() -> None:
     assert scorer.advance() == [] and scorer.finish() == []
 
 
-def test_sound_that_ends_early_holds_nothing_up(talk: npt.NDArray[np.float32]) -> None:
+def test_audio_that_ends_early_stalls_nothing(talk: npt.NDArray[np.float32]) -> None:
     scorer = Scorer(StandIn())
     decided = []
     for tick in range(60):
@@ -286,7 +286,7 @@ def test_what_waits_for_a_scored_tick_is_embedded_at_once(talk: npt.NDArray[np.f
         assert calls <= TICKS / stride + 6  # the beginning and the end
 
 
-def test_sound_is_embedded_before_its_pictures_come(talk: npt.NDArray[np.float32]) -> None:
+def test_audio_is_embedded_before_its_frames_come(talk: npt.NDArray[np.float32]) -> None:
     model = StandIn()
     listens = Mock(wraps=model.embed_audio)
     with patch.object(model, "embed_audio", listens):
@@ -343,7 +343,7 @@ def test_it_does_not_matter_what_comes_first(talk: npt.NDArray[np.float32], orde
     assert_same(snapshots + scorer.finish(), expected)
 
 
-def test_ticks_without_a_picture_are_bridged(talk: npt.NDArray[np.float32]) -> None:
+def test_ticks_without_a_frame_are_bridged(talk: npt.NDArray[np.float32]) -> None:
     scorer = Scorer(StandIn())
     decided = []
     for tick in range(TICKS):
@@ -356,7 +356,7 @@ def test_ticks_without_a_picture_are_bridged(talk: npt.NDArray[np.float32]) -> N
     assert all(len(s.faces) == 3 for s in decided)
 
 
-def test_after_a_hold_up_old_ticks_are_let_go_and_the_newest_are_scored(talk: npt.NDArray[np.float32]) -> None:
+def test_after_a_stall_old_ticks_are_let_go_and_the_newest_are_scored(talk: npt.NDArray[np.float32]) -> None:
     scorer = Scorer(StandIn())
     for tick in range(TICKS):
         scorer.push_tracks([tracks(tick)])
@@ -365,7 +365,7 @@ def test_after_a_hold_up_old_ticks_are_let_go_and_the_newest_are_scored(talk: np
     assert ticks == list(range(ticks[0], TICKS - 4)) and 20 < len(ticks) < 128
 
 
-def test_a_face_that_comes_and_goes_is_told_while_it_is_there(talk: npt.NDArray[np.float32]) -> None:
+def test_a_face_that_comes_and_goes_is_reported_while_it_is_there(talk: npt.NDArray[np.float32]) -> None:
     def coming(tick: int) -> dict[int, int]:
         shown = talking_and_others(tick)
         return shown if 60 <= tick < 200 else {1: shown[1]}

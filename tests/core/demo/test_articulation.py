@@ -34,14 +34,14 @@ def test_talk_lasts_as_long_as_asked_and_stays_in_range() -> None:
     assert speech.pitch.min() > 0.5 and speech.pitch.max() < 1.6
 
 
-def test_talk_begins_and_ends_with_a_shut_mouth_and_no_sound() -> None:
+def test_talk_begins_and_ends_with_a_shut_mouth_and_no_audio() -> None:
     for seed in range(5):
         speech = talk(2.5, 5.0, rng(seed))
         assert speech.lips[[0, -1], OPENING].max() < 0.1
         assert speech.voicing[[0, -1]].max() < 0.05
 
 
-def test_sound_fills_the_time_but_for_the_lead() -> None:
+def test_audio_fills_the_time_but_for_the_lead() -> None:
     for seed in range(5):
         heard = np.flatnonzero((talk(3.0, 4.0, rng(seed)).voicing + talk(3.0, 4.0, rng(seed)).frication) > 0.05)
         assert heard[0] / CONTROL_RATE < LEAD_SECONDS + 0.12

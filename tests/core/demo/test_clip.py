@@ -5,7 +5,7 @@ import numpy as np
 from speakerlight.core.demo.clip import talking_clip
 
 
-def test_a_clip_has_sound_for_each_of_its_frames() -> None:
+def test_a_clip_has_audio_for_each_of_its_frames() -> None:
     frames, sound = talking_clip(7, 1.3)
     assert len(frames) == 32 and frames[0].shape == (256, 256, 3) and frames[0].dtype == np.uint8
     assert sound.dtype == np.float32 and len(sound) == 32 * 640

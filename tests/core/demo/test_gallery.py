@@ -72,7 +72,7 @@ def test_mouthing_people_say_other_syllables_than_the_speaker() -> None:
     assert compared >= 5
 
 
-def test_lips_of_the_one_who_is_heard_follow_the_sound() -> None:
+def test_lips_of_the_one_who_is_heard_follow_the_audio() -> None:
     """The mouth's distance from rest fits the voice's loudness below 1 kHz best unshifted, of shifts to ±320 ms."""
     demo = Demo(DemoSettings(people=1, seed=4, seconds=60, width=256, height=256))
     fits = np.zeros(17)
@@ -90,7 +90,7 @@ def test_lips_of_the_one_who_is_heard_follow_the_sound() -> None:
     assert abs(int(np.argmax(fits)) - 8) <= 1
 
 
-def test_playing_gives_all_frames_and_gapless_sound_in_order() -> None:
+def test_playing_gives_all_frames_and_gapless_audio_in_order() -> None:
     media = list(Demo(DemoSettings(people=1, seconds=1.5, rate=30, **SMALL)).play())
     frames, sounds = [m for m in media if isinstance(m, Frame)], [m for m in media if isinstance(m, AudioChunk)]
     assert len(frames) == 45 and frames[1].time == pytest.approx(1 / 30)
@@ -109,7 +109,7 @@ def test_an_endless_demo_can_be_entered_hours_later() -> None:
 @pytest.mark.parametrize(
     ("people", "width", "height"), [(1, 1280, 720), (3, 1280, 720), (9, 640, 360), (25, 1920, 1080)]
 )
-def test_tiles_lie_apart_and_inside_the_picture(people: int, width: int, height: int) -> None:
+def test_tiles_lie_apart_and_inside_the_frame(people: int, width: int, height: int) -> None:
     tiles = lay_out(people, width, height)
     covered = np.zeros((height, width), int)
     for tile in tiles:
@@ -118,7 +118,7 @@ def test_tiles_lie_apart_and_inside_the_picture(people: int, width: int, height:
     assert len(tiles) == people and covered.max() == 1 and covered.mean() > 0.5
 
 
-def test_the_picture_is_larger_for_many_people() -> None:
+def test_the_frame_is_larger_for_many_people() -> None:
     assert DemoSettings(people=9).size == (1280, 720)
     assert DemoSettings(people=25).size == (1920, 1080)
 

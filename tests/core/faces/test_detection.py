@@ -100,12 +100,12 @@ def test_a_face_of_any_size_lies_whole_and_large_in_some_tile(size: tuple[int, i
         side = np.exp(rng.uniform(np.log(0.2 * smallest), np.log(0.39 * min(width, height))))
         face = Box(rng.uniform(0, width - side), rng.uniform(0, height - side), side, side)
         share = max(side / max(tile.width, tile.height) for tile in tiles if holds(tile, face))
-        # BlazeFace finds faces of a fifth of its picture; those this small here are so in any tile.
+        # BlazeFace finds faces of a fifth of its frame; those this small here are so in any tile.
         assert share >= 0.19, face
 
 
 @pytest.mark.parametrize("size", [(160, 120), (128, 128), (1, 1), (3000, 20)])
-def test_small_pictures_are_searched_as_they_are(size: tuple[int, int]) -> None:
+def test_small_frames_are_searched_as_they_are(size: tuple[int, int]) -> None:
     assert search_tiles(*size) == [SearchRegion(0, 0, *size)]
 
 
@@ -139,7 +139,7 @@ def test_drawn_people_are_found_in_the_search_tiles(detector: FaceDetector) -> N
         assert max((f.score for f in inside), default=0) > 0.6
 
 
-def test_a_face_is_told_in_pixels_of_the_whole_picture(detector: FaceDetector, portrait: Image) -> None:
+def test_a_face_is_reported_in_pixels_of_the_whole_frame(detector: FaceDetector, portrait: Image) -> None:
     (whole,) = detector.detect(portrait)
     (near,) = detector.detect(portrait, region_around(whole.box, 2.0, 1280, 720))
     shifted = np.zeros((900, 1400, 3), np.uint8)
@@ -158,7 +158,7 @@ def test_keypoints_are_in_their_places(detector: FaceDetector, portrait: Image) 
     assert max(right_eye[1], left_eye[1]) < nose[1] < face.keypoints[MOUTH][1] == mouth[1]
 
 
-def test_an_empty_picture_holds_no_face(detector: FaceDetector) -> None:
+def test_an_empty_frame_holds_no_face(detector: FaceDetector) -> None:
     noise = np.random.default_rng(0).integers(0, 255, (480, 640, 3), np.uint8)
     for image in (np.zeros((480, 640, 3), np.uint8), noise):
         assert detector.detect(image) == []
@@ -167,11 +167,11 @@ def test_an_empty_picture_holds_no_face(detector: FaceDetector) -> None:
 @pytest.mark.parametrize(
     "region", [SearchRegion(0, 0, 1, 1), SearchRegion(1279, 0, 1, 720), SearchRegion(0, 700, 1280, 3)]
 )
-def test_a_sliver_of_a_picture_can_be_looked_at(detector: FaceDetector, region: SearchRegion) -> None:
+def test_a_sliver_of_a_frame_can_be_looked_at(detector: FaceDetector, region: SearchRegion) -> None:
     assert detector.detect(np.zeros((720, 1280, 3), np.uint8), region) == []
 
 
-def test_a_larger_picture_costs_no_detail_of_the_keypoints(detector: FaceDetector, portrait: Image) -> None:
+def test_a_larger_frame_costs_no_detail_of_the_keypoints(detector: FaceDetector, portrait: Image) -> None:
     (face,) = detector.detect(portrait)
     (large,) = detector.detect(np.asarray(cv2.resize(portrait, None, fx=2, fy=2), np.uint8))
     np.testing.assert_allclose(large.keypoints / 2, face.keypoints, atol=0.03 * face.box.width)

@@ -66,7 +66,7 @@ def test_people_get_ids_from_1_and_keep_them() -> None:
     assert [id_at(faces, place) for place in places.values()] == [1, 2, 3]
 
 
-def test_somebody_who_comes_later_gets_a_new_id() -> None:
+def test_a_face_that_comes_later_gets_a_new_id() -> None:
     scene = Scene()
     for _ in range(10):
         scene.step({RED: (150, 200)})
@@ -127,7 +127,7 @@ def test_a_face_that_stays_away_is_no_longer_shown() -> None:
     assert scene.tracker.predictions(scene.tick / 25) == []
 
 
-def test_whoever_is_back_soon_at_their_place_has_the_same_id() -> None:
+def test_a_face_back_soon_at_its_place_has_the_same_id() -> None:
     scene = Scene()
     scene.step({RED: (200, 200)})
     assert scene.wait(3.0) == []
@@ -142,7 +142,7 @@ def test_after_long_it_may_be_anybody() -> None:
 
 
 @pytest.mark.parametrize("newcomer", [{GREEN: (200, 200)}, {RED: (600, 200)}], ids=["somebody else", "elsewhere"])
-def test_a_lost_id_goes_to_nobody_else(newcomer: Places) -> None:
+def test_a_lost_id_goes_to_no_other_face(newcomer: Places) -> None:
     scene = Scene()
     scene.step({RED: (200, 200)})
     scene.wait(2.0)
@@ -217,7 +217,7 @@ def test_faces_at_and_beyond_the_frame_are_survived() -> None:
     assert len(tracker.update(0.0, image, found, set())) == 5
 
 
-def test_nobody_new_comes_from_a_doubtful_detection() -> None:
+def test_a_doubtful_detection_begins_no_track() -> None:
     tracker, image = Tracker(AT_ONCE), picture({RED: (200, 200)})
     assert tracker.update(0.0, image, [face_at(200, 200, score=0.55)], set()) == []
     tracker.update(0.04, image, [face_at(200, 200)], set())

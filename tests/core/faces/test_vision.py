@@ -125,7 +125,7 @@ def test_everybody_of_a_room_that_was_empty_is_found_within_a_second(width: int,
 
 @pytest.mark.parametrize("phase", range(4))
 def test_a_slow_camera_and_load_do_not_keep_people_unseen(phase: int) -> None:
-    """Its pictures fall on every second tick or on fewer, never on others: which ones does not matter."""
+    """Its frames fall on every second tick or on fewer, never on others: which ones does not matter."""
     detector = KnownFaces()
     vision = Vision(detector, small_crop)
     ticks = range(phase, 50 + phase, 4)
@@ -191,7 +191,7 @@ def test_load_is_shed_by_looking_less_often() -> None:
     assert passes(4) < 0.6 * passes(2) < 0.36 * passes(1) * 1.3
 
 
-def test_nobody_is_overlooked_when_many_are_followed() -> None:
+def test_no_face_is_missed_when_many_are_tracked() -> None:
     """Faces that all move are each seen every few ticks, none waits for ever."""
     people = [face_at(100 + 200 * (k % 6), 100 + 160 * (k // 6), 80) for k in range(24)]
     detector = KnownFaces(*people)
@@ -206,7 +206,7 @@ def test_nobody_is_overlooked_when_many_are_followed() -> None:
     assert max(late) < 0.25 * 80
 
 
-def test_somebody_who_comes_in_later_is_found_within_three_seconds() -> None:
+def test_a_face_that_comes_later_is_found_within_three_seconds() -> None:
     for size in (90, 150, 300):
         detector = KnownFaces(face_at(200, 200, 200))
         vision = Vision(detector, small_crop)
@@ -215,12 +215,12 @@ def test_somebody_who_comes_in_later_is_found_within_three_seconds() -> None:
         assert len(run(vision, black(), range(40, 115))[-1].faces) == 2
 
 
-def test_a_doubtful_face_is_nobody() -> None:
+def test_a_doubtful_face_is_ignored() -> None:
     vision = Vision(KnownFaces(face_at(600, 300, 200, score=0.55)), small_crop)
     assert all(s.faces == () for s in run(vision, black(), range(20)))
 
 
-def test_another_size_of_picture_is_searched_anew() -> None:
+def test_another_size_of_frame_is_searched_anew() -> None:
     detector = KnownFaces(face_at(200, 200, 100))
     vision = Vision(detector, small_crop)
     run(vision, black(), range(30))
@@ -229,7 +229,7 @@ def test_another_size_of_picture_is_searched_anew() -> None:
     assert 1500 in [round(f.box.centre[0]) for f in found[-1].faces]
 
 
-def test_small_and_odd_pictures_are_survived(detector: FaceDetector) -> None:
+def test_small_and_odd_frames_are_survived(detector: FaceDetector) -> None:
     for width, height in ((1, 1), (3, 500), (161, 97)):
         assert run(Vision(detector, small_crop), black(width, height), range(3))[-1].faces == ()
 

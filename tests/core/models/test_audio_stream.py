@@ -42,7 +42,7 @@ def test_a_stream_gives_the_whole_clips_embeddings(network: CompactSyncNet, mode
 
 
 @pytest.mark.parametrize("piece", [160, 333, 640, 7000])
-def test_it_does_not_matter_how_the_sound_is_cut(model: Compact, piece: int) -> None:
+def test_it_does_not_matter_how_the_audio_is_cut(model: Compact, piece: int) -> None:
     samples = noise(1.5)
     vectors, speech = heard(model, samples, [piece] * (len(samples) // piece))
     whole, whole_speech = heard(model, samples, [])
@@ -92,7 +92,7 @@ def test_only_the_last_ticks_are_remembered(model: Compact) -> None:
     np.testing.assert_allclose(hearing.vectors(last, last[-1]), whole.vectors(last, last[-1]), atol=1e-5)
 
 
-def test_no_sound_is_no_progress(model: Compact) -> None:
+def test_no_audio_is_no_progress(model: Compact) -> None:
     hearing = AudioEncoderStream(model, MEMORY)
     hearing.push_audio(np.zeros(0, np.float32))
     assert hearing.through == -1

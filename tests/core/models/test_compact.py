@@ -69,7 +69,7 @@ def test_it_is_small(network: CompactSyncNet) -> None:
 
 
 def test_a_face_costs_one_small_frame_a_tick(network: CompactSyncNet) -> None:
-    """Multiplications of the picture encoder: few enough for many faces on a laptop, and so the sound's."""
+    """Multiplications of the face encoder and the audio encoder: few enough for many faces on a laptop."""
     counted = 0
 
     def count(layer: torch.nn.Conv1d, inputs: tuple[torch.Tensor, ...], output: torch.Tensor) -> None:
@@ -157,7 +157,7 @@ def test_exposure_and_contrast_do_not_matter(model: Compact) -> None:
     assert cosines(first, second).min() > 0.99
 
 
-def test_neither_picture_nor_sound_is_waited_for_longer_than_160_ms(model: Compact) -> None:
+def test_neither_frame_nor_audio_is_waited_for_longer_than_160_ms(model: Compact) -> None:
     assert model.frame_lookahead == FRAME_LOOKAHEAD <= 4
     assert audio_lookahead_seconds(model) <= 0.16
 
@@ -170,7 +170,7 @@ def test_windows_add_up_to_what_the_network_takes(network: CompactSyncNet) -> No
             assert network.sound(torch.zeros(1, columns, COMPACT_MEL.mels)).shape[2] == ticks
 
 
-def test_a_tick_hears_the_same_columns_as_in_training(model: Compact) -> None:
+def test_a_tick_uses_the_same_columns_as_in_training(model: Compact) -> None:
     samples = (np.random.default_rng(0).standard_normal(16_000 * 2) * 0.1).astype(np.float32)
     trained = clip_mel(torch.from_numpy(samples)[None], 40)[0].numpy()
     engine = log_mel(samples, COMPACT_MEL)

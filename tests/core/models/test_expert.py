@@ -130,7 +130,7 @@ def test_order_of_frames_and_colours_matters(exact: Expert, frames: np.ndarray) 
         assert (embedded(exact, other.copy()) * right).sum(1).max() < 0.95
 
 
-def test_sound_is_embedded_by_the_book(plain: SyncNetColor, exact: Expert, mel: np.ndarray) -> None:
+def test_audio_is_embedded_by_the_book(plain: SyncNetColor, exact: Expert, mel: np.ndarray) -> None:
     with torch.inference_mode():
         expected = [plain.audio_encoder(torch.tensor(columns.T[None, None])).view(1, -1) for columns in mel]
     assert torch.allclose(heard(exact, mel), functional.normalize(torch.cat(expected)), atol=1e-5)
@@ -198,15 +198,15 @@ def test_another_models_checkpoint_is_refused_in_one_line(tmp_path: Path) -> Non
 def test_windows_lie_where_training_put_them(exact: Expert) -> None:
     for tick in (2, 3, 7, 100):
         assert exact.mel_start(tick) == int(80.0 * ((tick - 2) / 25.0))
-    assert exact.mel_start(0) == -7  # before the sound began: silence
+    assert exact.mel_start(0) == -7  # before the audio began: silence
     assert (exact.frame_stack, exact.frame_window, exact.frame_lookahead, exact.mel_window) == (1, 5, 2, 16)
     assert exact.mel is EXPERT_MEL and exact.mel.silence == -4
-    # A window that starts at T needs sound up to T + 212.5 ms; T is 80 ms before the tick.
+    # A window that starts at T needs audio up to T + 212.5 ms; T is 80 ms before the tick.
     assert audio_lookahead_seconds(exact) == pytest.approx(0.1325)
 
 
 def test_the_crop_is_the_lower_half_of_a_box_from_hairline_to_chin() -> None:
-    """Rows of the picture hold their own number, so the crop's values say where it was taken."""
+    """Rows of the frame hold their own number, so the crop's values say where it was taken."""
     image = np.repeat(np.arange(240, dtype=np.uint8)[:, None, None], 320, axis=1).repeat(3, axis=2)
     box = Box(100, 80, 100, 100)  # chin at 180
     crop = expert_crop(image, box)
@@ -225,7 +225,7 @@ def test_the_crop_is_squashed_and_stays_bgr() -> None:
 
 
 @pytest.mark.parametrize("corner", [(-60, -60), (590, -60), (-60, 430), (590, 430), (5000, 5000)])
-def test_a_face_that_leaves_the_picture_keeps_its_edge_pixels(corner: tuple[float, float]) -> None:
+def test_a_face_that_leaves_the_frame_keeps_its_edge_pixels(corner: tuple[float, float]) -> None:
     image = np.zeros((480, 640, 3), np.uint8)
     image[:] = (10, 120, 240)
     crop = expert_crop(image, Box(*corner, 120, 120))

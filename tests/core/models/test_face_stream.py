@@ -113,7 +113,7 @@ def test_other_faces_in_the_batch_change_nothing(model: Compact) -> None:
 
 
 def test_many_ticks_at_once_are_what_they_are_one_by_one(model: Compact) -> None:
-    """People come, go for longer than a face is remembered, and others take their place; some ticks are left out."""
+    """People come, go for longer than a face is remembered, and others take their place; some ticks are dropped."""
     sights = []
     for tick in [t for t in range(MEMORY) if t % 7 != 3]:
         there = {1: CROPS[tick % TICKS]} if tick < 40 or tick > 60 else {}
@@ -156,7 +156,7 @@ def test_who_was_in_view_and_where_is_known_by_tick(model: Compact) -> None:
     assert faces.at(-1) == {} and faces.at(20) == {}
 
 
-def test_a_face_that_leaves_is_embedded_to_its_last_picture(network: CompactSyncNet, model: Compact) -> None:
+def test_a_face_that_leaves_is_embedded_to_its_last_frame(network: CompactSyncNet, model: Compact) -> None:
     faces = FaceEncoderStream(model, MEMORY)
     for tick in range(MEMORY + 40):
         there = tick < MEMORY + 20
@@ -181,7 +181,7 @@ def test_nothing_old_shows_through_where_a_face_was_away_for_a_moment(model: Com
     assert faces.at(49) and faces.at(60)
 
 
-def test_a_face_that_is_back_after_a_moment_mixes_no_pictures_from_before(model: Compact) -> None:
+def test_a_face_that_is_back_after_a_moment_mixes_no_frames_from_before(model: Compact) -> None:
     back, new = FaceEncoderStream(model, MEMORY), FaceEncoderStream(model, MEMORY)
     for tick in range(10):
         back.push([tracks(tick, {1: CROPS[tick]})])
@@ -208,7 +208,7 @@ def test_a_face_that_is_back_after_more_than_a_second_begins_anew(model: Compact
     assert faces.at(30) == {} and set(faces.at(50)) == {1}
 
 
-def test_dropped_ticks_are_filled_with_the_picture_before(model: Compact) -> None:
+def test_dropped_ticks_are_filled_with_the_frame_before(model: Compact) -> None:
     dropped = seen(model, [tick for tick in range(40) if tick % 4 != 3])
     held = FaceEncoderStream(model, MEMORY)
     for tick in range(39):

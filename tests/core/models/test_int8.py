@@ -15,7 +15,7 @@ NOISE = 0.03
 
 
 def pixels(count: int, seed: int) -> torch.Tensor:
-    """Smooth grey pictures, uint8 [count, 3, 24, 24]."""
+    """Smooth grey frames, uint8 [count, 3, 24, 24]."""
     generator = torch.Generator().manual_seed(seed)
     small = torch.rand(count, 3, 6, 6, generator=generator)
     return (255 * nn.functional.interpolate(small, size=24, mode="bilinear")).to(torch.uint8)

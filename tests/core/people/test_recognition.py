@@ -76,7 +76,7 @@ def test_new_people_have_ids_from_1_at_once() -> None:
     assert scene.run({7: 10, 9: 20}, 2.0) == {7: 1, 9: 2} and scene.merges == []
 
 
-def test_whoever_comes_back_elsewhere_has_their_id_at_once() -> None:
+def test_a_person_back_elsewhere_has_their_id_at_once() -> None:
     scene = Scene()
     scene.run({1: 10, 2: 20}, 1.0)
     scene.run({}, 10.0)
@@ -84,7 +84,7 @@ def test_whoever_comes_back_elsewhere_has_their_id_at_once() -> None:
     assert scene.run({3: 20, 4: 10, 5: 30}, 1.0) == {3: 2, 4: 1, 5: 3} and scene.merges == []
 
 
-def test_a_stranger_is_somebody_new() -> None:
+def test_a_stranger_is_a_new_person() -> None:
     scene = Scene()
     scene.run({1: 10}, 1.0)
     scene.run({}, 1.0)
@@ -164,7 +164,7 @@ def test_memory_stays_bounded() -> None:
     assert len(scene.recognizer._tracks) < 300 and len(scene.recognizer.known) == 1
 
 
-def test_strangers_are_forgotten_in_the_end_but_not_whoever_has_a_name() -> None:
+def test_strangers_are_forgotten_in_the_end_but_not_named_people() -> None:
     class Strangers(Looks):
         def look(self, person: int) -> Look:
             return self.noise.normal(0, 0.1, 128).astype(np.float32)

@@ -83,7 +83,7 @@ def test_a_known_voice_is_the_prior_of_its_person() -> None:
     assert session.who.offscreen([1, 2]) is None
 
 
-def test_a_known_voice_of_somebody_out_of_view_is_theirs() -> None:
+def test_a_known_voice_of_a_person_out_of_view_is_theirs() -> None:
     session = Session()
     for person in (0, 1, 0, 1):
         session.speak(person, 4.0, {1: 0.2 - 0.4 * person, 2: 0.4 * person - 0.2})
@@ -114,7 +114,7 @@ def test_a_speaker_who_comes_into_view_is_a_change() -> None:
     assert session.changed > 0.5
 
 
-def test_a_voice_that_is_nobodys_is_numbered_and_may_turn_out_to_be_a_person() -> None:
+def test_a_voice_without_a_person_is_numbered_and_may_become_one() -> None:
     session = Session()
     session.speak(0, 3.0, {1: -0.2})
     assert session.who.offscreen([1]) == -1

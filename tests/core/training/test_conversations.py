@@ -103,7 +103,7 @@ def test_scenes_are_of_all_kinds() -> None:
         assert 0.03 < np.mean([getattr(s, flag) for s in scenes]) < 0.5, flag
 
 
-def test_too_few_people_are_told() -> None:
+def test_too_few_people_are_reported() -> None:
     with pytest.raises(InputError, match="too few"):
         ConversationMaker([person(k) for k in range(MOST_PEOPLE - 1)], encode, seed=0)
 

@@ -117,7 +117,7 @@ def test_the_experts_stand_in_has_its_range_and_no_visual_speech() -> None:
     assert made.cosines.min() >= 0 and made.cosines.max() <= 1 and not made.activity.any()
 
 
-def test_shipped_weights_are_sound() -> None:
+def test_shipped_weights_are_in_range() -> None:
     from speakerlight.core.decision.weights import FOLDER
 
     for path in FOLDER.glob("*.safetensors"):

@@ -22,7 +22,7 @@ def test_what_was_put_is_taken_at_its_time() -> None:
     np.testing.assert_array_equal(tape.take(1920, 2000), 0)
 
 
-def test_a_gap_is_silence_and_a_repeat_is_left_out() -> None:
+def test_a_gap_is_silence_and_a_repeat_is_dropped() -> None:
     tape = AudioTape()
     tape.put(tone(0.0, 1600))
     tape.put(tone(0.5, 1600, 0.25))
@@ -59,7 +59,7 @@ def test_wild_samples_are_tamed() -> None:
     np.testing.assert_array_equal(tape.take(0, 4), [0.0, 1.0, -1.0, 0.5])
 
 
-def test_audio_from_before_the_session_is_left_out() -> None:
+def test_audio_from_before_the_session_is_dropped() -> None:
     tape = AudioTape()
     tape.put(tone(-0.05, 1600))
     assert tape.end == 800

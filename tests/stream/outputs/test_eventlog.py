@@ -39,7 +39,7 @@ def lines(path: Path) -> list[dict[str, object]]:
     return [json.loads(line) for line in path.read_text().splitlines()]
 
 
-def test_each_event_is_there_as_soon_as_it_is_told(tmp_path: Path) -> None:
+def test_each_event_is_there_as_soon_as_it_is_reported(tmp_path: Path) -> None:
     path = tmp_path / "e.jsonl"
     log = EventLog(str(path))
     for k in range(3):

@@ -65,7 +65,7 @@ def test_a_merged_person_has_one_curve() -> None:
     assert [vote.choice for vote in history.primary.values()] == [1, 1]
 
 
-def test_what_is_not_a_number_is_left_out() -> None:
+def test_what_is_not_a_number_is_dropped() -> None:
     history = SignalHistory()
     face = FaceScore(1, Box(0, 0, 1, 1), math.nan, False)
     history.add(Snapshot(0, 0.0, math.nan, (face,), SpeakingState.SILENCE, None, Lag(0, 0)))

@@ -159,7 +159,7 @@ def test_a_source_that_changes_its_size_is_fitted_in(tmp_path: Path) -> None:
     assert upright[90, 20].mean() < 20
 
 
-def test_a_frame_that_is_not_later_is_left_out(tmp_path: Path) -> None:
+def test_a_frame_that_is_not_later_is_dropped(tmp_path: Path) -> None:
     recorder = Recorder(tmp_path / "o.mp4", plain)
     for time in (0.0, 0.04, 0.04, 0.03, 0.08):
         recorder.frame(frame(time), None)

@@ -21,7 +21,7 @@ def test_a_line_has_ten_fields_without_white_space() -> None:
     assert len(line.split()) == 10
 
 
-def test_stretches_are_written_as_they_end(tmp_path: Path) -> None:
+def test_segments_are_written_as_they_end(tmp_path: Path) -> None:
     path = tmp_path / "r.rttm"
     rttm = Rttm(path, "news")
     rttm.snapshot(replace(snapshot(0.0, [1]), names={1: "Ada"}))
@@ -44,7 +44,7 @@ def test_an_unwritable_place_is_said_at_once(tmp_path: Path) -> None:
         Rttm(tmp_path / "missing" / "r.rttm", "news")
 
 
-def test_whoever_turns_out_to_be_one_person_or_is_named_later_is_so_in_the_end(tmp_path: Path) -> None:
+def test_merged_people_and_later_names_are_written_in_the_end(tmp_path: Path) -> None:
     path = tmp_path / "r.rttm"
     rttm = Rttm(path, "news")
     for k, person in enumerate([1, 2, 3]):

@@ -45,13 +45,13 @@ SMALL = ViewportSize(width=480, height=360)
 """Browsers that paint without a graphics card leave little of two cores to the server."""
 
 LEAD_SECONDS = 4.0
-"""Of picture without faces before anybody is shown: time to connect, and then the picture tells when it begins."""
+"""Of video without faces before people appear: time to connect, and then their appearance marks the beginning."""
 
 SEEN_LEAD_SECONDS = 1.0
 """So much of the lead must a room have seen to tell where it ends."""
 
 APART_SECONDS = 0.1
-"""Between what Chromium's two fake devices have given: a picture as a rule, far more where they had to wait."""
+"""Between what Chromium's two fake devices have given: a frame as a rule, far more where they had to wait."""
 
 Event = dict[str, Any]
 
@@ -60,7 +60,7 @@ Event = dict[str, Any]
 class Footage:
     """What a browser's camera and microphone give, over and over; ``seconds`` of it after the lead.
 
-    ``rate`` is the camera's pictures a second.
+    ``rate`` is the camera's frames a second.
     """
 
     video: Path
@@ -77,7 +77,7 @@ def write_demo(demo: Demo, seconds: float, stem: Path) -> Footage:
 
 
 def write_footage(images: Iterable[Image], samples: Samples, size: tuple[int, int], rate: int, stem: Path) -> Footage:
-    """Pictures (BGR; width and height, so many a second) and sound (16 kHz) as footage, without loss.
+    """Frames (BGR; width and height, so many a second) and audio (16 kHz) as footage, without loss.
 
     Not MJPEG: as long as it decodes that, Chromium's camera falls behind its microphone on a busy machine, for good.
     """
@@ -181,7 +181,7 @@ def kept(events: Sequence[Event], kind: str) -> list[Event]:
 
 
 def rounds(events: Sequence[Event]) -> list[float]:
-    """Session times of the first pictures of each round of footage: people appear after a lead."""
+    """Session times of the first frames of each round of footage: people appear after a lead."""
     beginnings, empty_since = [], None
     for event in kept(events, "scores"):
         if not event["faces"]:
@@ -215,7 +215,7 @@ def wait_until(is_so: Callable[[], bool], page: Page, seconds: float) -> bool:
 
 
 def skip_if_too_busy(events: Sequence[Event]) -> None:
-    """Nothing can be said about who is marked where most of the work was left out."""
+    """Nothing can be said about who is marked where most of the work was dropped."""
     if any(event["level"] > KEEPS_UP for event in kept(events, "load")):
         pytest.skip("this machine is too busy at present to keep up with a room and its browser")
 

@@ -261,7 +261,7 @@ CAMERA = """() => {
 }"""
 
 
-def test_sound_comes_in_long_packets(playwright: Playwright, server: str, shown: Shown) -> None:
+def test_audio_comes_in_long_packets(playwright: Playwright, server: str, shown: Shown) -> None:
     _, footage = shown(2, 5)
     with chromium(playwright, footage) as browser:
         page = browser.new_page(viewport=SMALL)
@@ -354,7 +354,7 @@ def test_a_camera_that_cannot_be_had_is_explained(
         expect(page.get_by_role("alert").filter(has_text=shows)).to_be_visible()
 
 
-def test_a_meeting_without_sound_is_not_begun(playwright: Playwright, server: str, shown: Shown) -> None:
+def test_a_meeting_without_audio_is_not_begun(playwright: Playwright, server: str, shown: Shown) -> None:
     _, footage = shown(2, 5)
     silent = "navigator.mediaDevices.getDisplayMedia = () => navigator.mediaDevices.getUserMedia({ video: true })"
     with chromium(playwright, footage) as browser:

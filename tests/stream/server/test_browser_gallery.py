@@ -104,7 +104,7 @@ def watch(footage: Footage) -> tuple[list[Event], float]:
         return events, camera_behind_seconds(page, footage)
 
 
-def test_a_browser_is_told_what_the_file_is(gallery: Path, footage: Footage, tmp_path: Path) -> None:
+def test_a_browser_gets_the_events_of_the_file(gallery: Path, footage: Footage, tmp_path: Path) -> None:
     for _ in range(ATTEMPTS):
         events, behind_seconds = watch(footage)
         if abs(behind_seconds) < APART_SECONDS:

@@ -119,7 +119,7 @@ def offer_body(sdp: str) -> bytes:
 
 @st.composite
 def broken_offers(draw: st.DrawFn) -> str:
-    """A good offer with some lines left out, doubled, cut, changed or moved."""
+    """A good offer with some lines dropped, doubled, cut, changed or moved."""
     lines = list(LINES)
     for _ in range(draw(st.integers(1, 6))):
         place = draw(st.integers(0, len(lines) - 1))

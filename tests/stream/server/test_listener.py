@@ -22,14 +22,14 @@ def test_a_port_is_found_where_none_is_asked_for() -> None:
         socket.create_connection(("127.0.0.1", port), timeout=1.0)
 
 
-def test_an_address_that_is_taken_is_told() -> None:
+def test_an_address_that_is_taken_is_reported() -> None:
     with listening(ServeSettings("127.0.0.1", 0)) as taken:
         says = rf"^--serve 127.0.0.1:{taken.port}: address already in use; choose another port or address$"
         with pytest.raises(InputError, match=says), listening(ServeSettings("127.0.0.1", taken.port)):
             pass
 
 
-def test_an_address_that_is_not_this_machines_is_told() -> None:
+def test_an_address_that_is_not_this_machines_is_reported() -> None:
     says = r"^--serve 192.0.2.77:80: cannot assign requested address; choose"
     with pytest.raises(InputError, match=says), listening(ServeSettings("192.0.2.77", 80, "correct horse battery")):
         pass
@@ -40,7 +40,7 @@ def test_a_certificate_and_its_key_are_read(tmp_path: Path) -> None:
         assert address.tls is not None
 
 
-def test_what_is_no_certificate_is_told(tmp_path: Path) -> None:
+def test_what_is_no_certificate_is_reported(tmp_path: Path) -> None:
     bad = tmp_path / "bad.pem"
     bad.write_text("nothing")
     settings = ServeSettings("127.0.0.1", 0, cert=bad, key=bad)
@@ -48,7 +48,7 @@ def test_what_is_no_certificate_is_told(tmp_path: Path) -> None:
         pass
 
 
-def test_a_locked_key_is_told_not_asked_about(tmp_path: Path) -> None:
+def test_a_locked_key_is_reported_not_asked_about(tmp_path: Path) -> None:
     files = certificate(tmp_path, password="secret")
     with pytest.raises(InputError, match=r"^--cert "), listening(ServeSettings("127.0.0.1", 0, **files)):
         pass

@@ -13,7 +13,7 @@ def samples(metrics: Metrics) -> dict[str, float]:
     return {sample.name: sample.value for family in families for sample in family.samples}
 
 
-def test_what_is_counted_and_watched_is_told() -> None:
+def test_what_is_counted_and_watched_is_reported() -> None:
     metrics = Metrics()
     rooms = [1, 2]
     metrics.watch("rooms", "Rooms that there are", lambda: len(rooms))

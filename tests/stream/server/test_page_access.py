@@ -219,7 +219,7 @@ def test_every_page_of_a_room_shows_what_any_client_commands(new_page: Open, url
     expect(page.locator("#faces button")).to_have_attribute("aria-label", "Person 1")
 
 
-def test_the_documented_client_of_control_pins_whoever_speaks(new_page: Open, url: str) -> None:
+def test_the_documented_client_of_control_pins_the_speaker(new_page: Open, url: str) -> None:
     example, _, _ = textwrap.dedent((data_channel.__doc__ or "").partition("::\n")[2]).partition("asyncio.run(")
     names: dict[str, Any] = {}
     exec(example, names)
@@ -353,7 +353,7 @@ def test_the_timeline_zooms_to_the_whole_session(new_page: Open, url: str) -> No
     assert page.evaluate("document.getAnimations().length") == 0, "something moves although the user wants no motion"
 
 
-def test_the_picture_fills_the_screen_and_a_small_window(new_page: Open, url: str) -> None:
+def test_the_video_fills_the_screen_and_a_small_window(new_page: Open, url: str) -> None:
     page = new_page()
     start_camera(page, url)
     wait_for_person(page)

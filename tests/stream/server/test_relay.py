@@ -47,7 +47,7 @@ def test_one_that_does_not_gets_the_newest_and_the_state() -> None:
     asyncio.run(play())
 
 
-def test_whoever_comes_late_learns_the_state_but_no_old_scores() -> None:
+def test_a_late_listener_receives_the_state_but_no_old_scores() -> None:
     async def play() -> None:
         relay = Relay(asyncio.get_running_loop())
         relay.event(LagEvent(1.0, 40.0, 0.9))

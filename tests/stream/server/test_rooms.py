@@ -28,7 +28,7 @@ GRACE_SECONDS = 10.0
 
 
 def width_of(browser: Browser) -> float:
-    """The stand-in's face is as wide as the picture is bright."""
+    """The stand-in's face is as wide as the frame is bright."""
     return float(np.median([event["faces"][0]["box"][2] for event in browser.of("scores")[-10:]]))
 
 
@@ -65,7 +65,7 @@ def test_a_newcomer_sheds_what_the_busiest_room_does(serve: Serve) -> None:
     asyncio.run(play(server.port))
 
 
-def test_a_browser_without_sound_has_a_room_too(serve: Serve) -> None:
+def test_a_browser_without_audio_has_a_room_too(serve: Serve) -> None:
     async def play(port: int) -> None:
         async with Browser(port, Pictures()) as browser:
             await browser.scored(10)

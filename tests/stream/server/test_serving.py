@@ -42,7 +42,7 @@ from tests.stream.server.browser import Browser, metric
 ROOT = Path(__file__).parents[3]
 SECONDS = 9.0
 SCALE = 2
-"""The demo's pictures are sent at half their size: encoding them is the test's own work."""
+"""The demo's frames are sent at half their size: encoding them is the test's own work."""
 
 LATENCY_SECONDS = 0.6
 """Bound of the mean: twice what is promised of nearly all, because a test shares its machine with others."""
@@ -135,7 +135,7 @@ async def watched(port: int, stage: Stage, **options: Any) -> Judge:
     return judge
 
 
-def test_two_browsers_at_once_are_told_who_speaks_in_theirs(models: Models) -> None:
+def test_two_browsers_at_once_get_the_speakers_of_their_own_room(models: Models) -> None:
     stages = [Stage(seed) for seed in (3, 4)]
 
     async def play(port: int) -> None:

@@ -65,7 +65,7 @@ def arrives(source: BrowserSource, hand: Hand, kind: Kind, stamp: float, at: flo
 
 
 def taken(source: BrowserSource, seconds: float = 2.0) -> list[float]:
-    """The times of the pictures that come until none does for a moment."""
+    """The times of the frames that come until none does for a moment."""
     assert source.frames is not None
     times: list[float] = []
     while frame := source.frames.take(seconds if not times else 0.1):
@@ -73,14 +73,14 @@ def taken(source: BrowserSource, seconds: float = 2.0) -> list[float]:
     return times
 
 
-def test_a_picture_has_the_time_of_its_arrival(source: BrowserSource, hand: Hand) -> None:
+def test_a_frame_has_the_time_of_its_arrival(source: BrowserSource, hand: Hand) -> None:
     arrives(source, hand, Kind.VIDEO, 5.0, at=1.0)
     source.push_video(picture(5.0))
     assert taken(source) == [pytest.approx(1.0)]
     assert source.frame_size == (1280, 960)
 
 
-def test_only_the_newest_pictures_wait(source: BrowserSource, hand: Hand) -> None:
+def test_only_the_newest_frames_wait(source: BrowserSource, hand: Hand) -> None:
     for number in range(50):
         arrives(source, hand, Kind.VIDEO, number / 25, at=number / 25)
         source.push_video(picture(number / 25))
@@ -107,14 +107,14 @@ def test_time_never_runs_backwards(source: BrowserSource, hand: Hand) -> None:
     assert taken(source) == [pytest.approx(1.2, abs=0.01)]
 
 
-def test_a_nonsense_stamp_is_left_out(source: BrowserSource, hand: Hand) -> None:
+def test_a_nonsense_stamp_is_dropped(source: BrowserSource, hand: Hand) -> None:
     arrives(source, hand, Kind.VIDEO, 5.0, at=1.0)
     source.push_video(picture(500.0))
     source.push_video(picture(5.0))
     assert taken(source) == [pytest.approx(1.0)]
 
 
-def test_sound_is_mono_at_16_khz_without_gaps(source: BrowserSource, hand: Hand) -> None:
+def test_audio_is_mono_at_16_khz_without_gaps(source: BrowserSource, hand: Hand) -> None:
     heard = []
     for number in range(100):
         stamp = number * PACKET_SECONDS
@@ -139,7 +139,7 @@ def test_sound_is_mono_at_16_khz_without_gaps(source: BrowserSource, hand: Hand)
     assert np.abs(samples[round(1.1 * SAMPLE_RATE) : round(1.8 * SAMPLE_RATE)] - 0.5).max() < 0.02
 
 
-def test_what_comes_before_the_start_is_left_out() -> None:
+def test_what_comes_before_the_start_is_dropped() -> None:
     source = BrowserSource(has_audio=False)
     source.packet_arrived(Kind.VIDEO, 0.0)
     source.push_video(picture(0.0))

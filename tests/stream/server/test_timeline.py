@@ -10,7 +10,7 @@ NTP = 3.9e9
 """Some moment of the sender's wall clock."""
 
 TRANSIT = {Kind.VIDEO: 0.06, Kind.AUDIO: 0.02}
-"""Encoding takes its time: the picture arrives 40 ms later than the sound of the same moment."""
+"""Encoding takes its time: the frame arrives 40 ms later than the audio of the same moment."""
 
 ORIGIN = {Kind.VIDEO: 100.0, Kind.AUDIO: 7.0}
 """Each stream counts from a moment of its own."""
@@ -28,7 +28,7 @@ def report(timeline: Timeline, kind: Kind, captured: float, wrong_by: float = 0.
 
 
 def apart(timeline: Timeline, captured: float) -> float:
-    """How far picture and sound of one moment lie from each other, in seconds."""
+    """How far frame and audio of one moment lie from each other, in seconds."""
     video, audio = (timeline.session_time(kind, ORIGIN[kind] + captured) for kind in (Kind.VIDEO, Kind.AUDIO))
     assert video is not None and audio is not None
     return video - audio
@@ -47,7 +47,7 @@ def test_until_reports_come_each_lies_where_it_arrives() -> None:
     assert apart(timeline, 1.0) == pytest.approx(0.04, abs=1e-6), "one report alone tells nothing"
 
 
-def test_reports_bring_picture_and_sound_together() -> None:
+def test_reports_bring_video_and_audio_together() -> None:
     timeline = Timeline()
     play(timeline, 0.0, 1.0)
     for kind in Kind:
@@ -68,7 +68,7 @@ def test_a_report_that_is_sent_late_moves_nothing() -> None:
     assert apart(timeline, 5.9) == pytest.approx(0.0, abs=0.005)
 
 
-def test_nonsense_is_not_believed() -> None:
+def test_implausible_reports_are_ignored() -> None:
     timeline = Timeline()
     play(timeline, 0.0, 1.0)
     report(timeline, Kind.VIDEO, 0.9, wrong_by=-500.0)
@@ -89,7 +89,7 @@ def test_a_sender_whose_clock_is_set_anew_stays_together() -> None:
     assert apart(timeline, 1.9) == pytest.approx(0.0, abs=1e-6)
 
 
-def test_a_picture_without_sound_needs_no_other_report() -> None:
+def test_video_without_audio_needs_no_other_report() -> None:
     timeline = Timeline()
     for number in range(50):
         timeline.packet_arrived(Kind.VIDEO, number / 25, number / 25 + 0.03)

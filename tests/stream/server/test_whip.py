@@ -64,7 +64,7 @@ class Client:
         await self.connection.close()
 
     async def post(self, *, is_trickled: bool = False) -> str:
-        """Offer and apply the answer; the candidates, which are left out of the offer when they are trickled."""
+        """Offer and apply the answer; the candidates, which the offer omits when they are trickled."""
         await self.connection.setLocalDescription(await self.connection.createOffer())
         offer = self.connection.localDescription.sdp
         lines = offer.splitlines()

@@ -14,7 +14,7 @@ from av.container import OutputContainer
 
 TICKS = 90_000
 CLICK_SECONDS = 0.5
-"""The sound clicks at 0.25, 0.75, 1.25 ... seconds of its own time."""
+"""The audio clicks at 0.25, 0.75, 1.25 ... seconds of its own time."""
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,7 @@ def _encoded(stream: Any, frames: list[Any]) -> Iterator[Any]:
 
 
 def click_times(start: float, samples: np.ndarray, loud_from: float = 0.15) -> list[float]:
-    """Seconds of the rising edges, of mono 16 kHz sound whose first sample is at ``start``."""
+    """Seconds of the rising edges, of mono 16 kHz audio whose first sample is at ``start``."""
     loud = np.abs(samples) > loud_from
     edges = np.flatnonzero(loud & ~np.concatenate([[False], loud[:-1]]))
     kept = [edge for number, edge in enumerate(edges) if number == 0 or edge - edges[number - 1] > 800]

@@ -27,7 +27,7 @@ def picture(number: int) -> np.ndarray:
 
 
 def number_of(image: np.ndarray) -> int:
-    """The inverse of ``picture``, also for a picture that was scaled or compressed."""
+    """The inverse of ``picture``, also for a frame that was scaled or compressed."""
     height, width = image.shape[:2]
     centres = [(2 * bit + 1) * width // (2 * BITS) for bit in range(BITS)]
     return sum(int(image[height // 2, centre, 1] > 127) << bit for bit, centre in enumerate(centres))

@@ -37,7 +37,7 @@ def test_what_is_before_a_colon_is_a_protocol_only_with_two_slashes() -> None:
     assert not any(is_stream(name) for name in ("10:30.mp4", "http:a", "file:///a", "a/b://c", "-"))
 
 
-def test_pipes_and_devices_are_told_from_files(tmp_path: Path) -> None:
+def test_pipes_and_devices_are_distinguished_from_files(tmp_path: Path) -> None:
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
     assert is_pipe("-") and is_pipe(str(pipe)) and not is_pipe(str(tmp_path)) and not is_pipe("x" * 5000)

@@ -14,7 +14,7 @@ from speakerlight.sources.source import SourceState
 
 
 class FakeCamera:
-    """A camera at 100 pictures a second that shows the number of the picture; ``plugged`` is its cable."""
+    """A camera at 100 frames a second that shows the number of the frame; ``plugged`` is its cable."""
 
     plugged = True
     asked: list[int]
@@ -52,7 +52,7 @@ def plugged(monkeypatch: pytest.MonkeyPatch) -> type[FakeCamera]:
     return FakeCamera
 
 
-def test_pictures_are_stamped_when_grabbed_and_a_broken_one_is_left_out() -> None:
+def test_frames_are_stamped_when_grabbed_and_a_broken_one_is_dropped() -> None:
     source, clock = CameraSource(0), SessionClock()
     assert source.frames is not None and not source.has_audio
     source.start(clock)
@@ -66,7 +66,7 @@ def test_pictures_are_stamped_when_grabbed_and_a_broken_one_is_left_out() -> Non
     assert source.state is SourceState.ENDED
 
 
-def test_only_the_newest_pictures_wait_for_a_slow_reader() -> None:
+def test_only_the_newest_frames_wait_for_a_slow_reader() -> None:
     source, clock = CameraSource(0), SessionClock()
     assert source.frames is not None
     source.start(clock)

@@ -14,7 +14,7 @@ from tests.stream.sources.conftest import Clip, click_times
 
 
 def read(path: Path, **wanted: Any) -> tuple[list[Frame], list[AudioChunk]]:
-    """All of a file, after checking what holds for every file: time order, and sound without gaps on the grid."""
+    """All of a file, after checking what holds for every file: time order, and audio without gaps on the grid."""
     reader = FileReader(path, **wanted)
     items = list(reader)
     reader.close()
@@ -52,7 +52,7 @@ def test_frames_of_a_variable_rate_come_at_their_own_time(tmp_path: Path) -> Non
     np.testing.assert_allclose([frame.time for frame in frames], np.array(times) - times[0], atol=0.0011)
 
 
-def test_pictures_are_bgr_and_unchanged(tmp_path: Path) -> None:
+def test_frames_are_bgr_and_unchanged(tmp_path: Path) -> None:
     frames, _ = read(Clip().write(tmp_path / "clip.mkv"))
     for number, frame in enumerate(frames):
         assert frame.image.shape == (120, 160, 3) and frame.image.dtype == np.uint8
@@ -71,7 +71,7 @@ def test_pictures_are_bgr_and_unchanged(tmp_path: Path) -> None:
         ((0, 1, 1, 0), "top left", (160, 120)),
     ],
 )
-def test_a_turned_phone_gives_upright_pictures(
+def test_a_turned_phone_gives_upright_frames(
     tmp_path: Path, matrix: tuple[int, ...], corner: str, shape: tuple[int, int]
 ) -> None:
     path = Clip(sound_seconds=None).write(tmp_path / "clip.mp4")
@@ -97,13 +97,13 @@ def turn(path: Path, matrix: tuple[int, ...]) -> None:
 
 @pytest.mark.parametrize("rate", [8_000, 16_000, 22_050, 44_100, 48_000, 96_000])
 @pytest.mark.parametrize("layout", ["mono", "stereo"])
-def test_sound_of_any_rate_is_sample_accurate(tmp_path: Path, rate: int, layout: str) -> None:
+def test_audio_of_any_rate_is_sample_accurate(tmp_path: Path, rate: int, layout: str) -> None:
     _, sounds = read(Clip(sound_rate=rate, layout=layout).write(tmp_path / "clip.mkv"))
     np.testing.assert_allclose(clicks(sounds), [0.25, 0.75, 1.25, 1.75], atol=1.5 / 16_000)
 
 
 @pytest.mark.parametrize("layout", ["mono", "stereo", "2.1", "quad", "5.0", "5.1", "7.1"])
-def test_sound_of_any_layout_is_mixed_to_mono_within_full_scale(tmp_path: Path, layout: str) -> None:
+def test_audio_of_any_layout_is_mixed_to_mono_within_full_scale(tmp_path: Path, layout: str) -> None:
     clip = Clip(times=None, sound_codec="flac", layout=layout)
     _, sounds = read(clip.write(tmp_path / "clip.mkv"))
     samples = np.concatenate([sound.samples for sound in sounds])
@@ -112,7 +112,7 @@ def test_sound_of_any_layout_is_mixed_to_mono_within_full_scale(tmp_path: Path, 
 
 
 @pytest.mark.parametrize(("start", "frames_start"), [(0.3, 0.0), (0.0, 0.3), (5.0, 5.5), (-0.2, 0.0)])
-def test_sound_that_starts_earlier_or_later_than_the_picture_keeps_its_place(
+def test_audio_that_starts_earlier_or_later_than_the_video_keeps_its_place(
     tmp_path: Path, start: float, frames_start: float
 ) -> None:
     clip = Clip(times=tuple(np.arange(50) / 25 + frames_start + 1), sound_start=start + 1)
@@ -130,19 +130,19 @@ def test_transport_streams_with_their_late_clock_start_at_zero(tmp_path: Path) -
     assert abs(offsets[0]) < 0.06
 
 
-def test_a_hole_in_the_sound_is_silence_and_what_follows_keeps_its_place(tmp_path: Path) -> None:
+def test_a_hole_in_the_audio_is_silence_and_what_follows_keeps_its_place(tmp_path: Path) -> None:
     _, sounds = read(Clip(sound_hole=(0.5, 1.1)).write(tmp_path / "clip.mkv"))
     np.testing.assert_allclose(clicks(sounds), [0.25, 1.25, 1.75], atol=0.0015)
     samples = np.concatenate([sound.samples for sound in sounds])
     assert not samples[round(0.6 * 16_000) : round(1.0 * 16_000)].any()
 
 
-def test_sound_that_ends_before_the_picture_is_followed_by_silence(tmp_path: Path) -> None:
+def test_audio_that_ends_before_the_video_is_followed_by_silence(tmp_path: Path) -> None:
     _, sounds = read(Clip(sound_seconds=0.5).write(tmp_path / "clip.mkv"))
     assert due(sounds[-1]) == pytest.approx(1.96, abs=0.002)
 
 
-def test_a_picture_without_sound_and_a_sound_without_picture_are_read(tmp_path: Path) -> None:
+def test_video_without_audio_and_audio_without_video_are_read(tmp_path: Path) -> None:
     silent, blind = Clip(sound_seconds=None).write(tmp_path / "a.mp4"), Clip(times=None).write(tmp_path / "b.wav")
     first, second = FileReader(silent), FileReader(blind)
     assert (first.has_video, first.has_audio, second.has_video, second.has_audio) == (True, False, False, True)
@@ -154,7 +154,7 @@ def test_a_picture_without_sound_and_a_sound_without_picture_are_read(tmp_path: 
     assert len(read(silent)[0]) == 50 and due(read(blind)[1][-1]) == 2.0
 
 
-def test_one_half_can_be_left_out_and_the_other_keeps_its_time(tmp_path: Path) -> None:
+def test_video_or_audio_can_be_disabled_and_the_other_keeps_its_time(tmp_path: Path) -> None:
     path = Clip(sound_start=0.3).write(tmp_path / "clip.mkv")
     frames, sounds = read(path, video=False)
     assert not frames and clicks(sounds)[0] == pytest.approx(0.55, abs=0.0015)
@@ -191,7 +191,7 @@ def test_a_damaged_file_gives_what_can_be_read_before_and_after(tmp_path: Path, 
     assert clicks(sounds)[:5] == pytest.approx(clicks(read(clip.write(tmp_path / f"whole.{container}"))[1])[:5])
 
 
-def test_large_and_tiny_pictures(tmp_path: Path) -> None:
+def test_large_and_tiny_frames(tmp_path: Path) -> None:
     for size in ((3840, 2160), (10, 10)):
         path = Clip(times=[0.0, 0.04], size=size, sound_seconds=None, video_codec="mjpeg").write(tmp_path / "clip.mkv")
         frames, _ = read(path)

@@ -29,7 +29,7 @@ def test_a_hole_is_silence_and_an_overlap_is_cut() -> None:
     np.testing.assert_array_equal(np.unique(whole[6400:]), 3)
 
 
-def test_what_lies_wholly_in_the_past_is_left_out() -> None:
+def test_what_lies_wholly_in_the_past_is_dropped() -> None:
     line = GaplessAudio(start=1.0)
     assert list(line.place(0.5, samples(1600))) == [] and line.end == 1.0
 
@@ -58,7 +58,7 @@ def test_drift_is_followed_sample_by_sample(drift: float) -> None:
     assert np.abs(np.diff(joined(sounds))).max() < 0.06, "no clicks"
 
 
-def test_live_sound_is_silence_while_the_device_is_gone_and_goes_on_where_it_belongs() -> None:
+def test_live_audio_is_silence_while_the_device_is_gone_and_goes_on_where_it_belongs() -> None:
     live = LiveGaplessAudio()
     sounds = live.place([(0.0, samples(1600))], 0.1)
     sounds += live.place([], 0.5)

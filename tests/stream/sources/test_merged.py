@@ -27,18 +27,18 @@ def test_nothing_is_given_before_what_is_earlier() -> None:
     assert [due(item) for item in items] == sorted(due(item) for item in items)
 
 
-def test_sound_that_ends_early_is_followed_by_silence_as_far_as_the_pictures_go() -> None:
+def test_audio_that_ends_early_is_followed_by_silence_as_far_as_the_frames_go() -> None:
     items = list(in_time_order(iter(frames(0.0, 1.0)), iter(sounds(2))))
     heard = [item for item in items if isinstance(item, AudioChunk)]
     assert due(heard[-1]) == 1.0 and isinstance(items[-1], Frame)
     assert sum(sound.samples.sum() for sound in heard) == 1280
 
 
-def test_pictures_without_sound_stay_without() -> None:
+def test_video_without_audio_stays_without() -> None:
     assert all(isinstance(item, Frame) for item in in_time_order(iter(frames(0.0, 1.0)), iter(())))
 
 
-def test_the_sound_of_another_file_is_laid_beside_the_pictures(tmp_path: Path) -> None:
+def test_the_audio_of_another_file_is_laid_beside_the_frames(tmp_path: Path) -> None:
     picture = FileReader(Clip(sound_seconds=None).write(tmp_path / "a.mp4"))
     sound = FileReader(Clip(times=None, sound_seconds=3.0).write(tmp_path / "b.wav"))
     reader = MergedReader(picture, sound)

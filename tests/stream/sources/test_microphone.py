@@ -106,7 +106,7 @@ def started(portaudio: FakePortAudio) -> tuple[MicrophoneSource, Ticker, SimpleN
     return source, ticker, portaudio.streams[0]
 
 
-def test_sound_is_mixed_resampled_and_dated_by_the_sample_count(portaudio: FakePortAudio) -> None:
+def test_audio_is_mixed_resampled_and_dated_by_the_sample_count(portaudio: FakePortAudio) -> None:
     source, ticker, stream = started(portaudio)
     quiet = SimpleNamespace(input_overflow=False)
     sounds = []
@@ -129,7 +129,7 @@ def positions(sounds: list[AudioChunk]) -> np.ndarray:
     return np.cumsum([0, *(len(sound.samples) for sound in sounds[:-1])])
 
 
-def test_after_an_overflow_the_sound_is_where_it_belongs_and_it_is_counted(portaudio: FakePortAudio) -> None:
+def test_after_an_overflow_the_audio_is_where_it_belongs_and_it_is_counted(portaudio: FakePortAudio) -> None:
     source, ticker, stream = started(portaudio)
     sounds = []
     for block in range(300):
@@ -219,7 +219,7 @@ def play_clicks(env: dict[str, str], played: Path) -> bool:
     """Whether the player kept up: one that was held up, no microphone's fault, left a hole in what it played."""
     command = ["paplay", "-v", "--latency-msec=40", "-d", "mic", str(played)]
     told = subprocess.run(command, env=env, check=True, timeout=20, stderr=subprocess.PIPE, text=True).stderr
-    return told.count("Stream underrun") == 1  # it runs out of sound at the end
+    return told.count("Stream underrun") == 1  # it runs out of audio at the end
 
 
 @pytest.mark.parametrize("name", ["", "mic.monitor"])

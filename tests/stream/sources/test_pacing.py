@@ -59,7 +59,7 @@ class SlowReader:
         pass
 
 
-def test_it_tells_how_late_it_is_when_the_machine_is_too_slow() -> None:
+def test_it_reports_how_late_it_is_when_the_machine_is_too_slow() -> None:
     source = PacedSource(SlowReader())
     assert source.frames is not None and source.late_seconds == 0
     source.start(SessionClock())
@@ -92,7 +92,7 @@ def test_a_reader_that_fails_ends_the_source_with_a_clear_line() -> None:
 
 
 @pytest.mark.parametrize("count", [10])
-def test_sound_nobody_takes_is_bounded_and_counted(count: int) -> None:
+def test_audio_that_is_not_consumed_is_bounded_and_counted(count: int) -> None:
     class LongSound(BrokenReader):
         has_video, has_audio = False, True
 

@@ -63,7 +63,7 @@ def test_live_specs(video: str, audio: str | None, name: str) -> None:
     assert open_live(video, audio).name == name
 
 
-def test_files_are_read_or_played_with_their_own_sound_another_file_s_or_none(tmp_path: Path) -> None:
+def test_files_are_read_or_played_with_their_own_audio_another_file_s_or_none(tmp_path: Path) -> None:
     clip, sound = str(Clip().write(tmp_path / "a.mkv")), str(Clip(times=None).write(tmp_path / "b.wav"))
     for audio, name, heard in ((None, "a.mkv", True), (sound, "a.mkv + b.wav", True), ("none", "a.mkv", False)):
         reader = open_reader(clip, audio)
@@ -89,7 +89,7 @@ def test_a_missing_file_is_one_clear_line() -> None:
             opened("nix.mp4", None)
 
 
-def test_pictures_are_let_go_when_the_sound_cannot_be_opened(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_video_is_closed_when_the_audio_cannot_be_opened(monkeypatch: pytest.MonkeyPatch) -> None:
     camera = Opened("camera")
     monkeypatch.setattr(sources, "CameraSource", lambda index: camera)
 

@@ -46,7 +46,7 @@ def test_recordings_joined_with_cat_are_read_whole_and_in_step(tmp_path: Path, s
     assert np.diff(times).max() < 0.15 and abs(len(samples) / 16_000 - 10) < 0.15
     clicks = np.array(click_times(0.0, samples))
     assert len(clicks) == 20
-    # In the second piece the picture shows 4 grey levels a frame and the audio clicks each half second.
+    # In the second piece the video shows 4 grey levels a frame and the audio clicks each half second.
     begin = times[-100]
     np.testing.assert_allclose(clicks[12:] - begin, np.arange(8) / 2 + 0.25, atol=0.06)
     assert len(lines) == 1 and "joined.ts: its clock jumps" in lines[0]

@@ -22,13 +22,13 @@ def given(buffer: PromptAudio | PromptVideo, *packets: RtpPacket) -> list[bytes]
     return [frame.data for frame in frames if frame]
 
 
-def test_each_packet_of_sound_is_given_at_once() -> None:
+def test_each_packet_of_audio_is_given_at_once() -> None:
     buffer = PromptAudio()
     for number in range(WRAP - 3, WRAP + 3):
         assert given(buffer, packet(number, 960 * number)) == [bytes([number % 256])]
 
 
-def test_lost_sound_holds_nothing_back_and_late_sound_is_left_out() -> None:
+def test_lost_audio_delays_nothing_and_late_audio_is_dropped() -> None:
     buffer = PromptAudio()
     assert given(buffer, packet(1, 0), packet(3, 1920), packet(2, 960), packet(3, 1920), packet(4, 2880)) == [
         b"\x01",
@@ -37,34 +37,34 @@ def test_lost_sound_holds_nothing_back_and_late_sound_is_left_out() -> None:
     ]
 
 
-def test_a_picture_is_given_with_its_marked_packet() -> None:
+def test_a_frame_is_given_with_its_marked_packet() -> None:
     buffer = PromptVideo()
     assert given(buffer, packet(0, 0), packet(1, 0)) == []
     assert given(buffer, packet(2, 0, marker=1)) == [b"\x00\x01\x02"]
     assert given(buffer, packet(3, 3000, marker=1)) == [b"\x03"]
 
 
-def test_a_picture_without_a_mark_is_given_with_the_next() -> None:
+def test_a_frame_without_a_mark_is_given_with_the_next() -> None:
     buffer = PromptVideo()
     assert given(buffer, packet(0, 0), packet(1, 0), packet(2, 3000)) == [b"\x00\x01"]
 
 
 @pytest.mark.parametrize("order", [[0, 2, 1], [0, 1, 2], [1, 0, 2]])
-def test_pictures_are_whole_whatever_the_order(order: list[int]) -> None:
+def test_frames_are_whole_whatever_the_order(order: list[int]) -> None:
     buffer = PromptVideo()
     buffer.add(packet(9, 0, marker=1))
     packets = [packet(10, 3000), packet(11, 3000), packet(12, 3000, marker=1)]
     assert given(buffer, *(packets[place] for place in order)) == [b"\x0a\x0b\x0c"]
 
 
-def test_a_whole_picture_is_asked_for_when_too_much_is_lost() -> None:
+def test_a_whole_frame_is_asked_for_when_too_much_is_lost() -> None:
     buffer = PromptVideo()
     buffer.add(packet(0, 0))
     asked = [buffer.add(packet(number, 3000))[0] for number in range(2, buffer.capacity + 3)]
     assert any(asked)
 
 
-def test_after_a_loss_all_whole_pictures_are_there_at_once() -> None:
+def test_after_a_loss_all_whole_frames_are_there_at_once() -> None:
     buffer = PromptVideo()
     assert given(buffer, packet(0, 0, marker=1)) == [b"\x00"]
     assert given(buffer, *(packet(number, 3000 * number, marker=1) for number in range(2, 9))) == []

@@ -32,12 +32,12 @@ async def sections_of_an_answer(*tracks: AudioStreamTrack | VideoStreamTrack) ->
     return {section.partition(" ")[0]: section for section in answer.split("m=")[1:]}
 
 
-def test_sound_is_asked_for_in_long_packets() -> None:
+def test_audio_is_asked_for_in_long_packets() -> None:
     sections = asyncio.run(sections_of_an_answer(VideoStreamTrack(), AudioStreamTrack()))
     assert sections["audio"].splitlines().count(ASKS) == 1
     assert not any(ASKS in section for kind, section in sections.items() if kind != "audio")
 
 
-def test_pictures_alone_are_answered_as_they_are() -> None:
+def test_video_alone_is_answered_as_it_is() -> None:
     sections = asyncio.run(sections_of_an_answer(VideoStreamTrack()))
     assert not any("ptime" in section for section in sections.values())

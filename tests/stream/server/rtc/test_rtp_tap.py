@@ -94,7 +94,7 @@ def test_reports_are_handed_on_in_seconds() -> None:
     assert len(tapped.receiver.reports) == 1
 
 
-def test_when_decoding_falls_behind_pictures_are_left_out_until_it_has_caught_up() -> None:
+def test_when_decoding_falls_behind_frames_are_dropped_until_it_has_caught_up() -> None:
     tapped = Tapped()
     receiver = tapped.receiver
     for _ in range(MAX_UNDECODED + 1):
@@ -111,7 +111,7 @@ def test_when_decoding_falls_behind_pictures_are_left_out_until_it_has_caught_up
     assert receiver.losses.max_seq is None and not receiver.losses.missing, "what was left out is not asked for"
 
 
-def test_pictures_that_become_whole_at_once_are_decoded_at_once() -> None:
+def test_frames_that_become_whole_at_once_are_decoded_at_once() -> None:
     receiver = Tapped().receiver
     pictures = vars(receiver)["_RTCRtpReceiver__jitter_buffer"]
     for number in (0, 2, 3, 1):
@@ -151,7 +151,7 @@ def test_packets_that_are_read_late_are_no_narrow_network() -> None:
         receiver.bandwidth.add.assert_called_with(**packet)
 
 
-def test_sound_is_never_left_out() -> None:
+def test_audio_is_never_dropped() -> None:
     tapped = Tapped(Kind.AUDIO)
     for _ in range(100):
         tapped.receiver.undecoded.put(object())
