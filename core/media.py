@@ -1,4 +1,4 @@
-"""Timed media: frames and audio chunks as sources hand them on. All times are seconds on the session clock."""
+"""Timed media: frames and audio chunks as sources hand them on, NaN cleaned. All times are session seconds."""
 
 from __future__ import annotations
 

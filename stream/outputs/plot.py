@@ -1,4 +1,4 @@
-"""Plot of the sync signal: one score curve a face over time, and below it who the primary speaker was."""
+"""Plot of the sync signal, drawn in bounded time: a score curve a face, and below it who the primary speaker was."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Access guard: every request passes here first, and every failure leaves as one clear line."""
+"""Access guard: tokens, refusal after too many wrong ones, and limits of every request; failures as one clear line."""
 
 from __future__ import annotations
 
