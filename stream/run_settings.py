@@ -92,6 +92,8 @@ class RunSettings:
         local: dict[str, object] = {"--audio": self.audio, "--events": self.events, **dict(self.output_paths())}
         local |= {"--virtual-camera": self.virtual_camera or None, "--obs": self.obs, "--osc": self.osc}
         given = [option for option, value in local.items() if value is not None]
+        if self.video is not None and self.serve is not None and self.serve.cluster is not None:
+            raise InputError("--cluster: its hosts serve browsers alone; leave --video out")
         if self.video is None and given:
             raise InputError(f"{given[0]}: with --serve this is for a run on this machine; name its --video too")
 

@@ -92,7 +92,7 @@ def run(
         all_outputs += [output for output in (accuracy, callback) if output]
         models, control = loading.result(), Control()
         if address is not None:
-            server, models = cleanup.enter_context(_serving(settings, address, models, notify, control, source))
+            server, models = cleanup.enter_context(open_server(settings, address, models, notify, control, source))
             all_outputs += server.outputs
         people = PeopleFile(settings.people_file) if settings.people_file is not None else None
         engine = cleanup.enter_context(
@@ -204,8 +204,14 @@ class _Run:
 
 
 def _serve_browsers(settings: RunSettings, address: Listening, stop: threading.Event, notify: Notify) -> SummaryEvent:
+    if address.settings.cluster is not None:
+        from speakerlight.cluster.running import run_door
+
+        with _interrupts(stop):
+            run_door(settings, address, stop, notify)
+        return SummaryEvent(0.0, 0, 0, ())
     models = load_models(settings)
-    with _serving(settings, address, models, notify, None, None), _interrupts(stop):
+    with open_server(settings, address, models, notify), _interrupts(stop):
         stop.wait(settings.duration_seconds)
     return SummaryEvent(0.0, 0, 0, ())
 
@@ -223,14 +229,17 @@ def _listening(settings: ServeSettings) -> AbstractContextManager[Listening]:
 
 
 @contextmanager
-def _serving(
+def open_server(
     settings: RunSettings,
     address: Listening,
     models: Models,
     notify: Notify,
-    local: Control | None,
-    source: Source | None,
+    local: Control | None = None,
+    source: Source | None = None,
+    *,
+    host: str | None = None,
 ) -> Iterator[tuple[Server, Models]]:
+    """A running server over ``models``, and those that this machine's own run uses; arguments as for ``serving``."""
     from speakerlight.server.serving import serving
 
     detectors = DetectorPool(models.detector_file)
@@ -239,7 +248,7 @@ def _serving(
         return open_engine(settings, models, has_audio=has_audio, control=control, detectors=detectors)
 
     live = source if isinstance(source, LiveSource) else None
-    server = serving(address, models, open_room_engine, notify, local=local, source=live, view=settings.view)
+    server = serving(address, models, open_room_engine, notify, local=local, source=live, view=settings.view, host=host)
     with detectors.opened(address.settings.rooms), server as running:
         yield running
 

@@ -1,22 +1,19 @@
-"""HTTP handlers: the page, offers, events, health and metrics."""
+"""HTTP handlers of rooms: offers, events, commands and metrics."""
 
 from __future__ import annotations
 
 import asyncio
 import json
-import time
 from contextlib import suppress
 
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST
 
-from speakerlight.core.decision.control import SCHEMA
 from speakerlight.core.errors import InputError
 from speakerlight.server.data_channel import Messages, execute, parsed
 from speakerlight.server.guard import CLIENT_ADDRESS, error
 from speakerlight.server.metrics import Metrics
 from speakerlight.server.offers import Offers
-from speakerlight.server.page_parts import PAGE, page_parts
 from speakerlight.server.relay import Outbox, Relay
 from speakerlight.server.room import RoomHandle
 from speakerlight.server.rooms import Offer, Rooms
@@ -52,7 +49,7 @@ MESSAGE_BYTES = 1024
 
 
 class HttpHandlers:
-    """Handlers of all requests. ``local``: this machine's own run, if there is one."""
+    """Handlers of requests about rooms. ``local``: this machine's own run, if there is one."""
 
     def __init__(
         self, rooms: Rooms, local: RoomHandle | None, metrics: Metrics, settings: ServeSettings, offers: Offers
@@ -60,37 +57,17 @@ class HttpHandlers:
         self._rooms, self._local, self._metrics, self._settings = rooms, local, metrics, settings
         self._offers = offers
         self._listeners = 0
-        self._parts = page_parts()
 
     def routes(self) -> list[web.RouteDef]:
         return [
-            web.get("/", self._index),
-            web.get("/overlay", self._overlay),
-            web.get(r"/page/{name:[a-z]+\.(js|css|svg)}", self._page_file),
-            web.get("/ice", self._ice_servers),
             web.post("/offer", self._offer),
+            web.get("/rooms/{name}", self._exists),
             web.delete("/rooms/{name}", self._leave),
             web.get("/events", self._events),
             web.get("/control", self._control),
             web.post("/rooms/{name}/commands", self._command),
-            web.get("/schema.json", self._schema),
-            web.get("/healthz", self._health),
             web.get("/metrics", self._metrics_text),
         ]
-
-    async def _index(self, request: web.Request) -> web.FileResponse:
-        return web.FileResponse(PAGE / "index.html")
-
-    async def _overlay(self, request: web.Request) -> web.FileResponse:
-        return web.FileResponse(PAGE / "overlay.html")
-
-    async def _page_file(self, request: web.Request) -> web.Response:
-        part = self._parts.get(request.match_info["name"])
-        if part is None:
-            raise web.HTTPNotFound
-        response = web.Response(text=part.text, content_type=part.kind)
-        response.enable_compression()
-        return response
 
     async def _offer(self, request: web.Request) -> web.Response:
         async def opened() -> web.Response:
@@ -100,15 +77,16 @@ class HttpHandlers:
 
         return await self._offers.answer(request, opened)
 
+    async def _exists(self, request: web.Request) -> web.Response:
+        """Whether there is a room: a page whose connection is silent asks."""
+        name = request.match_info["name"]
+        return web.json_response({"room": name}) if self.room(name) else error(404, "there is no such room")
+
     async def _leave(self, request: web.Request) -> web.Response:
         name = request.match_info["name"]
         failure = self._rooms.ice_failure(name)
         closing = self._rooms.close(name)
         return web.json_response({"ice": failure}) if closing else error(404, "there is no such room")
-
-    async def _ice_servers(self, request: web.Request) -> web.Response:
-        servers = self._settings.ice.servers_at(time.time())
-        return web.json_response({"iceServers": [server.for_browser() for server in servers]})
 
     async def _events(self, request: web.Request) -> web.StreamResponse:
         return await self._listen(request, may_command=False)
@@ -140,17 +118,11 @@ class HttpHandlers:
         except (InputError, UnicodeDecodeError) as bad:
             return error(400, str(bad) if isinstance(bad, InputError) else "the body is not UTF-8")
 
-    async def _schema(self, request: web.Request) -> web.Response:
-        return web.json_response(SCHEMA)
-
     def room(self, name: str | None) -> RoomHandle | None:
         """A room by its name; None: this machine's own run, or else the only room there is."""
         if name is None:
             return self._local or self._rooms.only()
         return self._local if name == "local" else self._rooms.named(name)
-
-    async def _health(self, request: web.Request) -> web.Response:
-        return web.json_response({"status": "ok"})
 
     async def _metrics_text(self, request: web.Request) -> web.Response:
         return web.Response(body=self._metrics.text(), headers={"Content-Type": CONTENT_TYPE_LATEST})

@@ -10,7 +10,7 @@ from aiohttp import web
 from speakerlight.core.errors import InputError
 from speakerlight.server.guard import CLIENT_KEY, error
 from speakerlight.server.rate_limit import RateLimiters
-from speakerlight.server.rooms import ClientLimitError, FullError, NameTakenError
+from speakerlight.server.rooms import ClientLimitError, DrainingError, FullError, NameTakenError
 from speakerlight.server.rtc.udp_ports import PortsTakenError
 from speakerlight.server.viewers import ViewersFullError
 
@@ -44,6 +44,8 @@ class Offers:
             return error(429, str(limit), {"Retry-After": "5"})
         except PortsTakenError as taken:
             return error(503, f"{taken}; try again later", {"Retry-After": "10"})
+        except DrainingError:
+            return error(503, "this host is being drained; try again", {"Retry-After": "1"})
         except FullError:
             return error(503, "all rooms are taken; try again later", {"Retry-After": "10"})
         except ViewersFullError:

@@ -7,10 +7,12 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
+from speakerlight.cluster.cluster_settings import parse_cluster
 from speakerlight.core.errors import InputError
+from speakerlight.server.capacity import ROOMS_A_CORE, ROOMS_A_PROCESS, rooms_on, usable_cores
 from speakerlight.server.client_address import parse_network
 from speakerlight.server.ice_settings import IceSettings, parse_ice_server, parse_public_address, parse_udp_ports
-from speakerlight.server.serve_settings import ROOMS, ServeSettings, parse_address
+from speakerlight.server.serve_settings import ServeSettings, parse_address
 from speakerlight.server.tokens import AUTO, TOKEN_VARIABLE, new_token, token_from
 
 TURN_VARIABLE = "SPEAKERLIGHT_TURN_SECRET"
@@ -29,6 +31,7 @@ OPTIONS = (
     "public_address",
     "udp_ports",
     "rooms",
+    "cluster",
 )
 """Of no use without ``--serve``."""
 
@@ -66,7 +69,13 @@ def add_serve_options(parser: argparse.ArgumentParser) -> None:
         default=[],
         help="an address by which others reach this machine, beside its own or as the only one; may be repeated",
     )
-    add("--rooms", metavar="N", type=int, help=f"admit so many rooms at once; default: {ROOMS}")
+    add(
+        "--rooms",
+        metavar="N",
+        type=int,
+        help=f"admit so many rooms at once; default: {ROOMS_A_CORE} a core, at most {ROOMS_A_PROCESS}",
+    )
+    add("--cluster", metavar="local[:N]", help="serve from N worker processes of this machine; default: by its cores")
     add("--udp-ports", metavar="FIRST-LAST", help="range of the UDP ports for media; default: any")
 
 
@@ -96,6 +105,8 @@ def serve_settings(given: argparse.Namespace, notify: Notify) -> ServeSettings |
         return None
     token, is_new = _made_up(token_from(given.token, given.token_file, os.environ))
     read_token, is_read_new = _made_up(given.read_token)
+    cluster = parse_cluster(given.cluster) if given.cluster is not None else None
+    rooms = rooms_on(usable_cores() / (cluster.hosts if cluster else 1)) if given.rooms is None else given.rooms
     settings = ServeSettings(
         *parse_address(given.serve),
         token,
@@ -104,7 +115,8 @@ def serve_settings(given: argparse.Namespace, notify: Notify) -> ServeSettings |
         read_token,
         tuple(parse_network(text) for text in given.trusted_proxy),
         ice_settings(given),
-        ROOMS if given.rooms is None else given.rooms,
+        rooms,
+        cluster,
     )
     if is_new:
         notify(f"token of this run, shown once: {token}")

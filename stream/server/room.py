@@ -86,6 +86,15 @@ class Room:
     def handle(self) -> RoomHandle:
         return RoomHandle(self.control, self.relay, self.view)
 
+    @property
+    def latency_ms(self) -> float | None:
+        """95th percentile from capture to event since the room began."""
+        return self._meter.latency.percentiles().p95
+
+    def move(self) -> None:
+        """Tell the page to make its offer again: another host will take it."""
+        self.relay.publish("moved", line("moved"))
+
     def begin(self) -> None:
         """Open an engine and run it, in a thread. Does nothing the second time and after the end."""
         if self._thread.ident is None and not self._stop.is_set():

@@ -43,6 +43,15 @@ CONNECTING_SECONDS = 15.0
 
 SWEEP_SECONDS = 1.0
 
+HOST_END = "-"
+"""Ends the host's name in an id."""
+
+MOVE_SECONDS = 0.05
+"""Between the rooms that a draining host moves: their pages do not all make an offer at once."""
+
+MOVED_SECONDS = 5.0
+"""A room whose page has not left by then is closed: an encoder, which reconnects by itself."""
+
 ICE_REPORT_SECONDS = 5.0
 """A room that is closed earlier without having been connected was given up by its user."""
 
@@ -54,12 +63,36 @@ class FullError(Exception):
     """There are as many rooms as there may be."""
 
 
+class DrainingError(Exception):
+    """This host takes no new rooms."""
+
+
 class NameTakenError(Exception):
     """There is a room of this name."""
 
 
 class ClientLimitError(Exception):
     """One client has as many rooms as it may have; the text says which kind."""
+
+
+def host_id(host: str | None, random: str) -> str:
+    """Id of a room or a session: it names its host, where there are several."""
+    return random if host is None else f"{host}{HOST_END}{random}"
+
+
+@dataclass(frozen=True)
+class HostStatus:
+    """What a door knows of a host. ``rooms``: open or being opened. ``named``: rooms whose senders chose the name.
+
+    ``latency_ms``: 95th percentile from capture to event in the slowest room, since that began; None without one.
+    """
+
+    name: str
+    rooms: int
+    capacity: int
+    is_draining: bool
+    named: tuple[str, ...]
+    latency_ms: float | None
 
 
 @dataclass(frozen=True)
@@ -95,7 +128,10 @@ class _Connected:
 
 
 class Rooms:
-    """Belongs to the server's loop. ``local``: the status of this machine's own run, where that is a room as well."""
+    """Belongs to the server's loop. ``local``: the status of this machine's own run, where that is a room as well.
+
+    ``host``: begins the ids of rooms, so that a door finds them.
+    """
 
     def __init__(
         self,
@@ -105,7 +141,9 @@ class Rooms:
         local: RoomStatus | None,
         settings: ServeSettings,
         view: View = View.BOXES,
+        host: str | None = None,
     ) -> None:
+        self._host, self._is_draining = host, False
         self._engines, self._metrics, self._notify, self._local = engines, metrics, notify, local
         self._ice, self._capacity, self._view = settings.ice, settings.rooms, view
         self._ice_reports = RateLimiter(MAX_ICE_REPORTS, MAX_ICE_REPORTS / 60)
@@ -124,11 +162,13 @@ class Rooms:
         Raises InputError, FullError, NameTakenError, ClientLimitError and PortsTakenError.
         """
         await self._wait_for_connecting(offer.client)
+        if self._is_draining:
+            raise DrainingError
         if len(self._rooms) + self._opening.total() >= self._capacity:
             raise FullError
         if not offer.is_local and self._count(offer.client) >= CLIENT_ROOMS:
             raise ClientLimitError(f"one client may have {CLIENT_ROOMS} rooms; close one first")
-        name = offer.name or secrets.token_urlsafe(12)
+        name = offer.name or host_id(self._host, secrets.token_urlsafe(12))
         if name in self._rooms or name in self._names_opening:
             raise NameTakenError
         self._opening[offer.client] += 1
@@ -139,6 +179,24 @@ class Rooms:
             self._names_opening.discard(name)
             self._opening[offer.client] -= 1
             self._opening += Counter()  # forgets clients that open none
+
+    def status(self, host: str) -> HostStatus:
+        """What there is at the moment."""
+        latencies = [room.latency_ms for room in self.all()]
+        return HostStatus(
+            host,
+            len(self._rooms) + self._opening.total(),
+            self._capacity,
+            self._is_draining,
+            tuple(name for name in self._rooms if not name.startswith(f"{host}{HOST_END}")),
+            max((each for each in latencies if each is not None), default=None),
+        )
+
+    def drain(self) -> None:
+        """Take no new rooms, and tell those there are to move."""
+        if not self._is_draining:
+            self._is_draining = True
+            self._moving = asyncio.create_task(self._move_all())
 
     def __len__(self) -> int:
         return len(self._rooms)
@@ -247,6 +305,14 @@ class Rooms:
         finally:
             del self._rooms[name]
             logger.info("room %s is closed", name)
+
+    async def _move_all(self) -> None:
+        for room in self.all():
+            room.move()
+            await asyncio.sleep(MOVE_SECONDS)
+        await asyncio.sleep(MOVED_SECONDS)
+        for name in tuple(self._rooms):
+            self.close(name)
 
     async def _sweep(self) -> None:
         while True:

@@ -6,14 +6,16 @@ import ipaddress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from speakerlight.cluster.cluster_settings import ClusterSettings
 from speakerlight.core.errors import InputError
+from speakerlight.server.capacity import ROOMS_A_PROCESS
 from speakerlight.server.client_address import Network
 from speakerlight.server.ice_settings import IceSettings
 from speakerlight.server.tokens import Tokens
 
 LOOPBACK = "127.0.0.1"
 
-ROOMS = 8
+ROOMS = ROOMS_A_PROCESS
 """Rooms at once, by default."""
 
 
@@ -21,7 +23,8 @@ ROOMS = 8
 class ServeSettings:
     """``--serve`` and what belongs to it. Raises InputError with one line when they do not go together.
 
-    ``trusted_proxies``: networks whose X-Forwarded-For headers are believed. ``rooms``: as many at once are admitted.
+    ``trusted_proxies``: networks whose X-Forwarded-For headers are believed. ``rooms``: as many at once are admitted,
+    by each host of ``cluster`` where there is one.
     """
 
     host: str
@@ -33,6 +36,7 @@ class ServeSettings:
     trusted_proxies: tuple[Network, ...] = ()
     ice: IceSettings = field(default_factory=IceSettings)
     rooms: int = ROOMS
+    cluster: ClusterSettings | None = None
 
     def __post_init__(self) -> None:
         if self.rooms < 1:

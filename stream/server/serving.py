@@ -30,11 +30,12 @@ def serving(
     local: Control | None,
     source: LiveSource | None = None,
     view: View = View.BOXES,
+    host: str | None = None,
 ) -> Iterator[tuple[Server, Models]]:
     """The running server, and the models for this machine's own run, which shares them with the rooms.
 
     ``local``, ``source``: the commands that steer that run, and its source; None without one. ``view``: what viewers of
-    a room get.
+    a room get. ``host``: name of this host in a cluster.
     """
     shared = SharedModel(models.model, models.device)
 
@@ -44,11 +45,11 @@ def serving(
             yield engine
 
     engines = Engines(room_engine, models.model.name, str(models.device))
-    made = Server(listening, engines, notify, local=local, view=view)
+    made = Server(listening, engines, notify, local=local, view=view, host=host)
     if source is not None:
         made.show(source.frames, has_audio=source.has_audio)
     with made as server:
-        for line in _greeting(listening):
+        for line in greeting(listening) if host is None else ():
             notify(line)
         if local is not None:
             with shared.room() as model:
@@ -57,7 +58,8 @@ def serving(
             yield server, models
 
 
-def _greeting(listening: Listening) -> Iterator[str]:
+def greeting(listening: Listening) -> Iterator[str]:
+    """Lines for whoever starts a server."""
     settings = listening.settings
     yield f"serving on {replace(settings, port=listening.port).url} (Ctrl-C ends it)"
     if not settings.is_loopback and settings.cert is None:

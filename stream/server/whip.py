@@ -16,7 +16,7 @@ from speakerlight.server.guard import CLIENT_ADDRESS, error
 from speakerlight.server.ice_settings import IceServer, IceSettings
 from speakerlight.server.offers import Offers
 from speakerlight.server.room import RoomHandle
-from speakerlight.server.rooms import Offer, Rooms
+from speakerlight.server.rooms import Offer, Rooms, host_id
 from speakerlight.server.rtc.trickle import IceRestartError
 from speakerlight.server.scaled_frames import LONG_SIDE
 from speakerlight.server.viewers import Viewers
@@ -53,7 +53,10 @@ class WhipHandlers:
         room_of: Callable[[str | None], RoomHandle | None],
         offers: Offers,
         ice: IceSettings,
+        host: str | None = None,
     ) -> None:
+        """``host``: begins the names of sessions, so that a door finds them."""
+        self._host = host
         self._rooms, self._viewers, self._room_of, self._offers, self._ice = rooms, viewers, room_of, offers, ice
         self._sessions: dict[str, _Session] = {}
 
@@ -99,7 +102,7 @@ class WhipHandlers:
 
     def _created(self, kind: str, name: str, sdp: str) -> web.Response:
         self._sessions = {key: each for key, each in self._sessions.items() if self._target(each.name) is not None}
-        key, tag = secrets.token_urlsafe(12), f'"{secrets.token_urlsafe(6)}"'
+        key, tag = host_id(self._host, secrets.token_urlsafe(12)), f'"{secrets.token_urlsafe(6)}"'
         self._sessions[key] = _Session(name, tag)
         response = web.Response(status=201, text=sdp, content_type=SDP)
         response.headers.update({"Location": f"/{kind}/{key}", "ETag": tag, "Accept-Patch": FRAGMENT})

@@ -9,6 +9,7 @@ const ANSWER_MS = 10_000;
 const OPENING_MS = 10_000;
 const DISCONNECTED_MS = 4000;
 const SILENT_MS = 8000;
+const DOUBTED_MS = 1500;
 const PING_MS = 1000;
 const FULL_SECONDS = 10;
 const STEADY_MS = 10_000;
@@ -43,6 +44,7 @@ export class Connection {
   #room = null;
   #channel = null;
   #attempt = 0;
+  #isMoved = false;
   #retryNow = () => {};
 
   constructor(stream, listener) {
@@ -87,6 +89,10 @@ export class Connection {
         seconds = error.retrySeconds ?? null;
       }
       if (this.#ended.signal.aborted) return;
+      if (this.#isMoved) {
+        this.#isMoved = false;
+        continue;
+      }
       seconds ??= backoffSeconds(this.#attempt++);
       this.#listener.waiting(line, seconds);
       await new Promise((resolve) => {
@@ -136,7 +142,8 @@ export class Connection {
       channel.addEventListener("message", ({ data }) => {
         receivedMs = performance.now();
         const event = parsed(data);
-        if (event) this.#listener.event(event);
+        if (event?.type === "moved") (this.#isMoved = true), resolve();
+        else if (event) this.#listener.event(event);
       }, { signal });
       channel.addEventListener("close", resolve, { signal });
       this.#ended.signal.addEventListener("abort", resolve, { signal });
@@ -146,6 +153,7 @@ export class Connection {
         const isLost = peer.connectionState === "failed" || now - receivedMs > SILENT_MS;
         if (isLost || (disconnectedMs !== null && now - disconnectedMs > DISCONNECTED_MS)) resolve();
         else this.send({ type: "ping", sent: now });
+        if (now - receivedMs > DOUBTED_MS) isGone(this.#room).then((gone) => gone && resolve());
       };
       ping();
       const timer = setInterval(ping, PING_MS);
@@ -200,6 +208,17 @@ function collectIceErrors(peer) {
     if (url && !lines.includes(line)) lines.push(line);
   });
   return lines;
+}
+
+/** Whether the server has no such room any more: its host may have died. */
+async function isGone(room) {
+  if (room === null) return false;
+  try {
+    const path = `/rooms/${encodeURIComponent(room)}`;
+    return (await fetch(path, { headers: headers(), signal: AbortSignal.timeout(ANSWER_MS) })).status === 404;
+  } catch {
+    return false;
+  }
 }
 
 async function postOffer({ type, sdp }, long_side) {

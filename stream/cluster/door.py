@@ -1,0 +1,251 @@
+"""Door: the one address of many hosts. It keeps no state: a room's id names its host; media goes to the host itself."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import asynccontextmanager, suppress
+from dataclasses import asdict
+
+import aiohttp
+from aiohttp import web
+from prometheus_client import CONTENT_TYPE_LATEST
+
+from speakerlight.cluster.routing import Host, HostAddress, HostTable
+from speakerlight.server.guard import CLIENT_ADDRESS, error, guard
+from speakerlight.server.handlers import MESSAGE_BYTES, OFFER_BYTES, SOCKET_BYTES, add_headers
+from speakerlight.server.http_server import HttpServer
+from speakerlight.server.listener import Listening
+from speakerlight.server.metrics import Metrics
+from speakerlight.server.page_handlers import PageHandlers
+from speakerlight.server.rooms import HostStatus
+
+logger = logging.getLogger(__name__)
+
+POLL_SECONDS = 0.5
+"""Between two looks at the hosts."""
+
+STATUS_SECONDS = 2.0
+"""A host that takes longer gets no new rooms until it answers again."""
+
+FORWARD_SECONDS = 12.0
+"""A little more than a host gives an offer."""
+
+CONNECT_SECONDS = 2.0
+
+REQUEST_HEADERS = ("Content-Type", "If-Match")
+RESPONSE_HEADERS = ("Retry-After", "Location", "ETag", "Accept-Patch", "Accept-Post", "Link")
+
+
+class Door(HttpServer):
+    """Forwards to ``hosts``, which may change at any time, with the ``secret`` that they ask for."""
+
+    def __init__(
+        self,
+        listening: Listening,
+        hosts: Callable[[], tuple[HostAddress, ...]],
+        secret: str,
+        notify: Callable[[str], None],
+    ) -> None:
+        super().__init__(listening, notify)
+        self._hosts, self._secret = hosts, secret
+
+    @asynccontextmanager
+    async def application(self) -> AsyncIterator[web.Application]:
+        settings, metrics, table = self._listening.settings, Metrics(), HostTable()
+        timeout = aiohttp.ClientTimeout(total=None, connect=CONNECT_SECONDS)
+        headers = {"Authorization": f"Bearer {self._secret}"}
+        app = web.Application(
+            client_max_size=OFFER_BYTES, middlewares=[guard(settings, metrics, self._loop.time, self._notify)]
+        )
+        app.on_response_prepare.append(add_headers)
+        async with aiohttp.ClientSession(headers=headers, timeout=timeout) as session:
+            watch = _Watch(table, session, self._hosts, self._notify)
+            await watch.look()
+            looking = asyncio.create_task(watch.run())
+            _publish(table, metrics)
+            forwarding = _Forwarding(table, session, settings.tokens.for_links, metrics)
+            app.add_routes([*PageHandlers(settings).routes(), *forwarding.routes()])
+            try:
+                yield app
+            finally:
+                looking.cancel()
+
+
+class _Watch:
+    """Keeps the table of hosts up to date."""
+
+    def __init__(
+        self,
+        table: HostTable,
+        session: aiohttp.ClientSession,
+        hosts: Callable[[], Iterable[HostAddress]],
+        notify: Callable[[str], None],
+    ) -> None:
+        self._table, self._session, self._hosts, self._notify = table, session, hosts, notify
+
+    async def run(self) -> None:
+        while True:
+            await asyncio.sleep(POLL_SECONDS)
+            await self.look()
+
+    async def look(self) -> None:
+        self._table.update(tuple(self._hosts()))
+        await asyncio.gather(*map(self._ask, self._table.all()))
+
+    async def _ask(self, host: Host) -> None:
+        try:
+            async with asyncio.timeout(STATUS_SECONDS), self._session.get(f"{host.address.url}/host") as response:
+                given = await response.json()
+            host.status = HostStatus(**given | {"named": tuple(given["named"])})
+        except (aiohttp.ClientError, OSError, TimeoutError, ValueError, TypeError, KeyError) as failure:
+            if host.status is not None:
+                self._notify(f"host {host.address.name} does not answer ({type(failure).__name__})")
+            host.status = None
+
+
+class _Forwarding:
+    """Handlers of requests about rooms. ``read_token``: what pages put into links."""
+
+    def __init__(
+        self, table: HostTable, session: aiohttp.ClientSession, read_token: str | None, metrics: Metrics
+    ) -> None:
+        self._table, self._session, self._read_token, self._metrics = table, session, read_token, metrics
+
+    def routes(self) -> list[web.RouteDef]:
+        return [
+            web.post("/offer", self._offer),
+            web.get("/rooms/{id}", self._by_path),
+            web.delete("/rooms/{id}", self._by_path),
+            web.post("/rooms/{id}/commands", self._by_path),
+            web.get("/events", self._listen),
+            web.get("/control", self._listen),
+            web.post("/whip", self._publish),
+            web.post("/whep", self._watch),
+            web.options("/{kind:whip|whep}", self._options),
+            web.patch("/{kind:whip|whep}/{id}", self._by_path),
+            web.delete("/{kind:whip|whep}/{id}", self._by_path),
+            web.get("/hosts", self._list),
+            web.post("/hosts/{host}/drain", self._drain),
+            web.get("/metrics", self._metrics_text),
+        ]
+
+    async def _offer(self, request: web.Request) -> web.Response:
+        answer = await self._to_emptiest(request)
+        if answer.status != 200 or not isinstance(answer.body, bytes):
+            return answer
+        return web.json_response(json.loads(answer.body) | {"read_token": self._read_token})
+
+    async def _publish(self, request: web.Request) -> web.Response:
+        name = request.query.get("room")
+        host = self._table.of(name) if name is not None else None
+        return await self._to_emptiest(request) if host is None else await self._to(host, request)
+
+    async def _to_emptiest(self, request: web.Request) -> web.Response:
+        """The answer of the host with most places left, or of the next one where that refuses or has gone."""
+        tried: set[str] = set()
+        while True:
+            with self._table.emptiest(tried) as host:
+                if host is None:
+                    return error(503, "all rooms are taken; try again later", {"Retry-After": "10"})
+                answer = await self._to(host, request)
+                if answer.status < 300:
+                    self._table.opened(host)
+            if answer.status not in (502, 503):
+                return answer
+
+    async def _watch(self, request: web.Request) -> web.Response:
+        host = self._table.of(request.query.get("room"))
+        return await self._to(host, request) if host else error(404, "there is no such room; name one with ?room=NAME")
+
+    async def _options(self, request: web.Request) -> web.Response:
+        return web.Response(status=204, headers={"Accept-Post": "application/sdp"})
+
+    async def _by_path(self, request: web.Request) -> web.Response:
+        host = self._table.of(request.match_info["id"])
+        answer = await self._to(host, request) if host is not None else None
+        if answer is None or answer.status == 502:  # the room went with its host
+            return error(404, "there is no such room")
+        return answer
+
+    async def _to(self, host: Host, request: web.Request, path: str | None = None) -> web.Response:
+        """The host's answer to a request; 502 where it gives none."""
+        kept = {name: request.headers[name] for name in REQUEST_HEADERS if name in request.headers}
+        kept["X-Forwarded-For"] = str(request[CLIENT_ADDRESS])
+        query = {name: value for name, value in request.query.items() if name != "token"}
+        body = await request.read()
+        try:
+            async with (
+                asyncio.timeout(FORWARD_SECONDS),
+                self._session.request(
+                    request.method, host.address.url + (path or request.path), params=query, headers=kept, data=body
+                ) as answer,
+            ):
+                response = web.Response(status=answer.status, body=await answer.read())
+                if "Content-Type" in answer.headers:
+                    response.headers["Content-Type"] = answer.headers["Content-Type"]
+                for name in RESPONSE_HEADERS:
+                    for value in answer.headers.getall(name, []):
+                        response.headers.add(name, value)
+                return response
+        except (aiohttp.ClientError, OSError, TimeoutError) as failure:
+            logger.info("host %s: %s", host.address.name, failure)
+            if isinstance(failure, aiohttp.ClientConnectorError):
+                host.status = None
+            return error(502, "the host of this room does not answer")
+
+    async def _listen(self, request: web.Request) -> web.StreamResponse:
+        room = request.query.get("room")
+        if (host := self._table.of(room)) is None:
+            return error(404, "there is no such room; name one with ?room=ID")
+        query = {} if room is None else {"room": room}
+        forwarded = {"X-Forwarded-For": str(request[CLIENT_ADDRESS])}
+        try:
+            upstream = await self._session.ws_connect(host.address.url + request.path, params=query, headers=forwarded)
+        except aiohttp.WSServerHandshakeError as refused:
+            return error(refused.status, refused.message.lower())
+        except (aiohttp.ClientError, OSError):
+            return error(404, "there is no such room; name one with ?room=ID")
+        client = web.WebSocketResponse(heartbeat=10.0, max_msg_size=MESSAGE_BYTES, writer_limit=SOCKET_BYTES)
+        try:
+            await client.prepare(request)
+            pumps = [asyncio.create_task(_pump(upstream, client)), asyncio.create_task(_pump(client, upstream))]
+            await asyncio.wait(pumps, return_when=asyncio.FIRST_COMPLETED)
+            for pump in pumps:
+                pump.cancel()
+            await client.close()
+        finally:
+            await upstream.close()
+        return client
+
+    async def _list(self, request: web.Request) -> web.Response:
+        return web.json_response([asdict(status) for status in self._table.answering()])
+
+    async def _drain(self, request: web.Request) -> web.Response:
+        host = self._table.named(request.match_info["host"])
+        if host is None:
+            names = ", ".join(each.address.name for each in self._table.all()) or "none"
+            return error(404, f"there is no such host; there are: {names}")
+        return await self._to(host, request, "/host/drain")
+
+    async def _metrics_text(self, request: web.Request) -> web.Response:
+        return web.Response(body=self._metrics.text(), headers={"Content-Type": CONTENT_TYPE_LATEST})
+
+
+async def _pump(
+    source: aiohttp.ClientWebSocketResponse | web.WebSocketResponse,
+    sink: aiohttp.ClientWebSocketResponse | web.WebSocketResponse,
+) -> None:
+    with suppress(ConnectionError):
+        async for message in source:
+            if message.type is not aiohttp.WSMsgType.TEXT:
+                return
+            await sink.send_str(message.data)
+
+
+def _publish(table: HostTable, metrics: Metrics) -> None:
+    metrics.watch("hosts", "Hosts that answer", lambda: len(table.answering()))
+    metrics.watch("rooms", "Rooms that there are", lambda: sum(each.rooms for each in table.answering()))
+    metrics.watch("capacity", "Rooms that there may be", lambda: sum(each.capacity for each in table.answering()))

@@ -1,0 +1,36 @@
+"""Capacity: how many rooms a server process admits on the cores it may use."""
+
+from __future__ import annotations
+
+import math
+import os
+from pathlib import Path
+
+ROOMS_A_CORE = 4
+"""Rooms of two people that a core carries."""
+
+ROOMS_A_PROCESS = 8
+"""Most rooms of one process, whose threads share one interpreter; more cores need more processes."""
+
+CGROUP_QUOTA = Path("/sys/fs/cgroup/cpu.max")
+"""``QUOTA PERIOD`` in microseconds, or ``max PERIOD``: the limit of a container."""
+
+
+def usable_cores() -> float:
+    """Cores that this process may use: those of its affinity, or fewer where a container limits their time."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    try:
+        quota, period = CGROUP_QUOTA.read_text().split()
+        return min(cores, int(quota) / int(period))
+    except (OSError, ValueError):
+        return cores
+
+
+def rooms_on(cores: float) -> int:
+    """Rooms that one process admits on so many cores."""
+    return min(max(math.floor(ROOMS_A_CORE * cores), 1), ROOMS_A_PROCESS)
+
+
+def processes_on(cores: float) -> int:
+    """Processes that so many cores keep busy."""
+    return max(math.floor(ROOMS_A_CORE * cores / ROOMS_A_PROCESS), 1)

@@ -1,0 +1,29 @@
+"""HTTP handlers of a host, for its doors alone: status and draining."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+
+from aiohttp import web
+
+from speakerlight.server.rooms import Rooms
+
+HANDOVER_BYTES = 4 << 20
+"""Most bytes that a door adds to an offer."""
+
+
+class HostHandlers:
+    """Handlers beside those of rooms. ``host``: its name."""
+
+    def __init__(self, host: str, rooms: Rooms) -> None:
+        self._host, self._rooms = host, rooms
+
+    def routes(self) -> list[web.RouteDef]:
+        return [web.get("/host", self._status), web.post("/host/drain", self._drain)]
+
+    async def _status(self, request: web.Request) -> web.Response:
+        return web.json_response(asdict(self._rooms.status(self._host)))
+
+    async def _drain(self, request: web.Request) -> web.Response:
+        self._rooms.drain()
+        return web.Response(status=202)

@@ -1,0 +1,92 @@
+"""HTTP server thread: one event loop in a thread of its own, which serves an application on a bound socket."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from concurrent.futures import Future
+from contextlib import AbstractAsyncContextManager
+from typing import Any, Self
+
+from aiohttp import web
+from aiortc import InvalidStateError
+
+from speakerlight.server.listener import Listening
+from speakerlight.server.rate_limit import RateLimiter
+
+IDLE_SECONDS = 20.0
+"""A connection without a request for this long is closed."""
+
+SHUTDOWN_SECONDS = 0.2
+"""Time for requests in progress when the server ends."""
+
+MAX_REPORTED_FAILURES = 10
+"""Lines at once and a minute, however many connections of a hostile client fail."""
+
+
+class HttpServer(ABC):
+    """Serves from ``__enter__`` to ``__exit__``."""
+
+    def __init__(self, listening: Listening, notify: Callable[[str], None]) -> None:
+        self._listening, self._notify = listening, notify
+        self._loop = asyncio.new_event_loop()
+        self._failures = RateLimiter(MAX_REPORTED_FAILURES, MAX_REPORTED_FAILURES / 60)
+        self._ready: Future[None] = Future()
+        self._stop = asyncio.Event()
+        self._thread = threading.Thread(target=self._run, name="server", daemon=True)
+
+    @property
+    def port(self) -> int:
+        """Where it listens."""
+        return self._listening.port
+
+    @abstractmethod
+    def application(self) -> AbstractAsyncContextManager[web.Application]:
+        """What is served; left when the server ends."""
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        self._ready.result()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._loop.call_soon_threadsafe(self._stop.set)
+        self._thread.join()
+
+    def _run(self) -> None:
+        with asyncio.Runner(loop_factory=lambda: self._loop) as runner:
+            try:
+                runner.run(self._serve())
+            except Exception as error:
+                if self._ready.done():
+                    self._notify(f"server ended: {error}")
+                else:
+                    self._ready.set_exception(error)
+
+    async def _serve(self) -> None:
+        self._loop.set_exception_handler(lambda _, context: self._report_failure(context))
+        for library in ("aiohttp", "aiortc", "aioice"):
+            logging.getLogger(library).setLevel(logging.CRITICAL)  # clients' malformed input is no news
+        runner: web.AppRunner | None = None
+        try:
+            async with self.application() as app:
+                runner = web.AppRunner(
+                    app, access_log=None, keepalive_timeout=IDLE_SECONDS, shutdown_timeout=SHUTDOWN_SECONDS
+                )
+                await runner.setup()
+                await web.SockSite(runner, self._listening.socket, ssl_context=self._listening.tls).start()
+                self._ready.set_result(None)
+                await self._stop.wait()
+        finally:
+            if runner is not None:
+                await runner.cleanup()
+
+    def _report_failure(self, context: dict[str, Any]) -> None:
+        """Report the failure of a task that is not awaited, mostly in aiortc; its connection fails and is swept."""
+        if isinstance(context.get("exception"), InvalidStateError | ConnectionError):
+            return  # closed while it was still being opened
+        if self._failures.take(self._loop.time()):
+            self._notify(f"server: {context.get('exception') or context['message']}")

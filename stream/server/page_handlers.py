@@ -1,0 +1,53 @@
+"""HTTP handlers of what needs no room: the page, ICE servers, the schema of the commands and the health check."""
+
+from __future__ import annotations
+
+import time
+
+from aiohttp import web
+
+from speakerlight.core.decision.control import SCHEMA
+from speakerlight.server.page_parts import PAGE, page_parts
+from speakerlight.server.serve_settings import ServeSettings
+
+
+class PageHandlers:
+    """Handlers of a server and of a door alike."""
+
+    def __init__(self, settings: ServeSettings) -> None:
+        self._settings = settings
+        self._parts = page_parts()
+
+    def routes(self) -> list[web.RouteDef]:
+        return [
+            web.get("/", self._index),
+            web.get("/overlay", self._overlay),
+            web.get(r"/page/{name:[a-z]+\.(js|css|svg)}", self._page_file),
+            web.get("/ice", self._ice_servers),
+            web.get("/schema.json", self._schema),
+            web.get("/healthz", self._health),
+        ]
+
+    async def _index(self, request: web.Request) -> web.FileResponse:
+        return web.FileResponse(PAGE / "index.html")
+
+    async def _overlay(self, request: web.Request) -> web.FileResponse:
+        return web.FileResponse(PAGE / "overlay.html")
+
+    async def _page_file(self, request: web.Request) -> web.Response:
+        part = self._parts.get(request.match_info["name"])
+        if part is None:
+            raise web.HTTPNotFound
+        response = web.Response(text=part.text, content_type=part.kind)
+        response.enable_compression()
+        return response
+
+    async def _ice_servers(self, request: web.Request) -> web.Response:
+        servers = self._settings.ice.servers_at(time.time())
+        return web.json_response({"iceServers": [server.for_browser() for server in servers]})
+
+    async def _schema(self, request: web.Request) -> web.Response:
+        return web.json_response(SCHEMA)
+
+    async def _health(self, request: web.Request) -> web.Response:
+        return web.json_response({"status": "ok"})
