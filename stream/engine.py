@@ -14,6 +14,7 @@ from speakerlight.core.errors import InputError
 from speakerlight.core.faces.vision import FrameTracks
 from speakerlight.core.grid import TickGrid
 from speakerlight.core.media import AudioChunk, Frame, Image
+from speakerlight.core.people.enrolment import Enrolled
 from speakerlight.core.snapshot import Snapshot
 from speakerlight.core.timebase import TICK_RATE
 
@@ -87,6 +88,13 @@ class EmptyFrames:
             yield FrameTracks(tick, tick / TICK_RATE, (), ())
 
 
+class PeopleMemory(Protocol):
+    """Whom an engine knows, for another engine. Any thread may save; restore before the run."""
+
+    def save(self) -> list[Enrolled]: ...
+    def restore(self, people: Sequence[Enrolled]) -> None: ...
+
+
 @dataclass(frozen=True, eq=False)
 class Engine:
     """One run's stages. Each belongs to one thread at a time."""
@@ -95,6 +103,8 @@ class Engine:
     scorer: ScorerStage
     control: Control = field(default_factory=Control)
     """The commands that steer ``scorer``. Unlike the stages it may be used from any thread."""
+    memory: PeopleMemory | None = None
+    """None: it recognizes nobody."""
 
 
 class StageError(Exception):

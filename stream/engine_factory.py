@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+import numpy.typing as npt
 
 from speakerlight.control import Control
 from speakerlight.core.decision.director import PRESETS
@@ -31,7 +32,7 @@ from speakerlight.steering import SteeredScorer
 
 if TYPE_CHECKING:
     from speakerlight.core.people.face_encoder import FaceEncoder
-    from speakerlight.core.people.recognition import FaceRecognizer
+    from speakerlight.core.people.recognition import FaceRecognizer, Person
     from speakerlight.people_encoders import BackgroundVoices
 
 WARM_UP_SIDES = range(128, 192, 8)
@@ -116,10 +117,35 @@ def open_engine(
         who = WhoIsWho(voices, known)
         scorer = Scorer(model, settings.lag_ms, has_audio=has_audio, who=who, notify=notify or logger.warning)
         try:
-            yield Engine(vision, SteeredScorer(scorer, control, PRESETS[settings.director]), control)
+            memory = _Memory(recognizer, who) if recognizer is not None else None
+            yield Engine(vision, SteeredScorer(scorer, control, PRESETS[settings.director]), control, memory)
         finally:
             if people_file is not None and recognizer is not None:
                 people_file.update(_met(recognizer, who, control.state.names))
+
+
+class _Memory:
+    """The people of an engine."""
+
+    def __init__(self, recognizer: FaceRecognizer, who: WhoIsWho) -> None:
+        self._recognizer, self._who = recognizer, who
+
+    def save(self) -> list[Enrolled]:
+        return [
+            Enrolled(person.name or "", _looks(person), self._who.voice_of(person.id), person.id)
+            for person in self._recognizer.known
+            if person.id and person.looks
+        ]
+
+    def restore(self, people: Sequence[Enrolled]) -> None:
+        from speakerlight.core.people.recognition import Person
+
+        self._recognizer.restore([Person(each.id, each.name or None, list(each.looks)) for each in people])
+        self._who.restore(people)
+
+
+def _looks(person: Person) -> npt.NDArray[np.float32]:
+    return np.array(person.looks, np.float32).reshape(-1, LOOK_NUMBERS)
 
 
 def _face_encoder(files: PeopleFiles) -> FaceEncoder:
@@ -140,11 +166,7 @@ def _recognizer(encoder: LoadFuture[FaceEncoder], known: Sequence[Enrolled]) -> 
 def _met(recognizer: FaceRecognizer, who: WhoIsWho, names: Mapping[int, str]) -> list[Enrolled]:
     """Whoever was in view and has a name, typed in the session or from before."""
     met = [(names.get(person.id, person.name), person) for person in recognizer.known if person.id]
-    return [
-        Enrolled(name, np.array(person.looks, np.float32).reshape(-1, LOOK_NUMBERS), who.voice_of(person.id))
-        for name, person in met
-        if name
-    ]
+    return [Enrolled(name, _looks(person), who.voice_of(person.id)) for name, person in met if name]
 
 
 def _voices(files: PeopleFiles) -> AbstractContextManager[BackgroundVoices]:

@@ -147,6 +147,24 @@ class ControlState:
                 return replace(self, is_recording=on)
         raise InputError("unknown command: /schema.json lists them")
 
+    def commands(self, time: float) -> list[dict[str, object]]:
+        """Commands that lead to this state in a session which begins at ``time`` (seconds) of this one."""
+        made: list[dict[str, object]] = [{"type": "name", "id": i, "name": name} for i, name in self.names.items()]
+        made += [{"type": "exclude", "id": person, "on": True} for person in sorted(self.excluded)]
+        made += [{"type": "ignore", "region": [r.x, r.y, r.width, r.height]} for r in self.ignored_regions]
+        if self.pinned is not None:
+            made.append({"type": "pin", "id": self.pinned})
+        if self.hold_until is not None and self.hold_until > time:
+            left = self.hold_until - time
+            made.append({"type": "hold", "seconds": None if math.isinf(left) else max(left, 1e-3)})
+        if self.sensitivity:
+            made.append({"type": "sensitivity", "score": self.sensitivity})
+        if self.view is not None:
+            made.append({"type": "view", "view": self.view.value})
+        if self.lag_ms is not None:
+            made.append({"type": "lag", "milliseconds": self.lag_ms})
+        return made
+
     def _named(self, person: int, name: str) -> dict[int, str]:
         clean = " ".join("".join(letter if letter.isprintable() else " " for letter in name).split())
         if len(clean) > NAME_LETTERS:

@@ -21,11 +21,15 @@ MOST_LOOKS = 16
 
 @dataclass(frozen=True, eq=False)
 class Enrolled:
-    """A person: looks [N, 128] of the face, the voice [256] where it is known."""
+    """A person: looks [N, 128] of the face, the voice [256] where it is known.
+
+    ``id``: in a session that is handed over, where ``name`` may be empty; else 0.
+    """
 
     name: str
     looks: npt.NDArray[np.float32]
     voice: npt.NDArray[np.float32] | None = None
+    id: int = 0
 
 
 def to_json(people: Sequence[Enrolled]) -> str:

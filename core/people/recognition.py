@@ -116,6 +116,11 @@ class FaceRecognizer:
         """All persons, those who are only enrolled included."""
         return tuple(self._known)
 
+    def restore(self, persons: Sequence[Person]) -> None:
+        """Take over persons of another session with their ids; new ones get higher ids."""
+        self._known += persons
+        self._next_id = max([self._next_id, *(person.id + 1 for person in persons)])
+
     def identify(self, time: float, image: Image, faces: Sequence[TrackedFace]) -> Identities:
         """Who is in view. ``faces``: all that are shown at ``time`` (seconds)."""
         self._merges = []

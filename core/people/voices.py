@@ -140,11 +140,13 @@ class VoiceClusters:
         if len(known) > s.most_persons:
             del known[min(known, key=lambda person: (person in evidence, known[person]))]
 
-    def enrol(self, name: str, voice: npt.NDArray[np.float32]) -> None:
-        """Add the voice of somebody who is known by name, but has no id yet."""
+    def enrol(self, name: str | None, voice: npt.NDArray[np.float32], person: int = 0) -> None:
+        """Add the voice of somebody who is known by name, or by the id ``person`` where that is not 0."""
         mean = np.asarray(voice, float) / max(float(np.linalg.norm(voice)), 1e-9)
         hops = self._settings.memory / 4
         self._clusters.append(_VoiceCluster(self._next, hops * mean, hops, name))
+        if person:
+            self._clusters[-1].evidence[person] = self._settings.kept_evidence / 2
         self._next += 1
         spread = np.full(len(self._clusters) + 1, 1.0)
         self._weights = spread / spread.sum()

@@ -70,6 +70,12 @@ class WhoIsWho:
         self._waiting: deque[tuple[int, Identities]] = deque()
         self._identities = NO_IDENTITIES
 
+    def restore(self, people: Sequence[Enrolled]) -> None:
+        """Take over the voices of another session's people, who have ids."""
+        for person in people:
+            if person.voice is not None:
+                self._clusters.enrol(person.name or None, person.voice, person.id)
+
     def push_tracks(self, frame_tracks: Sequence[FrameTracks]) -> None:
         """Take the identities of the next ticks."""
         self._waiting.extend((tracks.tick, tracks.identities) for tracks in frame_tracks)

@@ -21,6 +21,7 @@ from speakerlight.server.listener import Listening
 from speakerlight.server.metrics import Metrics
 from speakerlight.server.page_handlers import PageHandlers
 from speakerlight.server.rooms import HostStatus
+from speakerlight.server.whip import ROOM_NAME
 
 logger = logging.getLogger(__name__)
 
@@ -34,6 +35,9 @@ FORWARD_SECONDS = 12.0
 """A little more than a host gives an offer."""
 
 CONNECT_SECONDS = 2.0
+
+HANDOVER_SECONDS = 1.0
+"""A room whose old host takes longer begins without names."""
 
 REQUEST_HEADERS = ("Content-Type", "If-Match")
 RESPONSE_HEADERS = ("Retry-After", "Location", "ETag", "Accept-Patch", "Accept-Post", "Link")
@@ -133,24 +137,45 @@ class _Forwarding:
         ]
 
     async def _offer(self, request: web.Request) -> web.Response:
-        answer = await self._to_emptiest(request)
+        answer = await self._to_emptiest(request, await self._with_handover(await request.read()))
         if answer.status != 200 or not isinstance(answer.body, bytes):
             return answer
         return web.json_response(json.loads(answer.body) | {"read_token": self._read_token})
+
+    async def _with_handover(self, body: bytes) -> bytes:
+        """An offer whose ``room`` is the client's room at another host, with what that hands over."""
+        try:
+            offer = json.loads(body)
+        except (ValueError, RecursionError):
+            return body  # a host says what is wrong with it
+        if not isinstance(offer, dict):
+            return body
+        offer.pop("handover", None)
+        room = offer.pop("room", None)
+        host = self._table.of(room) if isinstance(room, str) and ROOM_NAME.fullmatch(room) else None
+        if host is not None:
+            with suppress(aiohttp.ClientError, OSError, TimeoutError, ValueError):
+                async with (
+                    asyncio.timeout(HANDOVER_SECONDS),
+                    self._session.get(f"{host.address.url}/rooms/{room}/handover") as answer,
+                ):
+                    if answer.status == 200:
+                        offer["handover"] = await answer.json()
+        return json.dumps(offer).encode()
 
     async def _publish(self, request: web.Request) -> web.Response:
         name = request.query.get("room")
         host = self._table.of(name) if name is not None else None
         return await self._to_emptiest(request) if host is None else await self._to(host, request)
 
-    async def _to_emptiest(self, request: web.Request) -> web.Response:
+    async def _to_emptiest(self, request: web.Request, body: bytes | None = None) -> web.Response:
         """The answer of the host with most places left, or of the next one where that refuses or has gone."""
         tried: set[str] = set()
         while True:
             with self._table.emptiest(tried) as host:
                 if host is None:
                     return error(503, "all rooms are taken; try again later", {"Retry-After": "10"})
-                answer = await self._to(host, request)
+                answer = await self._to(host, request, body=body)
                 if answer.status < 300:
                     self._table.opened(host)
             if answer.status not in (502, 503):
@@ -170,12 +195,14 @@ class _Forwarding:
             return error(404, "there is no such room")
         return answer
 
-    async def _to(self, host: Host, request: web.Request, path: str | None = None) -> web.Response:
+    async def _to(
+        self, host: Host, request: web.Request, path: str | None = None, body: bytes | None = None
+    ) -> web.Response:
         """The host's answer to a request; 502 where it gives none."""
         kept = {name: request.headers[name] for name in REQUEST_HEADERS if name in request.headers}
         kept["X-Forwarded-For"] = str(request[CLIENT_ADDRESS])
         query = {name: value for name, value in request.query.items() if name != "token"}
-        body = await request.read()
+        body = await request.read() if body is None else body
         try:
             async with (
                 asyncio.timeout(FORWARD_SECONDS),

@@ -12,6 +12,7 @@ from prometheus_client import CONTENT_TYPE_LATEST
 from speakerlight.core.errors import InputError
 from speakerlight.server.data_channel import Messages, execute, parsed
 from speakerlight.server.guard import CLIENT_ADDRESS, error
+from speakerlight.server.handover import Handover
 from speakerlight.server.metrics import Metrics
 from speakerlight.server.offers import Offers
 from speakerlight.server.relay import Outbox, Relay
@@ -71,7 +72,9 @@ class HttpHandlers:
 
     async def _offer(self, request: web.Request) -> web.Response:
         async def opened() -> web.Response:
-            name, sdp = await self._rooms.open(_offer(await request.read(), request))
+            name, sdp = await self._rooms.open(
+                _offer(await request.read(), request, takes_handovers=self._rooms.is_host)
+            )
             read_token = self._settings.tokens.for_links
             return web.json_response({"type": "answer", "sdp": sdp, "room": name, "read_token": read_token})
 
@@ -128,7 +131,7 @@ class HttpHandlers:
         return web.Response(body=self._metrics.text(), headers={"Content-Type": CONTENT_TYPE_LATEST})
 
 
-def _offer(body: bytes, request: web.Request) -> Offer:
+def _offer(body: bytes, request: web.Request, *, takes_handovers: bool) -> Offer:
     try:
         offer = json.loads(body)
     except (ValueError, RecursionError):
@@ -138,7 +141,9 @@ def _offer(body: bytes, request: web.Request) -> Offer:
     long_side = offer.get("long_side", LONG_SIDE)
     if not isinstance(long_side, int):
         raise InputError("long_side is a number of pixels")
-    return Offer(offer["sdp"], long_side, request[CLIENT_ADDRESS])
+    # Only doors reach a host, and none lets a client write this.
+    handover = Handover.from_json(offer["handover"]) if takes_handovers and "handover" in offer else None
+    return Offer(offer["sdp"], long_side, request[CLIENT_ADDRESS], handover=handover)
 
 
 async def _relay_events(request: web.Request, relay: Relay, messages: Messages | None) -> web.StreamResponse:

@@ -6,6 +6,7 @@ from dataclasses import asdict
 
 from aiohttp import web
 
+from speakerlight.server.guard import error
 from speakerlight.server.rooms import Rooms
 
 HANDOVER_BYTES = 4 << 20
@@ -19,10 +20,18 @@ class HostHandlers:
         self._host, self._rooms = host, rooms
 
     def routes(self) -> list[web.RouteDef]:
-        return [web.get("/host", self._status), web.post("/host/drain", self._drain)]
+        return [
+            web.get("/host", self._status),
+            web.post("/host/drain", self._drain),
+            web.get("/rooms/{name}/handover", self._handover),
+        ]
 
     async def _status(self, request: web.Request) -> web.Response:
         return web.json_response(asdict(self._rooms.status(self._host)))
+
+    async def _handover(self, request: web.Request) -> web.Response:
+        found = self._rooms.handover(request.match_info["name"])
+        return web.json_response(found.to_json()) if found is not None else error(404, "there is no such room")
 
     async def _drain(self, request: web.Request) -> web.Response:
         self._rooms.drain()

@@ -12,13 +12,14 @@ from speakerlight.control import Control
 from speakerlight.core.events import Event, ScoresEvent, SessionEvent
 from speakerlight.core.framing import View
 from speakerlight.core.snapshot import Snapshot
-from speakerlight.engine import Engine, stage
+from speakerlight.engine import Engine, PeopleMemory, stage
 from speakerlight.latency import LatencyHistogram
 from speakerlight.live import LiveRun, OverlayStatus
 from speakerlight.load_shedding import GovernorSettings
 from speakerlight.outputs.hub import OutputHub
 from speakerlight.outputs.output import Output
 from speakerlight.server.data_channel import line, publish_state
+from speakerlight.server.handover import Handover
 from speakerlight.server.metrics import Metrics
 from speakerlight.server.relay import Relay
 from speakerlight.server.room_status import RoomStatus
@@ -58,6 +59,7 @@ class Room:
     """Call ``begin`` once and ``end`` once. ``over`` is called, in the room's thread, when the run ends by itself.
 
     ``first_level``: the load level before the first measurement. ``view``: what viewers get.
+    ``handover``: what the room was at another host.
     """
 
     def __init__(
@@ -70,12 +72,15 @@ class Room:
         over: Callable[[], object],
         first_level: int,
         view: View = View.BOXES,
+        handover: Handover | None = None,
     ) -> None:
         self.source, self.relay = source, relay
         self.control = Control()
         publish_state(self.control, relay.publish)
         self._engines, self._notify, self._over = engines, notify, over
         self._shedding = replace(SHEDDING, first_level=first_level)
+        self._handover = handover or Handover()
+        self._memory: PeopleMemory | None = None
         self.status = RoomStatus()
         self.view = ViewBroadcast(view, source.frames, partial(overlay_info, self.control), has_audio=source.has_audio)
         self._meter = _Meter(source, relay, metrics)
@@ -90,6 +95,15 @@ class Room:
     def latency_ms(self) -> float | None:
         """95th percentile from capture to event since the room began."""
         return self._meter.latency.percentiles().p95
+
+    def handover(self) -> Handover:
+        """The state of the room for another host."""
+        people = self._memory.save() if self._memory is not None else self._handover.people
+        return Handover(self.control.state.commands(self.control.time), people)
+
+    def restore_control(self) -> None:
+        """Give the commands again that were given at another host, once the page receives events. Raises InputError."""
+        self._handover.apply(self.control)
 
     def move(self) -> None:
         """Tell the page to make its offer again: another host will take it."""
@@ -118,6 +132,9 @@ class Room:
             self._over()
 
     def _drive(self, engine: Engine) -> None:
+        if engine.memory is not None:
+            engine.memory.restore(self._handover.people)
+            self._memory = engine.memory
         hub = OutputHub([self.relay, self.status, self._meter, self.view], self._notify)
         audio = BROWSER if self.source.has_audio else None
         hub.event(SessionEvent(BROWSER, audio, self._engines.model, self._engines.device))

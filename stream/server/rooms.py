@@ -13,6 +13,7 @@ from functools import partial
 from speakerlight.core.framing import View
 from speakerlight.server.client_address import IpAddress, client_key
 from speakerlight.server.data_channel import Messages
+from speakerlight.server.handover import Handover
 from speakerlight.server.metrics import Metrics
 from speakerlight.server.rate_limit import RateLimiter
 from speakerlight.server.relay import Relay
@@ -100,13 +101,14 @@ class Offer:
     """One client's offer.
 
     ``long_side``: of what its camera or screen gives, in pixels. ``address``: where its requests come from. ``name``:
-    of the room; None: one that nobody can guess.
+    of the room; None: one that nobody can guess. ``handover``: of a room that moves here from another host.
     """
 
     sdp: str
     long_side: int
     address: IpAddress | None
     name: str | None = None
+    handover: Handover | None = None
 
     @property
     def client(self) -> str:
@@ -144,6 +146,7 @@ class Rooms:
         host: str | None = None,
     ) -> None:
         self._host, self._is_draining = host, False
+        self._parted: dict[str, Handover] = {}
         self._engines, self._metrics, self._notify, self._local = engines, metrics, notify, local
         self._ice, self._capacity, self._view = settings.ice, settings.rooms, view
         self._ice_reports = RateLimiter(MAX_ICE_REPORTS, MAX_ICE_REPORTS / 60)
@@ -192,6 +195,17 @@ class Rooms:
             max((each for each in latencies if each is not None), default=None),
         )
 
+    @property
+    def is_host(self) -> bool:
+        """Whether doors stand before it."""
+        return self._host is not None
+
+    def handover(self, name: str) -> Handover | None:
+        """The state of a room, also of one whose page has left since draining began; None: there is none."""
+        if (connected := self._rooms.get(name)) is not None and connected.closing is None:
+            return connected.room.handover()
+        return self._parted.get(name)
+
     def drain(self) -> None:
         """Take no new rooms, and tell those there are to move."""
         if not self._is_draining:
@@ -222,6 +236,8 @@ class Rooms:
         if (connected := self._rooms.get(name)) is None:
             return None
         if connected.closing is None:
+            if self._is_draining:
+                self._parted[name] = connected.room.handover()
             connected.closing = asyncio.create_task(self._close(name, connected))
         return connected.closing
 
@@ -277,9 +293,11 @@ class Rooms:
                 over,
                 first_level=self._worst_level(),
                 view=self._view,
+                handover=offer.handover,
             )
             messages = Messages(room.control, lambda: source.now)
             answer = await peer.answer(source, relay.subscribe())
+            room.restore_control()
         except BaseException:
             await peer.close()
             raise

@@ -83,7 +83,9 @@ class Browser:
         token: str | None = None,
         host: str = "127.0.0.1",
         ice_servers: Sequence[RTCIceServer] = (),
+        moved_from: str | None = None,
     ) -> None:
+        self._moved_from = moved_from
         self.url = f"http://{host}:{port}"
         self.events: list[dict[str, Any]] = []
         self.room = ""
@@ -97,7 +99,7 @@ class Browser:
 
     async def __aenter__(self) -> Browser:
         await self._connection.setLocalDescription(await self._connection.createOffer())
-        status, answer = await offered(self.url, self._connection.localDescription.sdp, self._headers)
+        status, answer = await offered(self.url, self._connection.localDescription.sdp, self._headers, self._moved_from)
         assert status == 200, answer
         self.room, self.answer = answer["room"], answer
         await self._connection.setRemoteDescription(RTCSessionDescription(answer["sdp"], "answer"))
@@ -145,10 +147,12 @@ class Browser:
                 protocol.transport.abort()
 
 
-async def offered(url: str, sdp: object, headers: dict[str, str] | None = None) -> tuple[int, dict[str, Any]]:
+async def offered(
+    url: str, sdp: object, headers: dict[str, str] | None = None, moved_from: str | None = None
+) -> tuple[int, dict[str, Any]]:
     """Status and answer of an offer."""
     async with aiohttp.ClientSession(headers=headers) as session:
-        response = await session.post(f"{url}/offer", json={"type": "offer", "sdp": sdp})
+        response = await session.post(f"{url}/offer", json={"type": "offer", "sdp": sdp, "room": moved_from})
         return response.status, await response.json()
 
 

@@ -17,8 +17,7 @@ import pytest
 from speakerlight.core.events import LoadEvent, ScoresEvent, SpeakerEvent
 from speakerlight.core.geometry import Box
 from speakerlight.core.snapshot import FaceScore, SpeakingState
-from speakerlight.server import offers
-from speakerlight.server import server as server_module
+from speakerlight.server import http_server, offers
 from speakerlight.server.client_address import parse_network
 from speakerlight.server.guard import BURST_FAILURES
 from speakerlight.server.handlers import OFFER_BYTES
@@ -416,7 +415,7 @@ def test_a_listener_that_talks_too_much_is_let_go(serve: Serve) -> None:
 
 
 def test_connections_on_which_nothing_comes_are_let_go(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(server_module, "IDLE_SECONDS", 0.3)
+    monkeypatch.setattr(http_server, "IDLE_SECONDS", 0.3)
     monkeypatch.setattr(offers, "OFFER_SECONDS", 0.3)
     port = serve().port
     half_an_offer = b"POST /offer HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\n{"
