@@ -28,6 +28,7 @@ PEOPLE_OFF = "off"
 
 EPILOG = """\
 run_live.py join WORDS.json SESSION.json: who said what, from timed words of a recogniser and a session of --export
+run_live.py drain HOST: a host of --cluster takes no new rooms, and its pages move to others
 
 keys in the window: ? shows them all; q quit, h hide the marks, 1-9 pick a person, p pin that person or let go
 """
@@ -102,6 +103,10 @@ def main(arguments: list[str] | None = None) -> int:
             from speakerlight.join_command import main as join
 
             return join(arguments[1:])
+        if arguments[:1] == ["drain"]:
+            from speakerlight.cluster.drain_command import main as drain
+
+            return drain(arguments[1:])
         given = parser().parse_args(arguments)
         set_up_logging(given.verbose)
         if given.list_devices:

@@ -14,7 +14,7 @@ from speakerlight.core.people.recognition import FaceRecognizer, Person
 from speakerlight.core.people.voices import VoiceClusters
 from speakerlight.server.handover import Handover
 
-COMMANDS = [
+COMMANDS: list[dict[str, object]] = [
     {"type": "name", "id": 3, "name": "Ada"},
     {"type": "exclude", "id": 2, "on": True},
     {"type": "ignore", "region": [1.0, 2.0, 30.0, 40.0]},
