@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -54,15 +53,13 @@ def load_models(settings: RunSettings) -> Models:
     device = choose_device(settings.device)
     share_cores(device, settings.model)
     model = _loaded(settings.model, device)
-    with ThreadPoolExecutor(1, "people files") as thread:
-        people = thread.submit(_people_files) if settings.people else None  # checking them takes longer than reading
-        warm_up(model)
-        # Imported here, in the background, not while the engine opens or the run ends.
-        if settings.plot is not None:
-            import_matplotlib()  # now, because a run has a second to end
-        import_mediapipe()
-        logger.info("model %s on %s", model.name, device)
-        return Models(model, device, fetch(BLAZEFACE_SHORT), people.result() if people is not None else None)
+    warm_up(model)
+    # Imported here, in the background, not while the engine opens or the run ends.
+    if settings.plot is not None:
+        import_matplotlib()  # now, because a run has a second to end
+    import_mediapipe()
+    logger.info("model %s on %s", model.name, device)
+    return Models(model, device, fetch(BLAZEFACE_SHORT), _people_files() if settings.people else None)
 
 
 def _people_files() -> PeopleFiles | None:
