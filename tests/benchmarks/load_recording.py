@@ -19,9 +19,7 @@ from speakerlight.core.errors import InputError
 from speakerlight.core.geometry import Box
 from speakerlight.core.media import Image, Samples
 from speakerlight.core.timebase import SAMPLE_RATE, TICK_RATE
-
-SHARED = Path(__file__).parents[3] / "shared"
-"""Clips of real people and the script that composes galleries of them; not part of the project."""
+from tests.data import SHARED
 
 KEY_FRAME_TICKS = 50
 """A replay cannot make a key frame on request: one every two seconds."""

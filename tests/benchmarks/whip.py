@@ -17,14 +17,14 @@ import time
 import urllib.error
 import urllib.request
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from speakerlight.core.errors import InputError
 from speakerlight.core.timebase import SAMPLE_RATE, TICK_RATE
 from tests.benchmarks.engine import ROOT
-from tests.benchmarks.load_recording import SHARED, compose_gallery, decoded, write
+from tests.benchmarks.load_recording import compose_gallery, decoded, write
+from tests.data import event_scores
 from tests.stream.server.chromium import Event, Footage, is_told, lead, listening, on_file_time
 from tests.stream.server.test_serving import command
 from tests.stream.server.test_whip import UPNP_STUB
@@ -38,13 +38,6 @@ VIDEO = "filesrc location={} ! matroskademux ! clocksync ! rtpvp8pay pt=96 ssrc=
 VIDEO += "application/x-rtp,media=video,encoding-name=VP8,payload=96"
 AUDIO = "filesrc location={} ! matroskademux ! clocksync ! rtpopuspay pt=100 ssrc=1 ! queue ! "
 AUDIO += "application/x-rtp,media=audio,encoding-name=OPUS,payload=100"
-
-
-def judged(truth: Path, events: Path) -> dict[str, Any]:
-    """What ``score_events.py`` says."""
-    words = [sys.executable, str(SHARED / "gallery" / "score_events.py"), str(truth), str(events), "--json"]
-    result: dict[str, Any] = json.loads(subprocess.run(words, check=True, capture_output=True, text=True).stdout)
-    return result
 
 
 def file_events(clip: Path, out: Path) -> None:
@@ -114,7 +107,7 @@ def main(arguments: list[str]) -> int:
         clip = compose_gallery(folder / "gallery.mp4", given.seed, given.seconds, SIZE)
         file_events(clip, folder / "fast.jsonl")
         whip_events(clip, folder, folder / "whip.jsonl")
-        fast, whip = (judged(clip.with_suffix(".json"), folder / f"{way}.jsonl") for way in ("fast", "whip"))
+        fast, whip = (event_scores(clip.with_suffix(".json"), folder / f"{way}.jsonl") for way in ("fast", "whip"))
     for way, result in (("--fast", fast), ("whip-client", whip)):
         shares = ", ".join(f"{key} {result[key]:.3f}" for key in ("identity", "delay", "faces", "ticks"))
         print(f"{way:12} {shares}")

@@ -20,7 +20,7 @@ from speakerlight import command_line
 from speakerlight.core.media import AudioChunk, Frame
 from speakerlight.core.timebase import TICK_RATE
 from speakerlight.sources.files import FileReader
-from tests.data import DEV, SHARED, needs_clips
+from tests.data import DEV, SHARED, event_scores, needs_clips
 from tests.stream.server.chromium import (
     APART_SECONDS,
     LEAD_SECONDS,
@@ -82,9 +82,7 @@ def identity(gallery: Path, events: Sequence[Event], folder: Path) -> float:
     """Share of the turns' time in which the right person is named, by the scorer that judges event logs."""
     log = folder / "events.jsonl"
     log.write_text("".join(json.dumps(event) + "\n" for event in events))
-    script = [sys.executable, str(SHARED / "gallery" / "score_events.py"), str(gallery.with_suffix(".json")), str(log)]
-    scored = subprocess.run([*script, "--json"], check=True, capture_output=True, text=True)
-    return float(json.loads(scored.stdout)["identity"])
+    return float(event_scores(gallery.with_suffix(".json"), log)["identity"])
 
 
 def run_fast(gallery: Path, folder: Path) -> list[Event]:
