@@ -11,17 +11,15 @@ from dataclasses import asdict
 
 import aiohttp
 from aiohttp import web
-from prometheus_client import CONTENT_TYPE_LATEST
 
 from speakerlight.cluster.routing import Host, HostAddress, HostTable
-from speakerlight.server.guard import CLIENT_ADDRESS, error, guard
-from speakerlight.server.handlers import MESSAGE_BYTES, OFFER_BYTES, SOCKET_BYTES, add_headers
+from speakerlight.server.guard import CLIENT_ADDRESS, error
+from speakerlight.server.handlers import OFFER_BYTES, listener_socket, until_one_ends
 from speakerlight.server.http_server import HttpServer
 from speakerlight.server.listener import Listening
 from speakerlight.server.metrics import Metrics
-from speakerlight.server.page_handlers import PageHandlers
 from speakerlight.server.rooms import HostStatus
-from speakerlight.server.whip import ROOM_NAME
+from speakerlight.server.whip import ROOM_NAME, SDP
 
 logger = logging.getLogger(__name__)
 
@@ -58,20 +56,16 @@ class Door(HttpServer):
 
     @asynccontextmanager
     async def application(self) -> AsyncIterator[web.Application]:
-        settings, metrics, table = self._listening.settings, Metrics(), HostTable()
+        metrics, table = Metrics(), HostTable()
         timeout = aiohttp.ClientTimeout(total=None, connect=CONNECT_SECONDS)
         headers = {"Authorization": f"Bearer {self._secret}"}
-        app = web.Application(
-            client_max_size=OFFER_BYTES, middlewares=[guard(settings, metrics, self._loop.time, self._notify)]
-        )
-        app.on_response_prepare.append(add_headers)
+        app = self.guarded_application(metrics, OFFER_BYTES)
         async with aiohttp.ClientSession(headers=headers, timeout=timeout) as session:
             watch = _Watch(table, session, self._hosts, self._notify)
             await watch.look()
             looking = asyncio.create_task(watch.run())
             _publish(table, metrics)
-            forwarding = _Forwarding(table, session, settings.tokens.for_links, metrics)
-            app.add_routes([*PageHandlers(settings).routes(), *forwarding.routes()])
+            app.add_routes(_Forwarding(table, session, self._listening.settings.tokens.for_links).routes())
             try:
                 yield app
             finally:
@@ -113,10 +107,8 @@ class _Watch:
 class _Forwarding:
     """Handlers of requests about rooms. ``read_token``: what pages put into links."""
 
-    def __init__(
-        self, table: HostTable, session: aiohttp.ClientSession, read_token: str | None, metrics: Metrics
-    ) -> None:
-        self._table, self._session, self._read_token, self._metrics = table, session, read_token, metrics
+    def __init__(self, table: HostTable, session: aiohttp.ClientSession, read_token: str | None) -> None:
+        self._table, self._session, self._read_token = table, session, read_token
 
     def routes(self) -> list[web.RouteDef]:
         return [
@@ -133,7 +125,6 @@ class _Forwarding:
             web.delete("/{kind:whip|whep}/{id}", self._by_path),
             web.get("/hosts", self._list),
             web.post("/hosts/{host}/drain", self._drain),
-            web.get("/metrics", self._metrics_text),
         ]
 
     async def _offer(self, request: web.Request) -> web.Response:
@@ -186,7 +177,7 @@ class _Forwarding:
         return await self._to(host, request) if host else error(404, "there is no such room; name one with ?room=NAME")
 
     async def _options(self, request: web.Request) -> web.Response:
-        return web.Response(status=204, headers={"Accept-Post": "application/sdp"})
+        return web.Response(status=204, headers={"Accept-Post": SDP})
 
     async def _by_path(self, request: web.Request) -> web.Response:
         host = self._table.of(request.match_info["id"])
@@ -235,13 +226,10 @@ class _Forwarding:
             return error(refused.status, refused.message.lower())
         except (aiohttp.ClientError, OSError):
             return error(404, "there is no such room; name one with ?room=ID")
-        client = web.WebSocketResponse(heartbeat=10.0, max_msg_size=MESSAGE_BYTES, writer_limit=SOCKET_BYTES)
+        client = listener_socket()
         try:
             await client.prepare(request)
-            pumps = [asyncio.create_task(_pump(upstream, client)), asyncio.create_task(_pump(client, upstream))]
-            await asyncio.wait(pumps, return_when=asyncio.FIRST_COMPLETED)
-            for pump in pumps:
-                pump.cancel()
+            await until_one_ends(_pump(upstream, client), _pump(client, upstream))
             await client.close()
         finally:
             await upstream.close()
@@ -256,9 +244,6 @@ class _Forwarding:
             names = ", ".join(each.address.name for each in self._table.all()) or "none"
             return error(404, f"there is no such host; there are: {names}")
         return await self._to(host, request, "/host/drain")
-
-    async def _metrics_text(self, request: web.Request) -> web.Response:
-        return web.Response(body=self._metrics.text(), headers={"Content-Type": CONTENT_TYPE_LATEST})
 
 
 async def _pump(

@@ -1,19 +1,19 @@
-"""HTTP handlers of rooms: offers, events, commands and metrics."""
+"""HTTP handlers of rooms: offers, events and commands."""
 
 from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Coroutine
 from contextlib import suppress
+from typing import Any
 
 from aiohttp import web
-from prometheus_client import CONTENT_TYPE_LATEST
 
 from speakerlight.core.errors import InputError
 from speakerlight.server.data_channel import Messages, execute, parsed
 from speakerlight.server.guard import CLIENT_ADDRESS, error
 from speakerlight.server.handover import Handover
-from speakerlight.server.metrics import Metrics
 from speakerlight.server.offers import Offers
 from speakerlight.server.relay import Outbox, Relay
 from speakerlight.server.room import RoomHandle
@@ -22,22 +22,6 @@ from speakerlight.server.scaled_frames import LONG_SIDE
 from speakerlight.server.serve_settings import ServeSettings
 
 OFFER_BYTES = 64 * 1024
-
-POLICY = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; media-src 'self' blob:; "
-    "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-)
-
-HEADERS = {
-    "Content-Security-Policy": POLICY,
-    "Permissions-Policy": "camera=(self), microphone=(self), display-capture=(self)",
-    "Referrer-Policy": "no-referrer",
-    "X-Content-Type-Options": "nosniff",
-    "Cache-Control": "no-store",
-}
-
-STRICT_TRANSPORT = "max-age=31536000"
-"""A year: a browser that once reached this name over TLS never sends it a token in the clear."""
 
 HEARTBEAT_SECONDS = 10.0
 """A listener that answers no ping for half of this is disconnected."""
@@ -52,10 +36,8 @@ MESSAGE_BYTES = 1024
 class HttpHandlers:
     """Handlers of requests about rooms. ``local``: this machine's own run, if there is one."""
 
-    def __init__(
-        self, rooms: Rooms, local: RoomHandle | None, metrics: Metrics, settings: ServeSettings, offers: Offers
-    ) -> None:
-        self._rooms, self._local, self._metrics, self._settings = rooms, local, metrics, settings
+    def __init__(self, rooms: Rooms, local: RoomHandle | None, settings: ServeSettings, offers: Offers) -> None:
+        self._rooms, self._local, self._settings = rooms, local, settings
         self._offers = offers
         self._listeners = 0
 
@@ -67,7 +49,6 @@ class HttpHandlers:
             web.get("/events", self._events),
             web.get("/control", self._control),
             web.post("/rooms/{name}/commands", self._command),
-            web.get("/metrics", self._metrics_text),
         ]
 
     async def _offer(self, request: web.Request) -> web.Response:
@@ -127,9 +108,6 @@ class HttpHandlers:
             return self._local or self._rooms.only()
         return self._local if name == "local" else self._rooms.named(name)
 
-    async def _metrics_text(self, request: web.Request) -> web.Response:
-        return web.Response(body=self._metrics.text(), headers={"Content-Type": CONTENT_TYPE_LATEST})
-
 
 def _offer(body: bytes, request: web.Request, *, takes_handovers: bool) -> Offer:
     try:
@@ -148,18 +126,28 @@ def _offer(body: bytes, request: web.Request, *, takes_handovers: bool) -> Offer
 
 async def _relay_events(request: web.Request, relay: Relay, messages: Messages | None) -> web.StreamResponse:
     """Send a room's events until either side leaves. ``messages`` None: what the listener sends is ignored."""
-    socket = web.WebSocketResponse(heartbeat=HEARTBEAT_SECONDS, max_msg_size=MESSAGE_BYTES, writer_limit=SOCKET_BYTES)
+    socket = listener_socket()
     outbox = relay.subscribe()
     try:
         await socket.prepare(request)
-        tasks = [asyncio.create_task(_send_lines(socket, outbox)), asyncio.create_task(_read(socket, messages))]
-        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-        for task in tasks:
-            task.cancel()
+        await until_one_ends(_send_lines(socket, outbox), _read(socket, messages))
         await socket.close()
     finally:
         relay.unsubscribe(outbox)
     return socket
+
+
+def listener_socket() -> web.WebSocketResponse:
+    """A socket for one listener."""
+    return web.WebSocketResponse(heartbeat=HEARTBEAT_SECONDS, max_msg_size=MESSAGE_BYTES, writer_limit=SOCKET_BYTES)
+
+
+async def until_one_ends(*directions: Coroutine[Any, Any, None]) -> None:
+    """Run the directions of a connection until either side leaves."""
+    tasks = [asyncio.create_task(direction) for direction in directions]
+    await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    for task in tasks:
+        task.cancel()
 
 
 async def _send_lines(socket: web.WebSocketResponse, outbox: Outbox) -> None:
@@ -177,9 +165,3 @@ async def _read(socket: web.WebSocketResponse, messages: Messages | None) -> Non
                 await socket.send_str(reply)
             if messages is not None and messages.is_hopeless:
                 return
-
-
-async def add_headers(request: web.Request, response: web.StreamResponse) -> None:
-    response.headers.update(HEADERS)
-    if request.secure:
-        response.headers["Strict-Transport-Security"] = STRICT_TRANSPORT

@@ -29,12 +29,11 @@ class Handover:
         return {"commands": list(self.commands), "people": [_written(person) for person in self.people]}
 
     @classmethod
-    def from_json(cls, content: object) -> Handover:
+    def from_json(cls, content: Any) -> Handover:
         """The inverse of ``to_json``. Raises InputError."""
         try:
-            assert isinstance(content, dict)
             return cls(tuple(content["commands"]), tuple(_read(each) for each in content["people"]))
-        except (AssertionError, KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError) as error:
             raise InputError(DAMAGED) from error
 
     def apply(self, control: Control) -> None:

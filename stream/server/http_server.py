@@ -14,8 +14,27 @@ from typing import Any, Self
 from aiohttp import web
 from aiortc import InvalidStateError
 
+from speakerlight.server.guard import guard
 from speakerlight.server.listener import Listening
+from speakerlight.server.metrics import Metrics
+from speakerlight.server.page_handlers import PageHandlers
 from speakerlight.server.rate_limit import RateLimiter
+
+POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; media-src 'self' blob:; "
+    "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+
+HEADERS = {
+    "Content-Security-Policy": POLICY,
+    "Permissions-Policy": "camera=(self), microphone=(self), display-capture=(self)",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+    "Cache-Control": "no-store",
+}
+
+STRICT_TRANSPORT = "max-age=31536000"
+"""A year: a browser that once reached this name over TLS never sends it a token in the clear."""
 
 IDLE_SECONDS = 20.0
 """A connection without a request for this long is closed."""
@@ -46,6 +65,15 @@ class HttpServer(ABC):
     @abstractmethod
     def application(self) -> AbstractAsyncContextManager[web.Application]:
         """What is served; left when the server ends."""
+
+    def guarded_application(self, metrics: Metrics, most_bytes: int) -> web.Application:
+        """An application with what every server has: the guard, the headers and the page. ``most_bytes``: of a body."""
+        settings = self._listening.settings
+        guarded = guard(settings, metrics, self._loop.time, self._notify)
+        app = web.Application(client_max_size=most_bytes, middlewares=[guarded])
+        app.add_routes(PageHandlers(settings, metrics).routes())
+        app.on_response_prepare.append(_add_headers)
+        return app
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -90,3 +118,9 @@ class HttpServer(ABC):
             return  # closed while it was still being opened
         if self._failures.take(self._loop.time()):
             self._notify(f"server: {context.get('exception') or context['message']}")
+
+
+async def _add_headers(request: web.Request, response: web.StreamResponse) -> None:
+    response.headers.update(HEADERS)
+    if request.secure:
+        response.headers["Strict-Transport-Security"] = STRICT_TRANSPORT

@@ -1,12 +1,14 @@
-"""HTTP handlers of what needs no room: the page, ICE servers, the schema of the commands and the health check."""
+"""HTTP handlers of what needs no room: the page, ICE servers, the schema of the commands, health and metrics."""
 
 from __future__ import annotations
 
 import time
 
 from aiohttp import web
+from prometheus_client import CONTENT_TYPE_LATEST
 
 from speakerlight.core.decision.control import SCHEMA
+from speakerlight.server.metrics import Metrics
 from speakerlight.server.page_parts import PAGE, page_parts
 from speakerlight.server.serve_settings import ServeSettings
 
@@ -14,8 +16,8 @@ from speakerlight.server.serve_settings import ServeSettings
 class PageHandlers:
     """Handlers of a server and of a door alike."""
 
-    def __init__(self, settings: ServeSettings) -> None:
-        self._settings = settings
+    def __init__(self, settings: ServeSettings, metrics: Metrics) -> None:
+        self._settings, self._metrics = settings, metrics
         self._parts = page_parts()
 
     def routes(self) -> list[web.RouteDef]:
@@ -26,6 +28,7 @@ class PageHandlers:
             web.get("/ice", self._ice_servers),
             web.get("/schema.json", self._schema),
             web.get("/healthz", self._health),
+            web.get("/metrics", self._metrics_text),
         ]
 
     async def _index(self, request: web.Request) -> web.FileResponse:
@@ -51,3 +54,6 @@ class PageHandlers:
 
     async def _health(self, request: web.Request) -> web.Response:
         return web.json_response({"status": "ok"})
+
+    async def _metrics_text(self, request: web.Request) -> web.Response:
+        return web.Response(body=self._metrics.text(), headers={"Content-Type": CONTENT_TYPE_LATEST})

@@ -14,14 +14,12 @@ from speakerlight.core.framing import View
 from speakerlight.outputs.output import Output
 from speakerlight.rings import FrameRing
 from speakerlight.server.data_channel import publish_state
-from speakerlight.server.guard import guard
-from speakerlight.server.handlers import OFFER_BYTES, HttpHandlers, add_headers
+from speakerlight.server.handlers import OFFER_BYTES, HttpHandlers
 from speakerlight.server.host_handlers import HANDOVER_BYTES, HostHandlers
 from speakerlight.server.http_server import HttpServer
 from speakerlight.server.listener import Listening
 from speakerlight.server.metrics import Metrics
 from speakerlight.server.offers import Offers
-from speakerlight.server.page_handlers import PageHandlers
 from speakerlight.server.relay import Relay
 from speakerlight.server.room import Engines, RoomHandle
 from speakerlight.server.room_status import RoomStatus
@@ -78,15 +76,13 @@ class Server(HttpServer):
         settings = self._listening.settings
         rooms = Rooms(self._engines, metrics, self._notify, self._status, settings, self._view, self._host)
         viewers, offers = Viewers(settings.ice), Offers()
-        guarded = guard(settings, metrics, self._loop.time, self._notify)
         most_bytes = OFFER_BYTES if self._host is None else OFFER_BYTES + HANDOVER_BYTES
-        app = web.Application(client_max_size=most_bytes, middlewares=[guarded])
-        handlers = HttpHandlers(rooms, self._local, metrics, settings, offers)
-        app.add_routes([*PageHandlers(settings).routes(), *handlers.routes()])
+        app = self.guarded_application(metrics, most_bytes)
+        handlers = HttpHandlers(rooms, self._local, settings, offers)
+        app.add_routes(handlers.routes())
         app.add_routes(WhipHandlers(rooms, viewers, handlers.room, offers, settings.ice, self._host).routes())
         if self._host is not None:
             app.add_routes(HostHandlers(self._host, rooms).routes())
-        app.on_response_prepare.append(add_headers)
         try:
             yield app
         finally:
