@@ -85,13 +85,15 @@ def open_engine(
     detectors: DetectorPool | None = None,
     notify: Callable[[str], None] | None = None,
     people_file: PeopleFile | None = None,
+    people_later: bool = False,
 ) -> Iterator[Engine]:
     """A fresh engine over ``models``, of which only the model may be shared.
 
     Of ``settings`` only ``max_faces``, ``lag_ms`` and ``director`` count; people are recognized when ``models`` has the
     files. ``control``: the commands that steer it. Its face detector comes from ``detectors``; None: its own.
-    ``people_file``: who is enrolled; it is updated at the end. ``notify`` takes lines for the user; None: they are
-    logged. Must be used by one thread at a time.
+    ``people_file``: who is enrolled; it is updated at the end. ``people_later``: load the people encoders only when the
+    run needs them: its first overlay is earlier, and a moment after that it stalls. Rooms run beside others, which must
+    not stall. ``notify`` takes lines for the user; None: they are logged. Must be used by one thread at a time.
     """
     from speakerlight.core.decision.scorer import Scorer
 
@@ -112,6 +114,10 @@ def open_engine(
             recognizer = _recognizer(encoder, known)
             loading = LoadingRecognizer(recognizer, encoder)
             voices = stack.enter_context(_voices(models.people)) if has_audio else None
+            if not people_later:
+                encoder.result()
+                if voices is not None:
+                    voices.load()
         vision = Vision(detector, crop, VisionSettings(max_faces=settings.max_faces), loading)
         control = control or Control()
         who = WhoIsWho(voices, known)

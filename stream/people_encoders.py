@@ -1,6 +1,6 @@
-"""People encoders in the background: loaded once a session runs; voices embedded beside the scoring thread.
+"""People encoders in the background: loaded by the time they are needed; voices embedded beside the scoring thread.
 
-Each takes a third of a second to load, which no first overlay waits for: nothing of them is needed in a session's
+Each takes a third of a second to load, which no first overlay has to wait for: nothing of them is needed in a session's
 first 0.7 s.
 What is computed does not depend on when: a caller that needs a result not yet there waits for it.
 """
@@ -73,6 +73,10 @@ class BackgroundVoices:
         self._hops = 0
         self._embedding: deque[Future[list[npt.NDArray[np.float32]]]] = deque()
         self._ready: deque[npt.NDArray[np.float32]] = deque()
+
+    def load(self) -> None:
+        """Load the encoder now. Raises what loading raises."""
+        self._thread.submit(self._stream).result()
 
     def push(self, samples: Samples) -> None:
         """Take the next samples, gapless from session time 0."""

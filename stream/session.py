@@ -103,6 +103,7 @@ def run(
                 control=control,
                 notify=notify,
                 people_file=people,
+                people_later=True,
             )
         )
         begin = SessionEvent(*source_names(settings, source), models.model.name, str(models.device))
