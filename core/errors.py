@@ -2,4 +2,4 @@
 
 
 class InputError(Exception):
-    """Something the user gave cannot be used. The message is one line: what is wrong and what to do."""
+    """Invalid input of the user. The message is one line: what is wrong and what to do."""

@@ -1,4 +1,4 @@
-"""Import of a library without parts of it that are not used here."""
+"""Partial import: imports a library without those of its modules that are slow and not used here."""
 
 from __future__ import annotations
 

@@ -63,15 +63,15 @@ def speakers(snapshot: Snapshot) -> set[int]:
 
 
 class Identities:
-    """What became known of people in the course of a run: merges of ids, and names."""
+    """Merges of ids and names of people, as they become known in the course of a run."""
 
     def __init__(self) -> None:
         self._into: dict[int, int] = {}
         self.names: dict[int, str] = {}
-        """Of persons who have one, by final id."""
+        """Names by final id, of persons who have one."""
 
     def update(self, snapshot: Snapshot) -> None:
-        """Take in the merges and names of a tick."""
+        """Apply the merges and names of a tick."""
         for merge in snapshot.merges:
             self._into[merge.id] = merge.into
             name = self.names.pop(merge.id, None)
@@ -80,7 +80,7 @@ class Identities:
         self.names.update(snapshot.names)
 
     def final(self, person: int) -> int:
-        """The id under which ``person`` is known by now."""
+        """The id of ``person`` after all merges so far."""
         seen = set()
         while person in self._into and person not in seen:
             seen.add(person)
@@ -98,7 +98,7 @@ class SessionRecord:
 
     @property
     def names(self) -> dict[int, str]:
-        """Of persons who have one, by id."""
+        """Names by id, of persons who have one."""
         return self._identities.names
 
     def push(self, snapshot: Snapshot) -> None:

@@ -1,7 +1,7 @@
 """Log-mel spectrograms, whole and streaming: the audio features of the models.
 
-A stream gives the same columns as the whole recording, however it is cut into blocks. Equal to librosa's, which takes
-seconds to import.
+A stream gives the same columns as the whole recording, whatever its block sizes. The result equals librosa's, which
+takes seconds to import.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Streaming voice activity detection (VAD): the speech probability of each tick.
 
-The network is silero-vad's (MIT), read from its wheel and computed with numpy on the calling thread. Importing the
-package itself would reduce torch to one thread for the whole process.
+The network is silero-vad's (MIT): its weights are read from the installed wheel and evaluated with NumPy on the calling
+thread. Importing the package itself would limit torch to one thread for the whole process.
 """
 
 from __future__ import annotations
@@ -99,7 +99,7 @@ class _SileroVad:
         contexts = np.vstack((self._context, chunks[:-1, -_CONTEXT_SAMPLES:]))
         self._context = chunks[-1, -_CONTEXT_SAMPLES:].copy()
         features = self._features(np.hstack((contexts, chunks)))
-        # A product a chunk: one for all would round differently, depending on how many chunks come at once.
+        # One product per chunk: a single product would round differently depending on the number of chunks.
         gates = (features[:, None] @ self._input_gates)[:, 0] + self._gate_bias
         return [self._step(gate) for gate in gates]
 
@@ -147,7 +147,7 @@ def _as_matrix(kernel: Floats) -> Floats:
 
 def _silero_weights() -> dict[str, Floats]:
     prefix = "_model."  # the 16 kHz network; an 8 kHz one lies beside it
-    # find_spec looks without importing.
+    # find_spec finds the package without importing it.
     found = importlib.util.find_spec("silero_vad")
     folder = Path(found.origin).parent if found and found.origin else Path()
     try:

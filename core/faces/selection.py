@@ -7,11 +7,11 @@ from collections.abc import Container, Sequence
 from speakerlight.core.faces.tracking import TrackedFace
 
 LARGER = 1.4
-"""Ratio of box areas above which a face replaces a selected one. Equal faces vary by less: ±15 % (measured)."""
+"""Ratio of box areas above which a face replaces a selected one. Those of equal faces vary by ±15 % (measured)."""
 
 
 class FaceSelection:
-    """Keeps the faces that were selected before, until one of them leaves or a clearly larger one comes."""
+    """Keeps the selected faces until one of them leaves or a clearly larger face appears."""
 
     def __init__(self) -> None:
         self._selected: set[int] = set()

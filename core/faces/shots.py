@@ -1,4 +1,4 @@
-"""Shot boundary detection: whether a frame begins a new shot, and which faces were replaced at their place.
+"""Shot boundary (cut) detection: whether a frame begins a new shot, and which faces a local cut replaced.
 
 A cut is found from the change between two successive frames, compared at a small size, together with the change at each
 tracked face. A change at one face alone is a local cut: a tile of a video call that shows another participant.
@@ -60,10 +60,10 @@ _STEP = 12.0
 """Grey levels by which a pixel differs from its neighbour to be textured, or from itself to have changed."""
 
 _FEWEST_PIXELS = 20
-"""Fewer textured pixels than this are a blank frame, in which nothing can be compared."""
+"""A frame with fewer textured pixels than this is empty and cannot be compared."""
 
 _STRAIGHT = 4.0
-"""Deviation in grey levels below which an image is blank: its contrast is not equalized."""
+"""Deviation in grey levels below which an image is flat: its contrast is not equalized."""
 
 
 class ShotDetector:

@@ -40,9 +40,9 @@ class TrackingSettings:
     signature_weight: float = 0.5
     """Weight of colour similarity beside overlap: it separates two tracks whose boxes cross."""
     coast_seconds: float = 0.6
-    """How long a face that is not found stays shown: a hand before the mouth, a turn of the head."""
+    """How long a face that is not found is still shown: a hand covers the mouth, or the head turns."""
     lost_seconds: float = 4.0
-    """How long after that the track can be revived."""
+    """How long after that a lost track can be revived."""
     revive_distance: float = 1.5
     """A lost track is revived by a face whose centre is within this many face widths of its last place …"""
     revive_similarity: float = 0.6
@@ -56,7 +56,7 @@ class TrackingSettings:
 
     @property
     def revivable_seconds(self) -> float:
-        """How long after it was last found a track can still be revived."""
+        """Time since the last detection up to which a track can be revived."""
         return self.coast_seconds + self.lost_seconds
 
 
@@ -76,7 +76,7 @@ class TrackedFace:
 
 @dataclass(frozen=True)
 class Prediction:
-    """Where to look for a tracked face: its expected box, the time since it was found, its speed.
+    """Search prediction of a tracked face: expected box, time since the last detection, speed.
 
     ``id`` is negative while the track is not confirmed.
     """
@@ -115,7 +115,7 @@ class Tracker:
         self._candidates = 0
 
     def predictions(self, time: float) -> list[Prediction]:
-        """Where each shown or unconfirmed face should be at ``time`` (seconds)."""
+        """Predicted place of each shown or unconfirmed face at ``time`` (seconds)."""
         return [
             Prediction(
                 t.id,
@@ -149,7 +149,7 @@ class Tracker:
         return [TrackedFace(t.id, t.box, t.keypoints, t.missing_since is None) for t in self._shown(time) if t.id > 0]
 
     def end_dissimilar(self, ids: Set[int], image: Image) -> set[int]:
-        """End those tracks of ``ids`` at whose place ``image`` looks different: nothing revives them. Their ids."""
+        """End the tracks of ``ids`` at whose place ``image`` looks different, for good; return their ids."""
         limit = self._settings.revive_similarity
         ended = {
             t.id for t in self._tracks if t.id in ids and _similarity(t.signature, _signature(image, t.box)) < limit
@@ -188,7 +188,7 @@ class Tracker:
 
     def _revive_or_begin(self, time: float, detection: Detection, signature: Signature) -> None:
         s = self._settings
-        # The nearest: neighbours in front of one wall look alike.
+        # The nearest one: neighbours in front of the same wall have similar signatures.
         if lost := min(
             self._lost_similar(detection, signature), key=lambda t: _widths_away(t, detection), default=None
         ):

@@ -27,19 +27,19 @@ class VisionSettings:
     """Budgets of one tick, and thresholds."""
 
     max_faces: int = 25
-    """More faces than this are not shown: the largest are, with hysteresis."""
+    """Maximum number of faces shown: the largest ones, with hysteresis."""
     follow_passes: int = 6
-    """Tracked faces looked for in one tick (1.7 ms each on one core): 25 faces are each found every fifth tick."""
+    """Tracked faces searched in one tick (1.7 ms each on one core): each of 25 faces every fifth tick."""
     confirm_passes: int = 12
-    """New faces looked for again in one tick, beside the tracked ones."""
+    """Candidates for new faces checked again in one tick, beside the tracked ones."""
     follow_still_ticks: int = 3
-    """A face that hardly moves is looked for every this many ticks."""
+    """Interval in ticks between searches for a face that hardly moves."""
     still_widths_a_second: float = 0.15
-    """Slower than this is still."""
+    """Speed below which a face counts as still."""
     follow_moving_ticks: int = 2
-    """A head that moves as heads do in talk: its movement is extrapolated in between, and the mouth is as exact."""
+    """Interval for a face that moves as heads do in talk: extrapolation in between places the mouth equally well."""
     fast_widths_a_second: float = 1.0
-    """Faster than this, a face is looked for every tick."""
+    """Speed above which a face is searched in every tick."""
     first_search_tiles: int = 24
     """Tiles searched per tick until the whole frame has been searched once, at the start, after a cut and when the last
     face is gone: the 67 tiles of a 1280×720 frame take three ticks."""
@@ -47,9 +47,9 @@ class VisionSettings:
     """Tiles searched while no face is in view, and once more after the first is found: everybody who comes into an
     empty 1280×720 frame is found within 0.9 s."""
     search_seconds: float = 2.7
-    """Beside faces that are followed, the whole frame is searched in this time: one tile per tick of 1280×720."""
+    """Time in which the whole frame is searched while faces are tracked: one tile per tick at 1280×720."""
     follow_field: float = 2.0
-    """Side of the crop in which a tracked face is looked for, in face widths: it may move half a width per tick."""
+    """Side of the search crop of a tracked face, in face widths: the face may move half a width per tick."""
     min_new_score: float = 0.6
     """BlazeFace score of a new face, in the tile and again in a crop around the face."""
     same_face_overlap: float = 0.35
@@ -113,7 +113,7 @@ class Vision:
         self._owed_tiles = 0.0
 
     def process(self, tick: int, time: float, image: Image, stride: int = 1) -> FrameTracks:
-        """The faces in ``image``. ``stride`` > 1 (load shedding) looks for each face only that much less often."""
+        """The faces in ``image``. ``stride`` > 1 (load shedding) divides how often each face is searched."""
         height, width = image.shape[:2]
         if self._size != (width, height):
             self._size, self._tiles = (width, height), search_tiles(width, height)
@@ -148,7 +148,7 @@ class Vision:
         return False, [d for p in known if p.id in ended for d in self._look(image, p.box)]
 
     def _due(self, known: list[Prediction], stride: int) -> list[Prediction]:
-        """The faces to look for now, within the budgets: new ones, then those not found for longest and the fastest."""
+        """The faces to search now, within the budgets: new ones, then those not found for longest and the fastest."""
         s = self._settings
 
         def ticks_between(p: Prediction) -> int:
@@ -157,7 +157,7 @@ class Vision:
             is_still = p.widths_a_second < s.still_widths_a_second
             return stride * (s.follow_still_ticks if is_still else s.follow_moving_ticks)
 
-        # Half a tick of slack: times of ticks are not exact multiples of 40 ms.
+        # Half a tick of tolerance: tick times are not exact multiples of 40 ms.
         due = [p for p in known if p.is_confirmed and p.unfound_seconds * TICK_RATE >= ticks_between(p) - 0.5]
         due.sort(key=lambda p: -(p.unfound_seconds * (1.0 + p.widths_a_second)))
         candidates = [p for p in known if not p.is_confirmed]
@@ -187,7 +187,7 @@ class Vision:
         return found
 
     def _tiles_due(self, time: float, stride: int) -> int:
-        """How many tiles to search now. By time, not by tick: a slow camera's frames fall on few ticks."""
+        """Number of tiles to search now, by time: a slow camera has frames at few ticks."""
         s = self._settings
         seconds, self._searched_until = time - self._searched_until, time
         if not self._searched_all:
@@ -202,7 +202,7 @@ class Vision:
         return bool(iou_matrix([box], known).max(initial=0.0) > self._settings.same_face_overlap)
 
     def _merged(self, found: list[Detection]) -> list[Detection]:
-        """Each face once, by its best detection."""
+        """Non-maximum suppression: the best detection of each face."""
         kept: list[Detection] = []
         for face in sorted(found, key=lambda d: -d.score):
             if not self._is_known(face.box, [k.box for k in kept]):

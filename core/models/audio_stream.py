@@ -41,7 +41,7 @@ class AudioEncoderStream:
         return needed - self._samples
 
     def push_audio(self, samples: Samples) -> None:
-        """Take the next samples of a stream without gaps that began at session time 0. Damaged samples are cleaned."""
+        """Consume the next samples of a stream without gaps that began at session time 0. Damaged samples become 0."""
         samples = cleaned(samples)
         self._samples += len(samples)
         for speech in self._voice.push(samples):

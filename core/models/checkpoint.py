@@ -36,7 +36,7 @@ def load_pickled(path: Path) -> StateDict:
     _require_file(path)
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of the pickle's age: the user can do nothing about it
+            warnings.simplefilter("ignore")  # warnings about the pickle's age, which the user cannot change
             content = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise InputError(f"{path} is not a plain checkpoint, or is unsafe to open: only tensors are read") from error

@@ -51,17 +51,17 @@ WEIGHTS_FILE = Path(__file__).parent / "weights" / "compact.safetensors"
 
 @dataclass(frozen=True)
 class Functions:
-    """The network's functions on one device, each row of a batch by itself."""
+    """The network's functions on one device. Rows of a batch do not influence each other."""
 
     features: Callable[[npt.NDArray[np.uint8]], Features]
-    """Of grey stacks [B, FRAME_STACK, 48, 48]: [B, WIDTH]."""
+    """Frame features [B, WIDTH] of grey stacks [B, FRAME_STACK, 48, 48]."""
 
     faces: Callable[[Any], npt.NDArray[np.float32]]
-    """Of windows of features [B, FRAME_WINDOW, WIDTH]: unit vectors, each followed by the probability that the mouth
-    speaks, [B, DIMENSIONS + 1]."""
+    """Face embeddings of feature windows [B, FRAME_WINDOW, WIDTH]: unit vectors, each followed by the
+    probability that the mouth speaks, [B, DIMENSIONS + 1]."""
 
     audio: Callable[[npt.NDArray[np.float32]], npt.NDArray[np.float32]]
-    """Of log-mel [B, MEL_WINDOW, 40]: unit vectors [B, DIMENSIONS]."""
+    """Audio embeddings, unit vectors [B, DIMENSIONS], of log-mel [B, MEL_WINDOW, 40]."""
 
 
 class Compact:

@@ -76,7 +76,7 @@ def _audio(mel: Node, weights: Weights) -> Node:
 
 
 def _standardised(stacks: Node) -> Node:
-    """``compact_network.standardised``, whose deviation counts one value less than OpenVINO's does."""
+    """``compact_network.standardised`` as a graph. OpenVINO divides the variance by n, not n − 1."""
     count = FRAME_STACK * CROP.side_pixels**2
     fewer = math.sqrt((count - 1) / count)
     centred = ops.mvn(stacks, ops.constant([1, 2, 3]), True, 4.0 * fewer, "outside_sqrt")
@@ -137,5 +137,5 @@ def _slice(x: Node, axis: int, start: int, stop: int) -> Node:
 
 
 def _unit(vectors: Node) -> Node:
-    """[B, D], each at unit length, as PyTorch's ``normalize`` has it."""
+    """Rows [B, D] scaled to unit length, as PyTorch's ``normalize`` does."""
     return ops.normalize_l2(vectors, ops.constant([1]), 1e-24, "max")

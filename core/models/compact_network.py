@@ -156,7 +156,7 @@ def load_network(path: Path) -> tuple[CompactSyncNet, dict[str, str]]:
 
 
 def model_of(network: CompactSyncNet, device: str, precision: Precision | None = None) -> Compact:
-    """``network``, which is taken over, behind the engine's interface on ``device``.
+    """Wrap ``network``, which must not be used elsewhere afterwards, in the engine's interface on ``device``.
 
     ``precision``: on the CPU; None, what is fast there.
     """

@@ -23,7 +23,7 @@ _FORGET_TICKS = TICK_RATE
 
 @dataclass(eq=False)
 class KnownFace:
-    """Where its features and embeddings are, since when and until when it is known, and where it was by tick.
+    """Record of one face: its row in the face memory, the ticks at which it is known, and its place by tick.
 
     ``crops``: the newest ones, none while it is not found. By tick modulo the memory's length: ``boxes``, and whether
     it was ``found`` there. Where it was not, its pixels are no evidence.
@@ -36,9 +36,9 @@ class KnownFace:
     boxes: list[Box | None]
     found: list[bool]
     ages: npt.NDArray[np.int32]
-    """For how many ticks in a row it was found, by tick as ``boxes``."""
+    """Consecutive ticks in which the face was found, indexed as ``boxes``."""
     fresh: npt.NDArray[np.bool_]
-    """Whether the tick has a frame of its own, by tick as ``boxes``."""
+    """Whether the tick has a frame of its own, indexed as ``boxes``."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,7 +72,7 @@ class FaceEncoderStream:
         return tracks.tick - self._model.frame_lookahead
 
     def at(self, tick: int) -> dict[int, Box]:
-        """The faces that were in view at ``tick`` and where, by id."""
+        """The boxes of the faces in view at ``tick``, by id."""
         there = ((i, f.boxes[tick % self._ticks]) for i, f in self.known.items() if f.first_tick <= tick <= f.last_tick)
         return {i: box for i, box in there if box is not None}
 

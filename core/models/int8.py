@@ -44,11 +44,11 @@ class _Rounded:
     """Stride, padding, dilation, groups."""
     adds_input: bool
     scale: float
-    """Of what it gives: 255 stands for 255 × scale."""
+    """Scale of the output: the value 255 means 255 × scale."""
 
     def __call__(self, x: torch.Tensor, x_scale: float, is_last: bool) -> torch.Tensor:
         given = (x, x_scale, 0, self.weight, self.weight_scales, self.zero_points)
-        if self.adds_input:  # the operator adds in place
+        if self.adds_input:  # the operator adds into this buffer in place
             added = (x.clone(), self.bias, *self.geometry, self.scale, 0, torch.uint8, x_scale, 0, "sum", 1.0)
             return torch.as_tensor(_ops.qconv2d_pointwise.binary(*given, *added, "relu", [], ""))
         scale, dtype = (1.0, torch.float32) if is_last else (self.scale, torch.uint8)
@@ -89,7 +89,7 @@ def _exact(convolution: Convolution, x: torch.Tensor) -> torch.Tensor:
 def _rounded(convolution: Convolution, x_scale: float, scale: float) -> _Rounded:
     layer = convolution.layer
     weight = layer.weight.detach()
-    tiny = torch.finfo(torch.float32).tiny  # a channel or a layer of nothing but zeros has a scale, too
+    tiny = torch.finfo(torch.float32).tiny  # avoids a scale of 0 for a channel or a layer of zeros
     scales = (weight.abs().amax((1, 2, 3)) / 127).clamp(min=tiny)
     whole = (weight / scales[:, None, None, None]).round().to(torch.int8)
     geometry = (layer.stride, layer.padding, layer.dilation, layer.groups)

@@ -38,7 +38,7 @@ class FaceEmbeddings:
     activity: npt.NDArray[np.float32] | None
 
     def __getitem__(self, rows: slice) -> FaceEmbeddings:
-        """A view of some rows."""
+        """The embeddings of some rows, as a view."""
         return FaceEmbeddings(self.vectors[rows], None if self.activity is None else self.activity[rows])
 
 
@@ -134,7 +134,7 @@ def choose_device(name: str) -> str:
 
 
 def _has_gpu_driver() -> bool:
-    """Whether it is worth asking PyTorch, which takes a second to import."""
+    """Whether the machine may have an accelerator; asking PyTorch itself costs a second of import."""
     if sys.platform == "darwin":
         return True
     try:

@@ -68,7 +68,7 @@ class Compiled:
 
     def __call__(self, rows: npt.NDArray[Any]) -> Floats:
         """[B, *shape] to [B, ...], float32."""
-        given = np.ascontiguousarray(rows, self._dtype)  # read where it lies
+        given = np.ascontiguousarray(rows, self._dtype)  # read in place, without a copy
         request = self._request_for(len(given))
         request.set_input_tensor(_openvino.Tensor(given, shared_memory=True))
         request.infer()
@@ -78,7 +78,7 @@ class Compiled:
         self._in_a_row = self._in_a_row + 1 if size == self._last_size else 1
         self._last_size = size
         if size in self._sizes:
-            self._sizes[size] = self._sizes.pop(size)  # the one used last stands last
+            self._sizes[size] = self._sizes.pop(size)  # most recently used last
         elif self._in_a_row > _IN_A_ROW:
             if len(self._sizes) == _MOST_SIZES:
                 del self._sizes[next(iter(self._sizes))]

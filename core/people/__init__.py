@@ -1,1 +1,1 @@
-"""People: face and voice embeddings, and who is who."""
+"""People: face recognition, voice clusters, enrolment, and the identities that follow from them."""

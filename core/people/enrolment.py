@@ -16,7 +16,7 @@ VERSION = 1
 LOOK_NUMBERS, VOICE_NUMBERS = 128, 256
 
 MOST_LOOKS = 16
-"""Looks kept of a person."""
+"""Face embeddings kept for each person."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,14 +57,14 @@ def from_json(text: str) -> list[Enrolled]:
 
 
 def joined(known: Sequence[Enrolled], met: Sequence[Enrolled]) -> list[Enrolled]:
-    """``known`` people with what a session learnt of those it ``met``, and whoever is new; by name."""
+    """Merge what a session learnt of the people it ``met`` into ``known``, matched by name; add the new ones."""
     people = {person.name: person for person in known}
     for person in met:
         before = people.get(person.name)
         if before is None:
             people[person.name] = person
             continue
-        # The session's own looks begin with those it was given.
+        # The session's list of looks begins with the looks that it was given.
         looks = person.looks if len(person.looks) else before.looks
         people[person.name] = Enrolled(person.name, looks, before.voice if person.voice is None else person.voice)
     return [people[name] for name in sorted(people)]

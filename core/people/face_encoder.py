@@ -1,6 +1,7 @@
 """Face encoder: dlib's face recognition ResNet as face-api ships it, 128 numbers for a face crop.
 
-Two looks of one person are 0.3 to 0.6 apart (Euclidean), those of two people 0.65 and more.
+A *look* is one such embedding. Two looks of one person are 0.3 to 0.6 apart (Euclidean), those of two people 0.65 and
+more.
 """
 
 from __future__ import annotations
@@ -72,7 +73,7 @@ def face_crop(image: Image, keypoints: Keypoints) -> npt.NDArray[np.uint8]:
     centre = keypoints[[RIGHT_EYE, LEFT_EYE, MOUTH]].mean(axis=0)
     step = side / SIDE
     left, top = centre[0] - side / 2, centre[1] - _CENTRE_HEIGHT * side
-    if step > 2:  # bilinear sampling would skip pixels
+    if step > 2:  # bilinear sampling would skip pixels: shrink first
         shrink = int(step)
         width, height = max(1, image.shape[1] // shrink), max(1, image.shape[0] // shrink)
         x, y = max(0, int(left)), max(0, int(top))
@@ -123,7 +124,7 @@ def _residual(x: Node, weights: Weights, block: str) -> Node:
 
 
 def _down(x: Node, weights: Weights, block: str) -> Node:
-    """Half the size: beside the convolutions an average pool, both padded with zeros to a common shape."""
+    """A residual block that halves the size: convolutions plus an average pool, zero-padded to a common shape."""
     inner = ops.relu(_convolution(x, weights, f"{block}/conv1", stride=2, margin=0))
     inner = _convolution(inner, weights, f"{block}/conv2")
     pooled = ops.avg_pool(x, [2, 2], [0, 0], [0, 0], [2, 2], exclude_pad=True)

@@ -1,7 +1,8 @@
-"""Face recognition: tracks to persons, so that an id survives absence, cuts and a change of seat.
+"""Face recognition: assigns tracks to persons, so that ids survive absence, cuts and a change of seat; merges ids.
 
-Each track is embedded once when it begins and then now and then; several looks are averaged until the nearest known
-person is near enough, or every known person is far enough away. Decided by frames and media time, never by wall time.
+Each track is embedded when it begins and again at intervals. Several looks are averaged until the nearest known person
+is near enough, or every known person is far enough away. A new person who turns out to be an older one is merged with
+them (``_merge``). All timing is media time, never wall time.
 """
 
 from __future__ import annotations
@@ -31,40 +32,40 @@ class RecognitionSettings:
     """
 
     same_distance: float = 0.45
-    """A track this near to a person shows that person …"""
+    """A track this near to a person is assigned to that person …"""
     margin: float = 0.05
-    """… when every other one is further away by this."""
+    """… when every other person is further away by this margin."""
     other_distance: float = 0.55
-    """A track further than this from everybody is somebody new."""
-    misfit_distance: float = 0.65
-    """A look further than this from the track's own person is a misfit: a turned head, or another face in the track."""
-    misfits: int = 2
-    """Misfits in a row that move the track to another person, when they fit a known one or the track was lost in
+    """A track further than this from every known person is a new person."""
+    outlier_distance: float = 0.65
+    """A look further than this from the track's person is an outlier: a turned head, or another face in the track."""
+    outliers: int = 2
+    """Consecutive outliers that move the track to another person, when they match a known one or the track was lost in
     between. Otherwise it is a turned head: one of 16 people in unbroken tracks looked like a stranger for seconds."""
     first_looks: int = 4
-    """Looks averaged before a track between the two distances is decided: then the nearest within …"""
+    """Looks averaged before a track between the two distances is decided. Then the nearest person within …"""
     undecided_distance: float = 0.47
-    """… this distance is taken."""
+    """… this distance is chosen."""
     first_look_seconds: float = 0.0
-    """After the first frame nobody is looked at for this long: what loads in the background has time to."""
+    """No face is embedded in this time after the first frame: the encoder is still loading in the background."""
     first_interval_seconds: float = 0.12
-    """Between the first looks: successive frames are too similar to add anything."""
+    """Interval between the first looks: successive frames are too similar to add information."""
     interval_seconds: float = 4.0
-    """Between looks at a track whose person is known."""
+    """Interval between looks at a track whose person is known."""
     patience_seconds: float = 0.5
-    """A face that is too small or turned away is waited for this long before it is embedded all the same."""
+    """A small or turned face is embedded anyway after this time without a better view."""
     absent_seconds: float = 0.3
-    """A track that was not shown for this long is looked at anew when it is back."""
+    """A track that was hidden for this long is embedded again when it returns."""
     least_side: float = 40.0
     """Side in pixels of the crop of a good look."""
     widest_turn: float = 0.35
     """Largest shift of the nose from between the eyes, in eye distances, of a good look."""
     looks_per_frame: int = 2
-    """Faces embedded in one frame (5 ms each on one core)."""
+    """Maximum number of faces embedded in one frame (5 ms each on one core)."""
     kept_looks: int = 16
-    """Looks kept of a person."""
+    """Looks kept for each person."""
     novel_distance: float = 0.25
-    """A look nearer than this to a kept one adds nothing."""
+    """A look nearer than this to a kept one is redundant and is not kept."""
 
 
 @dataclass(eq=False)
@@ -77,7 +78,7 @@ class Person:
     shown_at: float = float("-inf")
 
     def distance(self, look: Look) -> float:
-        """To the nearest look, or to their mean; infinite without looks."""
+        """Distance to the nearest look, or to their mean; infinite without looks."""
         if not self.looks:
             return float("inf")
         known = np.array([*self.looks, np.mean(self.looks, axis=0)])
@@ -92,7 +93,7 @@ class _Track:
     is_decided: bool
     looks: list[Look] = field(default_factory=list)
     looked_at: float = float("-inf")
-    misfits: list[Look] = field(default_factory=list)
+    outliers: list[Look] = field(default_factory=list)
     must_verify: bool = False
 
 
@@ -122,7 +123,7 @@ class FaceRecognizer:
         self._next_id = max([self._next_id, *(person.id + 1 for person in persons)])
 
     def identify(self, time: float, image: Image, faces: Sequence[TrackedFace]) -> Identities:
-        """Who is in view. ``faces``: all that are shown at ``time`` (seconds)."""
+        """Identify the faces in view. ``faces``: all that are shown at ``time`` (seconds)."""
         self._merges = []
         self._begun_at = min(self._begun_at, time)
         self._note(time, faces)
@@ -136,12 +137,13 @@ class FaceRecognizer:
         return Identities(persons, tuple(self._merges), names)
 
     def _note(self, time: float, faces: Sequence[TrackedFace]) -> None:
-        """Begin the records of new tracks, and drop those of tracks that nothing revives any more."""
+        """Add records of new tracks, and drop those of tracks that can no longer be revived."""
         s = self._settings
         for face in faces:
             track = self._tracks.get(face.id)
             if track is None:
-                # Nobody to be confused with: new at once. Otherwise the first look decides, mostly in this frame.
+                # With no known person out of view, the face is a new person at once. Otherwise the first look decides,
+                # usually in this frame.
                 others = [p for p in self._known if not self._is_shown(p, faces)]
                 track = _Track(self._new_person(), time, time, is_decided=not others)
                 self._tracks[face.id] = track
@@ -182,17 +184,17 @@ class FaceRecognizer:
         return person.id
 
     def _due(self, time: float, faces: Sequence[TrackedFace]) -> list[TrackedFace]:
-        """The faces to embed now: those without looks first, then the longest not looked at."""
+        """The faces to embed now: those without looks first, then those whose last look is oldest."""
         s = self._settings
         if time - self._begun_at < s.first_look_seconds:
             return []
         due: list[tuple[float, TrackedFace]] = []
         for face in faces:
             track = self._tracks[face.id]
-            is_new = len(track.looks) < s.first_looks or bool(track.misfits) or track.must_verify
+            is_new = len(track.looks) < s.first_looks or bool(track.outliers) or track.must_verify
             since = time - track.looked_at
             interval = s.first_interval_seconds if is_new else s.interval_seconds
-            if len(track.misfits) > s.misfits:
+            if len(track.outliers) > s.outliers:
                 interval = s.interval_seconds
             if not face.is_found or since < interval:
                 continue
@@ -218,32 +220,32 @@ class FaceRecognizer:
             track.looks.append(look)
             self._decide(face.id, track)
             return
-        if track.looks and track.person.distance(look) > self._settings.misfit_distance:
-            track.misfits = [*track.misfits[-self._settings.misfits :], look]
+        if track.looks and track.person.distance(look) > self._settings.outlier_distance:
+            track.outliers = [*track.outliers[-self._settings.outliers :], look]
             if self._has_moved_on(face.id, track):
                 self._begin_again(track)
                 self._decide(face.id, track)
             return
-        track.misfits, track.must_verify = [], False
+        track.outliers, track.must_verify = [], False
         track.looks.append(look)
         self._learn(track.person, look)
         self._merge_known(face.id, track)
 
     def _has_moved_on(self, number: int, track: _Track) -> bool:
-        """Whether the misfits show another face rather than a turned head."""
-        count = self._settings.misfits
-        if len(track.misfits) < count:
+        """Whether the outliers show another face rather than a turned head."""
+        count = self._settings.outliers
+        if len(track.outliers) < count:
             return False
-        ranked = self._ranked(number, track, np.mean(track.misfits[-count:], axis=0))
+        ranked = self._ranked(number, track, np.mean(track.outliers[-count:], axis=0))
         return track.must_verify or (bool(ranked) and ranked[0][0] < self._settings.same_distance)
 
     def _begin_again(self, track: _Track) -> None:
-        """Another face is in the track: it is somebody else."""
-        track.looks, track.misfits, track.must_verify = track.misfits[-self._settings.misfits :], [], False
+        """Move the track to another person: it now shows another face."""
+        track.looks, track.outliers, track.must_verify = track.outliers[-self._settings.outliers :], [], False
         track.person, track.is_decided = self._new_person(), False
 
     def _decide(self, number: int, track: _Track) -> None:
-        """Give an undecided track to a known person, or keep its new one, when its looks tell."""
+        """Assign an undecided track to a known person, or keep it as a new person, once its looks suffice."""
         s = self._settings
         mean = np.mean(track.looks, axis=0)
         ranked = self._ranked(number, track, mean)
@@ -259,7 +261,7 @@ class FaceRecognizer:
             self._learn(track.person, look)
 
     def _ranked(self, number: int, track: _Track, look: Look) -> list[tuple[float, Person]]:
-        """The persons that the track may show, nearest first: nobody who was in view together with its person."""
+        """Candidate persons of the track, nearest first. Persons seen together with the track's person are excluded."""
         shown = {id(t.person) for i, t in self._tracks.items() if i != number and t.shown_at == track.shown_at}
         allowed = [
             p
@@ -269,7 +271,7 @@ class FaceRecognizer:
         return sorted(((p.distance(look), p) for p in allowed), key=lambda pair: pair[0])
 
     def _merge_known(self, number: int, track: _Track) -> None:
-        """Merge the track's person with an older one who was taken for another after poor looks."""
+        """Merge the track's person into an older one, when poor looks had made one person appear as two."""
         mean = np.mean(track.looks[-self._settings.first_looks :], axis=0)
         if len(track.looks) < self._settings.first_looks:
             return
@@ -278,8 +280,8 @@ class FaceRecognizer:
             self._merge(track.person, ranked[0][1])
 
     def _merge(self, person: Person, into: Person) -> None:
-        """``person`` is ``into``: its tracks and looks are."""
-        if not into.id:  # enrolled, seen for the first time: the new id is theirs
+        """Join two ids: move the tracks and looks of ``person`` to ``into``."""
+        if not into.id:  # an enrolled person, seen for the first time: gets the new id
             into.id = person.id
         elif person.id:
             self._merges.append(Merge(person.id, into.id))
@@ -298,11 +300,11 @@ class FaceRecognizer:
             return
         person.looks.append(look)
         if len(person.looks) > s.kept_looks:
-            del person.looks[s.kept_looks // 2]  # the first looks and the latest ones stay
+            del person.looks[s.kept_looks // 2]  # keep the first looks and the latest ones
 
 
 _REMEMBERED_TRACKS = 256
-"""Records of tracks kept: far more than can be revived."""
+"""Maximum number of track records: far more than can be revived."""
 
 _REMEMBERED_PERSONS = 256
-"""People kept who have no name: 8 KB each."""
+"""Maximum number of people without a name: 8 KB each."""

@@ -26,7 +26,7 @@ from speakerlight.core.windows import overlapping
 DIMENSIONS = 256
 
 WINDOWS = 8
-"""Open windows, and hops in the longest: 1.6 s, on which the network was trained."""
+"""Number of open windows, and hops in the longest one: 1.6 s, the length that the network was trained on."""
 
 _LAYERS, _HIDDEN, _MELS = 3, 256, 40
 _STATE = 2 * _LAYERS * _HIDDEN
@@ -40,7 +40,7 @@ _LEVEL_HOPS = 5.0
 """Time constant of the speech level, in hops: 1 s."""
 
 _SPEECH_SHARE = 0.1
-"""A hop with less than this share of the speech level's power is a pause, and leaves the level as it is."""
+"""A hop with less than this share of the speech level's power is a pause and does not change the level."""
 
 _FILTERS = MelSettings(
     n_fft=_WINDOW,
@@ -54,7 +54,7 @@ _FILTERS = MelSettings(
     log_ceiling=1.0,
     half_range=1.0,
 )
-"""Only the filter bank counts: the network sees powers, not their logarithms."""
+"""Only the filter bank is used: the network's input is powers, not their logarithms."""
 
 Voice = npt.NDArray[np.float32]
 """A voice embedding: float32, 256 numbers of unit length, compared by cosine."""
@@ -101,16 +101,16 @@ class VoiceStream:
         self._hops = 0
 
     def push(self, samples: Samples) -> list[npt.NDArray[np.float32]]:
-        """Take the next samples: for each hop that they complete the embeddings by window length, [8, 256].
+        """Consume the next samples; return for each completed hop the embeddings by window length, [8, 256].
 
-        Row k is that of the last (k + 1) · 0.2 s.
+        Row k is the embedding of the last (k + 1) · 0.2 s.
         """
         self._pending = np.concatenate([self._pending, samples])
         count = max(0, 1 + (len(self._pending) - _WINDOW) // _COLUMN)
         if count:
             windows = overlapping(self._pending.astype(np.float64), (count, _WINDOW), (_COLUMN, 1))
             powers = np.abs(np.fft.rfft(windows * self._hann, axis=1)) ** 2
-            # A product a column: one for all would round differently, depending on how many columns come at once.
+            # One product per column: a single product would round differently depending on the number of columns.
             mel = (powers[:, None] @ mel_filters(_FILTERS))[:, 0]
             self._columns = np.concatenate([self._columns, mel])
             self._powers = np.concatenate([self._powers, (windows**2).mean(axis=1)])
@@ -123,13 +123,13 @@ class VoiceStream:
         return out
 
     def _follow_level(self, powers: npt.NDArray[np.float64]) -> None:
-        """Follow the level of the speech, of which each column has a power."""
+        """Update the running level of the speech from the power of each column."""
         for power in powers.tolist():
             if power > _SPEECH_SHARE * self._power:
                 share = 1 / (_LEVEL_HOPS * _COLUMNS)
                 self._power += (power - self._power) * (share if self._power else 1.0)
             else:
-                self._power *= 1 - 1e-3  # a quieter voice is not taken for a pause for ever
+                self._power *= 1 - 1e-3  # lets a quieter voice count as speech again after a while
 
     def _hop(self, columns: npt.NDArray[np.float64]) -> npt.NDArray[np.float32]:
         gain = _LEVEL**2 / max(self._power, 1e-10)

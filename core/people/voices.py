@@ -1,7 +1,7 @@
-"""Voice clusters: which voice speaks, when it changes, and whose it is.
+"""Voice clusters: which voice speaks, when the voice changes, and which person it belongs to.
 
-Speech is clustered by voice without faces, by an exact forward pass over the known voices and a new one. Lip sync's
-evidence is added up for each voice and person over the session.
+Speech is clustered by voice alone, with an exact forward pass over the known voices and a new one. The evidence of lip
+sync is accumulated for each pair of voice and person over the session.
 """
 
 from __future__ import annotations
@@ -25,47 +25,47 @@ class VoiceSettings:
     training people behind one microphone."""
 
     short: int = 2
-    """Index of the window that tells who speaks now: 0.6 s."""
+    """Index of the window that is compared with the known voices: 0.6 s."""
     middle: float = 0.62
-    """Cosine of the short window that speaks neither for nor against a voice …"""
+    """Cosine of the short window that is neutral: evidence neither for nor against a voice …"""
     slope: float = 20.0
     """… and log-odds per hop and unit of cosine."""
     change: float = 0.03
-    """Probability per hop of another voice in speech …"""
+    """Probability per hop that the voice changes in speech …"""
     pause_change: float = 0.1
     """… and in a pause."""
     new_share: float = 0.2
-    """Share of the changes that go to a new voice."""
+    """Share of the changes that lead to a new voice."""
     new_after: float = 0.7
-    """Probability of a new voice that begins one …"""
+    """Posterior of a new voice above which a cluster is added …"""
     new_hops: int = 4
     """… after this many hops of speech in a row …"""
     join: float = 0.7
-    """… unless a known voice is this near."""
+    """… unless the cosine with a known voice is this high."""
     sure: float = 0.9
-    """Probability above which speech teaches its voice …"""
+    """Posterior of a voice above which speech updates its mean …"""
     sure_hops: int = 4
     """… once it has lasted for this many hops."""
     same: float = 0.82
-    """Two voices whose means are nearer than this are one."""
+    """Two clusters whose means have a higher cosine than this are merged."""
     memory: float = 150.0
-    """Hops that a voice's mean stands for at most."""
+    """Maximum weight of a voice's mean, in hops."""
     most_voices: int = 24
-    """Voices kept, those that spoke most."""
+    """Maximum number of voices; those that spoke most are kept."""
     evidence_scale: float = 2.0
-    """What sync's log-odds are divided by: they are less independent than the chain takes them for."""
+    """Divisor of the log-odds of lip sync: successive ticks are less independent than the chain assumes."""
     most_evidence: float = 6.0
-    """Log-odds that a voice is a person's, at most."""
+    """Maximum log-odds that a voice belongs to a person."""
     tick_evidence: float = 1.0
-    """Log-odds that one tick adds, at most."""
+    """Maximum log-odds that one tick adds."""
     kept_evidence: float = 30.0
-    """Log-odds kept at most: what was wrong can be unlearnt within a minute."""
+    """Maximum accumulated log-odds: a wrong owner can be unlearnt within a minute."""
     owned: float = 0.95
-    """Probability above which a voice is a person's for good."""
+    """Probability above which a voice is assigned to a person permanently."""
     most_persons: int = 64
-    """People of whom a voice keeps evidence, the most probable ones."""
+    """Number of people, the most probable ones, for whom a voice keeps evidence."""
     learn_hops: int = 3
-    """Shorter speech teaches nothing of whose voice it is."""
+    """Speech shorter than this does not update whose voice it is."""
 
 
 @dataclass(eq=False)
@@ -87,7 +87,7 @@ class VoiceClusters:
     def __init__(self, settings: VoiceSettings | None = None) -> None:
         self._settings = settings or VoiceSettings()
         self._clusters: list[_VoiceCluster] = []
-        self._weights = np.ones(1)  # of each cluster, then of a new voice
+        self._weights = np.ones(1)  # one value for each cluster, then one for a new voice
         self._run = 0
         self._sure_run = 0
         self._new_run = 0
@@ -95,21 +95,21 @@ class VoiceClusters:
 
     @property
     def probabilities(self) -> Mapping[int, float]:
-        """That each known voice is the one that speaks, or spoke last; what is left to 1 is a new voice's."""
+        """Probability that each known voice speaks, or spoke last; the rest up to 1 is that of a new voice."""
         return {c.number: float(w) for c, w in zip(self._clusters, self._weights[:-1], strict=True)}
 
     @property
     def numbers(self) -> frozenset[int]:
-        """The voices that are known."""
+        """Numbers of the known voices."""
         return frozenset(c.number for c in self._clusters)
 
     @property
     def seconds(self) -> Mapping[int, float]:
-        """Speech that each voice was learnt from."""
+        """Seconds of speech that each voice was learnt from."""
         return {c.number: 0.2 * c.hops for c in self._clusters}
 
     def update(self, windows: npt.NDArray[np.float32], speech: float) -> None:
-        """Take the next hop's embeddings by window length [8, 256] and the share of it that is speech."""
+        """Consume the next hop: its embeddings by window length [8, 256], and the share of it that is speech."""
         s = self._settings
         if speech < 0.5:
             self._change(s.pause_change)
@@ -126,7 +126,7 @@ class VoiceClusters:
         self._learn(windows)
 
     def learn(self, evidence: Mapping[int, float]) -> None:
-        """Add one tick's evidence that each person in view is the speaker, log-odds, to the voice that speaks."""
+        """Add one tick's log-odds that each person in view speaks to the evidence of the voice that speaks."""
         s = self._settings
         if not self._clusters or self._run < s.learn_hops:
             return
@@ -141,7 +141,7 @@ class VoiceClusters:
             del known[min(known, key=lambda person: (person in evidence, known[person]))]
 
     def enrol(self, name: str | None, voice: npt.NDArray[np.float32], person: int = 0) -> None:
-        """Add the voice of somebody who is known by name, or by the id ``person`` where that is not 0."""
+        """Add the voice of a person who is known by name, or by the id ``person`` where that is not 0."""
         mean = np.asarray(voice, float) / max(float(np.linalg.norm(voice)), 1e-9)
         hops = self._settings.memory / 4
         self._clusters.append(_VoiceCluster(self._next, hops * mean, hops, name))
@@ -152,7 +152,7 @@ class VoiceClusters:
         self._weights = spread / spread.sum()
 
     def meet(self, name: str, person: int) -> None:
-        """The person of this name has this id: an enrolled voice is theirs."""
+        """Set the id of the person of this name, and with it that of their enrolled voice."""
         for cluster in self._clusters:
             if cluster.name == name and person not in cluster.evidence:
                 cluster.evidence[person] = self._settings.kept_evidence / 2
@@ -162,13 +162,13 @@ class VoiceClusters:
         return next((c.name for c in self._clusters if c.number == voice), None)
 
     def voice_of(self, person: int) -> npt.NDArray[np.float32] | None:
-        """The voice that is a person's beyond doubt, the one that spoke most; None while there is none."""
+        """The voice assigned to the person (of several, the one that spoke most); None while there is none."""
         own = [c for c in self._clusters if self.owner(c.number) == person]
         best = max(own, key=lambda c: c.hops, default=None)
         return None if best is None else np.asarray(best.mean, np.float32)
 
     def merge(self, person: int, into: int) -> None:
-        """Two persons turned out to be one."""
+        """Transfer the evidence of one person to another after a merge of their ids."""
         for cluster in self._clusters:
             if person in cluster.evidence:
                 cluster.evidence[into] = cluster.evidence.get(into, 0.0) + cluster.evidence.pop(person)
@@ -186,7 +186,7 @@ class VoiceClusters:
         return total, stranger + _share(total, odds, new)
 
     def known_owners(self, voices: Mapping[int, float]) -> dict[int, float]:
-        """The probability that each person speaks, as far as the speaking voice is known to be theirs."""
+        """Probability that each person speaks, from the speaking voice and the posterior of its owner."""
         total: dict[int, float] = {}
         for cluster in self._clusters:
             odds = self._odds(cluster, ())
@@ -196,7 +196,7 @@ class VoiceClusters:
         return total
 
     def owner(self, voice: int) -> int | None:
-        """The person whose voice it is beyond doubt, if any."""
+        """The person to whom the voice is assigned permanently, if any."""
         cluster = next((c for c in self._clusters if c.number == voice), None)
         if cluster is None:
             return None
@@ -209,7 +209,7 @@ class VoiceClusters:
         return {p: math.exp(scaled.get(p, 0.0)) for p in {*persons, *scaled}}
 
     def _best_evidence(self, person: int) -> float:
-        """How sure it is that the person has one of the known voices."""
+        """Probability that one of the known voices belongs to the person."""
         return max((self._scaled(c.evidence.get(person, 0.0)) for c in self._clusters), default=0.0)
 
     def _scaled(self, evidence: float) -> float:
@@ -268,7 +268,7 @@ class VoiceClusters:
         self._weights[-2] = 1.0
 
     def _join(self, index: int) -> None:
-        """Join two clusters that turned out to be one voice; the older number stays."""
+        """Merge two clusters that are one voice; the older number stays."""
         s, cluster = self._settings, self._clusters[index]
         for k, other in enumerate(self._clusters):
             if k == index or min(cluster.hops, other.hops) < 8 or float(cluster.mean @ other.mean) < s.same:
@@ -285,7 +285,7 @@ class VoiceClusters:
 
 
 def _share(total: dict[int, float], odds: Mapping[int, float], weight: float) -> float:
-    """Divide ``weight`` among persons by their odds against a stranger; what is the stranger's."""
+    """Divide ``weight`` among persons by their odds against a stranger; return the stranger's share."""
     rest = weight / (1.0 + sum(odds.values()))
     for person, value in odds.items():
         total[person] = total.get(person, 0.0) + rest * value

@@ -1,4 +1,4 @@
-"""Who is who at each tick: the persons that tracks show, the voice that speaks, and whose it is."""
+"""Identities at each tick: the person of each track, the voice that speaks, and the person it belongs to."""
 
 from __future__ import annotations
 
@@ -17,30 +17,30 @@ from speakerlight.core.people.enrolment import Enrolled
 from speakerlight.core.people.voices import HOP_TICKS, VoiceClusters, VoiceSettings
 
 _AHEAD_TICKS = 2
-"""Hops that end up to this many ticks after a tick's own audio are used for it. The lip-sync models need audio up to
-132 ms and more after the tick's start, so that these hops are complete whenever the tick is decided, live or fast."""
+"""A tick uses the hops that end up to this many ticks after its own audio. The lip-sync models need audio to 132 ms or
+more after the tick's start, so these hops are complete whenever the tick is decided, live or fast."""
 
 _FIRST_HOPS = VoiceSettings.new_hops
-"""Hops that are taken together at the beginning: no voice begins earlier, so the encoder has time to be loaded."""
+"""Hops that are embedded together at the beginning: no voice is known earlier, so the encoder has time to load."""
 
 _SPEECH_FROM = 0.5
 """Probability above which a tick counts as speech."""
 
 _LEAST_CHANGE = 0.02
-"""Smaller changes of whose voice it is are noise."""
+"""Changes of the owners' probabilities below this are ignored as noise."""
 
 _SURE_WEIGHT = 4.0
-"""Weight of a face, of 1 where nothing is known, whose voice speaks beyond doubt: the inverse of what the chain expects
-of a face at most."""
+"""Weight of a face whose voice certainly speaks (1: nothing is known): the inverse of the chain's maximum prior of a
+face."""
 
 _MOST_PAIR = 0.3
-"""Probability of two speakers at once above which a tick teaches nothing of voices."""
+"""Probability of two simultaneous speakers above which a tick does not update voices."""
 
 _OWNED_FROM = 0.5
-"""Probability above which the speaking voice is a person's."""
+"""Probability above which the speaking voice is attributed to a person out of view."""
 
 _CONFIRM_TICKS = 15
-"""Whoever left the view is taken to go on speaking only when the voice since then is theirs: a window of 0.6 s."""
+"""A person who left the view counts as off-screen speaker only if the voice since then is theirs: a 0.6 s window."""
 
 
 class VoiceHops(Protocol):
@@ -65,7 +65,7 @@ class WhoIsWho:
         self._next_hop = 0
         self._voices: Mapping[int, float] = {}
         self._persons: frozenset[int] = frozenset()
-        self._left: dict[int, int] = {}  # since which tick of audio, of those who left just now
+        self._left: dict[int, int] = {}  # audio tick of leaving, for persons who left recently
         self._nobodys: set[int] = set()
         self._waiting: deque[tuple[int, Identities]] = deque()
         self._identities = NO_IDENTITIES
@@ -86,7 +86,7 @@ class WhoIsWho:
             self._stream.push(samples)
 
     def identities(self, tick: int) -> Identities:
-        """The identities at ``tick``, with all merges since the last call."""
+        """The identities at ``tick``, with all merges of ids since the last call."""
         merges: list[Merge] = []
         while self._waiting and self._waiting[0][0] <= tick:
             self._identities = self._waiting.popleft()[1]
@@ -106,7 +106,7 @@ class WhoIsWho:
         return Identities(self._identities.persons, tuple(merges), names)
 
     def prior(self, audio_tick: int, persons: Sequence[int], speech: Callable[[int], float]) -> VoicePrior:
-        """What the voice at ``audio_tick`` tells. ``persons``: in view; ``speech``: probability by tick of audio."""
+        """Voice evidence at ``audio_tick``. ``persons``: in view; ``speech``: speech probability by tick of audio."""
         if self._stream is None:
             return NO_VOICE
         while max(self._next_hop + 1, _FIRST_HOPS) * HOP_TICKS <= audio_tick + _AHEAD_TICKS + 1:
@@ -133,7 +133,7 @@ class WhoIsWho:
         return prior
 
     def _changed(self, persons: Sequence[int], voices: Mapping[int, float], owners: Mapping[int, float]) -> float:
-        """Probability that somebody else speaks than at the tick before, or that the speaker came into view or left."""
+        """Probability that the speaker changed since the tick before, or that the speaker came into view or left."""
         before, _ = self._clusters.owners(persons, self._voices)
         everybody = {*owners, *before}
         changed = 0.5 * sum(abs(owners.get(p, 0.0) - before.get(p, 0.0)) for p in everybody)
@@ -142,12 +142,12 @@ class WhoIsWho:
         return min(changed, 1.0) if changed >= _LEAST_CHANGE else 0.0
 
     def learn(self, evidence: Mapping[int, float], pair: float) -> None:
-        """Take a tick's evidence of sync, log-odds by person in view, and the probability that two speak at once."""
+        """Consume a tick's lip-sync evidence: log-odds by person in view, and the probability of two speakers."""
         if self._stream is not None and pair < _MOST_PAIR:
             self._clusters.learn(evidence)
 
     def offscreen(self, persons: Sequence[int]) -> int | None:
-        """Who speaks out of view: the person whose voice it is, or minus the number of a voice that is nobody's yet.
+        """The off-screen speaker: the person whose voice it is, or minus the number of a voice without a person.
 
         ``persons``: in view. None while the voice is not known.
         """
@@ -163,5 +163,5 @@ class WhoIsWho:
         return -voice
 
     def voice_of(self, person: int) -> npt.NDArray[np.float32] | None:
-        """The embedding of a person's voice; None while it is not known beyond doubt."""
+        """The embedding of a person's voice; None while no voice is assigned to the person."""
         return self._clusters.voice_of(person)

@@ -1,7 +1,7 @@
 """Audio-video alignment of training clips: earlier weights find each clip's lag, the audio is shifted by it.
 
 Collected clips are not all in sync: of those used here one in ten is a frame or more off, and in a few the voice is not
-the face's. A contrastive loss would take their true moment for a negative.
+the face's. A contrastive loss would use their true moment as a negative.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _MIN_TICKS = 40
 def aligned(examples: Iterable[Example], network: CompactSyncNet) -> Iterator[Example]:
     """Each example with its audio shifted by the lag that ``network`` (in evaluation mode) finds.
 
-    Examples without a clear lag are dropped. Only for training: evaluation uses clips as they were found.
+    Examples without a clear lag are dropped. Only for training: evaluation uses the clips as collected.
     """
     for example in examples:
         if example.ticks < _MIN_TICKS:

@@ -1,7 +1,7 @@
-"""Data augmentation: other cameras, rooms, voices and faces for a clip of a talking face.
+"""Data augmentation: simulated cameras, rooms, voices and face shapes for clips of talking faces.
 
-People, not clips, are what the training data lacks (see the model card). So the strongest changes make another person
-of the same one: warped face shapes, other light, beards, other pitch and vocal tract.
+The training data has enough clips but too few people (see the model card). So the strongest changes turn one person
+into another: warped face shapes, other light, beards, other pitch and vocal tract.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ def augmented_crops(crops: torch.Tensor, generator: torch.Generator) -> torch.Te
 
 
 def degraded_video(crops: npt.NDArray[np.uint8], rng: np.random.Generator) -> npt.NDArray[np.uint8]:
-    """[T, 96, 96] as from a worse camera or call: repeated or fewer frames, compression. Keeps the shape."""
+    """Degrade [T, 96, 96] like a poor camera or call: repeated or fewer frames, compression. The shape is kept."""
     ticks, kind = np.arange(len(crops)), rng.random()
     if kind < _REPEATING:
         crops = crops[np.maximum(0, ticks - (rng.random(len(ticks)) < 0.3))]
@@ -170,7 +170,7 @@ def _lit(pixels: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
 
 
 def in_low_light(pixels: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
-    """Some clips as in low light: frames smear into the next ones, few grey levels (whole numbers), coarse noise."""
+    """Darken some clips as in low light: motion blur over frames, few grey values (whole numbers), coarse noise."""
     batch, ticks, height, width = pixels.shape
     out = pixels.clone()
     for i in torch.nonzero(torch.rand(batch, generator=generator) < _LOW_LIGHT).flatten().tolist():
@@ -188,7 +188,7 @@ def in_low_light(pixels: torch.Tensor, generator: torch.Generator) -> torch.Tens
 
 
 def with_beards(pixels: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
-    """Some clips with a beard: a dark rough area around the lips that moves less than the skin."""
+    """Draw a beard on some clips: a dark rough area around the lips that moves less than the skin."""
     batch, _, height, width = pixels.shape
     out = pixels.clone()
     across, down = torch.linspace(-1, 1, width), torch.linspace(-1, 1, height)[:, None]
@@ -206,7 +206,7 @@ def with_beards(pixels: torch.Tensor, generator: torch.Generator) -> torch.Tenso
 
 
 def with_microphones(pixels: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
-    """Some clips with a microphone that reaches from below up to the lips and sways. Changes ``pixels``."""
+    """Draw a swaying microphone on some clips, from below up to the lips. Changes ``pixels`` in place."""
     batch, ticks, height, width = pixels.shape
     across, down = torch.linspace(-1, 1, width), torch.linspace(-1, 1, height)[:, None]
     for i in torch.nonzero(torch.rand(batch, generator=generator) < _MICROPHONE).flatten().tolist():
@@ -222,7 +222,7 @@ def with_microphones(pixels: torch.Tensor, generator: torch.Generator) -> torch.
 
 
 def _occluded(pixels: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
-    """Some clips with a fixed rectangle (a hand, another head) in front. Changes ``pixels``."""
+    """Cover a fixed rectangle of some clips (a hand, another head). Changes ``pixels`` in place."""
     side = pixels.shape[-1]
     for i in torch.nonzero(torch.rand(len(pixels), generator=generator) < 0.2).flatten().tolist():
         width, height, left, top = torch.randint(4, side // 2, (4,), generator=generator).tolist()
@@ -232,7 +232,7 @@ def _occluded(pixels: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
 
 
 def augmented_audio(samples: np.ndarray, others: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """A clip's samples at another level, in another room, with noise and ``others`` (same length) in the background."""
+    """Change a clip's level and room; mix in noise and ``others`` (samples of the same length) as background."""
     level = np.sqrt(np.mean(samples**2)) + 1e-5
     out = samples / level
     if rng.random() < 0.3:

@@ -1,4 +1,4 @@
-"""Training clips: a talking-face video becomes mouth crops on the tick grid and the audio of the same span.
+"""Training clips: talking-face videos converted to mouth crops on the tick grid and the audio of the same span.
 
 Clips pass the product's own detector, tracker and crop code, so that training and live use see the same crops.
 """
@@ -25,7 +25,7 @@ from speakerlight.core.media import Frame, Image, Samples
 from speakerlight.core.timebase import SAMPLE_RATE, SAMPLES_PER_TICK
 
 STORED_CROP = MouthCrop(side_pixels=96, field=2.0)
-"""Crop that is cached: larger than any model's crop, so that augmentation can shift, rotate and zoom inside it."""
+"""The cached crop: larger than any model's crop, so that augmentation can shift, rotate and zoom inside it."""
 
 _MIN_TICKS = 20
 _TIGHT_PIXELS = 300
@@ -75,7 +75,7 @@ def read_samples(path: Path) -> Samples:
 
 
 def face_in(name: str, frames: Iterable[Frame], samples: Samples, detector: FaceDetector) -> TalkingFace | None:
-    """The person in view longest, with the audio of that time; None when no face is in view long enough."""
+    """The person who is in view longest, with the audio of that time; None when no face is in view long enough."""
     vision, grid = Vision(detector, _stored_crop), TickGrid()
     frame_tracks: list[FrameTracks] = []
     for frame in frames:
@@ -104,7 +104,7 @@ def cached_face(path: Path, detector: FaceDetector, cache: Path) -> TalkingFace 
         try:
             face = face_in(path.stem, read_frames(path), read_samples(path), detector)
         except (av.error.FFmpegError, IndexError, ValueError):
-            # A clip without audio or with a broken stream is no training example.
+            # A clip without audio or with a broken stream cannot be used for training.
             face = None
         crops, samples = (face.crops, face.samples) if face else (np.zeros(0, np.uint8), np.zeros(0, np.float32))
         partial = entry.with_suffix(".partial.npz")

@@ -22,7 +22,7 @@ from speakerlight.core.timebase import SAMPLES_PER_TICK, TICK_RATE
 from speakerlight.core.training.alignment import aligned
 from speakerlight.core.training.augmentation import plain_crops
 from speakerlight.core.training.dataset import UNCONFIRMED, Example, speech_of
-from speakerlight.core.training.evaluation import embed_sound, padded_features, stacked
+from speakerlight.core.training.evaluation import embed_audio, padded_features, stacked
 from speakerlight.core.training.idle import chewing
 
 Floats = npt.NDArray[np.float32]
@@ -112,7 +112,7 @@ class AudioEncoder(Protocol):
 
 
 def audio_encoder(network: CompactSyncNet) -> AudioEncoder:
-    return lambda samples, ticks: embed_sound(network, samples, ticks)
+    return lambda samples, ticks: embed_audio(network, samples, ticks)
 
 
 def embedded_people(examples: Sequence[Example], network: CompactSyncNet, rng: np.random.Generator) -> Iterator[Person]:

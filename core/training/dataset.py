@@ -1,4 +1,4 @@
-"""Training set: talking faces by source, split by person, sampled so that people count and clips do not."""
+"""Training set: talking faces by source, split by person, sampled by person rather than by clip."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from speakerlight.core.training.clips import TalkingFace, cached_face, face_in
 from speakerlight.core.training.idle import idle_crops
 
 UNCONFIRMED = "unconfirmed"
-"""Source of clips whose face may not be the one that speaks. Alignment keeps only those that it confirms."""
+"""Source of clips whose face may not be the speaker's. Alignment keeps only the clips that it confirms."""
 
 SOURCE_WEIGHTS = {
     "people": 0.44,
@@ -40,17 +40,17 @@ CLIP_LIST = "clips.csv"
 """List beside a folder's clips: column ``file`` and, where it is known, ``person``."""
 
 HELD_OUT = "choijeongsoo__lip2speech-unit"
-"""Repository of which every second clip never trains: the reports during a run are about them. Never on ``dev``."""
+"""Repository of the validation clips: every second one is never trained on. ``dev`` clips are never used for this."""
 
 _SECOND_CUTS = 0.2
-"""Share of a batch's talking clips that are another moment of a clip in the batch: same face and voice, so that only
-the movement distinguishes them."""
+"""Share of a batch's talking clips that are a second segment of another clip in the batch. Face and voice are the
+same, so only the movement distinguishes the two."""
 
 _SECOND_CUT_LENGTH = 3
-"""Least length of a clip that gives two cuts, in lengths of a cut."""
+"""Minimum length of a clip from which two segments are cut, in lengths of a segment."""
 
 _SPEAKING, _SILENT = 0.5, 0.2
-"""Voice activity above which a mouth counts as speaking, and below which it counts as silent; unknown in between."""
+"""Voice activity above which a mouth is labelled speaking, and below which silent; in between it has no label."""
 
 _FIRST_DEMO_SEED, _DEMO_PEOPLE, _DEMO_SECONDS = 10_000, 40, 6.0
 
@@ -136,7 +136,7 @@ def split_by_person(examples: list[Example]) -> tuple[list[Example], list[Exampl
 
 
 def clip_weights(examples: list[Example]) -> npt.NDArray[np.float64]:
-    """Probability of each example to be drawn: sources by SOURCE_WEIGHTS, people of one source alike.
+    """Sampling probability of each example: sources by SOURCE_WEIGHTS, all people of one source equal.
 
     Clips of one person share the person's probability by length. Where people are unknown, a repository counts by the
     square root of its number of clips: more clips mean more people, but not as many more.
@@ -158,7 +158,7 @@ def clip_weights(examples: list[Example]) -> npt.NDArray[np.float64]:
 
 
 def _sharing(example: Example) -> tuple[str, str]:
-    """What an example shares its probability with: the clips of its person or, where unknown, of its repository."""
+    """The group that shares one sampling probability: the clips of one person or, where unknown, of one repository."""
     return example.source, example.person or example.group
 
 
@@ -167,7 +167,7 @@ _Cut = tuple[npt.NDArray[np.uint8], Samples, npt.NDArray[np.float32]]
 
 
 class Sampler:
-    """Draws batches. A batch depends only on the seed and the step, so that a run can resume."""
+    """Samples batches. A batch depends only on the seed and the step, so that a run can resume."""
 
     def __init__(self, examples: list[Example], talking: int, idle: int, ticks: int, seed: int) -> None:
         """Raises InputError when there are fewer examples than a batch has talking clips."""
@@ -180,7 +180,7 @@ class Sampler:
 
     def batch(self, step: int) -> Batch:
         rng = np.random.default_rng((self._seed, step))
-        # Without replacement: two cuts of one moment would be each other's negatives.
+        # Without replacement: two copies of one segment would be each other's negatives.
         picks = rng.choice(len(self._examples), self._talking, replace=False, p=self._weights)
         cuts = self._cuts(picks, rng)
         # Background voices come from the whole set: a voice whose face is in the batch would not be a negative.
@@ -200,7 +200,7 @@ class Sampler:
         )
 
     def _cuts(self, picks: npt.NDArray[np.int64], rng: np.random.Generator) -> list[_Cut]:
-        """A cut of each picked clip; the last of them are replaced by second cuts of long clips."""
+        """One segment of each picked clip; the last ones are replaced by second segments of long clips."""
         kept = len(picks) - self._second_cuts
         least = _SECOND_CUT_LENGTH * self._ticks
         long = [k for k in range(kept) if self._examples[picks[k]].ticks >= least][: self._second_cuts]

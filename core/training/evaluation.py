@@ -1,4 +1,4 @@
-"""Evaluation on whole clips: whose voice it is, at which lag, for which people, and whether frozen faces fit."""
+"""Evaluation on whole clips: matching of voice and mouth, lag error, results by group of people, frozen faces."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ _LAGS = 10
 
 _MOUTHS = 4
 _OWN_LAGS = 5
-"""Largest lag of a clip that evaluation by group corrects, in ticks; the clips of ``dev`` lie within."""
+"""Largest lag of a clip that evaluation by group corrects, in ticks. All clips of ``dev`` are within this range."""
 
 _FREE_LAGS = 3
-"""Lags that each mouth may choose from when its own is unknown, in ticks either way."""
+"""Range of lags searched for each mouth when its own lag is unknown, in ticks, plus and minus."""
 
 _WINDOWS_PER_CLIP = 60
 
@@ -46,11 +46,11 @@ class EmbeddedClip:
     """Unit vectors [ticks, D] of a clip's face and audio, and the visual voice activity [ticks]."""
 
     faces: npt.NDArray[np.float32]
-    sounds: npt.NDArray[np.float32]
+    audio: npt.NDArray[np.float32]
     activity: npt.NDArray[np.float32]
 
     def part(self, ticks: slice) -> EmbeddedClip:
-        return EmbeddedClip(self.faces[ticks], self.sounds[ticks], self.activity[ticks])
+        return EmbeddedClip(self.faces[ticks], self.audio[ticks], self.activity[ticks])
 
 
 @dataclass(frozen=True)
@@ -86,15 +86,15 @@ def embed_clip(network: CompactSyncNet, crops: npt.NDArray[np.uint8], samples: n
     features = torch.cat([network.frames(standardised(part)) for part in torch.split(stacks, 256)])
     vectors, logits = network.embed_windows(padded_features(features[None]))
     return EmbeddedClip(
-        vectors[0].T.numpy(), embed_sound(network, samples, len(crops)), torch.sigmoid(logits[0]).numpy()
+        vectors[0].T.numpy(), embed_audio(network, samples, len(crops)), torch.sigmoid(logits[0]).numpy()
     )
 
 
 @torch.inference_mode()
-def embed_sound(network: CompactSyncNet, samples: npt.NDArray[np.float32], ticks: int) -> npt.NDArray[np.float32]:
+def embed_audio(network: CompactSyncNet, samples: npt.NDArray[np.float32], ticks: int) -> npt.NDArray[np.float32]:
     """Unit vectors [ticks, D] of a whole clip's audio."""
-    sounds: npt.NDArray[np.float32] = network.sound(clip_mel(torch.from_numpy(samples)[None], ticks))[0].T.numpy()
-    return sounds
+    audio: npt.NDArray[np.float32] = network.sound(clip_mel(torch.from_numpy(samples)[None], ticks))[0].T.numpy()
+    return audio
 
 
 def embed_all(network: CompactSyncNet, examples: Sequence[Example]) -> list[EmbeddedClip]:
@@ -107,7 +107,7 @@ def lag_curve(clip: EmbeddedClip, max_lag: int) -> npt.NDArray[np.float64]:
 
     At a positive lag the audio is later. Lags that the clip is too short for are missing at both ends.
     """
-    products = clip.faces @ clip.sounds.T
+    products = clip.faces @ clip.audio.T
     lags = range(-max_lag, max_lag + 1)
     return np.array([np.diagonal(products, lag).mean() for lag in lags if abs(lag) < len(clip.faces)], np.float64)
 
@@ -121,7 +121,7 @@ def whose_voice(
     lags: int = 0,
     apart: int = 0,
 ) -> tuple[float, int]:
-    """Share of windows in which the voice fits the right one of ``mouths`` moving mouths best, and number of windows.
+    """Share of windows in which the right one of ``mouths`` moving mouths matches the voice best, and their number.
 
     Each mouth may be up to ``lags`` ticks out of sync, as collected clips are. The voice is shifted by up to ``apart``
     ticks at random. NaN and 0 when fewer clips than ``mouths`` are long enough.
@@ -138,20 +138,20 @@ def whose_voice(
         others = rng.choice([i for i in usable if i != speaker], mouths - 1, replace=False)
         start = int(rng.integers(margin, len(clips[speaker].faces) - span - margin + 1))
         at = start + (int(rng.integers(-apart, apart + 1)) if apart else 0)
-        sounds = clips[speaker].sounds[at - lags : at + span + lags]
-        own = _fit(clips[speaker].faces[start : start + span], sounds)
+        audio = clips[speaker].audio[at - lags : at + span + lags]
+        own = _fit(clips[speaker].faces[start : start + span], audio)
         rivals = []
         for other in others:
             place = int(rng.integers(len(clips[other].faces) - span + 1))
-            rivals.append(_fit(clips[other].faces[place : place + span], sounds))
+            rivals.append(_fit(clips[other].faces[place : place + span], audio))
         right += own > max(rivals)
     return right / windows, windows
 
 
-def _fit(faces: npt.NDArray[np.float32], sounds: npt.NDArray[np.float32]) -> float:
-    """Highest mean cosine of faces [T, D] with any segment of T ticks of sounds [T + 2 × lags, D]."""
-    shifts = range(len(sounds) - len(faces) + 1)
-    return max(float((faces * sounds[shift : shift + len(faces)]).sum(1).mean()) for shift in shifts)
+def _fit(faces: npt.NDArray[np.float32], audio: npt.NDArray[np.float32]) -> float:
+    """Highest mean cosine of faces [T, D] with any segment of T ticks of audio [T + 2 × lags, D]."""
+    shifts = range(len(audio) - len(faces) + 1)
+    return max(float((faces * audio[shift : shift + len(faces)]).sum(1).mean()) for shift in shifts)
 
 
 def offset_found(clips: Sequence[EmbeddedClip], seconds: float, windows: int = 500, seed: int = 0) -> tuple[float, int]:
@@ -167,7 +167,7 @@ def offset_found(clips: Sequence[EmbeddedClip], seconds: float, windows: int = 5
         start = int(rng.integers(_LAGS, len(clip.faces) - span - _LAGS + 1))
         face = clip.faces[start : start + span]
         fits = [
-            float((face * clip.sounds[start + lag : start + lag + span]).sum(1).mean())
+            float((face * clip.audio[start + lag : start + lag + span]).sum(1).mean())
             for lag in range(-_LAGS, _LAGS + 1)
         ]
         found += abs(int(np.argmax(fits)) - _LAGS) <= 1
@@ -177,12 +177,12 @@ def offset_found(clips: Sequence[EmbeddedClip], seconds: float, windows: int = 5
 def frozen_similarity(network: CompactSyncNet, examples: Sequence[Example]) -> tuple[float, float]:
     """Mean cosine of a frozen face with its own running voice, and the face's mean visual voice activity."""
     clips = [embed_clip(network, np.repeat(e.face.crops[:1], e.ticks, 0), e.face.samples) for e in examples]
-    cosine = np.mean([(c.faces * c.sounds).sum(1).mean() for c in clips])
+    cosine = np.mean([(c.faces * c.audio).sum(1).mean() for c in clips])
     return float(cosine), float(np.mean([c.activity.mean() for c in clips]))
 
 
 def with_second_voices(examples: Sequence[Example]) -> list[Example]:
-    """Each example with the next one's voice mixed in, as loud as its own. No compared mouth fits that voice."""
+    """Mix the next example's voice into each example, equally loud. None of the compared mouths match that voice."""
     mixed = []
     for example, other in zip(examples, [*examples[1:], *examples[:1]], strict=True):
         samples = example.face.samples
@@ -193,10 +193,10 @@ def with_second_voices(examples: Sequence[Example]) -> list[Example]:
 
 
 def report(network: CompactSyncNet, examples: Sequence[Example]) -> dict[str, float]:
-    """The measures of a set of people (one at least), by name."""
+    """The measures of a set of examples (at least one), by name."""
     clips = embed_all(network, examples)
     mixed = [
-        replace(clip, sounds=embed_sound(network, example.face.samples, example.ticks))
+        replace(clip, audio=embed_audio(network, example.face.samples, example.ticks))
         for clip, example in zip(clips, with_second_voices(examples), strict=True)
     ]
     frozen, frozen_activity = frozen_similarity(network, examples)
@@ -209,7 +209,7 @@ def report(network: CompactSyncNet, examples: Sequence[Example]) -> dict[str, fl
         "whose voice of 4, 1 s, beside another as loud": whose_voice(mixed, 1.0)[0],
         "whose voice of 4, 2 s, beside another as loud": whose_voice(mixed, 2.0)[0],
         "offset within a frame, 2 s": offset_found(clips, 2.0)[0],
-        "true cosine": float(np.mean([(c.faces * c.sounds).sum(1).mean() for c in clips])),
+        "true cosine": float(np.mean([(c.faces * c.audio).sum(1).mean() for c in clips])),
         "frozen cosine": frozen,
         "activity, talking": float(np.mean([c.activity.mean() for c in clips])),
         "activity, frozen": frozen_activity,
@@ -257,7 +257,7 @@ def report_by_group(
 
 
 def _mean(values: Sequence[float] | npt.NDArray[np.float64]) -> float:
-    """Mean of the values that are known; NaN where none is."""
+    """Mean of the values that are not NaN; NaN when there is none."""
     known = np.asarray(values)[~np.isnan(values)]
     return float(known.mean()) if len(known) else math.nan
 
@@ -282,7 +282,7 @@ def clip_measures(clips: Sequence[EmbeddedClip], people: Sequence[str]) -> dict[
 def _corrected(clip: EmbeddedClip) -> EmbeddedClip:
     """The clip with its audio shifted by its own lag, in whole ticks."""
     lag = int(np.argmax(lag_curve(clip, _OWN_LAGS))) - _OWN_LAGS
-    return replace(clip, sounds=np.roll(clip.sounds, -lag, axis=0)).part(slice(_OWN_LAGS, -_OWN_LAGS))
+    return replace(clip, audio=np.roll(clip.audio, -lag, axis=0)).part(slice(_OWN_LAGS, -_OWN_LAGS))
 
 
 def _right_shares(
@@ -293,7 +293,7 @@ def _right_shares(
     span = int(seconds * TICK_RATE)
     least = span + 2 * _FREE_LAGS
     others = [i for i, c in enumerate(clips) if people[i] != people[speaker] and len(c.faces) >= least]
-    # A person's clips share the probability to be drawn.
+    # All clips of one person together have one person's sampling probability.
     shares = np.array([1 / sum(people[i] == people[j] for j in others) for i in others])
     if len(clips[speaker].faces) < least or len({people[i] for i in others}) < _MOUTHS - 1:
         return math.nan, math.nan
@@ -303,9 +303,9 @@ def _right_shares(
         rivals = rng.choice(others, _MOUTHS - 1, replace=False, p=shares / shares.sum())
         places = [start, *(int(rng.integers(len(clips[i].faces) - span + 1)) for i in rivals)]
         faces = [clips[i].faces[at : at + span] for i, at in zip((speaker, *rivals), places, strict=True)]
-        sounds = clips[speaker].sounds[start - _FREE_LAGS : start + span + _FREE_LAGS]
-        fits = [_fit(face, sounds[_FREE_LAGS:-_FREE_LAGS]) for face in faces]
+        audio = clips[speaker].audio[start - _FREE_LAGS : start + span + _FREE_LAGS]
+        fits = [_fit(face, audio[_FREE_LAGS:-_FREE_LAGS]) for face in faces]
         own_lags += fits[0] > max(fits[1:])
-        fits = [_fit(face, sounds) for face in faces]
+        fits = [_fit(face, audio) for face in faces]
         free_lags += fits[0] > max(fits[1:])
     return own_lags / _WINDOWS_PER_CLIP, free_lags / _WINDOWS_PER_CLIP

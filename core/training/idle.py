@@ -19,7 +19,7 @@ _SWING_TICKS = 12
 _CHEWS_A_SECOND = (0.9, 2.2)
 """Range of chewing rates in Hz: people chew once to twice a second."""
 _JAW_PIXELS = (1.5, 6.0)
-"""Range of the chin's movement, of 96 pixels that show mouth, chin and cheeks."""
+"""Range of the chin's movement in pixels of the 96-pixel crop, which shows mouth, chin and cheeks."""
 
 
 def idle_crops(face: TalkingFace, ticks: int, rng: np.random.Generator) -> Crops:

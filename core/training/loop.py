@@ -1,4 +1,4 @@
-"""Training loop: sample, augment, embed, compute losses, step. A resumed run gives the result of an unbroken one."""
+"""Training loop: sample, augment, embed, compute losses, step. A resumed run equals an unbroken one."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class TrainingSettings:
     learning_rate: float = 2e-3
     weight_decay: float = 0.05
     average_decay: float = 0.998
-    """Decay of the running mean of the weights, which is what a run results in."""
+    """Decay of the running mean of the weights. The result of a run is this mean."""
     report_every: int = 250
     save_every: int = 50
 
@@ -90,7 +90,7 @@ class Trainer:
 
     def _train_step(self, batch: Batch) -> dict[str, float]:
         self.network.train()
-        # Dropout draws from torch's global generator, which must have the same state in a resumed run.
+        # Dropout uses torch's global generator, which must have the same state in a resumed run.
         generator = torch.manual_seed(self._settings.seed * 1_000_003 + self._step)
         talking = len(batch.samples)
         crops = augmented_crops(batch.crops, generator)
@@ -101,15 +101,15 @@ class Trainer:
         # three digits.
         with torch.autocast("cpu", torch.bfloat16, enabled=fast_float_dtype() == torch.bfloat16):
             features = self.network.frames(pixels).float().view(*stacks.shape[:2], -1)
-            sounds = self.network.sound(mel).float()
+            audio = self.network.sound(mel).float()
         faces, logits = self.network.embed_windows(padded_features(features))
         scale = self._scales.exp().clamp(max=40.0)
         spoken = batch.spoken
-        when = when_loss(faces[:talking], sounds, scale[0], spoken)
+        when = when_loss(faces[:talking], audio, scale[0], spoken)
         lags = (
             (LAG_TICKS * torch.randn(talking, generator=generator)).round().long().clamp(-MAX_LAG_TICKS, MAX_LAG_TICKS)
         )
-        whose = whose_loss(faces[:talking], sounds, faces[talking:], scale[1], spoken, lags)
+        whose = whose_loss(faces[:talking], audio, faces[talking:], scale[1], spoken, lags)
         known = ~batch.speech.isnan()
         whether = whether_loss(logits, batch.speech.nan_to_num(), known.float())
         loss = when + whose + 0.5 * whether
@@ -123,7 +123,7 @@ class Trainer:
 
     @torch.no_grad()
     def _take_average(self) -> None:
-        # The mean follows quickly at first, so that it forgets the initial weights.
+        # The mean adapts quickly at first, so that the initial weights do not persist in it.
         decay = min(self._settings.average_decay, 1 - 1 / (1 + 0.2 * self._step))
         for kept, new in zip(self.average.state_dict().values(), self.network.state_dict().values(), strict=True):
             if kept.is_floating_point():

@@ -1,4 +1,4 @@
-"""Losses: when (which moment of the clip's audio), whose (which voice of the batch), whether (a speaking mouth)."""
+"""Training losses: *when* (which moment of the audio), *whose* (which voice), *whether* (the mouth speaks or not)."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ LAG_TICKS, MAX_LAG_TICKS = 1.0, 3
 this (2.2 and 5 were used before) blurs the peak over lags, which the decision needs."""
 
 
-def when_loss(faces: torch.Tensor, sounds: torch.Tensor, scale: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
-    """InfoNCE within each clip in both directions, minus its minimum. faces, sounds [B, D, T] unit vectors; weight
+def when_loss(faces: torch.Tensor, audio: torch.Tensor, scale: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+    """InfoNCE within each clip in both directions, minus its minimum. faces, audio [B, D, T] unit vectors; weight
     [B, T], 0 without speech.
 
-    The moments next to the true one are targets too, by NEIGHBOUR_SHARE. Were they merely excluded from the negatives,
-    nothing would place the peak between them.
+    The moments next to the true one are targets too, weighted by NEIGHBOUR_SHARE. Excluding them from the negatives
+    is not enough: then nothing centres the peak between them.
     """
     ticks = faces.shape[2]
-    similarity = scale * torch.einsum("bdt,bds->bts", faces, sounds)
+    similarity = scale * torch.einsum("bdt,bds->bts", faces, audio)
     apart = (torch.arange(ticks)[:, None] - torch.arange(ticks)).abs()
     target = torch.where(apart == 0, 1.0, torch.where(apart == 1, NEIGHBOUR_SHARE, 0.0))
     target = target / target.sum(1, keepdim=True)
@@ -35,7 +35,7 @@ def when_loss(faces: torch.Tensor, sounds: torch.Tensor, scale: torch.Tensor, we
 
 def whose_loss(
     faces: torch.Tensor,
-    sounds: torch.Tensor,
+    audio: torch.Tensor,
     still: torch.Tensor,
     scale: torch.Tensor,
     weight: torch.Tensor,
@@ -43,23 +43,23 @@ def whose_loss(
 ) -> torch.Tensor:
     """InfoNCE across the batch on means over WINDOW_TICKS. ``still`` [S, D, T]: idle faces, which fit no voice.
 
-    ``lags`` int [B], within ±MAX_LAG_TICKS: how much later than the face each clip's audio is read.
+    ``lags`` int [B], within ±MAX_LAG_TICKS: shift of each clip's audio against its face.
     """
     inner = slice(MAX_LAG_TICKS, faces.shape[2] - MAX_LAG_TICKS)
     ticks = torch.arange(faces.shape[2])[inner] + lags[:, None]
-    sounds = sounds.gather(2, ticks[:, None].expand(-1, sounds.shape[1], -1))
+    audio = audio.gather(2, ticks[:, None].expand(-1, audio.shape[1], -1))
     faces, still, weight = faces[..., inner], still[..., inner], weight[:, inner]
     starts = range(0, faces.shape[2] - WINDOW_TICKS + 1, WINDOW_TICKS // 2)
     total, count = faces.new_zeros(()), faces.new_zeros(())
     for start in starts:
         part = slice(start, start + WINDOW_TICKS)
-        of_all = torch.einsum("bdt,cdt->cbt", torch.cat([faces, still])[..., part], sounds[..., part]).mean(2)
-        similarity = scale * of_all  # [sound, face]
+        of_all = torch.einsum("bdt,cdt->cbt", torch.cat([faces, still])[..., part], audio[..., part]).mean(2)
+        similarity = scale * of_all  # [audio, face]
         spoken = weight[:, part].mean(1)
-        right = torch.arange(len(sounds))
+        right = torch.arange(len(audio))
         which_face = functional.cross_entropy(similarity, right, reduction="none")
-        which_sound = functional.cross_entropy(similarity[:, : len(faces)].T, right, reduction="none")
-        total = total + ((which_face + which_sound) * spoken).sum() / 2
+        which_audio = functional.cross_entropy(similarity[:, : len(faces)].T, right, reduction="none")
+        total = total + ((which_face + which_audio) * spoken).sum() / 2
         count = count + spoken.sum()
     return total / count.clamp(min=1)
 

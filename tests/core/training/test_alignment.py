@@ -68,8 +68,8 @@ def test_an_unconfirmed_clip_needs_the_same_lag_in_both_halves(
     monkeypatch: pytest.MonkeyPatch, lags: tuple[int, int], kept: bool
 ) -> None:
     moments = np.eye(120, dtype=np.float32)
-    sounds = np.concatenate([np.roll(moments, lags[0], axis=0)[:60], np.roll(moments, lags[1], axis=0)[60:]])
-    clip = EmbeddedClip(moments, sounds, np.ones(120, np.float32))
+    audio = np.concatenate([np.roll(moments, lags[0], axis=0)[:60], np.roll(moments, lags[1], axis=0)[60:]])
+    clip = EmbeddedClip(moments, audio, np.ones(120, np.float32))
     monkeypatch.setattr(alignment, "embed_clip", lambda *_: clip)
     for source, stays in ((UNCONFIRMED, kept), ("people", True)):
         assert len(list(aligned([person(1, ticks=120, source=source)], CompactSyncNet()))) == stays

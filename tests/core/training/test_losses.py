@@ -47,8 +47,8 @@ def test_the_neighbours_of_the_true_moment_cost_least_at_their_share() -> None:
 
     def cost(share: float) -> float:
         alike = 1 + math.log(share) / float(SCALE)  # the softmax over moments gives the neighbours this share
-        sounds = moments + alike * beside
-        return float(when_loss(moments, sounds, SCALE, ALL))
+        audio = moments + alike * beside
+        return float(when_loss(moments, audio, SCALE, ALL))
 
     assert (
         cost(NEIGHBOUR_SHARE) < 0.05 < min(cost(NEIGHBOUR_SHARE / 2), cost(NEIGHBOUR_SHARE * 2), cost(1.0), cost(1e-4))
