@@ -7,7 +7,7 @@ it is an immutable value; :class:`Steering` applies that state to each snapshot.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -200,19 +200,15 @@ class Steering:
 
         Names that were given by command reach every output this way.
         """
-        faces = tuple(face for face in snapshot.faces if not _is_ignored(face, control.ignored_regions))
-        faces = tuple(replace(face, speaking=False) if _is_unmarked(face, control) else face for face in faces)
+        in_view = [face for face in snapshot.faces if not _is_ignored(face, control.ignored_regions)]
+        shown_ids = {face.id for face in in_view if _may_be_shown(face, control)}
+        faces = tuple(face if face.id in shown_ids else replace(face, speaking=False) for face in in_view)
         names = {**snapshot.names, **control.names} if control.names else snapshot.names
-        steered = _with_primary(replace(snapshot, faces=faces, names=names), self._primary(snapshot, faces))
+        primary = snapshot.primary if snapshot.primary in shown_ids else _most_probable_marked(faces)
+        steered = _with_primary(replace(snapshot, faces=faces, names=names), primary)
         shown = self._hold(steered, control)
         self._primary_before = shown.primary
         return shown
-
-    def _primary(self, snapshot: Snapshot, faces: tuple[FaceScore, ...]) -> int | None:
-        marked = {face.id: face.score for face in faces if face.speaking}
-        if snapshot.primary in marked:
-            return snapshot.primary
-        return max(marked, key=marked.__getitem__, default=None)
 
     def _hold(self, snapshot: Snapshot, control: ControlState) -> Snapshot:
         is_held = control.is_held(snapshot.time)
@@ -239,8 +235,13 @@ def _is_ignored(face: FaceScore, regions: tuple[Box, ...]) -> bool:
     return any(region.contains(face.box.centre) for region in regions)
 
 
-def _is_unmarked(face: FaceScore, control: ControlState) -> bool:
-    return face.speaking and (face.id in control.excluded or face.score < control.sensitivity)
+def _may_be_shown(face: FaceScore, control: ControlState) -> bool:
+    return face.id not in control.excluded and face.score >= control.sensitivity
+
+
+def _most_probable_marked(faces: Sequence[FaceScore]) -> int | None:
+    marked = {face.id: face.score for face in faces if face.speaking}
+    return max(marked, key=marked.__getitem__, default=None)
 
 
 def _person(value: object) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import jsonschema  # type: ignore[import-untyped]
@@ -145,3 +146,14 @@ def test_without_commands_a_snapshot_stays_as_it_is() -> None:
 def test_names_given_by_command_are_the_snapshots() -> None:
     steered = Steering().steer(snapshot(0.0, 2), after({"type": "name", "id": 2, "name": "Ada"}))
     assert steered.names == {2: "Ada"}
+
+
+def test_the_best_guess_stays_primary_unless_a_command_forbids_it() -> None:
+    """A primary speaker that is named but not marked yet, as at the beginning of every turn."""
+    decided = snapshot(0.0, primary=2, scores=(0.1, 0.4, 0.1))
+    guess = replace(decided, state=SpeakingState.SPEAKING)
+    assert Steering().steer(guess, ControlState()) == guess
+    assert Steering().steer(guess, after({"type": "exclude", "id": 1, "on": True})).primary == 2
+    for command in ({"type": "exclude", "id": 2, "on": True}, {"type": "sensitivity", "score": 0.5}):
+        steered = Steering().steer(guess, after(command))
+        assert (steered.primary, steered.state) == (None, SpeakingState.UNDECIDED)
