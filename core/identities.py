@@ -19,12 +19,14 @@ class Identities:
     """What is known of the people in view at one tick.
 
     ``persons``: the person's id by track id; a track that is not in it is a person of its own, with its own id.
-    ``merges``: those found at this tick. ``names``: of persons who have one, by id.
+    ``merges``: those found at this tick. ``names``: of persons who have one, by id. ``resets``: how often everybody had
+    been forgotten by this tick.
     """
 
     persons: Mapping[int, int] = field(default_factory=dict)
     merges: tuple[Merge, ...] = ()
     names: Mapping[int, str] = field(default_factory=dict)
+    resets: int = 0
 
 
 NO_IDENTITIES = Identities()

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from speakerlight.core.decision.control import ControlState
 from speakerlight.core.events import ControlEvent
+from speakerlight.core.identities import Merge
 
 Listener = Callable[[ControlEvent], None]
 
@@ -41,6 +42,16 @@ class Control:
             for listener in tuple(self._listeners):
                 listener(event)
             return event
+
+    def follow(self, merges: Sequence[Merge]) -> None:
+        """Let names, pin and exclusions of ids that turned out to be another person's go over to that id.
+
+        This happens by commands, so that every listener receives it.
+        """
+        with self._lock:
+            for merge in merges:
+                for command in self._state.following(merge):
+                    self.execute(command)
 
     def subscribe(self, listener: Listener) -> Callable[[], None]:
         """Call ``listener`` with each command's event, in the thread that gives it; the result ends that."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -13,6 +13,7 @@ from speakerlight.control import Control
 from speakerlight.core.errors import InputError
 from speakerlight.core.faces.vision import FrameTracks
 from speakerlight.core.grid import TickGrid
+from speakerlight.core.identities import Identities
 from speakerlight.core.media import AudioChunk, Frame, Image
 from speakerlight.core.people.enrolment import Enrolled
 from speakerlight.core.snapshot import Snapshot
@@ -76,16 +77,17 @@ class TickAdapter:
 class EmptyFrames:
     """The ticks of a run without video: no faces, as fast as its audio goes on."""
 
-    def __init__(self, start: float = 0.0) -> None:
-        """``start``: when the session begins, in seconds."""
+    def __init__(self, start: float = 0.0, resets: Callable[[], int] = lambda: 0) -> None:
+        """``start``: when the session begins, in seconds. ``resets``: how often people were to be forgotten so far."""
         self._next_tick = max(0, round(start * TICK_RATE))
+        self._resets = resets
 
     def until(self, time: float) -> Iterator[FrameTracks]:
         """The ticks that have not come yet, up to ``time`` (seconds)."""
         while self._next_tick / TICK_RATE <= time:
             tick = self._next_tick
             self._next_tick += 1
-            yield FrameTracks(tick, tick / TICK_RATE, (), ())
+            yield FrameTracks(tick, tick / TICK_RATE, (), (), identities=Identities(resets=self._resets()))
 
 
 class PeopleMemory(Protocol):

@@ -104,6 +104,7 @@ def open_engine(
 
     with ExitStack() as stack:
         detector = stack.enter_context(detectors.one() if detectors else _detector(models.detector_file))
+        control = control or Control()
         known = people_file.load() if people_file is not None and models.people is not None else []
         recognizer = loading = voices = None
         if models.people is not None:
@@ -112,14 +113,13 @@ def open_engine(
             encoder = LoadFuture(partial(_face_encoder, models.people), "face encoder")
             stack.callback(encoder.wait)
             recognizer = _recognizer(encoder, known)
-            loading = LoadingRecognizer(recognizer, encoder)
+            loading = LoadingRecognizer(recognizer, encoder, lambda: control.state.resets)
             voices = stack.enter_context(_voices(models.people)) if has_audio else None
             if not people_later:
                 encoder.result()
                 if voices is not None:
                     voices.load()
         vision = Vision(detector, crop, VisionSettings(max_faces=settings.max_faces), loading)
-        control = control or Control()
         who = WhoIsWho(voices, known)
         scorer = Scorer(model, settings.lag_ms, has_audio=has_audio, who=who, notify=notify or logger.warning)
         try:

@@ -234,7 +234,8 @@ class LiveRun:
 
     def _score(self) -> None:
         scorer, source = self._engine.scorer, self._source
-        empty_frames = EmptyFrames() if source.frames is None else None
+        control = self._engine.control
+        empty_frames = EmptyFrames(resets=lambda: control.state.resets) if source.frames is None else None
         scored = ScoredFaces()
         try:
             over = False

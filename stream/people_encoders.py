@@ -36,15 +36,24 @@ enrolled people come a moment later."""
 
 
 class LoadingRecognizer:
-    """``recognizer``, which begins ``loading`` its face encoder in time for the first look."""
+    """``recognizer``, which begins ``loading`` its face encoder in time for the first look, and forgets when it must.
 
-    def __init__(self, recognizer: FaceRecognizer, loading: LoadFuture[FaceEncoder]) -> None:
-        self._recognizer, self._loading = recognizer, loading
+    ``resets``: how often everybody was to be forgotten so far.
+    """
+
+    def __init__(
+        self, recognizer: FaceRecognizer, loading: LoadFuture[FaceEncoder], resets: Callable[[], int] = lambda: 0
+    ) -> None:
+        self._recognizer, self._loading, self._resets = recognizer, loading, resets
+        self._forgotten = 0
 
     def identify(self, time: float, image: Image, faces: Sequence[TrackedFace]) -> Identities:
         """As :meth:`FaceRecognizer.identify`."""
         if faces and time >= FACE_LOADING_SECONDS:
             self._loading.begin()
+        if (resets := self._resets()) != self._forgotten:
+            self._forgotten = resets
+            self._recognizer.forget()
         return self._recognizer.identify(time, image, faces)
 
 

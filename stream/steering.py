@@ -52,6 +52,7 @@ class SteeredScorer:
         return [self._directed(each) for each in snapshots]
 
     def _directed(self, snapshot: Snapshot) -> Snapshot:
+        self._control.follow(snapshot.merges)
         control = self._control.at(snapshot.time)
         steered = self._steering.steer(snapshot, control)
         direction = self._director.update(steered, control.pinned, is_held=control.is_held(snapshot.time))

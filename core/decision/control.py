@@ -14,6 +14,7 @@ from typing import Any
 from speakerlight.core.errors import InputError
 from speakerlight.core.framing import View
 from speakerlight.core.geometry import Box
+from speakerlight.core.identities import Merge
 from speakerlight.core.snapshot import FaceScore, Snapshot, SpeakingState
 
 HIGHEST_ID = 1_000_000
@@ -82,7 +83,9 @@ SCHEMA: dict[str, Any] = {
                 ]
             },
         ),
-        _command("reset", "Forget who is who, names included."),
+        _command(
+            "reset", "Forget who is who, names and voices included; people of --people stay as their file has them."
+        ),
         _command("record", "Start or stop the recording that --output asked for.", on={"type": "boolean"}),
     ],
 }
@@ -147,6 +150,22 @@ class ControlState:
                 return replace(self, is_recording=on)
         raise InputError("unknown command: /schema.json lists them")
 
+    def following(self, merge: Merge) -> list[dict[str, object]]:
+        """Commands that carry what was said of the person ``merge.id`` over to ``merge.into``, who has it already or
+        gets it; a name that ``into`` has stays."""
+        old, into = merge.id, merge.into
+        made: list[dict[str, object]] = []
+        if old in self.names:
+            made.append({"type": "name", "id": old, "name": ""})
+            if into not in self.names:
+                made.append({"type": "name", "id": into, "name": self.names[old]})
+        if old in self.excluded:
+            made.append({"type": "exclude", "id": old, "on": False})
+            made.append({"type": "exclude", "id": into, "on": True})
+        if self.pinned == old:
+            made.append({"type": "pin", "id": into})
+        return made
+
     def commands(self, time: float) -> list[dict[str, object]]:
         """Commands that lead to this state in a session which begins at ``time`` (seconds) of this one."""
         made: list[dict[str, object]] = [{"type": "name", "id": i, "name": name} for i, name in self.names.items()]
@@ -200,6 +219,9 @@ class Steering:
 
         Names that were given by command reach every output this way.
         """
+        for merge in snapshot.merges:
+            self._primary_before = merge.into if self._primary_before == merge.id else self._primary_before
+            self._held = merge.into if self._held == merge.id else self._held
         in_view = [face for face in snapshot.faces if not _is_ignored(face, control.ignored_regions)]
         shown_ids = {face.id for face in in_view if _may_be_shown(face, control)}
         faces = tuple(face if face.id in shown_ids else replace(face, speaking=False) for face in in_view)

@@ -105,7 +105,9 @@ class FaceRecognizer:
     ) -> None:
         self._encode = encode
         self._settings = settings or RecognitionSettings()
+        self._enrolled = [(person.name, tuple(person.looks)) for person in known]
         self._known = list(known)
+        self._resets = 0
         self._tracks: dict[int, _Track] = {}
         self._together: set[frozenset[int]] = set()
         self._merges: list[Merge] = []
@@ -122,6 +124,12 @@ class FaceRecognizer:
         self._known += persons
         self._next_id = max([self._next_id, *(person.id + 1 for person in persons)])
 
+    def forget(self) -> None:
+        """Forget everybody whom the session met; enrolled people stay as they were enrolled. Ids are not reused."""
+        self._known = [Person(0, name, list(looks)) for name, looks in self._enrolled]
+        self._tracks, self._together = {}, set()
+        self._resets += 1
+
     def identify(self, time: float, image: Image, faces: Sequence[TrackedFace]) -> Identities:
         """Identify the faces in view. ``faces``: all that are shown at ``time`` (seconds)."""
         self._merges = []
@@ -134,7 +142,7 @@ class FaceRecognizer:
         shown = sorted(set(persons.values()))
         self._together |= {frozenset((a, b)) for a in shown for b in shown if a < b}
         names = {p.id: p.name for p in self._known if p.id and p.name is not None}
-        return Identities(persons, tuple(self._merges), names)
+        return Identities(persons, tuple(self._merges), names, self._resets)
 
     def _note(self, time: float, faces: Sequence[TrackedFace]) -> None:
         """Add records of new tracks, and drop those of tracks that can no longer be revived."""

@@ -151,6 +151,11 @@ class VoiceClusters:
         spread = np.full(len(self._clusters) + 1, 1.0)
         self._weights = spread / spread.sum()
 
+    def forget(self) -> None:
+        """Forget all voices. Their numbers are not used again."""
+        self._clusters, self._weights = [], np.ones(1)
+        self._run = self._sure_run = self._new_run = 0
+
     def meet(self, name: str, person: int) -> None:
         """Set the id of the person of this name, and with it that of their enrolled voice."""
         for cluster in self._clusters:

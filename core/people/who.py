@@ -59,9 +59,9 @@ class WhoIsWho:
     def __init__(self, stream: VoiceHops | None = None, known: Sequence[Enrolled] = ()) -> None:
         self._stream = stream
         self._clusters = VoiceClusters()
-        for person in known:
-            if person.voice is not None:
-                self._clusters.enrol(person.name, person.voice)
+        self._known = known
+        self._enrol_known()
+        self._resets = 0
         self._next_hop = 0
         self._voices: Mapping[int, float] = {}
         self._persons: frozenset[int] = frozenset()
@@ -75,6 +75,18 @@ class WhoIsWho:
         for person in people:
             if person.voice is not None:
                 self._clusters.enrol(person.name or None, person.voice, person.id)
+
+    def _enrol_known(self) -> None:
+        for person in self._known:
+            if person.voice is not None:
+                self._clusters.enrol(person.name, person.voice)
+
+    def _forget(self) -> None:
+        """Forget every voice, and whose it was; enrolled voices stay as they were enrolled."""
+        self._clusters.forget()
+        self._enrol_known()
+        self._voices, self._persons = {}, frozenset()
+        self._left, self._nobodys = {}, set()
 
     def push_tracks(self, frame_tracks: Sequence[FrameTracks]) -> None:
         """Take the identities of the next ticks."""
@@ -91,6 +103,9 @@ class WhoIsWho:
         while self._waiting and self._waiting[0][0] <= tick:
             self._identities = self._waiting.popleft()[1]
             merges += self._identities.merges
+            if self._identities.resets > self._resets:
+                self._resets = self._identities.resets
+                self._forget()
         for merge in merges:
             self._clusters.merge(merge.id, merge.into)
         for person, name in self._identities.names.items():

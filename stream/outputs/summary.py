@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from speakerlight.core.events import Percentiles, SummaryEvent
-from speakerlight.core.segments import Segment, SpeakingSegments
+from speakerlight.core.segments import Identities, Segment, SpeakingSegments
 from speakerlight.core.snapshot import Snapshot
 from speakerlight.core.timebase import TICK_RATE
 
@@ -16,7 +16,7 @@ class Tally:
         self._end = 0.0
         self._segments = SpeakingSegments()
         self._seconds: dict[int, float] = {}
-        self._names: dict[int, str] = {}
+        self._identities = Identities()
 
     def frame(self, time: float) -> None:
         self._frames += 1
@@ -25,7 +25,7 @@ class Tally:
     def snapshot(self, snapshot: Snapshot) -> None:
         self._ticks += 1
         self._end = max(self._end, snapshot.time + 1 / TICK_RATE)
-        self._names.update(snapshot.names)
+        self._identities.update(snapshot)
         for merge in snapshot.merges:
             if merge.id in self._seconds:
                 self._seconds[merge.into] = self._seconds.get(merge.into, 0.0) + self._seconds.pop(merge.id)
@@ -35,7 +35,7 @@ class Tally:
         """The summary of everything counted. Ends the tally."""
         self._add(self._segments.finish())
         speakers = sorted(self._seconds.items(), key=lambda item: (-item[1], item[0]))
-        names = {person: self._names[person] for person, _ in speakers if person in self._names}
+        names = {person: name for person, name in self._identities.names.items() if person in self._seconds}
         return SummaryEvent(self._end, self._frames, self._ticks, tuple(speakers), latency, names)
 
     def _add(self, segments: list[Segment]) -> None:

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import json
 import threading
+from dataclasses import replace
 
 import pytest
 
 from speakerlight.control import Control
+from speakerlight.core.decision.control import ControlState
 from speakerlight.core.decision.director import DirectorSettings
 from speakerlight.core.errors import InputError
 from speakerlight.core.events import ControlEvent
 from speakerlight.core.geometry import Box
+from speakerlight.core.identities import Merge
 from speakerlight.core.shot import NOBODY, close_up
 from speakerlight.core.snapshot import FaceScore, Lag, Snapshot, SpeakingState
 from speakerlight.steering import SteeredScorer
@@ -116,3 +119,39 @@ def test_views_and_scene_switchers_get_one_shot_which_follows_the_pin() -> None:
     pinned.execute({"type": "pin", "id": 2})
     scorer = SteeredScorer(Playing(*(snapshot(tick / 25, 1) for tick in range(100))), pinned, DirectorSettings())
     assert scorer.finish()[-1].direction.shot == close_up(2)
+
+
+def test_name_pin_and_exclusion_go_over_to_the_person_whom_an_id_turned_out_to_be() -> None:
+    control, events = Control(), list[ControlEvent]()
+    for command in (
+        {"type": "name", "id": 2, "name": "Ada"},
+        {"type": "pin", "id": 2},
+        {"type": "exclude", "id": 2, "on": True},
+    ):
+        control.execute(command)
+    control.subscribe(events.append)
+    merged = replace(snapshot(1.0, 1), merges=(Merge(2, 1),))
+    scorer = SteeredScorer(Playing(merged, snapshot(1.04, 1)), control, DirectorSettings())
+    shown = scorer.advance()[0]
+    assert (shown.names, shown.primary) == ({1: "Ada"}, None)
+    assert control.state == ControlState(names={1: "Ada"}, pinned=1, excluded=frozenset({1}))
+    assert [event.command["type"] for event in events] == ["name", "name", "exclude", "exclude", "pin"]
+    scorer.advance()
+    assert len(events) == 5
+
+
+def test_a_name_of_the_person_who_stays_is_kept_by_a_merge() -> None:
+    control = Control()
+    control.execute({"type": "name", "id": 1, "name": "Ada"})
+    control.execute({"type": "name", "id": 2, "name": "Someone"})
+    control.follow([Merge(2, 1)])
+    assert control.state == ControlState(names={1: "Ada"})
+
+
+def test_a_hold_goes_over_to_the_person_whom_an_id_turned_out_to_be() -> None:
+    control = Control()
+    held = [snapshot(1.0, 2), snapshot(1.04, 1), replace(snapshot(1.08, 1), merges=(Merge(2, 1),))]
+    scorer = SteeredScorer(Playing(*held), control, DirectorSettings())
+    scorer.advance()
+    control.execute({"type": "hold", "seconds": None})
+    assert [each.primary for each in scorer.finish()] == [2, 1]

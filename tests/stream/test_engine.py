@@ -33,10 +33,13 @@ def test_faster_video_gives_a_look_a_tick() -> None:
 
 
 def test_without_frames_ticks_follow_the_audio() -> None:
-    blank = EmptyFrames()
+    resets = [0]
+    blank = EmptyFrames(resets=lambda: len(resets) - 1)
     assert [tracks.tick for tracks in blank.until(0.1)] == [0, 1, 2]
     assert [tracks.time for tracks in blank.until(0.16)] == pytest.approx([0.12, 0.16])
     assert not list(blank.until(0.16))
+    resets.append(0)
+    assert [tracks.identities.resets for tracks in blank.until(0.2)] == [1]
 
 
 def test_a_fault_is_one_line_that_names_stage_and_place() -> None:

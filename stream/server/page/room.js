@@ -48,9 +48,11 @@ export class Room {
         break;
       case "control":
         this.control.take(event.command, event.time);
+        if (event.command.type === "reset") this.recognized.clear();
         break;
       case "person":
         if (event.name) this.recognized.set(event.id, event.name);
+        else this.recognized.delete(event.id);
         break;
       case "merge":
         this.merged.add(event.id);

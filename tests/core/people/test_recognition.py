@@ -175,3 +175,13 @@ def test_strangers_are_forgotten_in_the_end_but_not_named_people() -> None:
         scene.step({track: 10, track + 5000: 20}, seconds=1.0)
     assert len(scene.recognizer.known) < 700 and len(scene.recognizer._together) < 2000
     assert any(person.name == "Ada" for person in scene.recognizer.known)
+
+
+def test_after_forgetting_everybody_is_new_but_who_was_enrolled() -> None:
+    scene = Scene((Person(0, "Ada", [Looks().look(20)]),))
+    assert scene.run({1: 10, 2: 20}, 1.0) == {1: 1, 2: 2}
+    scene.recognizer.forget()
+    assert scene.run({1: 10, 2: 20}, 1.0) == {1: 3, 2: 4}
+    now = scene.step({3: 10, 4: 20})
+    assert dict(now.persons) == {3: 3, 4: 4} and dict(now.names) == {4: "Ada"} and now.resets == 1
+    assert {person.id for person in scene.recognizer.known} == {3, 4} and scene.merges == []

@@ -11,6 +11,7 @@ from speakerlight.core.decision.chain import NO_VOICE
 from speakerlight.core.faces.vision import FrameTracks
 from speakerlight.core.identities import Identities, Merge
 from speakerlight.core.media import Samples
+from speakerlight.core.people.enrolment import Enrolled
 from speakerlight.core.people.voices import HOP_TICKS
 from speakerlight.core.people.who import WhoIsWho
 from tests.core.people.test_voices import Talk
@@ -122,3 +123,34 @@ def test_a_voice_without_a_person_is_numbered_and_may_become_one() -> None:
     session.speak(0, 4.0, {1: -0.2, 2: 0.3})
     now = session.who.identities(session.tick)
     assert now.merges == (Merge(-1, 2),) and dict(now.names) == {}
+
+
+def test_a_reset_forgets_whose_voice_it_is_from_its_tick_on() -> None:
+    session = Session()
+    for person in (0, 1, 0, 1):
+        session.speak(person, 4.0, {1: 0.2 - 0.4 * person, 2: 0.4 * person - 0.2})
+    reset = session.tick + 10
+    session.who.push_tracks(
+        [
+            FrameTracks(tick, tick / 25, (), (), identities=Identities(resets=int(tick >= reset)))
+            for tick in (session.tick, reset)
+        ]
+    )
+    session.who.identities(reset - 1)
+    assert session.who.voice_of(1) is not None
+    session.who.identities(reset)
+    assert session.who.voice_of(1) is None and session.who.voice_of(2) is None
+    session.speak(0, 3.0, {3: -0.2})
+    assert session.who.offscreen([3]) == -3, "a new voice, with a number that was not used before"
+    session.who.push_tracks([FrameTracks(reset + 1, 0.0, (), ())])
+    session.who.identities(reset + 1)
+    assert session.who.offscreen([3]) == -3, "a tick without a frame is no reset"
+
+
+def test_an_enrolled_voice_outlasts_a_reset() -> None:
+    who = WhoIsWho(known=[Enrolled("Ada", np.zeros((0, 128), np.float32), Voices().windows[0][0])])
+    for resets in (0, 1):
+        names = {5 + resets: "Ada"}
+        who.push_tracks([FrameTracks(resets, 0.0, (), (), identities=Identities(names=names, resets=resets))])
+        who.identities(resets)
+        assert who.voice_of(5 + resets) is not None and who.voice_of(6 - resets) is None

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from speakerlight.core.events import Percentiles, SummaryEvent
+from speakerlight.core.identities import Merge
 from speakerlight.outputs.summary import Tally, summary_text
 from tests.stream.outputs.made import snapshot
 
@@ -39,3 +42,13 @@ def test_the_text_says_who_spoke_how_late_it_was_and_what_was_dropped() -> None:
 
 def test_the_text_of_a_silent_run() -> None:
     assert summary_text(SummaryEvent(1.0, 25, 25, ())).splitlines()[1:] == ["  no person in view spoke"]
+
+
+def test_a_name_and_seconds_go_over_to_the_person_whom_an_id_turned_out_to_be() -> None:
+    tally = Tally()
+    for k in range(50):
+        each = snapshot(k / 25, [2] if k < 25 else [1])
+        tally.snapshot(replace(each, names={2: "Ada"} if k < 25 else {}, merges=(Merge(2, 1),) if k == 25 else ()))
+    summary = tally.finish(Percentiles())
+    assert summary.names == {1: "Ada"}
+    assert dict(summary.speakers) == {1: pytest.approx(2.0)}

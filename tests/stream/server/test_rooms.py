@@ -8,20 +8,28 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from typing import cast
 
 import aiohttp
 import numpy as np
+import numpy.typing as npt
 import pytest
 from aiortc import RTCConfiguration, RTCPeerConnection
 
 from speakerlight.control import Control
 from speakerlight.core.events import LoadEvent
+from speakerlight.core.faces.vision import FrameTracks
+from speakerlight.core.media import Image
+from speakerlight.core.people.face_encoder import FaceEncoder
+from speakerlight.core.people.recognition import FaceRecognizer
 from speakerlight.engine import Engine
+from speakerlight.model_future import LoadFuture
+from speakerlight.people_encoders import LoadingRecognizer
 from speakerlight.server import rooms
 from speakerlight.server.client_address import parse_network
 from tests.stream.server.browser import Browser, Hum, Pictures, metric, offered
 from tests.stream.server.conftest import STAND_INS, Serve
-from tests.stream.standin import stand_in
+from tests.stream.standin import StandInVision, stand_in
 
 GRACE_SECONDS = 10.0
 """A browser that vanishes is gone from the metrics by then."""
@@ -88,6 +96,48 @@ def test_names_and_pins_come_back(serve: Serve) -> None:
             assert pong["sent"] == 12.5 and pong["time"] >= browser.of("scores")[0]["time"]
 
     asyncio.run(play(serve().port))
+
+
+class _Recognizing:
+    """The stand-in's vision, which recognizes its face as a person."""
+
+    def __init__(self, control: Control) -> None:
+        def encode(crops: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+            return np.full((len(crops), 128), 0.05, np.float32)
+
+        loading = LoadFuture(lambda: cast(FaceEncoder, encode))
+        self._recognizer = LoadingRecognizer(FaceRecognizer(encode), loading, lambda: control.state.resets)
+        self._vision = StandInVision()
+
+    def process(self, tick: int, time: float, image: Image, stride: int = 1) -> FrameTracks:
+        seen = self._vision.process(tick, time, image, stride)
+        identities = self._recognizer.identify(time, image, seen.faces)
+        faces = tuple(replace(face, id=identities.persons[face.id]) for face in seen.faces)
+        return replace(seen, faces=faces, identities=identities)
+
+
+def test_a_reset_in_a_room_reaches_its_people_and_every_client(serve: Serve) -> None:
+    @contextmanager
+    def recognizing(has_audio: bool, control: Control) -> Iterator[Engine]:
+        yield replace(stand_in(has_audio), vision=_Recognizing(control), control=control)
+
+    def people(browser: Browser) -> set[int]:
+        return {face["id"] for event in browser.of("scores")[-3:] for face in event["faces"]}
+
+    async def play(port: int) -> None:
+        async with Browser(port) as browser, aiohttp.ClientSession() as session:
+            await browser.scored(10)
+            assert people(browser) == {1}
+            browser.notify(type="name", id=1, name="Ada")
+            await browser.until(lambda: browser.of("names"))
+            async with session.ws_connect(f"{browser.url}/control?room={browser.room}") as other:
+                await other.send_json({"type": "reset"})
+                await browser.until(lambda: people(browser) == {2})
+                assert browser.of("names")[-1]["names"] == {}
+                assert browser.of("control")[-1]["command"] == {"type": "reset"}
+                assert browser.of("person")[-1] | {"time": 0} == {"type": "person", "time": 0, "id": 2, "name": None}
+
+    asyncio.run(play(serve(engines=replace(STAND_INS, open=recognizing)).port))
 
 
 def test_a_browser_that_vanishes_is_gone_within_seconds(serve: Serve) -> None:
