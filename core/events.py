@@ -15,6 +15,7 @@ from typing import ClassVar, cast
 
 from speakerlight.core.geometry import Box
 from speakerlight.core.snapshot import FaceScore, Lag, Snapshot, SpeakingState
+from speakerlight.core.talk import Talk
 from speakerlight.core.timebase import TICK_RATE
 
 VERSION = 2
@@ -161,7 +162,7 @@ class Percentiles:
 @dataclass(frozen=True)
 class SummaryEvent:
     """Last event of a run. ``duration``: seconds of media; ``speakers``: (id, seconds spoken), longest first,
-    a negative id for a voice without a person; ``names``: of those who have one."""
+    a negative id for a voice without a person; ``names``: of those who have one; ``talk``: more of each, by id."""
 
     type: ClassVar[str] = "summary"
     duration: float
@@ -170,6 +171,7 @@ class SummaryEvent:
     speakers: tuple[tuple[int, float], ...]
     latency_ms: Percentiles = field(default_factory=Percentiles)
     names: Mapping[int, str] = field(default_factory=dict, hash=False)
+    talk: Mapping[int, Talk] = field(default_factory=dict, hash=False)
 
     def to_json(self) -> str:
         latency = self.latency_ms
@@ -184,6 +186,9 @@ class SummaryEvent:
 
     def _speaker(self, person: int, seconds: float) -> dict[str, Value]:
         fields: dict[str, Value] = {"id": person if person > 0 else None, "seconds": _number(seconds)}
+        if (talk := self.talk.get(person)) is not None:
+            fields |= {"turns": talk.turns, "longest": _number(talk.longest_seconds)}
+            fields |= {"interruptions": talk.interruptions}
         return fields | ({"name": self.names[person]} if person in self.names else {})
 
 

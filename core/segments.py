@@ -128,11 +128,3 @@ class SessionRecord:
             self._people.append(segment.id)
             self._starts.append(segment.start)
             self._ends.append(segment.end)
-
-
-def talk_seconds(segments: list[Segment]) -> dict[int, float]:
-    """Seconds that each person spoke, longest first."""
-    seconds: dict[int, float] = {}
-    for segment in segments:
-        seconds[segment.id] = seconds.get(segment.id, 0.0) + segment.end - segment.start
-    return dict(sorted(seconds.items(), key=lambda item: (-item[1], item[0])))

@@ -8,7 +8,8 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from speakerlight.core.segments import Segment, talk_seconds
+from speakerlight.core.segments import Segment
+from speakerlight.core.talk import talk_of
 
 VERSION = 1
 """Version of the JSON form; rises when a reader of the previous one could break."""
@@ -52,18 +53,19 @@ def transcript_of(
 
 def to_json(transcript: Transcript) -> str:
     """``people`` with their talk time, longest first, and ``turns`` in order. Seconds have three decimals."""
-    known = [Segment(line.id, line.start, line.end) for line in transcript.lines if line.id is not None]
-    seconds = talk_seconds(known)
-    total = sum(seconds.values())
+    talk = talk_of(Segment(line.id, line.start, line.end) for line in transcript.lines if line.id is not None)
+    total = sum(each.seconds for each in talk.values())
     people = [
         {
             "id": person,
             "name": transcript.names.get(person),
-            "seconds": round(spoke, 3),
-            "share": round(spoke / total, 4) if total else 0.0,
-            "turns": sum(segment.id == person for segment in known),
+            "seconds": round(each.seconds, 3),
+            "share": round(each.seconds / total, 4) if total else 0.0,
+            "turns": each.turns,
+            "longest": round(each.longest_seconds, 3),
+            "interruptions": each.interruptions,
         }
-        for person, spoke in seconds.items()
+        for person, each in talk.items()
     ]
     turns = []
     for line in transcript.lines:

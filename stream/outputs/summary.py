@@ -5,6 +5,7 @@ from __future__ import annotations
 from speakerlight.core.events import Percentiles, SummaryEvent
 from speakerlight.core.segments import Identities, Segment, SpeakingSegments
 from speakerlight.core.snapshot import Snapshot
+from speakerlight.core.talk import Talk, TalkStatistics
 from speakerlight.core.timebase import TICK_RATE
 
 
@@ -15,7 +16,7 @@ class Tally:
         self._frames = self._ticks = 0
         self._end = 0.0
         self._segments = SpeakingSegments()
-        self._seconds: dict[int, float] = {}
+        self._talk = TalkStatistics()
         self._identities = Identities()
 
     def frame(self, time: float) -> None:
@@ -27,20 +28,29 @@ class Tally:
         self._end = max(self._end, snapshot.time + 1 / TICK_RATE)
         self._identities.update(snapshot)
         for merge in snapshot.merges:
-            if merge.id in self._seconds:
-                self._seconds[merge.into] = self._seconds.get(merge.into, 0.0) + self._seconds.pop(merge.id)
+            self._talk.merge(merge.id, merge.into)
         self._add(self._segments.push(snapshot))
 
     def finish(self, latency: Percentiles) -> SummaryEvent:
         """The summary of everything counted. Ends the tally."""
         self._add(self._segments.finish())
-        speakers = sorted(self._seconds.items(), key=lambda item: (-item[1], item[0]))
-        names = {person: name for person, name in self._identities.names.items() if person in self._seconds}
-        return SummaryEvent(self._end, self._frames, self._ticks, tuple(speakers), latency, names)
+        talk = self._talk.by_person
+        speakers = tuple((person, each.seconds) for person, each in talk.items())
+        names = {person: name for person, name in self._identities.names.items() if person in talk}
+        return SummaryEvent(self._end, self._frames, self._ticks, speakers, latency, names, talk)
 
     def _add(self, segments: list[Segment]) -> None:
         for segment in segments:
-            self._seconds[segment.id] = self._seconds.get(segment.id, 0.0) + segment.end - segment.start
+            self._talk.push(segment)
+
+
+def _more(talk: Talk | None) -> str:
+    """The number of turns, the longest one, and interruptions if there were any."""
+    if talk is None or not talk.turns:
+        return ""
+    turns = "1 turn" if talk.turns == 1 else f"{talk.turns} turns, the longest {talk.longest_seconds:.1f} s"
+    times = {0: "", 1: ", interrupted once"}.get(talk.interruptions, f", interrupted {talk.interruptions} times")
+    return f" in {turns}{times}"
 
 
 def summary_text(summary: SummaryEvent, dropped_frames: int = 0) -> str:
@@ -48,7 +58,7 @@ def summary_text(summary: SummaryEvent, dropped_frames: int = 0) -> str:
     lines = [f"{summary.duration:.1f} s, {summary.frames} frames, {summary.ticks} ticks scored"]
     for person, seconds in summary.speakers:
         name = summary.names.get(person, f"person {person}")
-        lines.append(f"  {name} spoke {seconds:.1f} s")
+        lines.append(f"  {name} spoke {seconds:.1f} s{_more(summary.talk.get(person))}")
     if not summary.speakers:
         lines.append("  no person in view spoke")
     latency = summary.latency_ms

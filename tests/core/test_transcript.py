@@ -19,8 +19,14 @@ def test_json_has_people_by_talk_time_and_turns_in_order() -> None:
     assert (session["type"], session["version"], session["video"]) == ("transcript", 1, "talk.mp4")
     assert session["duration"] == 4000.0
     ada, other = session["people"]
-    assert ada == {"id": 1, "name": "Ada\n<L> & Co", "seconds": 2.75, "share": 0.7333, "turns": 2}
-    assert other == {"id": 2, "name": None, "seconds": 1.0, "share": 0.2667, "turns": 2}
+    assert ada == {"id": 1, "name": "Ada\n<L> & Co", "seconds": 2.75, "share": 0.7333, "turns": 2} | {
+        "longest": 1.75,
+        "interruptions": 0,
+    }
+    assert other == {"id": 2, "name": None, "seconds": 1.0, "share": 0.2667, "turns": 2} | {
+        "longest": 1.0,
+        "interruptions": 0,
+    }
     assert session["turns"][0] == {"id": 1, "name": "Ada\n<L> & Co", "start": 0.5, "end": 2.25}
     assert "text" in json.loads(to_json(SPOKEN))["turns"][0]
 

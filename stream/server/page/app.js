@@ -17,7 +17,7 @@ import { prefer, preference } from "./preferences.js";
 import { Room } from "./room.js";
 import { hasSmallWindow, leaveScreens, toggleFullScreen, toggleSmallWindow } from "./stage.js";
 import { localize, t } from "./strings.js";
-import { describeTimeline, drawTimeline, Extent } from "./timeline.js";
+import { clockTime, describeTimeline, drawTimeline, Extent } from "./timeline.js";
 import { lagText, latenessText, loadText, whoSpeaks } from "./wording.js";
 
 const PANEL_MS = 100;
@@ -192,6 +192,7 @@ function showPanel() {
   drawTimeline(element("timeline"), room.turns, people.ids, shown, first, nameOf);
   showExtent(shown, first, now);
   showControl(room);
+  showStatistics(room);
   const { name, more } = whoSpeaks(room);
   const speaker = element("speaker");
   const { id, state } = room.speaker;
@@ -228,6 +229,23 @@ function showControl({ control, isHeld, recognized }) {
   if (document.activeElement !== lag) lag.value = control.lagMs ?? "";
   const percent = Math.round(100 * slider.value);
   setText(element("sensitivity-text"), percent ? `${percent} %` : t("as scored"));
+}
+
+/** Of the whole session, while the table is open. */
+function showStatistics(room) {
+  const table = element("talk");
+  if (!table.open || session.tabulatedAt === Math.floor(room.turns.newest)) return;
+  session.tabulatedAt = Math.floor(room.turns.newest);
+  const rows = room.turns.statistics().map(({ id, seconds, turns, longest, interruptions }) => {
+    const row = document.createElement("tr");
+    const name = document.createElement("th");
+    name.scope = "row";
+    name.textContent = room.nameOf(id);
+    row.append(name);
+    for (const value of [clockTime(seconds), turns, clockTime(longest), interruptions]) row.insertCell().textContent = value;
+    return row;
+  });
+  table.querySelector("tbody").replaceChildren(...rows);
 }
 
 /** For screen readers: the current state now and then, not every change. */

@@ -30,15 +30,9 @@ function json(room) {
   const turns = turnsOf(room).map(({ id, start, end }) => ({
     id, name: room.ownNameOf(id), start: rounded(start), end: rounded(end),
   }));
-  const people = [...new Set(turns.map(({ id }) => id))]
-    .map((id) => ({
-      id,
-      name: room.ownNameOf(id),
-      seconds: rounded(room.turns.secondsOf(id)),
-      share: rounded(room.turns.shareOf(id), 4),
-      turns: turns.filter((turn) => turn.id === id).length,
-    }))
-    .toSorted((a, b) => b.seconds - a.seconds);
+  const people = room.turns.statistics().map(({ id, seconds, share, longest, ...counts }) => ({
+    id, name: room.ownNameOf(id), seconds: rounded(seconds), share: rounded(share, 4), longest: rounded(longest), ...counts,
+  }));
   const whole = { type: "transcript", version: VERSION, duration: rounded(room.turns.newest ?? 0), people, turns };
   return `${JSON.stringify(whole, null, 1)}\n`;
 }

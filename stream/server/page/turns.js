@@ -5,6 +5,10 @@ const MOST_SECONDS_A_TICK = 0.5;
 const KEPT_TURNS = 20_000;
 const KEPT_PEOPLE = 200;
 
+/** As in core/talk.py: a shorter overlap is a change of turn, and so many turns before may be interrupted. */
+const LEAST_OVERLAP_SECONDS = 0.3;
+const RECENT_TURNS = 64;
+
 /** Stands for a speaker who is not in view. */
 export const OFFSCREEN = null;
 
@@ -40,6 +44,23 @@ export class Turns {
     return total > 0 ? this.secondsOf(id) / total : 0;
   }
 
+  /** Of each person in view, longest talk time first: {id, seconds, share, turns, longest, interruptions}. */
+  statistics() {
+    const by = new Map();
+    const ended = this.all.filter(({ id }) => id !== OFFSCREEN).toSorted((a, b) => a.end - b.end);
+    for (const [k, turn] of ended.entries()) {
+      const own = by.get(turn.id) ?? { id: turn.id, turns: 0, longest: 0, interruptions: 0 };
+      const isInterruption = ended.slice(Math.max(k - RECENT_TURNS, 0), k).some((other) => interrupts(turn, other));
+      own.turns += 1;
+      own.longest = Math.max(own.longest, turn.end - turn.start);
+      own.interruptions += isInterruption ? 1 : 0;
+      by.set(turn.id, own);
+    }
+    return [...by.values()]
+      .map((own) => ({ ...own, seconds: this.secondsOf(own.id), share: this.shareOf(own.id) }))
+      .toSorted((a, b) => b.seconds - a.seconds);
+  }
+
   /** The turns that overlap [from, to]. */
   between(from, to) {
     return this.all.filter((turn) => turn.end > from && turn.start < to);
@@ -71,4 +92,10 @@ export class Turns {
     this.#latest.set(id, turn);
     if (this.all.length > KEPT_TURNS) this.all.splice(0, KEPT_TURNS / 10);
   }
+}
+
+/** Whether `turn` took the floor from `other`, which ended no later. */
+function interrupts(turn, other) {
+  const overlap = other.end - turn.start;
+  return other.id !== turn.id && other.start < turn.start && turn.end > other.end && overlap >= LEAST_OVERLAP_SECONDS;
 }

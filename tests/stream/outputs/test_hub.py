@@ -7,6 +7,7 @@ import pytest
 from speakerlight.core.events import Event, Percentiles, SessionEvent, SummaryEvent
 from speakerlight.core.media import AudioChunk, Frame, Image
 from speakerlight.core.snapshot import Snapshot
+from speakerlight.core.talk import Talk
 from speakerlight.outputs.hub import OutputHub
 from speakerlight.outputs.output import Output
 from tests.stream.outputs.made import frame, silence, snapshot
@@ -74,7 +75,7 @@ def test_what_a_run_feeds_reaches_the_output_in_order() -> None:
         "summary",
         "closed",
     ]
-    assert summary == SummaryEvent(0.04, 2, 1, ((1, 0.04),), Percentiles())
+    assert summary == SummaryEvent(0.04, 2, 1, ((1, 0.04),), Percentiles(), talk={1: Talk(0.04, 1, 0.04)})
 
 
 class Stuck(Output):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
 import pytest
@@ -37,6 +38,23 @@ def test_the_text_says_who_spoke_how_late_it_was_and_what_was_dropped() -> None:
         "  person 1 spoke 1.0 s",
         "capture to overlay: 81 ms (p95 120, p99 130)",
         "3 frames dropped",
+    ]
+
+
+def test_turns_the_longest_and_interruptions_are_in_event_and_text() -> None:
+    tally = Tally()
+    speaking: list[tuple[int, list[int]]] = [(25, [1]), (10, [1, 2]), (40, [2]), (5, []), (25, [1])]
+    everybody = [people for count, people in speaking for _ in range(count)]
+    for k, people in enumerate(everybody):
+        tally.snapshot(snapshot(k / 25, people))
+    summary = tally.finish(Percentiles())
+    assert summary_text(summary).splitlines()[1:] == [
+        "  person 1 spoke 2.4 s in 2 turns, the longest 1.4 s",
+        "  person 2 spoke 2.0 s in 1 turn, interrupted once",
+    ]
+    assert json.loads(summary.to_json())["speakers"] == [
+        {"id": 1, "seconds": 2.4, "turns": 2, "longest": 1.4, "interruptions": 0},
+        {"id": 2, "seconds": 2.0, "turns": 1, "longest": 2.0, "interruptions": 1},
     ]
 
 

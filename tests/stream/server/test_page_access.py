@@ -26,6 +26,8 @@ pytest.importorskip("axe_playwright_python", reason="axe-playwright-python is no
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, Request, expect, sync_playwright
 
+from speakerlight.core.segments import Segment
+from speakerlight.core.talk import talk_of
 from speakerlight.core.word_join import Word, join, read_session
 from speakerlight.server import data_channel
 from speakerlight.server.page_parts import ENTRIES, bundle, page_parts
@@ -314,11 +316,14 @@ def test_sessions_can_be_exported_while_they_run_and_after(new_page: Open, url: 
     page.get_by_label("Name of person 1").press("Enter")
     spoken = page.locator(".spoken")
     assert wait_until(lambda: re.match(r"0:0[1-9] · 100 %", spoken.inner_text()) is not None, page, 30.0)
+    page.get_by_text("Talk statistics").click()
+    expect(page.locator("#talk tbody tr")).to_have_text(re.compile(r'Ada "A" <b>0:0\d+0:0\d0'))
     texts = {kind: saved(page, kind, tmp_path) for kind in ("JSON", "CSV", "RTTM")}
     page.get_by_role("button", name="Stop").click()
     texts["WebVTT"] = saved(page, "WebVTT", tmp_path)
     session = json.loads(texts["JSON"])
     assert session["type"] == "transcript" and session["people"][0]["name"] == 'Ada "A" <b>'
+    assert session["people"][0]["longest"] > 0 and session["people"][0]["interruptions"] == 0
     turn = session["turns"][0]
     said = join([Word("one", turn["start"], turn["end"])], read_session(texts["JSON"]))
     assert [(line.id, line.text) for line in said.lines] == [(1, "one")]
@@ -327,6 +332,26 @@ def test_sessions_can_be_exported_while_they_run_and_after(new_page: Open, url: 
     assert all(line.split()[7] == 'Ada_"A"_<b>' for line in texts["RTTM"].splitlines())
     cues = texts["WebVTT"].split("\n\n")
     assert cues[0] == "WEBVTT" and '<v Ada "A" &lt;b&gt;>' in cues[1]
+
+
+def test_the_page_counts_turns_and_interruptions_as_the_program_does(browser: Browser) -> None:
+    turns = [(1, 0.0, 10.0), (2, 8.0, 12.0), (3, 11.8, 13.0), (1, 12.4, 12.6), (2, 15.0, 21.0), (1, 20.0, 22.0)]
+    source = (PAGE / "turns.js").read_text(encoding="utf-8").replace("export ", "")
+    page = browser.new_page()
+    counted = page.evaluate(
+        f"""turns => {{ {source}
+            const made = new Turns();
+            made.all = turns.map(([id, start, end]) => ({{ id, start, end }}));
+            return made.statistics();
+        }}""",
+        turns,
+    )
+    page.close()
+    expected = talk_of(Segment(*turn) for turn in turns)
+    assert {each["id"]: (each["turns"], each["interruptions"]) for each in counted} == {
+        person: (talk.turns, talk.interruptions) for person, talk in expected.items()
+    }
+    assert expected[2].interruptions == 1 and expected[1].interruptions == 1 and expected[3].interruptions == 0
 
 
 def saved(page: Page, kind: str, folder: Path) -> str:

@@ -1,0 +1,77 @@
+"""Talk statistics of a session: time, turns, longest turn and interruptions of each person."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from speakerlight.core.segments import Segment
+
+LEAST_OVERLAP_SECONDS = 0.3
+"""Least time that both speak when one interrupts the other. A mark outlasts its speaker by 0.25 s in the median: most
+shorter overlaps are changes of turn without an interruption."""
+
+_RECENT_SEGMENTS = 64
+"""Ended segments kept: those that a later one may have interrupted."""
+
+
+@dataclass(frozen=True)
+class Talk:
+    """What one person said in all. ``turns``: segments without a longer pause; ``longest_seconds``: of a turn.
+
+    ``interruptions``: turns that began while somebody else spoke, and went on when that person had stopped.
+    """
+
+    seconds: float = 0.0
+    turns: int = 0
+    longest_seconds: float = 0.0
+    interruptions: int = 0
+
+    def __add__(self, other: Talk) -> Talk:
+        return Talk(
+            self.seconds + other.seconds,
+            self.turns + other.turns,
+            max(self.longest_seconds, other.longest_seconds),
+            self.interruptions + other.interruptions,
+        )
+
+
+class TalkStatistics:
+    """Takes segments in the order in which they end. Memory is bounded by the number of persons."""
+
+    def __init__(self) -> None:
+        self._by_person: dict[int, Talk] = {}
+        self._recent: deque[Segment] = deque(maxlen=_RECENT_SEGMENTS)
+
+    def push(self, segment: Segment) -> None:
+        """Count a segment that has ended."""
+        seconds = segment.end - segment.start
+        is_interruption = any(_interrupts(segment, other) for other in self._recent)
+        own = self._by_person.get(segment.id, Talk())
+        self._by_person[segment.id] = own + Talk(seconds, 1, seconds, int(is_interruption))
+        self._recent.append(segment)
+
+    def merge(self, person: int, into: int) -> None:
+        """Two ids are one person."""
+        if (talk := self._by_person.pop(person, None)) is not None:
+            self._by_person[into] = self._by_person.get(into, Talk()) + talk
+
+    @property
+    def by_person(self) -> dict[int, Talk]:
+        """By id, longest talk time first."""
+        return dict(sorted(self._by_person.items(), key=lambda item: (-item[1].seconds, item[0])))
+
+
+def talk_of(segments: Iterable[Segment]) -> dict[int, Talk]:
+    """The statistics of a whole session by person, longest talk time first. ``segments``: in any order."""
+    statistics = TalkStatistics()
+    for segment in sorted(segments, key=lambda segment: (segment.end, segment.start)):
+        statistics.push(segment)
+    return statistics.by_person
+
+
+def _interrupts(segment: Segment, other: Segment) -> bool:
+    """Whether ``segment`` took the floor from ``other``, which ended no later."""
+    overlap, goes_on = other.end - segment.start, segment.end > other.end
+    return other.id != segment.id and other.start < segment.start and goes_on and overlap >= LEAST_OVERLAP_SECONDS
