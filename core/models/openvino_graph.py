@@ -38,6 +38,10 @@ One for a few rows of the compact model compiles in 25 ms (measured)."""
 _MOST_SIZES = 4
 """Graphs kept, for the most recent sizes: as many as the people of a room usually need."""
 
+_KERNELS_KEPT = 64
+"""Kernels that a graph for any size keeps. OpenVINO's own 5,000 are kernels for hundreds of sizes, 0.75 MB each for the
+compact model (measured): stalls and crowds bring a new size now and then, and memory grew for hours."""
+
 
 def fast_precision() -> Precision:
     """bfloat16 where it is faster on this processor, else float32.
@@ -89,6 +93,11 @@ class Compiled:
         """An inference request for batches of ``size``; −1: of any size."""
         rows = ops.parameter(_openvino.PartialShape([size, *self._shape]), self._dtype)
         # One thread, the caller's: the stages already run side by side, and these layers are too small to be divided.
-        settings = {"INFERENCE_NUM_THREADS": 1, "NUM_STREAMS": 1, "INFERENCE_PRECISION_HINT": self._precision}
+        settings = {
+            "INFERENCE_NUM_THREADS": 1,
+            "NUM_STREAMS": 1,
+            "INFERENCE_PRECISION_HINT": self._precision,
+            "CPU_RUNTIME_CACHE_CAPACITY": _KERNELS_KEPT,
+        }
         model = _openvino.Model([self._function(rows)], [rows], "compiled")
         return _CORE.compile_model(model, "CPU", settings).create_infer_request()

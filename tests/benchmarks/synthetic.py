@@ -11,7 +11,7 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import pairwise
+from itertools import cycle, pairwise
 
 import cv2
 import numpy as np
@@ -23,18 +23,23 @@ from speakerlight.core.timebase import SAMPLE_RATE, SAMPLES_PER_TICK, TICK_RATE
 from speakerlight.sources.source import due
 
 PEOPLE = 2
-SIZE = (480, 270)
+SIZE = (384, 216)
+"""Faces of 65 pixels: large enough to be recognised, and a day of frames costs half of what 480×270 does."""
+
+RATES = (25.0, 12.5)
+"""Frames a second of the scenes, in turns: a camera in low light gives half as many."""
+
 SCENES = 6
 SCENE_SECONDS = 60.0
 JPEG_QUALITY = 90
 
-PAUSE_SECONDS = (0.5, 5.0)
+PAUSE_SECONDS = (0.5, 40.0)
 """The source is gone between two scenes: a restart. No frames; the audio is silent."""
 
 SUSPEND_EVERY, SUSPEND_SECONDS = 20, 60.0
 """Every so many scenes the pause is that of a suspended machine."""
 
-ABSENCE_SECONDS = (8.0, 20.0)
+ABSENCE_SECONDS = (10.0, 40.0)
 """A person leaves the frame once a scene for this long."""
 
 FRAME_DROPOUT_SECONDS = (0.2, 3.0)
@@ -74,13 +79,16 @@ class Episode:
 
 
 class Scene:
-    """A rendered minute of the demo: JPEG frames, audio and turns."""
+    """A rendered minute of the demo: JPEG frames, ``rate`` a second, audio and turns."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, rate: float) -> None:
         width, height = SIZE
-        demo = Demo(DemoSettings(people=PEOPLE, seed=seed, seconds=SCENE_SECONDS, width=width, height=height))
+        demo = Demo(
+            DemoSettings(people=PEOPLE, seed=seed, seconds=SCENE_SECONDS, width=width, height=height, rate=rate)
+        )
+        self.rate = rate
         options = [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY]
-        images = (demo.frame(index) for index in range(int(SCENE_SECONDS * TICK_RATE)))
+        images = (demo.frame(index) for index in range(int(SCENE_SECONDS * rate)))
         self.frames = [cv2.imencode(".jpg", image, options)[1] for image in images]
         self.audio = demo.audio(0, int(SCENE_SECONDS * SAMPLE_RATE))
         self.turns = demo.turns(0, SCENE_SECONDS)
@@ -98,7 +106,7 @@ class SyntheticReader:
 
     def __init__(self, seed: int, scenes: int = SCENES) -> None:
         self._seed = seed
-        self._scenes = [Scene(1000 * seed + number) for number in range(scenes)]
+        self._scenes = [Scene(1000 * seed + number, rate) for number, rate in zip(range(scenes), cycle(RATES))]
         self._episode = lru_cache(maxsize=16)(self._write_episode)
         self.tiles = self._scenes[0].tiles
 
@@ -130,8 +138,9 @@ class SyntheticReader:
         number = 0
         while True:
             episode = self._episode(number)
-            for index, encoded in enumerate(self._scenes[episode.scene].frames):
-                time = index / TICK_RATE
+            scene = self._scenes[episode.scene]
+            for index, encoded in enumerate(scene.frames):
+                time = index / scene.rate
                 if not any(gap.holds(time) for gap in episode.frame_dropouts):
                     yield Frame(episode.start + time, self._shown(encoded, episode, time))
             number += 1

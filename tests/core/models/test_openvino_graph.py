@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import ctypes
+import sys
+
 import numpy as np
 import pytest
 
+from speakerlight.core.models.compact import CROP, FRAME_STACK, FRAME_WINDOW, WEIGHTS_FILE, WIDTH
+from speakerlight.core.models.compact_graphs import load_graphs
 from speakerlight.core.models.openvino_graph import _IN_A_ROW, _MOST_SIZES, Compiled, Node, ops
 
 WEIGHTS = np.random.default_rng(0).normal(size=(4, 3)).astype(np.float32)
@@ -63,3 +68,31 @@ def test_what_was_given_before_is_not_overwritten() -> None:
     double = Compiled(lambda rows: ops.multiply(rows, np.float32(2)), (1,), np.float32, "f32")
     given = [double(np.full((1, 1), n, np.float32)) for n in range(2 * _IN_A_ROW)]
     assert [row[0, 0] for row in given] == pytest.approx([2.0 * n for n in range(2 * _IN_A_ROW)])
+
+
+class HeapInfo(ctypes.Structure):
+    """glibc's ``struct mallinfo2``."""
+
+    _fields_ = [
+        (name, ctypes.c_size_t)
+        for name in ("arena", "ordblks", "smblks", "hblks", "mapped", "usmblks", "fsmblks", "used", "free", "keepcost")
+    ]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="measures the heap with glibc's mallinfo2")
+def test_batches_of_ever_other_sizes_do_not_fill_the_memory() -> None:
+    """A crowd or a stall brings sizes that no other batch has: in a day there are hundreds of them."""
+    heap = ctypes.CDLL(None).mallinfo2
+    heap.restype = HeapInfo
+
+    layers = load_graphs(WEIGHTS_FILE)
+
+    def used_after(sizes: range) -> int:
+        for size in sizes:
+            layers.features(np.zeros((size, FRAME_STACK, CROP.side_pixels, CROP.side_pixels), np.uint8))
+            layers.faces(np.zeros((size, FRAME_WINDOW, WIDTH), np.float32))
+        info = heap()
+        return int(info.used + info.mapped)
+
+    before = used_after(range(90, 45, -1))  # the largest first: buffers are made for it
+    assert used_after(range(45, 0, -1)) - before < 8 << 20
