@@ -145,8 +145,8 @@ class SpeakerDetector:
         """Take a block whose first sample was captured at ``time`` and return the events that became decidable.
 
         ``samples``: int16 or float (full scale ±1), one dimension or samples × channels (mixed down); any number of
-        them, none included. NaN and infinity count as 0. ``rate``: samples a second, above 0; it may change. Times may
-        jitter by 20 ms; what is missing between blocks is silence, what overlaps is dropped.
+        them, none included. NaN, infinity and values far beyond full scale count as 0. ``rate``: samples a second,
+        above 0; it may change. Times may jitter by 20 ms; gaps between blocks are silence, overlaps are dropped.
 
         Raises ValueError when the time goes back or is not finite, when array or rate are not such, after ``finish``,
         and when the detector was made without audio.
@@ -281,22 +281,22 @@ class _Interleaver:
 
 
 def _floats(samples: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
-    """Finite float32, samples × 1 or 2 channels; more channels are averaged."""
+    """Float32, samples × channels. Damaged samples stay: the converter cleans them as it does those of a file."""
     if samples.ndim not in (1, 2) or (samples.ndim == 2 and not 1 <= samples.shape[1] <= MOST_CHANNELS):
         raise ValueError(f"audio is one-dimensional or samples × channels, not of shape {samples.shape}")
     block = samples.reshape(len(samples), -1) if samples.size else np.zeros((0, 1), samples.dtype)
     if samples.dtype == np.int16:
         block = block.astype(np.float32) / np.float32(2**15)
     elif np.issubdtype(samples.dtype, np.floating):
-        block = np.nan_to_num(block.astype(np.float32), nan=0.0, posinf=0.0, neginf=0.0)
+        block = block.astype(np.float32)
     else:
         raise ValueError(f"audio is int16 or float, not {samples.dtype}")
-    return block if block.shape[1] <= 2 else block.mean(axis=1, keepdims=True)
+    return block
 
 
 def _audio_frame(time: float, block: npt.NDArray[np.float32], rate: int) -> AudioFrame:
-    """FFmpeg's frame of samples × 1 or 2 channels at ``time`` (seconds)."""
-    layout = "mono" if block.shape[1] == 1 else "stereo"
+    """FFmpeg's frame of samples × channels at ``time`` (seconds)."""
+    layout = f"{block.shape[1]}C"  # channels without positions: none of them is mixed down by its position
     frame = AudioFrame.from_ndarray(np.ascontiguousarray(block.reshape(1, -1)), format="flt", layout=layout)
     frame.sample_rate, frame.time_base = rate, TIME_BASE
     frame.pts = round(time / TIME_BASE)

@@ -1,4 +1,4 @@
-"""Engine factory: vision and scorer over loaded models."""
+"""Engine factory: makes an engine (vision, scorer, people) from loaded models, and keeps a pool of face detectors."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ import logging
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-import numpy.typing as npt
 
 from speakerlight.control import Control
 from speakerlight.core.decision.director import PRESETS
@@ -32,7 +32,7 @@ from speakerlight.steering import SteeredScorer
 
 if TYPE_CHECKING:
     from speakerlight.core.people.face_encoder import FaceEncoder
-    from speakerlight.core.people.recognition import FaceRecognizer, Person
+    from speakerlight.core.people.recognition import FaceRecognizer
     from speakerlight.people_encoders import BackgroundVoices
 
 WARM_UP_SIDES = range(128, 192, 8)
@@ -122,12 +122,13 @@ def open_engine(
         vision = Vision(detector, crop, VisionSettings(max_faces=settings.max_faces), loading)
         who = WhoIsWho(voices, known)
         scorer = Scorer(model, settings.lag_ms, has_audio=has_audio, who=who, notify=notify or logger.warning)
+        memory = _Memory(recognizer, who) if recognizer is not None else None
         try:
-            memory = _Memory(recognizer, who) if recognizer is not None else None
             yield Engine(vision, SteeredScorer(scorer, control, PRESETS[settings.director]), control, memory)
         finally:
-            if people_file is not None and recognizer is not None:
-                people_file.update(_met(recognizer, who, control.state.names))
+            if people_file is not None and memory is not None:
+                met = memory.people(control.state.names)
+                people_file.update([replace(person, id=0) for person in met if person.name])
 
 
 class _Memory:
@@ -136,22 +137,27 @@ class _Memory:
     def __init__(self, recognizer: FaceRecognizer, who: WhoIsWho) -> None:
         self._recognizer, self._who = recognizer, who
 
-    def save(self) -> list[Enrolled]:
+    def people(self, names: Mapping[int, str]) -> list[Enrolled]:
+        """Everybody who was in view. ``names``: those typed in the session, by id; they replace earlier ones."""
         return [
-            Enrolled(person.name or "", _looks(person), self._who.voice_of(person.id), person.id)
+            Enrolled(
+                names.get(person.id) or person.name or "",
+                np.array(person.looks, np.float32).reshape(-1, LOOK_NUMBERS),
+                self._who.voice_of(person.id),
+                person.id,
+            )
             for person in self._recognizer.known
-            if person.id and person.looks
+            if person.id
         ]
+
+    def save(self) -> list[Enrolled]:
+        return [person for person in self.people({}) if len(person.looks)]
 
     def restore(self, people: Sequence[Enrolled]) -> None:
         from speakerlight.core.people.recognition import Person
 
         self._recognizer.restore([Person(each.id, each.name or None, list(each.looks)) for each in people])
         self._who.restore(people)
-
-
-def _looks(person: Person) -> npt.NDArray[np.float32]:
-    return np.array(person.looks, np.float32).reshape(-1, LOOK_NUMBERS)
 
 
 def _face_encoder(files: PeopleFiles) -> FaceEncoder:
@@ -167,12 +173,6 @@ def _recognizer(encoder: LoadFuture[FaceEncoder], known: Sequence[Enrolled]) -> 
     persons = [Person(0, each.name, list(each.looks)) for each in known]
     settings = RecognitionSettings(first_look_seconds=FIRST_LOOK_SECONDS)
     return FaceRecognizer(lambda crops: encoder.result()(crops), settings, persons)
-
-
-def _met(recognizer: FaceRecognizer, who: WhoIsWho, names: Mapping[int, str]) -> list[Enrolled]:
-    """Whoever was in view and has a name, typed in the session or from before."""
-    met = [(names.get(person.id, person.name), person) for person in recognizer.known if person.id]
-    return [Enrolled(name, _looks(person), who.voice_of(person.id)) for name, person in met if name]
 
 
 def _voices(files: PeopleFiles) -> AbstractContextManager[BackgroundVoices]:

@@ -13,7 +13,7 @@ import aiohttp
 from aiohttp import web
 
 from speakerlight.cluster.routing import Host, HostAddress, HostTable
-from speakerlight.server.guard import CLIENT_ADDRESS, error
+from speakerlight.server.guard import CLIENT_ADDRESS, all_rooms_taken, error, no_room
 from speakerlight.server.handlers import OFFER_BYTES, listener_socket, until_one_ends
 from speakerlight.server.http_server import HttpServer
 from speakerlight.server.listener import Listening
@@ -165,7 +165,7 @@ class _Forwarding:
         while True:
             with self._table.emptiest(tried) as host:
                 if host is None:
-                    return error(503, "all rooms are taken; try again later", {"Retry-After": "10"})
+                    return all_rooms_taken()
                 answer = await self._to(host, request, body=body)
                 if answer.status < 300:
                     self._table.opened(host)
@@ -174,7 +174,7 @@ class _Forwarding:
 
     async def _watch(self, request: web.Request) -> web.Response:
         host = self._table.of(request.query.get("room"))
-        return await self._to(host, request) if host else error(404, "there is no such room; name one with ?room=NAME")
+        return await self._to(host, request) if host else no_room("; name one with ?room=NAME")
 
     async def _options(self, request: web.Request) -> web.Response:
         return web.Response(status=204, headers={"Accept-Post": SDP})
@@ -183,7 +183,7 @@ class _Forwarding:
         host = self._table.of(request.match_info["id"])
         answer = await self._to(host, request) if host is not None else None
         if answer is None or answer.status == 502:  # the room went with its host
-            return error(404, "there is no such room")
+            return no_room()
         return answer
 
     async def _to(
@@ -217,7 +217,7 @@ class _Forwarding:
     async def _listen(self, request: web.Request) -> web.StreamResponse:
         room = request.query.get("room")
         if (host := self._table.of(room)) is None:
-            return error(404, "there is no such room; name one with ?room=ID")
+            return no_room("; name one with ?room=ID")
         query = {} if room is None else {"room": room}
         forwarded = {"X-Forwarded-For": str(request[CLIENT_ADDRESS])}
         try:
@@ -225,7 +225,7 @@ class _Forwarding:
         except aiohttp.WSServerHandshakeError as refused:
             return error(refused.status, refused.message.lower())
         except (aiohttp.ClientError, OSError):
-            return error(404, "there is no such room; name one with ?room=ID")
+            return no_room("; name one with ?room=ID")
         client = listener_socket()
         try:
             await client.prepare(request)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from speakerlight.core.media import AudioChunk, Samples
+from speakerlight.core.media import AudioChunk, Samples, cleaned
 from speakerlight.core.timebase import SAMPLE_RATE
 
 TAPE_SECONDS = 30.0
@@ -33,7 +33,7 @@ class AudioTape:
     def put(self, chunk: AudioChunk) -> None:
         """Add audio; what overlaps with audio on the tape is dropped."""
         start = round(chunk.time * SAMPLE_RATE)
-        samples = np.nan_to_num(np.clip(chunk.samples, -1.0, 1.0))
+        samples = np.clip(cleaned(chunk.samples), -1.0, 1.0)
         drift = start - self.end
         if self.end and abs(drift) <= JUMP_SECONDS * SAMPLE_RATE:
             samples = _resampled(samples, drift)

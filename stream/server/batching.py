@@ -75,7 +75,7 @@ class _Call:
 
 
 class SharedModel:
-    """Computes with ``model`` for rooms in threads of tsuccessor own."""
+    """Runs ``model`` for rooms, each in a thread of its own."""
 
     def __init__(
         self, model: LipSyncModel, device: str, batch_rows: int = BATCH_ROWS, wait_seconds: float | None = None

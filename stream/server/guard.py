@@ -89,6 +89,16 @@ def error(status: int, message: str, headers: dict[str, str] | None = None) -> w
     return web.json_response({"error": message}, status=status, headers=headers)
 
 
+def no_room(hint: str = "") -> web.Response:
+    """404: the request names a room that does not exist. ``hint``: how to name one."""
+    return error(404, f"there is no such room{hint}")
+
+
+def all_rooms_taken() -> web.Response:
+    """503: a server or all hosts of a door have as many rooms as they may have."""
+    return error(503, "all rooms are taken; try again later", {"Retry-After": "10"})
+
+
 class _AccessCheck:
     """Compares tokens, and stops answering a client that guesses."""
 

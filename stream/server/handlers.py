@@ -12,7 +12,7 @@ from aiohttp import web
 
 from speakerlight.core.errors import InputError
 from speakerlight.server.data_channel import Messages, execute, parsed
-from speakerlight.server.guard import CLIENT_ADDRESS, error
+from speakerlight.server.guard import CLIENT_ADDRESS, error, no_room
 from speakerlight.server.handover import Handover
 from speakerlight.server.offers import Offers
 from speakerlight.server.relay import Outbox, Relay
@@ -64,13 +64,13 @@ class HttpHandlers:
     async def _exists(self, request: web.Request) -> web.Response:
         """Whether there is a room: a page whose connection is silent asks."""
         name = request.match_info["name"]
-        return web.json_response({"room": name}) if self.room(name) else error(404, "there is no such room")
+        return web.json_response({"room": name}) if self.room(name) else no_room()
 
     async def _leave(self, request: web.Request) -> web.Response:
         name = request.match_info["name"]
         failure = self._rooms.ice_failure(name)
         closing = self._rooms.close(name)
-        return web.json_response({"ice": failure}) if closing else error(404, "there is no such room")
+        return web.json_response({"ice": failure}) if closing else no_room()
 
     async def _events(self, request: web.Request) -> web.StreamResponse:
         return await self._listen(request, may_command=False)
@@ -81,7 +81,7 @@ class HttpHandlers:
     async def _listen(self, request: web.Request, *, may_command: bool) -> web.StreamResponse:
         room = self.room(request.query.get("room"))
         if room is None:
-            return error(404, "there is no such room; name one with ?room=ID")
+            return no_room("; name one with ?room=ID")
         if self._listeners >= LISTENERS:
             return error(503, "too many listeners; try again later", {"Retry-After": "10"})
         self._listeners += 1
@@ -96,7 +96,7 @@ class HttpHandlers:
     async def _command(self, request: web.Request) -> web.Response:
         room = self.room(request.match_info["name"])
         if room is None:
-            return error(404, "there is no such room")
+            return no_room()
         try:
             return web.json_response(text=execute(room.control, parsed(await request.text())))
         except (InputError, UnicodeDecodeError) as bad:

@@ -6,7 +6,7 @@ from dataclasses import asdict
 
 from aiohttp import web
 
-from speakerlight.server.guard import error
+from speakerlight.server.guard import no_room
 from speakerlight.server.rooms import Rooms
 
 HANDOVER_BYTES = 4 << 20
@@ -31,7 +31,7 @@ class HostHandlers:
 
     async def _handover(self, request: web.Request) -> web.Response:
         found = self._rooms.handover(request.match_info["name"])
-        return web.json_response(found.to_json()) if found is not None else error(404, "there is no such room")
+        return web.json_response(found.to_json()) if found is not None else no_room()
 
     async def _drain(self, request: web.Request) -> web.Response:
         self._rooms.drain()

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from aiohttp import web
 
 from speakerlight.core.errors import InputError
-from speakerlight.server.guard import CLIENT_KEY, error
+from speakerlight.server.guard import CLIENT_KEY, all_rooms_taken, error
 from speakerlight.server.rate_limit import RateLimiters
 from speakerlight.server.rooms import ClientLimitError, DrainingError, FullError, NameTakenError
 from speakerlight.server.rtc.udp_ports import PortsTakenError
@@ -47,6 +47,6 @@ class Offers:
         except DrainingError:
             return error(503, "this host is being drained; try again", {"Retry-After": "1"})
         except FullError:
-            return error(503, "all rooms are taken; try again later", {"Retry-After": "10"})
+            return all_rooms_taken()
         except ViewersFullError:
             return error(503, "too many viewers; try again later", {"Retry-After": "10"})

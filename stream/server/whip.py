@@ -12,7 +12,7 @@ from typing import Protocol
 from aiohttp import web
 
 from speakerlight.core.errors import InputError
-from speakerlight.server.guard import CLIENT_ADDRESS, error
+from speakerlight.server.guard import CLIENT_ADDRESS, error, no_room
 from speakerlight.server.ice_settings import IceServer, IceSettings
 from speakerlight.server.offers import Offers
 from speakerlight.server.room import RoomHandle
@@ -87,7 +87,7 @@ class WhipHandlers:
         room = self._room_of(request.query.get("room"))
         view = room.view if room is not None else None
         if view is None or not view.has_video:
-            return error(404, "there is no such room with video; name one with ?room=NAME")
+            return no_room(" with video; name one with ?room=NAME")
 
         async def opened() -> web.Response:
             name, sdp = await self._viewers.open(view, await _text(request), request[CLIENT_ADDRESS])
@@ -116,7 +116,7 @@ class WhipHandlers:
     async def _trickle(self, request: web.Request) -> web.Response:
         session = self._sessions.get(request.match_info["session"])
         if session is None or (target := self._target(session.name)) is None:
-            return error(404, "there is no such session")
+            return _no_session()
         if request.content_type != FRAGMENT:
             return error(415, f"send candidates as {FRAGMENT}", {"Accept-Patch": FRAGMENT})
         match = request.headers.get("If-Match")
@@ -137,10 +137,14 @@ class WhipHandlers:
     async def _end(self, request: web.Request) -> web.Response:
         session = self._sessions.pop(request.match_info["session"], None)
         if session is None or self._target(session.name) is None:
-            return error(404, "there is no such session")
+            return _no_session()
         self._rooms.close(session.name)
         await self._viewers.close(session.name)
         return web.Response()
+
+
+def _no_session() -> web.Response:
+    return error(404, "there is no such session")
 
 
 async def _text(request: web.Request) -> str:

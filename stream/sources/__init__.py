@@ -13,8 +13,7 @@ from speakerlight.sources.audio_choice import AudioChoice
 from speakerlight.sources.camera import CameraSource
 from speakerlight.sources.demo import DemoReader
 from speakerlight.sources.files import FileReader
-from speakerlight.sources.joined import JoinedSource
-from speakerlight.sources.merged import MergedReader, VideoReader
+from speakerlight.sources.joined import JoinedReader, JoinedSource, VideoReader
 from speakerlight.sources.microphone import MicrophoneSource
 from speakerlight.sources.network import NetworkSource
 from speakerlight.sources.pacing import PacedSource
@@ -54,7 +53,7 @@ def open_reader(video: str, audio: str | None, options: SourceOptions | None = N
             raise InputError(
                 f"{audio}: no such file, and --fast reads no microphone or stream; leave --fast out for those"
             )
-        return MergedReader(frames, _file(audio, options, video=False))
+        return JoinedReader(frames, _file(audio, options, video=False))
     except InputError:
         frames.close()
         raise

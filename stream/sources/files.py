@@ -31,7 +31,7 @@ from speakerlight.sources.audio_choice import (
 from speakerlight.sources.decode import AudioConverter, reason
 from speakerlight.sources.display import FrameConverter
 from speakerlight.sources.gapless_audio import GaplessAudio
-from speakerlight.sources.merged import in_time_order
+from speakerlight.sources.joined import in_time_order
 from speakerlight.sources.notices import Notices, SilenceNotice
 from speakerlight.sources.packets import shifted, stamped
 from speakerlight.sources.timestamps import JUMP_SECONDS, LONE_JUMP_SECONDS, TimestampRepair

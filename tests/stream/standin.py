@@ -1,4 +1,4 @@
-"""An engine for the drivers' tests: quick, and every snapshot tells which picture and which sound it was made from."""
+"""An engine for the drivers' tests: quick, and each snapshot shows which frame and which audio it was made from."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ class StandInVision:
 
 
 class StandInScorer:
-    """Speech is the loudness around the tick, and whoever is in view speaks. Decides LOOKAHEAD_TICKS later."""
+    """Speech is the loudness around the tick; every face in view speaks. Decides LOOKAHEAD_TICKS later."""
 
     def __init__(self, has_audio: bool = True) -> None:
-        self._has_sound = has_audio
+        self._has_audio = has_audio
         self._seen: list[FrameTracks] = []
-        self._samples = np.zeros(0, np.float32)
+        self.samples = np.zeros(0, np.float32)
         self._newest = -1
 
     def push_tracks(self, frame_tracks: Sequence[FrameTracks]) -> None:
@@ -48,13 +48,13 @@ class StandInScorer:
             self._newest = tracks.tick
             self._seen.append(tracks)
 
-    def push_audio(self, sounds: Sequence[AudioChunk]) -> None:
-        for sound in sounds:
-            assert round(sound.time * SAMPLE_RATE) == len(self._samples)
-            self._samples = np.concatenate([self._samples, sound.samples])
+    def push_audio(self, chunks: Sequence[AudioChunk]) -> None:
+        for chunk in chunks:
+            assert round(chunk.time * SAMPLE_RATE) == len(self.samples)
+            self.samples = np.concatenate([self.samples, chunk.samples])
 
     def advance(self, stride: int = 1) -> list[Snapshot]:
-        heard = len(self._samples) // SAMPLES_PER_TICK if self._has_sound else self._newest + 1
+        heard = len(self.samples) // SAMPLES_PER_TICK if self._has_audio else self._newest + 1
         last = min(self._newest, heard - 1) - LOOKAHEAD_TICKS
         return self._decided(last, stride)
 
@@ -68,8 +68,8 @@ class StandInScorer:
 
     def _snapshot(self, tracks: FrameTracks) -> Snapshot:
         first = tracks.tick * SAMPLES_PER_TICK
-        sound = self._samples[first : first + 2 * SAMPLES_PER_TICK]
-        speech = float(np.abs(sound).max(initial=0.0))
+        audio = self.samples[first : first + 2 * SAMPLES_PER_TICK]
+        speech = float(np.abs(audio).max(initial=0.0))
         speaking = speech > 0.01
         faces = tuple(FaceScore(face.id, face.box, speech, speaking) for face in tracks.faces)
         state = (

@@ -18,14 +18,14 @@ import pytest
 from speakerlight import detector as module
 from speakerlight.core.errors import InputError
 from speakerlight.core.events import Event, ScoresEvent, SessionEvent, SpeakerEvent, SummaryEvent
-from speakerlight.core.media import Frame, Image
+from speakerlight.core.media import AudioChunk, Frame, Image
 from speakerlight.detector import FRAMES_WAIT_SECONDS, SpeakerDetector
 from speakerlight.engine import Engine
 from speakerlight.run_settings import RunSettings
 from speakerlight.session import run
 from speakerlight.sources import open_reader
 from tests.data import DEV, needs_clips
-from tests.stream.standin import stand_in
+from tests.stream.standin import StandInScorer, stand_in
 
 SCENES = [
     "wangyz1999__syncnet-speaker-diarization__vids__input.mp4",
@@ -224,6 +224,25 @@ def test_what_is_not_a_number_counts_as_silence_and_no_samples_as_none(stand_ins
         pushed(SpeakerDetector(), frames_and_tone(1.0)[0], [(0.0, samples[:0], RATE), (0.0, samples, RATE)])
     )
     assert len(events) == 25 and {event.speech for event in events} == {0.0}
+
+
+def test_damaged_audio_of_several_channels_gives_the_chunks_of_a_file(tmp_path: Path, stand_ins: list[Engine]) -> None:
+    path = tmp_path / "damaged.wav"
+    rng = np.random.default_rng(0)
+    samples = (0.1 * rng.standard_normal((2 * 48_000, 3))).astype(np.float32)
+    samples[1000, 0], samples[30_000:30_010, 2], samples[70_000, 1], samples[80_000] = np.nan, np.inf, -1e9, 9.0
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("pcm_f32le", rate=48_000, layout="2.1")
+        frame = av.AudioFrame.from_ndarray(samples.reshape(1, -1), format="flt", layout="2.1")
+        frame.sample_rate, frame.pts = 48_000, 0
+        container.mux(list(stream.encode(frame)) + list(stream.encode(None)))
+    file = np.concatenate([item.samples for item in open_reader(str(path), None) if isinstance(item, AudioChunk)])
+    SpeakerDetector(has_video=False).push_audio(0.0, samples, 48_000)
+    scorer = stand_ins[0].scorer
+    assert isinstance(scorer, StandInScorer)
+    received = scorer.samples
+    assert np.isfinite(file).all() and np.abs(file).max() < 8
+    assert len(received) > 1.9 * RATE and np.array_equal(received, file[: len(received)])
 
 
 def test_gaps_are_silence_overlaps_are_dropped_and_jitter_is_joined(stand_ins: list[Engine]) -> None:
