@@ -24,7 +24,20 @@ from tests.benchmarks.stages import model_stages, scaling, vision_stages, whole_
 FACES = (1, 2, 4, 8, 16, 25)
 ROOMS = (2, 4)
 CHOICES = ("stages", "scaling", *SECTIONS, "rooms")
-COMMANDS = ("decision", "demo", "diarization", "faults", "fuzz", "gpu", "load", "peers", "soak", "whip")
+COMMANDS = (
+    "commands",
+    "decision",
+    "demo",
+    "diarization",
+    "faults",
+    "fuzz",
+    "gpu",
+    "load",
+    "obs",
+    "peers",
+    "soak",
+    "whip",
+)
 """Modules with a command line of their own."""
 
 

@@ -7,7 +7,7 @@ import shutil
 import socket
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -33,13 +33,13 @@ ServerPassword={password}
 
 
 class ObsStudio:
-    """Starts, stops and asks one OBS; its configuration lies in ``home``."""
+    """Starts, stops and asks one OBS with ``scenes``; its configuration lies in ``home``."""
 
-    def __init__(self, home: Path, display: str) -> None:
+    def __init__(self, home: Path, display: str, scenes: Sequence[str] = SCENES) -> None:
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             self.port: int = free.getsockname()[1]
-        self._home, self._display = home, display
+        self._home, self._display, self._scenes = home, display, scenes
         folder = home / ".config" / "obs-studio"
         folder.mkdir(parents=True)
         (folder / "global.ini").write_text(GLOBAL_SETTINGS.format(port=self.port, password=PASSWORD))
@@ -71,7 +71,7 @@ class ObsStudio:
     def _create_scenes(self) -> None:
         """A killed OBS may not have saved its scenes."""
         there = {scene["sceneName"] for scene in self.ask("GetSceneList")["scenes"]}
-        for scene in (each for each in SCENES if each not in there):
+        for scene in (each for each in self._scenes if each not in there):
             self.ask("CreateScene", {"sceneName": scene})
 
     def stop(self) -> None:
@@ -81,11 +81,15 @@ class ObsStudio:
             self._process = None
 
     def ask(self, request: str, data: dict[str, Any] | None = None) -> dict[str, Any]:
-        import obsws_python
-
-        with obsws_python.ReqClient(host="127.0.0.1", port=self.port, password=PASSWORD, timeout=5) as client:
+        with self.client() as client:
             answer: dict[str, Any] = client.send(request, data, raw=True) or {}
             return answer
+
+    def client(self) -> Any:
+        """A connection of its own."""
+        import obsws_python
+
+        return obsws_python.ReqClient(host="127.0.0.1", port=self.port, password=PASSWORD, timeout=5)
 
     @property
     def scene(self) -> str:
@@ -93,8 +97,8 @@ class ObsStudio:
 
 
 @contextmanager
-def obs_studio(folder: Path) -> Iterator[ObsStudio]:
-    """A running OBS with the scenes Ada, Bob and Room. Skips where OBS, Xvfb or the library is missing."""
+def obs_studio(folder: Path, scenes: Sequence[str] = SCENES) -> Iterator[ObsStudio]:
+    """A running OBS with ``scenes``. Skips where OBS, Xvfb or the library is missing."""
     pytest.importorskip("obsws_python")
     for program in ("obs", "Xvfb"):
         if shutil.which(program) is None:
@@ -109,7 +113,7 @@ def obs_studio(folder: Path) -> Iterator[ObsStudio]:
     try:
         with os.fdopen(reading) as number:
             display = f":{number.readline().strip()}"
-        studio = ObsStudio(folder, display)
+        studio = ObsStudio(folder, display, scenes)
         try:
             studio.start()
             yield studio

@@ -1,0 +1,20 @@
+"""Commands by each way in: acknowledged, seen by a second client, in force."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+pytest.importorskip("aiortc", reason="the extra [web] is not installed: pip install '.[web]'")
+
+from tests.benchmarks.commands import WAYS, measured
+
+LIMIT_MS = 5000.0
+"""Fifty times what the benchmark asks for: a test shares its machine with others."""
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_command_is_acknowledged_seen_by_a_second_client_and_in_force(way: str) -> None:
+    for each in asyncio.run(measured(way, 4)):
+        assert 0 < each.acknowledged < LIMIT_MS and 0 < each.seen < LIMIT_MS and 0 < each.in_force < LIMIT_MS
