@@ -258,6 +258,6 @@ async def _pump(
 
 
 def _publish(table: HostTable, metrics: Metrics) -> None:
-    metrics.watch("hosts", "Hosts that answer", lambda: len(table.answering()))
-    metrics.watch("rooms", "Rooms that there are", lambda: sum(each.rooms for each in table.answering()))
-    metrics.watch("capacity", "Rooms that there may be", lambda: sum(each.capacity for each in table.answering()))
+    metrics.gauge("hosts", "Hosts that answer", lambda: len(table.answering()))
+    metrics.gauge("rooms", "Open rooms", lambda: sum(each.rooms for each in table.answering()))
+    metrics.gauge("capacity", "Maximum number of rooms", lambda: sum(each.capacity for each in table.answering()))

@@ -30,7 +30,7 @@ from speakerlight.core.models.features import Features, joined
 from speakerlight.core.models.lipsync import Crop, FaceEmbeddings, LipSyncModel
 
 BATCH_ROWS = 64
-"""Most faces, or audio windows, in one batch: a few milliseconds on a slow machine, and bounded memory."""
+"""Maximum rows (faces or audio windows) of a batch: a few milliseconds on a slow machine, and bounded memory."""
 
 ACCELERATOR_WAIT_SECONDS = 0.002
 """How long a call may wait for calls of other rooms: a twentieth of a tick."""
@@ -80,7 +80,7 @@ class SharedModel:
     def __init__(
         self, model: LipSyncModel, device: str, batch_rows: int = BATCH_ROWS, wait_seconds: float | None = None
     ) -> None:
-        """``wait_seconds``: how long a call may wait for calls of other rooms; None: what suits ``device``."""
+        """``wait_seconds``: how long a call may wait for calls of other rooms; None: chosen for ``device``."""
         self.model = model
         self._batch_rows = batch_rows
         self._wait = _wait_seconds(device) if wait_seconds is None else wait_seconds
@@ -125,7 +125,7 @@ class SharedModel:
             batch = [(call, slice(call.done, call.done + share)) for call, share in zip(calls, shares, strict=True)]
             try:
                 _compute(batch)
-            except Exception:  # computed one by one, only the call that caused it fails
+            except Exception:  # computed one by one, so that only the call that caused the error fails
                 for part in batch:
                     _compute_alone(part)
             self._hand_back(calls)
@@ -178,7 +178,7 @@ def _compute_alone(part: tuple[_Call, slice]) -> None:
 
 
 def _shares(wanted: list[int], capacity: int) -> list[int]:
-    """Rows for each call: all it wants, or an equal share; at least one each."""
+    """Number of rows per call: all that it needs, or an equal share; at least one each."""
     shares = [0] * len(wanted)
     for place, index in enumerate(sorted(range(len(wanted)), key=lambda index: wanted[index])):
         shares[index] = min(wanted[index], max(capacity // (len(wanted) - place), 1))

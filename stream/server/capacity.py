@@ -7,10 +7,10 @@ import os
 from pathlib import Path
 
 ROOMS_A_CORE = 4
-"""Rooms of two people that a core carries."""
+"""Rooms of two people that one core can serve."""
 
 ROOMS_A_PROCESS = 8
-"""Most rooms of one process, whose threads share one interpreter; more cores need more processes."""
+"""Maximum number of rooms of one process: its threads share one interpreter lock, so more cores need more processes."""
 
 CGROUP_QUOTA = Path("/sys/fs/cgroup/cpu.max")
 """``QUOTA PERIOD`` in microseconds, or ``max PERIOD``: the limit of a container."""
@@ -27,10 +27,10 @@ def usable_cores() -> float:
 
 
 def rooms_on(cores: float) -> int:
-    """Rooms that one process admits on so many cores."""
+    """Number of rooms that one process admits on ``cores`` cores."""
     return min(max(math.floor(ROOMS_A_CORE * cores), 1), ROOMS_A_PROCESS)
 
 
 def processes_on(cores: float) -> int:
-    """Processes that so many cores keep busy."""
+    """Number of processes that ``cores`` cores keep busy."""
     return max(math.floor(ROOMS_A_CORE * cores / ROOMS_A_PROCESS), 1)

@@ -51,7 +51,7 @@ def client_address(peer: str | None, forwarded_for: Sequence[str], trusted: Sequ
 
 
 def client_key(address: IpAddress | None) -> str:
-    """What limits count by: an IPv4 address, or the /64 network of an IPv6 address."""
+    """Key of per-client limits: an IPv4 address, or the /64 network of an IPv6 address."""
     if isinstance(address, ipaddress.IPv6Address):
         return str(ipaddress.ip_network((address, CLIENT_PREFIX_IPV6), strict=False))
     return str(address)

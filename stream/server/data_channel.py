@@ -32,13 +32,13 @@ from speakerlight.server.rate_limit import RateLimiter
 
 MESSAGE_BYTES = 1024
 MAX_MILLISECONDS = 1e15
-"""JavaScript writes larger numbers with an exponent, and no clock gets there."""
+"""JavaScript writes larger numbers with an exponent; no clock value is as large."""
 
 MAX_ERRORS = 10
 """More invalid messages than this close the connection."""
 
 BURST_MESSAGES, MESSAGES_PER_SECOND = 50, 10.0
-"""A page sends one ping a second, and what its user types."""
+"""Enough for a page: one ping a second, and the commands of its user."""
 
 
 class Messages:
@@ -56,7 +56,7 @@ class Messages:
         return self._errors > MAX_ERRORS
 
     def take(self, text: str | bytes) -> list[str]:
-        """Handle one message; the replies."""
+        """Handle one message and return the replies."""
         try:
             if not self._rate.take(time.monotonic()):
                 raise InputError("too many messages; wait a second")
@@ -76,7 +76,7 @@ class Messages:
 
 
 def execute(control: Control, message: dict[str, object]) -> str:
-    """Carry out a command; its acknowledgement. Raises InputError."""
+    """Execute a command and return its acknowledgement. Raises InputError."""
     event = control.execute(message)
     return line("ack", time=round(event.time, 3), command=event.command)
 

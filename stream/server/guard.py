@@ -1,4 +1,4 @@
-"""Access guard: tokens, refusal after too many wrong ones, and limits of every request; failures as one clear line."""
+"""Access guard: refuses wrong tokens, clients that guess, foreign pages and too many requests; errors as one line."""
 
 from __future__ import annotations
 
@@ -18,32 +18,32 @@ from speakerlight.server.tokens import Access
 logger = logging.getLogger(__name__)
 
 OPEN_TO_ALL = ("/healthz", "/schema.json", "/page/")
-"""Needs no token: a health check, the schema of the commands, and the page's own files, which modules fetch without its
-query."""
+"""Paths that need no token: a health check, the schema of the commands, and the page's own files, because its modules
+fetch each other without the query that carries the token."""
 
 READABLE = ("/events", "/overlay")
-"""What a read-only token opens."""
+"""Paths that a read-only token opens."""
 
 PAGES = ("/", "/overlay")
 """Documents without a secret in them. A browser without a token gets them too, with status 401: a reload finds the
 token in its tab's storage, and the page can ask for one."""
 
 BURST_REQUESTS, REQUESTS_PER_SECOND = 200, 50.0
-"""Of one client. A page is some five requests."""
+"""Requests of one client. Loading the page takes about five."""
 
 BURST_FAILURES, FAILURES_PER_SECOND = 10, 10 / 60
-"""Wrong tokens of one client. After these, all its requests with a token are refused unread: an answer to the right
-token would let it go on guessing."""
+"""Wrong tokens of one client. After these, all its requests with a token are refused without a comparison: otherwise
+the client could go on guessing until the answer changes."""
 
 CLIENT_ADDRESS = web.RequestKey[IpAddress | None]("client_address")
 CLIENT_KEY = web.RequestKey[str]("client_key")
-"""Where a request carries its client's address (IpAddress or None) and what limits count by."""
+"""Request keys of the client's address (IpAddress or None) and of the key of per-client limits."""
 
 
 def guard(
     settings: ServeSettings, metrics: Metrics, now: Callable[[], float], notify: Callable[[str], None]
 ) -> Middleware:
-    """A middleware that refuses what is not allowed, and counts it. ``now``: seconds that never go back."""
+    """A middleware that refuses and counts requests that are not allowed. ``now``: a monotonic clock in seconds."""
     requests = RateLimiters(BURST_REQUESTS, REQUESTS_PER_SECOND)
     access = _AccessCheck(settings, now)
 
@@ -69,7 +69,7 @@ def guard(
             return error(refused.status, refused.reason.lower())
         except ConnectionError:
             raise
-        except Exception as failure:  # the others go on, and the client learns nothing about it
+        except Exception as failure:  # other requests continue; the client gets no detail
             logger.debug("a request failed", exc_info=True)
             notify(f"server: a request failed: {type(failure).__name__}: {failure}")
             return error(500, "the server failed")
@@ -107,7 +107,7 @@ class _AccessCheck:
         self._failures = RateLimiters(BURST_FAILURES, FAILURES_PER_SECOND)
 
     def refusal(self, request: web.Request) -> web.Response | None:
-        """The answer to a request that lacks the right token; None for one that may pass."""
+        """The refusal of a request without the right token; None when the request may pass."""
         if self._tokens.full is None or request.path.startswith(OPEN_TO_ALL):
             return None
         given, client = _given_token(request), request[CLIENT_KEY]
@@ -126,15 +126,15 @@ class _AccessCheck:
 
 
 def _foreign(request: web.Request, settings: ServeSettings) -> web.Response | None:
-    """The answer to a request that another site's page sent."""
+    """The refusal of a request that a page of another site sent; None when the request may pass."""
     host = request.headers.get("Host", "")
-    # Another site's name can lead here (DNS rebinding), and the browser then takes its page for ours. That page knows
-    # no token, so names matter only where no token is needed, which is on loopback alone.
+    # The name of another site can resolve to this server (DNS rebinding); the browser then treats its page as ours.
+    # Such a page has no token, so the name is checked only where no token is needed: on loopback.
     if settings.token is None and not leads_to_loopback(_host_name(f"//{host}")):
-        return error(403, "this server is not known by that name; use localhost")
+        return error(403, "this server has another name; use localhost")
     origin = request.headers.get("Origin")
     if origin is not None and origin not in (f"http://{host}", f"https://{host}"):
-        return error(403, "another site's page may not ask this")
+        return error(403, "requests from pages of other sites are refused")
     return None
 
 

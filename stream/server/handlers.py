@@ -24,7 +24,7 @@ from speakerlight.server.serve_settings import ServeSettings
 OFFER_BYTES = 64 * 1024
 
 HEARTBEAT_SECONDS = 10.0
-"""A listener that answers no ping for half of this is disconnected."""
+"""Interval of pings; a listener that does not answer within half of it is disconnected."""
 
 SOCKET_BYTES = 16 * 1024
 """Bytes buffered in a socket, some 30 ticks; after that lines wait in the outbox, which drops the oldest."""
@@ -62,7 +62,7 @@ class HttpHandlers:
         return await self._offers.answer(request, opened)
 
     async def _exists(self, request: web.Request) -> web.Response:
-        """Whether there is a room: a page whose connection is silent asks."""
+        """Report whether a room exists. A page asks when its connection is silent."""
         name = request.match_info["name"]
         return web.json_response({"room": name}) if self.room(name) else no_room()
 
@@ -103,7 +103,7 @@ class HttpHandlers:
             return error(400, str(bad) if isinstance(bad, InputError) else "the body is not UTF-8")
 
     def room(self, name: str | None) -> RoomHandle | None:
-        """A room by its name; None: this machine's own run, or else the only room there is."""
+        """A room by its name; None: this machine's own run, or else the only room, if there is exactly one."""
         if name is None:
             return self._local or self._rooms.only()
         return self._local if name == "local" else self._rooms.named(name)
@@ -119,7 +119,7 @@ def _offer(body: bytes, request: web.Request, *, takes_handovers: bool) -> Offer
     long_side = offer.get("long_side", LONG_SIDE)
     if not isinstance(long_side, int):
         raise InputError("long_side is a number of pixels")
-    # Only doors reach a host, and none lets a client write this.
+    # Only doors can reach a host, and they remove this field from clients' offers.
     handover = Handover.from_json(offer["handover"]) if takes_handovers and "handover" in offer else None
     return Offer(offer["sdp"], long_side, request[CLIENT_ADDRESS], handover=handover)
 
@@ -158,7 +158,7 @@ async def _send_lines(socket: web.WebSocketResponse, outbox: Outbox) -> None:
 
 
 async def _read(socket: web.WebSocketResponse, messages: Messages | None) -> None:
-    """Returns when the listener leaves, answers no ping, or sends too much or too often what is invalid."""
+    """Handle messages until the listener leaves, misses a ping, or sends too much or too many invalid messages."""
     with suppress(ConnectionError):
         async for received in socket:
             for reply in messages.take(received.data) if messages is not None else ():

@@ -1,4 +1,4 @@
-"""Handover of a room to another host: the commands that its state stands for, and the people known in it, as JSON."""
+"""Handover of a room to another host, as JSON: the commands that restore its state, and the people known in it."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Handover:
             raise InputError(DAMAGED) from error
 
     def apply(self, control: Control) -> None:
-        """Give the commands again. Raises InputError."""
+        """Execute the commands again. Raises InputError."""
         for command in self.commands:
             control.execute(command)
 

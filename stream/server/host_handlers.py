@@ -1,4 +1,4 @@
-"""HTTP handlers of a host, for its doors alone: status and draining."""
+"""HTTP handlers of a host that only its doors may call: status, draining, handover of a room."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from speakerlight.server.guard import no_room
 from speakerlight.server.rooms import Rooms
 
 HANDOVER_BYTES = 4 << 20
-"""Most bytes that a door adds to an offer."""
+"""Maximum number of bytes that a door adds to an offer."""
 
 
 class HostHandlers:
-    """Handlers beside those of rooms. ``host``: its name."""
+    """Handlers in addition to those of rooms. ``host``: the host's name."""
 
     def __init__(self, host: str, rooms: Rooms) -> None:
         self._host, self._rooms = host, rooms

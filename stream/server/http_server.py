@@ -34,7 +34,7 @@ HEADERS = {
 }
 
 STRICT_TRANSPORT = "max-age=31536000"
-"""A year: a browser that once reached this name over TLS never sends it a token in the clear."""
+"""HSTS for a year: a browser that reached this name over TLS once never sends it a token unencrypted."""
 
 IDLE_SECONDS = 20.0
 """A connection without a request for this long is closed."""
@@ -43,11 +43,11 @@ SHUTDOWN_SECONDS = 0.2
 """Time for requests in progress when the server ends."""
 
 MAX_REPORTED_FAILURES = 10
-"""Lines at once and a minute, however many connections of a hostile client fail."""
+"""Limit of log lines (burst, and per minute), however many connections of a hostile client fail."""
 
 
 class HttpServer(ABC):
-    """Serves from ``__enter__`` to ``__exit__``."""
+    """A server thread that runs from ``__enter__`` to ``__exit__``."""
 
     def __init__(self, listening: Listening, notify: Callable[[str], None]) -> None:
         self._listening, self._notify = listening, notify
@@ -59,15 +59,15 @@ class HttpServer(ABC):
 
     @property
     def port(self) -> int:
-        """Where it listens."""
+        """The port it listens on."""
         return self._listening.port
 
     @abstractmethod
     def application(self) -> AbstractAsyncContextManager[web.Application]:
-        """What is served; left when the server ends."""
+        """Context manager of the served application; exited when the server ends."""
 
     def guarded_application(self, metrics: Metrics, most_bytes: int) -> web.Application:
-        """An application with what every server has: the guard, the headers and the page. ``most_bytes``: of a body."""
+        """An application with guard, headers and page, as every server has. ``most_bytes``: limit of a body."""
         settings = self._listening.settings
         guarded = guard(settings, metrics, self._loop.time, self._notify)
         app = web.Application(client_max_size=most_bytes, middlewares=[guarded])
@@ -97,7 +97,7 @@ class HttpServer(ABC):
     async def _serve(self) -> None:
         self._loop.set_exception_handler(lambda _, context: self._report_failure(context))
         for library in ("aiohttp", "aiortc", "aioice"):
-            logging.getLogger(library).setLevel(logging.CRITICAL)  # clients' malformed input is no news
+            logging.getLogger(library).setLevel(logging.CRITICAL)  # malformed input of clients is not worth a line
         runner: web.AppRunner | None = None
         try:
             async with self.application() as app:
@@ -115,7 +115,7 @@ class HttpServer(ABC):
     def _report_failure(self, context: dict[str, Any]) -> None:
         """Report the failure of a task that is not awaited, mostly in aiortc; its connection fails and is swept."""
         if isinstance(context.get("exception"), InvalidStateError | ConnectionError):
-            return  # closed while it was still being opened
+            return  # the connection was closed while it was still being opened
         if self._failures.take(self._loop.time()):
             self._notify(f"server: {context.get('exception') or context['message']}")
 

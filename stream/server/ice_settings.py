@@ -1,4 +1,4 @@
-"""ICE settings: STUN and TURN servers, public addresses and the UDP port range of a server's WebRTC connections."""
+"""ICE settings: STUN and TURN servers, public addresses and the UDP port range of WebRTC connections."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class IceServer:
 
 @dataclass(frozen=True)
 class IceSettings:
-    """How clients reach the server's UDP sockets. Raises InputError for settings that do not go together.
+    """How clients reach the server's UDP sockets. Raises InputError for settings that conflict.
 
     ``public_addresses`` are announced beside the addresses of this machine, or instead of them with ``only_public``.
     ``udp_ports``: first and last port of the range that all sockets are bound in; None: any. ``turn_secret``: shared

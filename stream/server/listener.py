@@ -28,7 +28,7 @@ class Listening:
 
 @contextmanager
 def listening(settings: ServeSettings) -> Iterator[Listening]:
-    """Hold the address; clients that connect wait until a server accepts. Raises InputError."""
+    """Bind the address; clients that connect wait until a server accepts. Raises InputError."""
     tls = _tls(settings)
     with _bound(settings) as bound:
         yield Listening(settings, bound, tls)
@@ -49,7 +49,7 @@ def _tls(settings: ServeSettings) -> ssl.SSLContext | None:
         return None
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     try:
-        context.load_cert_chain(settings.cert, settings.key, password="")  # an empty one: no prompt
+        context.load_cert_chain(settings.cert, settings.key, password="")  # no password prompt
     except (ssl.SSLError, OSError) as error:
         why = error.reason if isinstance(error, ssl.SSLError) else error.strerror
         raise InputError(f"--cert {settings.cert}: cannot be used with its key ({why}); give PEM files") from error

@@ -29,7 +29,7 @@ class Metrics:
         )
         ProcessCollector(registry=registry)
 
-    def watch(self, name: str, what: str, value: Callable[[], float]) -> None:
+    def gauge(self, name: str, what: str, value: Callable[[], float]) -> None:
         """Add a gauge whose value is computed on each scrape."""
         Gauge(f"speakerlight_{name}", what, registry=self._registry).set_function(value)
 

@@ -1,4 +1,4 @@
-"""Offers: how often a client may make one, and the answer to one that is refused."""
+"""WebRTC offers: rate limit per client, and the HTTP answers of refused ones (server full, name taken, draining)."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from speakerlight.server.rtc.udp_ports import PortsTakenError
 from speakerlight.server.viewers import ViewersFullError
 
 BURST_OFFERS, OFFERS_PER_SECOND = 12, 0.5
-"""Of one client: a room of people who all reload, and one who tries again and again."""
+"""Rate of one client: enough for the people of one office who all reload, and for a page that retries."""
 
 OFFER_SECONDS = 10.0
 """Time for an offer to arrive and to be answered. Resolving a local name (mDNS) takes a second or so."""
@@ -28,7 +28,7 @@ class Offers:
         self._rates = RateLimiters(BURST_OFFERS, OFFERS_PER_SECOND)
 
     async def answer(self, request: web.Request, work: Callable[[], Awaitable[web.Response]]) -> web.Response:
-        """The response of ``work``, or one that says why it failed."""
+        """The response of ``work``, or the error response of the exception that it raised."""
         if not self._rates.take(request[CLIENT_KEY], asyncio.get_running_loop().time()):
             return error(429, "too many offers; wait some seconds", {"Retry-After": "2"})
         try:
@@ -42,8 +42,8 @@ class Offers:
             return error(409, "there is a room of that name; close it first", {"Retry-After": "5"})
         except ClientLimitError as limit:
             return error(429, str(limit), {"Retry-After": "5"})
-        except PortsTakenError as taken:
-            return error(503, f"{taken}; try again later", {"Retry-After": "10"})
+        except PortsTakenError as all_used:
+            return error(503, f"{all_used}; try again later", {"Retry-After": "10"})
         except DrainingError:
             return error(503, "this host is being drained; try again", {"Retry-After": "1"})
         except FullError:

@@ -33,7 +33,7 @@ OPTIONS = (
     "rooms",
     "cluster",
 )
-"""Of no use without ``--serve``."""
+"""Options that are errors without ``--serve``."""
 
 
 def add_serve_options(parser: argparse.ArgumentParser) -> None:
@@ -50,7 +50,7 @@ def add_serve_options(parser: argparse.ArgumentParser) -> None:
         metavar="ADDRESS|NETWORK",
         action="append",
         default=[],
-        help="a reverse proxy whose X-Forwarded-For is believed; may be repeated",
+        help="trust X-Forwarded-For from this reverse proxy; may be repeated",
     )
 
     add(
@@ -80,7 +80,7 @@ def add_serve_options(parser: argparse.ArgumentParser) -> None:
 
 
 def ice_settings(given: argparse.Namespace) -> IceSettings:
-    """What the options about reaching this machine say. Raises InputError."""
+    """The ICE settings that the options give. Raises InputError."""
     addresses = [parse_public_address(text) for text in given.public_address]
     servers = tuple(parse_ice_server(text) for text in given.ice_server)
     needs_secret = any(server.is_turn and server.username is None for server in servers)
@@ -94,7 +94,7 @@ def ice_settings(given: argparse.Namespace) -> IceSettings:
 
 
 def serve_settings(given: argparse.Namespace, notify: Notify) -> ServeSettings | None:
-    """The settings of the server; None when there is none to run. Reports a made-up token once to ``notify``.
+    """The settings of the server; None without ``--serve``. Reports a generated token once to ``notify``.
 
     Raises InputError.
     """
@@ -126,5 +126,5 @@ def serve_settings(given: argparse.Namespace, notify: Notify) -> ServeSettings |
 
 
 def _made_up(token: str | None) -> tuple[str | None, bool]:
-    """``token``, or a new one for ``auto``; whether it is new."""
+    """``token``, or a generated one for ``auto``; and whether it was generated."""
     return (new_token(), True) if token == AUTO else (token, False)

@@ -1,4 +1,4 @@
-"""HTTP handlers of what needs no room: the page, ICE servers, the schema of the commands, health and metrics."""
+"""HTTP handlers that need no room: the page, ICE servers, the schema of the commands, health and metrics."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from speakerlight.server.serve_settings import ServeSettings
 
 
 class PageHandlers:
-    """Handlers of a server and of a door alike."""
+    """Handlers that a server and a door share."""
 
     def __init__(self, settings: ServeSettings, metrics: Metrics) -> None:
         self._settings, self._metrics = settings, metrics

@@ -1,4 +1,4 @@
-"""Parts of the page: each document's modules as one script, so that few requests lead to the first paint."""
+"""Bundling of the page: each document's JavaScript modules as one script, for few requests before the first paint."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ ENTRIES = ("app", "overlay")
 STATIC = ("style.css", "overlay.css", "icon.svg")
 
 KINDS = {".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml"}
-"""Not those of ``mimetypes``: Windows may have registered others."""
+"""Fixed, not from ``mimetypes``, because Windows may register other types."""
 
 _IMPORT = re.compile(r'^import \{([^}]*)\} from "\./(\w+)\.js";\n', re.MULTILINE)
 _EXPORT = re.compile(r"^export ((?:async )?(?:function|class|const) (\w+))", re.MULTILINE)

@@ -1,11 +1,11 @@
-"""Rate limits: token buckets, one for all or one for each client."""
+"""Rate limiter: token buckets, one in total or one per client."""
 
 from __future__ import annotations
 
 from collections import OrderedDict
 
 REMEMBERED_CLIENTS = 1024
-"""Clients whose bucket is kept. One that was forgotten starts with a full bucket."""
+"""Maximum number of clients whose bucket is kept. A forgotten client starts with a full bucket."""
 
 
 class RateLimiter:
@@ -22,7 +22,7 @@ class RateLimiter:
         return self._left >= 1
 
     def take(self, now: float) -> bool:
-        """Consume one, if it is allowed at ``now``; returns whether it is."""
+        """Consume one token if there is one at ``now``; return whether there was."""
         if not self.allows(now):
             return False
         self._left -= 1
@@ -30,7 +30,7 @@ class RateLimiter:
 
 
 class RateLimiters:
-    """A bucket for each of many clients, those that asked last."""
+    """One bucket per client, for the clients with the most recent requests."""
 
     def __init__(self, burst: float, per_second: float) -> None:
         self._burst, self._per_second = burst, per_second

@@ -12,10 +12,10 @@ from speakerlight.outputs.output import Output
 SCORES = "scores"
 
 SCORES_WAITING = 10
-"""Ticks that may wait for one listener: 0.4 s. The scorer may decide a few at once; older ones are useless."""
+"""Ticks that may wait for one listener: 0.4 s. The scorer may decide a few at once; older ones are of no use."""
 
 WAITING = {SCORES: SCORES_WAITING, "control": 50}
-"""How many lines of a kind may wait; of another kind one, the newest."""
+"""Maximum number of waiting lines by kind; of any other kind only the newest."""
 
 
 class Relay(Output):
@@ -38,7 +38,7 @@ class Relay(Output):
         self.publish(event.type, event.to_json())
 
     def publish(self, kind: str, line: str) -> None:
-        """Send ``line`` to all listeners, and to later ones until a newer one of its ``kind`` replaces it."""
+        """Send ``line`` to all listeners, and to new listeners until a newer line of its ``kind`` replaces it."""
         with self._lock:
             if kind != SCORES:
                 self._newest[kind] = line
@@ -58,12 +58,12 @@ class Relay(Output):
         return outbox
 
     def unsubscribe(self, outbox: Outbox) -> None:
-        """Forget a listener that has gone."""
+        """Remove a listener that has disconnected."""
         with self._lock:
             self._outboxes.discard(outbox)
 
     def close(self) -> None:
-        """End: listeners finish once they have received what waits."""
+        """End the relay: listeners finish once they have received the waiting lines."""
         with self._lock:
             self._is_closed = True
             for outbox in self._outboxes:

@@ -30,10 +30,10 @@ from speakerlight.threads import join_within
 BROWSER = "browser"
 
 SHEDDING = GovernorSettings(late_seconds=0.09)
-"""A mark should reach the browser 0.3 s after its frame; look-ahead and network take 0.21 s of that."""
+"""Budget of lateness: a mark should reach the browser 0.3 s after its frame; look-ahead and network need 0.21 s."""
 
 JOIN_SECONDS = 5.0
-"""A room that has not ended by then hangs in a library; its thread is a daemon and is left behind."""
+"""Time for a room to end. After it, the room hangs in a library; its thread is a daemon and is abandoned."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class Engines:
 
 @dataclass(frozen=True, eq=False)
 class RoomHandle:
-    """What a request needs of a room: the commands that steer it, its events, and its view."""
+    """The parts of a room that requests use: its commands, its events, and its view."""
 
     control: Control
     relay: Relay
@@ -59,7 +59,7 @@ class Room:
     """Call ``begin`` once and ``end`` once. ``over`` is called, in the room's thread, when the run ends by itself.
 
     ``first_level``: the load level before the first measurement. ``view``: what viewers get.
-    ``handover``: what the room was at another host.
+    ``handover``: the state of the room at another host.
     """
 
     def __init__(
@@ -97,16 +97,16 @@ class Room:
         return self._meter.latency.percentiles().p95
 
     def handover(self) -> Handover:
-        """The state of the room for another host."""
+        """The state of the room, for another host."""
         people = self._memory.save() if self._memory is not None else self._handover.people
         return Handover(self.control.state.commands(self.control.time), people)
 
     def restore_control(self) -> None:
-        """Give the commands again that were given at another host, once the page receives events. Raises InputError."""
+        """Execute the commands that another host handed over, once the page receives events. Raises InputError."""
         self._handover.apply(self.control)
 
     def move(self) -> None:
-        """Tell the page to make its offer again: another host will take it."""
+        """Tell the page to make its offer again, which another host will accept."""
         self.relay.publish("moved", line("moved"))
 
     def begin(self) -> None:

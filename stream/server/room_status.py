@@ -7,7 +7,7 @@ from speakerlight.outputs.output import Output
 
 
 class RoomStatus(Output):
-    """``faces``: people in view. ``load_level``: work that is shed, 0 to 4. Any thread may read."""
+    """``faces``: people in view. ``load_level``: load-shedding level, 0 to 4. Any thread may read."""
 
     option = "--serve"
 

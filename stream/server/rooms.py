@@ -1,4 +1,4 @@
-"""All rooms of a server: how many there may be, and when one is closed."""
+"""All rooms of a server: limits in total and per client, closing of idle and abandoned rooms, draining."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ from speakerlight.server.source import BrowserSource
 logger = logging.getLogger(__name__)
 
 CLIENT_ROOMS = 6
-"""Rooms of one client. Those of this machine itself belong to its owner, who may take them all."""
+"""Maximum number of rooms of one client. Clients on this machine itself have no such limit."""
 
 CLIENT_CONNECTING = 4
-"""Rooms of one client that are not connected yet. Another offer waits …"""
+"""Maximum number of rooms of one client that are still connecting. Another offer waits …"""
 
 CONNECTING_WAIT_SECONDS = 3.0
 """… this long for one of them to connect: the pages of one office start together."""
@@ -37,7 +37,7 @@ CONNECTING_WAIT_SECONDS = 3.0
 CONNECTING_POLL_SECONDS = 0.05
 
 SILENT_SECONDS = 5.0
-"""A client from which neither media nor a report nor a message has come for this long has gone …"""
+"""A room is closed when no media, report or message has come from its client for this long …"""
 
 CONNECTING_SECONDS = 15.0
 """… unless it was never connected: ICE takes some seconds on a busy machine."""
@@ -45,45 +45,45 @@ CONNECTING_SECONDS = 15.0
 SWEEP_SECONDS = 1.0
 
 HOST_END = "-"
-"""Ends the host's name in an id."""
+"""Separator after the host's name in an id."""
 
 MOVE_SECONDS = 0.05
-"""Between the rooms that a draining host moves: their pages do not all make an offer at once."""
+"""Interval between the rooms that a draining host moves, so that their pages do not all make an offer at once."""
 
 MOVED_SECONDS = 5.0
-"""A room whose page has not left by then is closed: an encoder, which reconnects by itself."""
+"""A room whose client has not left by then is closed: its client is an encoder, which reconnects by itself."""
 
 ICE_REPORT_SECONDS = 5.0
-"""A room that is closed earlier without having been connected was given up by its user."""
+"""Minimum age for a report about a room that never connected: users give up sooner by themselves."""
 
 MAX_ICE_REPORTS = 6
-"""Lines at once and a minute about rooms that could not be connected."""
+"""Limit of log lines (burst, and per minute) about rooms that could not be connected."""
 
 
 class FullError(Exception):
-    """There are as many rooms as there may be."""
+    """The maximum number of rooms is open."""
 
 
 class DrainingError(Exception):
-    """This host takes no new rooms."""
+    """This host is draining and opens no new rooms."""
 
 
 class NameTakenError(Exception):
-    """There is a room of this name."""
+    """A room of this name is already open."""
 
 
 class ClientLimitError(Exception):
-    """One client has as many rooms as it may have; the text says which kind."""
+    """A client has reached its limit of rooms; the message names which limit."""
 
 
 def host_id(host: str | None, random: str) -> str:
-    """Id of a room or a session: it names its host, where there are several."""
+    """Id of a room or a session; in a cluster it begins with the host's name."""
     return random if host is None else f"{host}{HOST_END}{random}"
 
 
 @dataclass(frozen=True)
 class HostStatus:
-    """What a door knows of a host. ``rooms``: open or being opened. ``named``: rooms whose senders chose the name.
+    """Status of a host for its doors. ``rooms``: open or being opened. ``named``: rooms whose senders chose the name.
 
     ``latency_ms``: 95th percentile from capture to event in the slowest room, since that began; None without one.
     """
@@ -101,7 +101,7 @@ class Offer:
     """One client's offer.
 
     ``long_side``: of what its camera or screen gives, in pixels. ``address``: where its requests come from. ``name``:
-    of the room; None: one that nobody can guess. ``handover``: of a room that moves here from another host.
+    of the room; None: a random one. ``handover``: of a room that moves here from another host.
     """
 
     sdp: str
@@ -112,7 +112,7 @@ class Offer:
 
     @property
     def client(self) -> str:
-        """What limits count by."""
+        """Key of per-client limits."""
         return client_key(self.address)
 
     @property
@@ -154,9 +154,9 @@ class Rooms:
         self._opening: Counter[str] = Counter()
         self._names_opening: set[str] = set()
         self._loop = asyncio.get_running_loop()
-        metrics.watch("rooms", "Rooms that there are", lambda: len(self._statuses()))
-        metrics.watch("faces", "People in view in all rooms", lambda: sum(each.faces for each in self._statuses()))
-        metrics.watch("load_level", "Work that is shed in the busiest room, 0 to 4", self._worst_level)
+        metrics.gauge("rooms", "Open rooms", lambda: len(self._statuses()))
+        metrics.gauge("faces", "People in view in all rooms", lambda: sum(each.faces for each in self._statuses()))
+        metrics.gauge("load_level", "Load-shedding level of the busiest room, 0 to 4", self._worst_level)
         self._sweeping = asyncio.create_task(self._sweep())
 
     async def open(self, offer: Offer) -> tuple[str, str]:
@@ -181,10 +181,10 @@ class Rooms:
         finally:
             self._names_opening.discard(name)
             self._opening[offer.client] -= 1
-            self._opening += Counter()  # forgets clients that open none
+            self._opening += Counter()  # forgets clients without rooms
 
     def status(self, host: str) -> HostStatus:
-        """What there is at the moment."""
+        """The status of every room, and of this machine's own run."""
         latencies = [room.latency_ms for room in self.all()]
         return HostStatus(
             host,
@@ -197,7 +197,7 @@ class Rooms:
 
     @property
     def is_host(self) -> bool:
-        """Whether doors stand before it."""
+        """Whether this server is a host behind doors."""
         return self._host is not None
 
     def handover(self, name: str) -> Handover | None:
@@ -207,7 +207,7 @@ class Rooms:
         return self._parted.get(name)
 
     def drain(self) -> None:
-        """Take no new rooms, and tell those there are to move."""
+        """Open no new rooms, and tell the pages of the open ones to move."""
         if not self._is_draining:
             self._is_draining = True
             self._moving = asyncio.create_task(self._move_all())
@@ -216,7 +216,7 @@ class Rooms:
         return len(self._rooms)
 
     def all(self) -> list[Room]:
-        """The rooms that there are."""
+        """The open rooms."""
         return [connected.room for connected in self._rooms.values()]
 
     def named(self, name: str) -> RoomHandle | None:
@@ -224,15 +224,15 @@ class Rooms:
         return self._rooms[name].room.handle if name in self._rooms else None
 
     def only(self) -> RoomHandle | None:
-        """The only room there is."""
+        """The room, when exactly one is open."""
         return next(iter(self.all())).handle if len(self._rooms) == 1 else None
 
     def peer(self, name: str) -> Peer | None:
-        """The client's end of a room by the room's name."""
+        """The WebRTC peer of a room, by the room's name."""
         return self._rooms[name].peer if name in self._rooms else None
 
     def close(self, name: str) -> asyncio.Task[None] | None:
-        """Begin to close a room, if there is one; the task ends when it has gone."""
+        """Begin to close a room, if it is open; the task ends when the room has ended."""
         if (connected := self._rooms.get(name)) is None:
             return None
         if connected.closing is None:
@@ -246,7 +246,7 @@ class Rooms:
         await asyncio.gather(*filter(None, map(self.close, tuple(self._rooms))))
 
     def ice_failure(self, name: str) -> str | None:
-        """Why a room was never connected, for people; None for one that was, or that is not there."""
+        """Why a room never connected, as text for people; None for a room that did, or that does not exist."""
         if (connected := self._rooms.get(name)) is None or connected.peer.was_connected:
             return None
         report = connected.peer.ice_report

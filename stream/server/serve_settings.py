@@ -16,14 +16,14 @@ from speakerlight.server.tokens import Tokens
 LOOPBACK = "127.0.0.1"
 
 ROOMS = ROOMS_A_PROCESS
-"""Rooms at once, by default."""
+"""Default number of rooms that are open at once."""
 
 
 @dataclass(frozen=True)
 class ServeSettings:
-    """``--serve`` and what belongs to it. Raises InputError with one line when they do not go together.
+    """``--serve`` and its options. Raises InputError with one line when they conflict.
 
-    ``trusted_proxies``: networks whose X-Forwarded-For headers are believed. ``rooms``: as many at once are admitted,
+    ``trusted_proxies``: networks whose X-Forwarded-For headers are trusted. ``rooms``: as many at once are admitted,
     by each host of ``cluster`` where there is one.
     """
 
@@ -63,13 +63,13 @@ class ServeSettings:
 
     @property
     def url(self) -> str:
-        """What to type into a browser on this machine, without the token."""
+        """The address for a browser on this machine, without the token."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"{'https' if self.cert else 'http'}://{host}:{self.port}/"
 
 
 def leads_to_loopback(host: str) -> bool:
-    """Whether a name or an address is that of this machine for itself alone."""
+    """Whether a name or an address is loopback: only this machine can reach it."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:

@@ -55,7 +55,7 @@ class Server(HttpServer):
 
     @property
     def relay(self) -> Relay | None:
-        """The events of this machine's own run."""
+        """Relay of the events of this machine's own run."""
         return self._local.relay if self._local is not None else None
 
     @property

@@ -59,7 +59,7 @@ def serving(
 
 
 def greeting(listening: Listening) -> Iterator[str]:
-    """Lines for whoever starts a server."""
+    """Start-up lines for the operator of a server."""
     settings = listening.settings
     yield f"serving on {replace(settings, port=listening.port).url} (Ctrl-C ends it)"
     if not settings.is_loopback and settings.cert is None:

@@ -21,7 +21,7 @@ FRAMES_WAITING = 2
 
 AUDIO_SECONDS = 2
 AUDIO_CHUNKS_WAITING = 100
-"""Two seconds of Opus packets of 20 ms: after a longer stall there is a gap, not old audio."""
+"""Two seconds of Opus packets of 20 ms: a longer stall leaves a gap instead of old audio."""
 
 STALE_SECONDS = 5.0
 """A frame or chunk further than this from now has a nonsense timestamp and is dropped."""
@@ -55,7 +55,7 @@ class BrowserSource(BufferedSource):
 
     @property
     def dropped(self) -> int:
-        """Frames dropped because newer ones arrived before they were converted or taken."""
+        """Frames dropped because newer ones arrived before they were converted or read."""
         assert self.frames is not None
         return self._skipped + self.frames.dropped
 

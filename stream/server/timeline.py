@@ -13,8 +13,8 @@ from enum import StrEnum
 from speakerlight.clock import DeviceClock
 
 MAX_CORRECTION_SECONDS = 1.0
-"""A report that moves a stream further than this from its arrivals is implausible: buffers and encoders account for a
-tenth of it."""
+"""A report that moves a stream further than this from its arrivals is implausible: buffers and encoders explain a tenth
+of it at most."""
 
 
 class Kind(StrEnum):

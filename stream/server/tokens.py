@@ -1,4 +1,4 @@
-"""Tokens: where they are read from, and what each one opens."""
+"""Access tokens: their sources (option, file, environment, generated), comparison, and what each one opens."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pathlib import Path
 from speakerlight.core.errors import InputError
 
 AUTO = "auto"
-"""Stands for a token that is made up for this run."""
+"""Option value that asks for a token generated for this run."""
 
 AUTO_BYTES = 18
 """144 bits, 24 letters."""
@@ -25,7 +25,7 @@ MIN_TOKEN_LENGTH = 16
 
 
 class Access(IntEnum):
-    """What a request may do; a higher value includes the lower ones."""
+    """Permission of a request; a higher value includes the lower ones."""
 
     NONE = 0
     READ = 1
@@ -62,7 +62,7 @@ class Tokens:
         return base64.urlsafe_b64encode(digest[:AUTO_BYTES]).decode()
 
     def access(self, given: str | None) -> Access:
-        """What ``given``, the token of a request, opens. Takes the same time for every wrong token."""
+        """The access that ``given``, the token of a request, opens. Takes the same time for every wrong token."""
         if self.full is None or self.for_links is None:
             return Access.FULL
         if given is None:
@@ -84,7 +84,7 @@ def token_from(argument: str | None, file: Path | None, environment: Mapping[str
 
 
 def new_token() -> str:
-    """A token that nobody can guess."""
+    """A random token."""
     return secrets.token_urlsafe(AUTO_BYTES)
 
 

@@ -15,7 +15,7 @@ CHECK_SECONDS = 5.0
 @dataclass(frozen=True)
 class IceServerCheck:
     """``address``: what the server gave: a relay address, or for stun: this machine's own as seen from outside; None
-    when it gave none. ``problem`` says why, in a few words."""
+    when it gave none. ``problem``: the reason, in a few words."""
 
     server: IceServer
     address: str | None

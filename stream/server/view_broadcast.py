@@ -1,6 +1,6 @@
-"""View broadcast: a room's composed frames with their audio, for the viewers that there are at the moment.
+"""View broadcast: sends a room's composed frames with their audio to its current viewers.
 
-Nothing is composed, and no frame is kept, while nobody watches.
+Without viewers nothing is composed and no frame is kept.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from speakerlight.threads import join_within
 logger = logging.getLogger(__name__)
 
 VIDEO_CLOCK, AUDIO_CLOCK = 90_000, SAMPLE_RATE
-"""Hz, of pts."""
+"""Clock rate of pts in hertz."""
 
 HELD_BYTES = 64 << 20
 """Frames that wait for their snapshot: 24 of 1280×720, a second."""
@@ -44,7 +44,7 @@ JOIN_SECONDS = 2.0
 
 
 class Track(Protocol):
-    """Where a viewer's frames go; safe to call from any thread."""
+    """A viewer's media track; safe to call from any thread."""
 
     def feed(self, frame: VideoFrame | AudioFrame, /) -> None: ...
 
@@ -72,7 +72,7 @@ class ViewBroadcast(Output):
         self._thread: threading.Thread | None = None
 
     def subscribe(self, video: Track, audio: Track | None) -> None:
-        """Feed these tracks from now on."""
+        """Start feeding these tracks."""
         with self._lock:
             if self._is_closed or self._frames is None:
                 video.finish()
@@ -85,7 +85,7 @@ class ViewBroadcast(Output):
                 self._thread.start()
 
     def unsubscribe(self, video: Track) -> None:
-        """Forget a viewer."""
+        """Stop feeding a viewer's tracks."""
         with self._lock:
             self._viewers.pop(video, None)
 
@@ -136,20 +136,20 @@ class ViewBroadcast(Output):
     ) -> None:
         for frame, snapshot in pairs:
             image = _even(composer.compose(frame, snapshot, self._info()))
-            picture = VideoFrame.from_ndarray(image, format="bgr24").reformat(format="yuv420p")
-            picture.pts, picture.time_base = round(frame.time * VIDEO_CLOCK), Fraction(1, VIDEO_CLOCK)
+            video_frame = VideoFrame.from_ndarray(image, format="bgr24").reformat(format="yuv420p")
+            video_frame.pts, video_frame.time_base = round(frame.time * VIDEO_CLOCK), Fraction(1, VIDEO_CLOCK)
             with self._lock:
                 viewers = list(self._viewers.items())
                 due = [self._chunks.popleft() for _ in range(sum(each.time <= frame.time for each in self._chunks))]
             audio_frames = [made for chunk in due for made in voice.push(chunk)]
             for video, audio in viewers:
-                video.feed(picture)
+                video.feed(video_frame)
                 for audio_frame in audio_frames if audio is not None else ():
                     audio.feed(audio_frame)  # type: ignore[union-attr]
 
 
 def overlay_info(control: Control) -> OverlayInfo:
-    """What commands have set of it."""
+    """The view that commands have set."""
     return OverlayInfo(pinned=control.state.pinned)
 
 
@@ -168,13 +168,13 @@ class _AudioFrames:
         self._rest = samples[whole:]
         for start in range(0, whole, self.SIZE):
             pcm = (np.clip(samples[start : start + self.SIZE], -1, 1) * 32767).astype(np.int16)
-            # The encoder wants two channels, and would make them from one at 3 dB less.
+            # The encoder needs two channels; its own conversion from one would lose 3 dB.
             frame = AudioFrame.from_ndarray(np.repeat(pcm, 2)[None], format="s16", layout="stereo")
             frame.sample_rate, frame.pts, frame.time_base = AUDIO_CLOCK, first + start, Fraction(1, AUDIO_CLOCK)
             yield frame
 
 
 def _even(image: Image) -> Image:
-    """Without the last row or column where their number is odd: encoders halve both."""
+    """Crop an odd last row or column: encoders need even sizes."""
     height, width = image.shape[:2]
     return np.ascontiguousarray(image[: height - height % 2, : width - width % 2])

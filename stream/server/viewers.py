@@ -1,4 +1,4 @@
-"""All viewers of a server's rooms: how many there may be, and when one is closed."""
+"""All viewers (WHEP) of a server's rooms: limits, and closing of those whose room or connection ended."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ from speakerlight.server.view_broadcast import ViewBroadcast
 logger = logging.getLogger(__name__)
 
 MAX_VIEWERS = 8
-"""Each takes an encoder of its own."""
+"""Maximum number of viewers: each needs an encoder of its own."""
 
 CLIENT_VIEWERS = 4
 
 CONNECTING_SECONDS = 15.0
-"""As for rooms."""
+"""Limit per client, as for rooms."""
 
 SUPERVISION_SECONDS = 0.5
 
 
 class ViewersFullError(Exception):
-    """There are as many viewers as there may be, in all or of this client."""
+    """The maximum number of viewers, in total or of this client, is connected."""
 
 
 @dataclass(eq=False)
@@ -47,7 +47,7 @@ class Viewers:
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def open(self, view: ViewBroadcast, sdp: str, address: IpAddress | None) -> tuple[str, str]:
-        """A viewer of ``view``: its id and the answer's SDP. Raises InputError, ViewersFullError, PortsTakenError."""
+        """Open a viewer of ``view``: id and SDP answer. Raises InputError, ViewersFullError, PortsTakenError."""
         client = client_key(address)
         own = sum(each.client == client for each in self._watching.values())
         if len(self._watching) >= MAX_VIEWERS or own >= CLIENT_VIEWERS:
@@ -71,7 +71,7 @@ class Viewers:
         return self._watching[name].viewer if name in self._watching else None
 
     async def close(self, name: str) -> None:
-        """End a viewer, if there is one."""
+        """End a viewer, if it exists."""
         if (watching := self._watching.pop(name, None)) is not None:
             watching.view.unsubscribe(watching.viewer.video)
             await watching.viewer.close()

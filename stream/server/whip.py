@@ -30,7 +30,7 @@ LOCAL = "local"
 
 
 class _Target(Protocol):
-    """A client's end of a session."""
+    """The WebRTC peer or viewer of a session."""
 
     async def trickle(self, fragment: str) -> None: ...
 
@@ -55,7 +55,7 @@ class WhipHandlers:
         ice: IceSettings,
         host: str | None = None,
     ) -> None:
-        """``host``: begins the names of sessions, so that a door finds them."""
+        """``host``: prefix of the names of sessions, by which a door finds them."""
         self._host = host
         self._rooms, self._viewers, self._room_of, self._offers, self._ice = rooms, viewers, room_of, offers, ice
         self._sessions: dict[str, _Session] = {}
@@ -155,7 +155,7 @@ async def _text(request: web.Request) -> str:
 
 
 def _link(server: IceServer) -> str:
-    """RFC 9725, section 4.6."""
+    """The Link header of an ICE server (RFC 9725, section 4.6)."""
     link = f'<{server.url}>; rel="ice-server"'
     if server.username is not None and server.credential is not None:
         username, credential = _quoted(server.username), _quoted(server.credential)

@@ -1,7 +1,7 @@
 """Peer connection and its ICE: port range, public addresses, several servers, a filter of remote candidates.
 
-aioice's own gathers host candidates on random ports, without loopback, asks one STUN and one TURN server, and sends
-checks wherever a client's offer says.
+aioice's own connection gathers host candidates on random ports, without loopback, asks one STUN and one TURN server,
+and sends checks to every address that a client offers.
 """
 
 from __future__ import annotations
@@ -121,7 +121,7 @@ class IceConnection(Connection):
         """
         if remote_candidate is not None:
             self._offered.append((remote_candidate.type, remote_candidate.host))
-            # Names of another network cannot be resolved here; the multicast query would only be one more packet.
+            # Names of another network cannot be resolved here, so the multicast query would be useless.
             if is_mdns_hostname(remote_candidate.host) and self._client is not None and self._client.is_global:
                 self.refused.append(remote_candidate.host)
                 return
@@ -229,8 +229,9 @@ class IceConnection(Connection):
 def is_allowed(host: str, client: IpAddress | None) -> bool:
     """Whether checks may be sent to ``host``, which ``client`` offers.
 
-    A client could otherwise have this server send packets where it cannot itself: to services of this machine, of its
-    link, or to whole groups. Loopback is allowed to clients of this machine, a link-local address to its own client.
+    Otherwise a client could make this server send packets to places that the client cannot reach itself: services of
+    this machine or its link, or multicast groups. Loopback is allowed to clients of this machine, a link-local address
+    to its own client.
     """
     address = parse_ip(host)
     if address is None or address.is_multicast or address.is_unspecified or str(address) == "255.255.255.255":

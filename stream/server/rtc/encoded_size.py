@@ -102,11 +102,11 @@ class _Bits:
         self._place = 0
 
     def read(self, count: int) -> int:
-        taken = self._bits[self._place : self._place + count]
-        if len(taken) < count:
+        bits = self._bits[self._place : self._place + count]
+        if len(bits) < count:
             raise EOFError
         self._place += count
-        return int(taken, 2)
+        return int(bits, 2)
 
     def unsigned(self) -> int:
         zeros = 0

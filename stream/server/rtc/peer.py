@@ -100,7 +100,7 @@ class Peer:
             self._connection.addTransceiver("audio", "recvonly").setCodecPreferences(opus)
         try:
             await self._connection.setRemoteDescription(RTCSessionDescription(sdp, "offer"))
-        except Exception as error:  # anything else that an SDP makes aiortc raise
+        except Exception as error:  # any other exception that aiortc raises for a malformed SDP
             raise InputError(NOT_UNDERSTOOD) from error
         return Kind.AUDIO in kinds
 
@@ -135,7 +135,7 @@ class Peer:
         try:
             async with asyncio.timeout(CLOSE_SECONDS):
                 await self._connection.close()
-        except Exception:  # a half-made connection: its parts are stopped one by one
+        except Exception:  # an incomplete connection: its parts are stopped one by one
             await stop_parts(self._connection)
         for pump in self._pumps:
             pump.cancel()
@@ -189,7 +189,7 @@ def _with_long_packets(sdp: str) -> str:
 
 
 async def stop_parts(connection: RTCPeerConnection) -> None:
-    """Stop what there is of a half-made connection."""
+    """Stop the existing parts of an incomplete connection."""
     streams: list[Any] = [*connection.getTransceivers(), connection.sctp]
     for stream in filter(None, streams):
         secure = getattr(stream, "receiver", stream).transport
@@ -199,7 +199,7 @@ async def stop_parts(connection: RTCPeerConnection) -> None:
 
 
 async def _pump(track: MediaStreamTrack, source: BrowserSource) -> None:
-    """Take each frame at once, because aiortc queues without bound; the source drops what is too much."""
+    """Consume each frame at once, because aiortc's queue has no bound; the source drops surplus frames."""
     try:
         while True:
             frame = await track.recv()

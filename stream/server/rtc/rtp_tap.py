@@ -1,4 +1,4 @@
-"""RTP tap: arrival times, sender reports and a prompt decoder queue, which aiortc does not offer."""
+"""RTP receiver hooks that aiortc does not offer: arrival times, sender reports, a bounded decoder queue."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Offers as SDP: what is in one, before aiortc acts on it."""
+"""SDP offers: validation of their content before aiortc acts on it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def offered_kinds(sdp: str) -> list[str]:
     """Kinds of media in the offer, sorted. Raises InputError."""
     try:
         media = SessionDescription.parse(sdp).media
-    except Exception as error:  # anything that an SDP makes aiortc's parser raise
+    except Exception as error:  # any exception of aiortc's parser
         raise InputError(NOT_UNDERSTOOD) from error
     if sum(len(each.ice_candidates) for each in media) > MAX_CANDIDATES:
         raise InputError(f"the offer has more than {MAX_CANDIDATES} candidates")

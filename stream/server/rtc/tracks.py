@@ -27,7 +27,7 @@ class FedTrack(MediaStreamTrack):
 
     @property
     def is_over(self) -> bool:
-        """Whether it was finished, and everything is sent."""
+        """Whether the track was finished and every frame is sent."""
         return self._is_finished and not self._pending_frames
 
     def feed(self, frame: VideoFrame | AudioFrame) -> None:

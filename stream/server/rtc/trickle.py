@@ -11,7 +11,7 @@ from speakerlight.server.rtc.sdp import MAX_CANDIDATES
 
 
 class IceRestartError(InputError):
-    """The client asks for an ICE restart, which is not supported."""
+    """The client requests an ICE restart, which is not supported."""
 
 
 async def add_candidates(connection: PeerConnection, fragment: str) -> None:

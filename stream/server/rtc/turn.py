@@ -63,7 +63,7 @@ async def allocate(server: IceServer, protocol: StunProtocol, ports: UdpPorts) -
 
 
 async def ask(server: IceServer, settings: IceSettings, timeout_seconds: float) -> tuple[str | None, str | None]:
-    """Ask one server for an address, as a room does, and give it back: the address as text, or what went wrong."""
+    """Request an address from one server, as a room does, and release it: the address as text, or the failure."""
     ports = UdpPorts(settings.udp_ports)
     protocol = StunProtocol(Connection(ice_controlling=False))
     try:
@@ -93,7 +93,7 @@ async def _reflexive_address(server: IceServer, protocol: StunProtocol, ports: U
 
 
 def failure(error: BaseException) -> str:
-    """What went wrong with a STUN or TURN server, in a few words."""
+    """The failure of a STUN or TURN server, in a few words."""
     if isinstance(error, TransactionFailed):
         code, reason = error.response.attributes["ERROR-CODE"]
         return f"{code} {reason or 'refused'}".strip()

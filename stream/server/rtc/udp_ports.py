@@ -12,10 +12,10 @@ BUFFER_BYTES = 262_144
 
 
 class PortsTakenError(Exception):
-    """Every port of the range is taken."""
+    """Every port of the range is in use."""
 
     def __init__(self, first: int, last: int) -> None:
-        super().__init__(f"all UDP ports {first}-{last} are taken")
+        super().__init__(f"all UDP ports {first}-{last} are in use")
 
 
 class UdpPorts:

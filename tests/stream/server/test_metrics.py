@@ -16,7 +16,7 @@ def samples(metrics: Metrics) -> dict[str, float]:
 def test_what_is_counted_and_watched_is_reported() -> None:
     metrics = Metrics()
     rooms = [1, 2]
-    metrics.watch("rooms", "Rooms that there are", lambda: len(rooms))
+    metrics.gauge("rooms", "Open rooms", lambda: len(rooms))
     metrics.rejected.labels(401).inc()
     metrics.latency.observe(0.2)
     assert samples(metrics)["speakerlight_rooms"] == 2

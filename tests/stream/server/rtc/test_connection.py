@@ -171,7 +171,7 @@ def test_a_range_that_is_taken_is_refused_clearly(serve: Serve) -> None:
             await connection.setLocalDescription(await connection.createOffer())
             status, answer = await offered(browser.url, connection.localDescription.sdp)
             await connection.close()
-            assert status == 503 and "all UDP ports 41100-41100 are taken" in answer["error"]
+            assert status == 503 and "all UDP ports 41100-41100 are in use" in answer["error"]
             await browser.scored(len(browser.of("scores")) + 5)
             assert await metric(browser.url, "rooms") == 1
 
