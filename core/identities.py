@@ -1,4 +1,4 @@
-"""Identities: which person each track shows, merges of two ids, and names."""
+"""Identities as values: the person of each track, merged ids, names. ``core/people/recognition`` decides them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Shots of a session: who is on air, and the cut that is announced."""
+"""Director's shots: who is on air, and the announced cut. (Cuts in the video itself: ``core/faces/cuts``.)"""
 
 from __future__ import annotations
 

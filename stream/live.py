@@ -36,7 +36,7 @@ from speakerlight.window import HELP, Action, KeyPress, Selection, Window
 logger = logging.getLogger(__name__)
 
 TRACKS_WAITING = 2 * TICK_RATE
-"""Ticks that wait for the scorer. A frame after a gap decides one second of ticks at once; more are of no use."""
+"""Maximum number of ticks waiting for the scorer. A frame after a gap decides one second of ticks at once."""
 
 AUDIO_POLL_SECONDS = 0.02
 """Longest interval between fetches of audio: half a tick."""
@@ -48,28 +48,28 @@ WINDOW_POLL_SECONDS = 0.025
 """Longest interval between polls of the window and the run's end while no frame comes: keys feel immediate."""
 
 OVERDUE_SECONDS = 0.5
-"""How long a stalled source is waited for after ``--duration``."""
+"""How long to wait for a stalled source after ``--duration``."""
 
 FRAME_DELAY_SECONDS = 0.4
-"""A tick goes without a frame when none has come for this much longer than frames have been late (jitter)."""
+"""A tick gets no frame when none has arrived for this much longer than recent frames were late (jitter)."""
 
 FRAME_DELAY_FADE = 0.99
-"""What one frame leaves of how late those before it were: a late one counts for some seconds."""
+"""Decay per frame of the lateness of frames: a late frame counts for some seconds."""
 
 STALE_SECONDS = 0.5
 """A frame this far behind the newest is skipped: a gap is better than an old frame."""
 
 JOIN_SECONDS = 5.0
-"""A worker that has not ended by then hangs in a library; it is a daemon and is left behind."""
+"""Time for a worker to end. After it, the worker hangs in a library; it is a daemon and is abandoned."""
 
 STATUS_POLL_SECONDS = 0.05
 """Interval at which a run without a window checks whether it is over or its source in trouble."""
 
 RECENT_SPEAKERS = 3
-"""Number of recent speakers who are scored in any case when the machine is far too slow."""
+"""Number of recent speakers who are always scored, even when the machine is far too slow."""
 
 LATENCY_SMOOTHING = 0.1
-"""Weight of the newest frame in the latency on show: about the last ten count."""
+"""Weight of the newest frame in the displayed latency: about the last ten count."""
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,7 @@ class LiveReport:
 
 
 class OverlayStatus:
-    """What the overlay shows beside the snapshots. One thread writes, any may read: the value is immutable."""
+    """Overlay information beside the snapshots. One thread writes, any may read: the value is immutable."""
 
     def __init__(self) -> None:
         self.info = OverlayInfo()
@@ -90,7 +90,7 @@ class OverlayStatus:
 
 @dataclass(frozen=True, eq=False)
 class _Seen:
-    """Frame tracks on their way to the scorer; ``captured``: time of the frame that completed them."""
+    """Frame tracks queued for the scorer; ``captured``: time of the frame that completed them."""
 
     tracks: FrameTracks
     captured: float
@@ -157,7 +157,7 @@ class LiveRun:
         return self._drive()
 
     def resume_without_window(self) -> LiveReport:
-        """Go on with a run whose window's library is ending the process; as ``run``, which does not return then."""
+        """Continue a run while the window's library ends the process, in place of ``run``, which does not return."""
         self._window = None
         return self._drive()
 
@@ -180,7 +180,7 @@ class LiveRun:
         return self.report()
 
     def report(self) -> LiveReport:
-        """How the run went so far."""
+        """The report of the run so far."""
         return LiveReport(self._latency.percentiles(), self._dropped_frames(), self._worst_level)
 
     def _worker(self, name: str, work: Callable[[], None]) -> threading.Thread:
@@ -221,12 +221,12 @@ class LiveRun:
     def _track(self, ticks: Iterable[FrameTracks], captured: float | None = None) -> None:
         for tracks in ticks:
             self._newest_tracks = tracks
-            # Ticks without frames may come many at once, and there is time: no frame waits.
+            # Many ticks without frames may be decided at once; there is time, because no frame waits.
             wait_seconds = JOIN_SECONDS if captured is None else 0.0
             self._tracks_queue.put(_Seen(tracks, tracks.time if captured is None else captured), wait_seconds)
 
     def _without_frames_until(self) -> float:
-        """Session time before which no frame comes any more, by how late frames have been."""
+        """Session time before which no more frames are expected, from the lateness of recent frames."""
         late = max(self._frame_delay, self._source.late_seconds)
         return min(self._clock.now() - FRAME_DELAY_SECONDS - late, self._duration)
 
@@ -244,7 +244,7 @@ class LiveRun:
                 over = self._stop.is_set() or (
                     source.state is SourceState.ENDED if empty_frames else self._tracks_queue.closed
                 )
-                # Audio is fetched after `over` was read, so that nothing pushed before it is lost.
+                # Audio is fetched after `over` was read, so that no audio pushed before the end is lost.
                 over = self._push_audio(empty_frames) or over
                 rest = self._tracks_queue.take(0) if over else []
                 plan = self._plan
@@ -258,7 +258,7 @@ class LiveRun:
             self._over.set()
 
     def _push_audio(self, empty_frames: EmptyFrames | None) -> bool:
-        """Hand on new audio; True when a run without video has reached its duration."""
+        """Pass new audio on; return True when a run without video has reached its duration."""
         if not self._source.has_audio:
             return False
         chunks = self._source.take_audio()
@@ -278,7 +278,7 @@ class LiveRun:
                 self._speakers.append(snapshot.primary)
 
     def _behind(self, moment: float) -> float:
-        """How far ``moment`` is behind the newest frame, in seconds: the work that waits, whatever a source's own
+        """Lateness of ``moment`` against the newest frame, in seconds: the waiting work, independent of a source's own
         delay."""
         newest = self._source.frames.newest() if self._source.frames is not None else None
         return newest.time - moment if newest is not None else 0.0
@@ -392,7 +392,7 @@ class _TracksQueue:
         self.dropped = 0
 
     def put(self, seen: _Seen, wait_seconds: float = 0.0) -> None:
-        """Add; a full queue is waited for ``wait_seconds`` before its oldest is dropped."""
+        """Add an item. If the queue is full, wait up to ``wait_seconds``, then drop the oldest item."""
         with self._changed:
             is_full = len(self._waiting) == self._waiting.maxlen
             if is_full and wait_seconds:
@@ -402,13 +402,13 @@ class _TracksQueue:
             self._changed.notify_all()
 
     def take(self, timeout_seconds: float) -> list[_Seen]:
-        """All that wait, in order; empty when none came in time or no more will come."""
+        """All waiting items, in order; empty on timeout or after the end."""
         with self._changed:
             self._changed.wait_for(lambda: self._waiting or self._closed, timeout_seconds)
-            taken = list(self._waiting)
+            items = list(self._waiting)
             self._waiting.clear()
             self._changed.notify_all()
-            return taken
+            return items
 
     def close(self) -> None:
         with self._changed:

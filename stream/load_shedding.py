@@ -1,4 +1,4 @@
-"""Load shedding: how much work is dropped when the machine is too slow, in a fixed order, with hysteresis."""
+"""Load shedding: levels 0 to 4 of work that is dropped, in a fixed order, when the machine is too slow."""
 
 from __future__ import annotations
 

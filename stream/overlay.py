@@ -1,4 +1,4 @@
-"""Overlay drawing: a box, name, score and speaking mark for each face, and a status line.
+"""Overlay drawing: box, name, score and speaking mark of each face, and a status line.
 
 Small functions that each draw one thing; ``draw_overlay`` composes them. Sizes follow the image, 320×180 to 4K.
 """
@@ -24,7 +24,7 @@ Point = tuple[int, int]
 WHITE: Bgr = (255, 255, 255)
 BLACK: Bgr = (0, 0, 0)
 INK: Bgr = (28, 24, 22)
-"""The near black of plates and outlines."""
+"""Near-black colour of plates and outlines."""
 
 SPEECH_COLOUR: Bgr = (120, 220, 130)
 WARNING_COLOUR: Bgr = (80, 170, 255)
@@ -33,7 +33,7 @@ QUIET: Bgr = (190, 190, 190)
 
 @dataclass(frozen=True)
 class OverlayInfo:
-    """What is shown beside the snapshot.
+    """Information that is shown beside the snapshot.
 
     ``latency_ms``: capture to overlay. ``load_level`` 0: nothing is shed. ``view``: the one that was chosen during the
     run; None: as it was started. ``is_recording``: False while a command keeps the recording stopped. ``notices``:
@@ -66,7 +66,7 @@ def draw_faces(image: Image, snapshot: Snapshot, info: OverlayInfo) -> None:
 
 
 def shown_primary(snapshot: Snapshot, pinned: int | None) -> int | None:
-    """The person who stands out: the pinned one while in view, else the primary speaker."""
+    """The highlighted person: the pinned one while in view, else the primary speaker."""
     return pinned if any(face.id == pinned for face in snapshot.faces) else snapshot.primary
 
 
@@ -148,7 +148,7 @@ def draw_status(image: Image, snapshot: Snapshot, info: OverlayInfo) -> None:
     height, width = image.shape[:2]
     top = height - size - 2 * pad
     if top < height / 2:
-        return  # a thumbnail: the line would hide it
+        return  # on a thumbnail the line would hide the image
     _shade(image, (0, top), (width, height), INK, 0.7)
     baseline = height - pad - size // 8
     meter = min(6 * size, width // 6)
@@ -299,7 +299,7 @@ def _draw_speaking_bars(image: Image, corner: Point, extent: Point, bgr: Bgr) ->
 
 
 SMALLEST_TEXT = 9
-"""Pixels of height that can still be read."""
+"""Minimum text height in pixels that can still be read."""
 
 
 class _Font(threading.local):
@@ -311,7 +311,7 @@ class _Font(threading.local):
 
 _font = _Font()
 WEIGHT = 500
-"""Of 100 (thin) … 900 (black): a little heavier than plain, for text on video."""
+"""Font weight, 100 (thin) to 900 (black): slightly heavier than regular, for text on video."""
 
 
 def _measure(text: str, size: int) -> int:

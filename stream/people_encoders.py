@@ -1,4 +1,4 @@
-"""People encoders in the background: loaded by the time they are needed; voices embedded beside the scoring thread.
+"""People encoders in the background: loaded before they are needed; voices are embedded in a thread of their own.
 
 Each takes a third of a second to load, which no first overlay has to wait for: nothing of them is needed in a session's
 first 0.7 s.

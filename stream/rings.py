@@ -13,7 +13,7 @@ from speakerlight.core.media import Frame
 
 
 class FrameRing:
-    """Frames from one capture thread. Readers take them in order, or read the newest without taking it."""
+    """Frames from one capture thread. Readers consume them in order, or read the newest without consuming it."""
 
     def __init__(self, capacity: int) -> None:
         self._frames: deque[Frame] = deque()
@@ -33,13 +33,13 @@ class FrameRing:
             self._changed.notify_all()
 
     def take(self, timeout_seconds: float) -> Frame | None:
-        """The oldest frame not taken yet; None when none came in time or the ring is closed and empty."""
+        """Consume the oldest frame; None on timeout or when the ring is closed and empty."""
         with self._changed:
             self._changed.wait_for(lambda: self._frames or self._closed, timeout_seconds)
             return self._frames.popleft() if self._frames else None
 
     def take_newest(self, timeout_seconds: float) -> Frame | None:
-        """The newest frame not taken yet; the older ones count as dropped. None as for :meth:`take`."""
+        """Consume the newest frame; the older ones count as dropped. None as for :meth:`take`."""
         with self._changed:
             self._changed.wait_for(lambda: self._frames or self._closed, timeout_seconds)
             if not self._frames:
@@ -50,7 +50,7 @@ class FrameRing:
             return frame
 
     def newest(self) -> Frame | None:
-        """The newest frame ever pushed, taken or not; it stays."""
+        """The newest frame ever pushed, consumed or not; it is not consumed."""
         with self._changed:
             return self._newest
 
@@ -61,7 +61,7 @@ class FrameRing:
             return self._newest if self._newest is not than else None
 
     def close(self) -> None:
-        """End the stream: wake waiting readers. Frames in the ring can still be taken."""
+        """End the stream: wake waiting readers. Frames in the ring can still be consumed."""
         with self._changed:
             self._closed = True
             self._changed.notify_all()
@@ -74,7 +74,7 @@ class FrameRing:
 
     @property
     def drained(self) -> bool:
-        """Closed, and all frames are taken."""
+        """Whether the ring is closed and empty."""
         with self._changed:
             return self._closed and not self._frames
 

@@ -1,4 +1,4 @@
-"""Steered scorer: what the engine decides, as the session's commands want it, with the director's shot."""
+"""Steered scorer: applies the session's commands (pin, exclude, hold, name) to snapshots; adds the director's shot."""
 
 from __future__ import annotations
 

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from speakerlight.core.faces.crops import Crop
+from speakerlight.core.faces.cuts import CutDetector
 from speakerlight.core.faces.detection import Detection, FaceDetector, SearchRegion, region_around, search_tiles
 from speakerlight.core.faces.selection import FaceSelection
-from speakerlight.core.faces.shots import ShotDetector
 from speakerlight.core.faces.tracking import Prediction, TrackedFace, Tracker
 from speakerlight.core.geometry import Box, iou_matrix
 from speakerlight.core.identities import NO_IDENTITIES, Identities
@@ -102,7 +102,7 @@ class Vision:
         self._settings = settings or VisionSettings()
         self._recognizer = recognizer
         self._tracker = Tracker()
-        self._shots = ShotDetector()
+        self._shots = CutDetector()
         self._selection = FaceSelection()
         self._tiles: list[SearchRegion] = []
         self._size = (0, 0)

@@ -19,7 +19,7 @@ JUMP_SECONDS = 0.04
 
 
 class AudioTape:
-    """Audio is put on by its times and taken off by sample index; index 0 is the session's time 0.
+    """Buffer written by time and read by sample index; index 0 is the session's time 0.
 
     Audio that drifts against the session's clock is resampled by at most 0.5 %, so that it stays within a few
     milliseconds of its time however long the run.
@@ -42,13 +42,13 @@ class AudioTape:
         self._write(start + skipped, samples[skipped:])
 
     def take(self, start: int, stop: int) -> Samples:
-        """The samples start … stop: silence where there was none, or where it is no longer kept."""
-        taken = np.zeros(max(stop - start, 0), np.float32)
+        """The samples from start to stop; silence where there was no audio or it is no longer kept."""
+        samples = np.zeros(max(stop - start, 0), np.float32)
         first = max(start, self.end - len(self._ring), 0)
         last = min(stop, self.end)
         if first < last:
-            taken[first - start : last - start] = self._ring[np.arange(first, last) % len(self._ring)]
-        return taken
+            samples[first - start : last - start] = self._ring[np.arange(first, last) % len(self._ring)]
+        return samples
 
     def _write(self, start: int, samples: Samples) -> None:
         if not len(samples):

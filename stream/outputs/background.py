@@ -17,18 +17,18 @@ from speakerlight.threads import join_within
 logger = logging.getLogger(__name__)
 
 FRAME_LIMIT = 16
-"""About half a second of video: what an encoder may fall behind, and what ``close`` may still have to encode."""
+"""Maximum number of waiting frames, about half a second of video: ``close`` may still have to encode them."""
 
 SHOWN_LIMIT = 1
-"""What is on show is worth nothing once there is something newer."""
+"""Displayed frames that may wait: only the newest one matters."""
 
 OTHER_LIMIT = 4096
-"""Audio chunks, snapshots and events that may wait, of each: two and a half minutes of events, 30 MB with 25 faces."""
+"""Maximum number of waiting audio chunks, snapshots and events, each: two and a half minutes, 30 MB with 25 faces."""
 
 LIMITS = {"frame": FRAME_LIMIT, "shown": SHOWN_LIMIT}
 
 CLOSE_SECONDS = 10.0
-"""An output that has not ended by then is stuck (a dead network disk) and is left behind."""
+"""Time for an output to end. After it, the output is stuck (a dead network disk) and is abandoned."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ class Background(Output):
 
     @property
     def missed_events(self) -> int:  # type: ignore[override]
-        """Dropped here, or missed by the output itself."""
+        """Events dropped here, or missed by the output itself."""
         return self._dropped.total() - self.dropped_frames + self._output.missed_events
 
     def event(self, event: Event) -> None:
@@ -110,7 +110,7 @@ class Background(Output):
         self._waiting[kind] -= 1
         self._dropped[kind] += 1
         count = self._dropped[kind]
-        if kind != "shown" and count & (count - 1) == 0:  # at 1, 2, 4, …: what goes on for hours is a few lines
+        if kind != "shown" and count & (count - 1) == 0:  # at 1, 2, 4, …: a few lines even when it lasts for hours
             logger.warning("%s is behind: %d of kind %s dropped so far", self.option, count, kind)
 
     def _next(self) -> _Call | None:

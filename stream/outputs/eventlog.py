@@ -23,8 +23,8 @@ class EventLog(Output):
 
     ``target``: the name of a file or pipe, or ``-`` for standard output. A named pipe waits for its first reader, until
     ``stop`` is set; when a reader leaves, the next one gets the events from then on, and the others count as
-    ``missed_events``. When the reader of standard output leaves (``… | head``), it had what it wanted: the rest is
-    dropped, and that is no loss.
+    ``missed_events``. When the reader of standard output leaves (``… | head``), the rest is dropped and does not count
+    as missed.
     """
 
     option = "--events"
@@ -57,7 +57,7 @@ class EventLog(Output):
             self._writer = None
 
     def _open(self) -> bool:
-        """Whether there is something to write to now."""
+        """Whether the target is open for writing."""
         if self._writer is not None:
             return True
         if self._target == STDOUT:
@@ -66,7 +66,7 @@ class EventLog(Output):
             self._has_begun = True
             self._writer = RecordWriter(open_output(self._path, self._stop))
         else:
-            try:  # a reader that left is not waited for
+            try:  # does not wait for a reader that left
                 self._writer = RecordWriter(open_output(self._path, self._stop, wait=False))
             except OSError:
                 self.missed_events += 1

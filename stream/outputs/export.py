@@ -15,11 +15,11 @@ from speakerlight.outputs.files import check_writable, write_whole
 from speakerlight.outputs.output import Output
 
 SAVE_SECONDS = 60.0
-"""Interval of session time at which the file is written anew, so that a crash loses no more."""
+"""Interval of session time at which the file is rewritten; a crash loses no more than this."""
 
 
 class Export(Output):
-    """Writes the session so far once a minute, and all of it at the end, each time as a whole file."""
+    """Writes the session so far once a minute, and the complete session at the end, each time as a whole file."""
 
     option = "--export"
 

@@ -22,7 +22,7 @@ from speakerlight.outputs.output import Output
 from speakerlight.scaling import crop
 
 SIZE = 224
-"""Width and height in pixels: what most models of faces and lips take."""
+"""Width and height in pixels: the usual input of models of faces and lips."""
 
 EXPANSION = 1.6
 """Side of the crop in sides of the face's box (brows to chin): the whole head with some margin."""
@@ -46,7 +46,7 @@ class _Track:
 class FaceVideos(Output):
     """Writes ``face-ID.mp4`` into a folder, made with the first face. Only faces in view have an encoder open.
 
-    No existing file is written over: in a folder with face videos of earlier runs, those of this one are called
+    No existing file is overwritten: in a folder with face videos of earlier runs, the files of this run are named
     ``face-ID-run-2.mp4`` and so on. ``reserved``: paths that other outputs of this run will write.
     """
 
@@ -101,7 +101,7 @@ class FaceVideos(Output):
                 try:
                     os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666))
                     return path
-                except FileExistsError:  # of another run that began at the same time
+                except FileExistsError:  # a file of another run that began at the same time
                     pass
             self._run += 1
 

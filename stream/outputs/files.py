@@ -1,4 +1,4 @@
-"""Files and pipes that outputs write to: whole records, a pipe whose reader comes late, a disk that fills up."""
+"""Files and pipes of outputs: whole records, pipes without a reader yet, full disks, two runs that write one file."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ SILENT_WAIT_SECONDS = 1.0
 """A pipe without a reader is logged after this long."""
 
 STALLED_SECONDS = 2.0
-"""Once the run is over, a reader that reads nothing for this long is left behind."""
+"""Once the run is over, a reader that reads nothing for this long is abandoned."""
 
 CLAIM_SECONDS = 0.5
-"""How long a file that another run has claimed is tried again: that run may only check whether it could write."""
+"""How long to retry a file that another run has claimed: that run may only be checking whether it can write."""
 
 NON_BLOCKING = getattr(os, "O_NONBLOCK", 0)
 
@@ -109,7 +109,7 @@ def is_pipe(path: Path) -> bool:
 
 
 class RecordWriter:
-    """Appends records to an open file. A record that does not fit on the disk is taken back, so that all are whole."""
+    """Appends records to an open file. A record that does not fit on the disk is removed again."""
 
     def __init__(self, file: io.RawIOBase) -> None:
         self._file = file
@@ -145,7 +145,7 @@ def write_whole(path: Path, content: bytes) -> None:
     try:
         temporary.write_bytes(content)
         temporary.replace(target)
-    except PermissionError:  # the file may be written, but none made beside it
+    except PermissionError:  # the file is writable, but no new file can be created beside it
         target.write_bytes(content)
     finally:
         temporary.unlink(missing_ok=True)
@@ -154,8 +154,8 @@ def write_whole(path: Path, content: bytes) -> None:
 def check_writable(path: Path, option: str, sources: Iterable[str] = ()) -> None:
     """Raise InputError unless a file can be written at ``path`` and it is none of the run's ``sources``.
 
-    ``sources``: files, also as ``file:`` addresses; others are ignored. Links of both kinds are seen through. What
-    exists stays as it is, and nothing is left behind.
+    ``sources``: files, also as ``file:`` addresses; others are ignored. Symbolic and hard links are followed. An
+    existing file stays unchanged, and no new file remains.
     """
     if path.is_dir():
         raise InputError(f"{option} {path}: this is a folder; give the name of a file in it")
@@ -197,7 +197,7 @@ def is_same_file(first: Path, second: Path) -> bool:
 def _exists(path: Path) -> bool:
     try:
         return path.exists()
-    except (OSError, ValueError):  # a source may be any text: too long for a name, or with a zero byte
+    except (OSError, ValueError):  # a source can be any text: too long for a file name, or with a zero byte
         return False
 
 
@@ -225,7 +225,7 @@ def _open_pipe(path: Path, stop: threading.Event, *, wait: bool) -> int:
 def _claimed(path: Path) -> io.FileIO:
     """The file at ``path``, made if need be, that no other run can claim until it is closed.
 
-    Another run may only look whether it could write there, which takes it a moment and may remove an empty file.
+    Another run may be checking whether it can write there, which takes a moment and may remove an empty file.
     """
     deadline = time.monotonic() + CLAIM_SECONDS
     while True:

@@ -1,7 +1,7 @@
 """Output hub: the one object that a driver feeds; it passes frames, audio and snapshots on to every output.
 
 Both drivers feed it alike. It pairs each frame with its snapshot, makes the events and keeps the tally. An output that
-fails (a full disk) ends alone, and every output is closed.
+fails (a full disk) does not affect the others, and every output is closed.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ class OutputHub:
             summary = self._tally.finish(latency)
             self.event(summary)
             closing, self._outputs = self._outputs, []
-        # Side by side: an encoder's backlog and the plot each take a good part of the second that a run has to end.
+        # In parallel: an encoder's backlog and the plot each need a large part of the second in which a run must end.
         with ThreadPoolExecutor(max(len(closing), 1)) as pool:
             errors = list(pool.map(_close, closing))
         for output, error in zip(closing, errors, strict=True):

@@ -1,4 +1,4 @@
-"""MP4 writer: video frames at their own times with audio, playable whatever happens, in constant memory.
+"""MP4 writer: video frames at their own times with audio, playable after a crash, in constant memory.
 
 The file is written in fragments (a crash loses the last second or two) and becomes a plain MP4 when it is closed. Video
 and audio share one time base, the audio's sample count.
@@ -48,7 +48,7 @@ AUDIO_WAIT = SAMPLE_RATE
 """Audio that has not come 1 s after its frame counts as missing."""
 
 FRAME_WAIT = 10 * SAMPLE_RATE
-"""Audio that has waited 10 s for a frame (a stalled camera) is written without."""
+"""Audio that has waited 10 s for a frame (a stalled camera) is written without a frame."""
 
 
 class Mp4Writer:
@@ -76,7 +76,7 @@ class Mp4Writer:
         self._last_pts = -1
         self._last_image: Image | None = None
         self._path = path
-        self._sink = _Sink(open_output(path, stop))  # not by name: FFmpeg takes what is before a colon for a protocol
+        self._sink = _Sink(open_output(path, stop))  # not by name: FFmpeg reads text before a colon as a protocol
         self._container = av.open(self._sink, "w", format="mp4", options=CONTAINER_OPTIONS)
         self._video = self._add_video(threads)
         self._written = self._start
@@ -164,7 +164,7 @@ class Mp4Writer:
 
 
 class _Sink:
-    """The file as FFmpeg sees it: written from front to back. After an error nothing more is written.
+    """The file object that FFmpeg writes to, from front to back. After an error nothing more is written.
 
     ``error``: the first one; PyAV's own exception does not carry its reason.
     """
@@ -190,5 +190,5 @@ def _encoder() -> tuple[str, dict[str, str]]:
     try:
         av.codec.Codec("libx264", "w")
         return "libx264", H264_OPTIONS
-    except ValueError:  # an FFmpeg without x264: MPEG-4 part 2 is part of every one
+    except ValueError:  # an FFmpeg without x264; every build has MPEG-4 part 2
         return "mpeg4", MPEG4_OPTIONS

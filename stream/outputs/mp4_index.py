@@ -39,7 +39,7 @@ class _Box:
 
 @dataclass(frozen=True, eq=False)
 class _Run:
-    """Samples that lie side by side, ``offset`` bytes from the fragment's base."""
+    """Contiguous samples, ``offset`` bytes from the fragment's base."""
 
     offset: int
     sizes: Numbers
@@ -163,7 +163,7 @@ def _add_fragment(data: bytes, start: int, tracks: dict[int, _Track]) -> None:
 
 
 def _defaults(data: bytes, place: int, start: int) -> tuple[int, int, int, int, int]:
-    """Of a tfhd: base of data offsets, track id, and the samples' default duration, size and flags."""
+    """Parse a tfhd box: base of data offsets, track id, and the samples' default duration, size and flags."""
     given, track_id = struct.unpack_from(">II", data, place)
     place += 8
     base = start
@@ -185,7 +185,7 @@ def _decode_time(data: bytes, place: int | None) -> int | None:
 
 
 def _run(data: bytes, place: int, duration: int, size: int, flags: int) -> _Run:
-    """The samples of a trun; duration, size and flags are those of samples for which it gives none."""
+    """Parse a trun box: its samples. Duration, size and flags: defaults of samples for which it gives none."""
     given, count = struct.unpack_from(">II", data, place)
     given &= 0xFFFFFF
     if given & 0x800:
@@ -250,7 +250,7 @@ def _descendants(moov: bytes, box: _Box) -> Iterator[_Box]:
 
 
 def _media_time(moov: bytes, elst: _Box) -> int:
-    """What the last edit skips at the media's beginning: the delay of the audio encoder."""
+    """Media time that the last edit skips at the beginning: the delay of the audio encoder."""
     return max(int(struct.unpack_from(">i", moov, elst.end - 8)[0]), 0)
 
 

@@ -22,21 +22,21 @@ from speakerlight.outputs.output import Output
 logger = logging.getLogger(__name__)
 
 DEFAULT_PORT = 4455
-"""Of obs-websocket 5."""
+"""Default port of obs-websocket 5."""
 
 TIMEOUT_SECONDS = 2.0
-"""A request that has no answer by then has lost its OBS."""
+"""Timeout of a request; after it the connection counts as lost."""
 
 RETRY_SECONDS = 1.0
-"""Pause between attempts to connect, and between looks whether OBS is still there."""
+"""Pause between attempts to connect, and between checks of the connection."""
 
 JOIN_SECONDS = 3.0
-"""``close`` waits this long for a request that is under way."""
+"""How long ``close`` waits for a pending request."""
 
 
 @dataclass(frozen=True)
 class Target:
-    """What shows a shot: a scene, or a filter that is switched on at a source."""
+    """Target of a shot: a scene, or a filter that is enabled on a source."""
 
     scene: str | None = None
     source: str | None = None
@@ -45,7 +45,7 @@ class Target:
 
 @dataclass(frozen=True)
 class SceneMap:
-    """What shows which shot. ``people``: by name or, as text, by id."""
+    """Target of each shot. ``people``: by name or, as text, by id."""
 
     people: dict[str, Target]
     wide: Target
@@ -53,7 +53,7 @@ class SceneMap:
     password: str = ""
 
     def target(self, shot: Shot, names: Mapping[int, str]) -> Target:
-        """A person without a scene of their own is shown in the wide one."""
+        """The target of ``shot``. A person without a scene of their own is shown in the wide one."""
         if shot.kind is ShotKind.NOBODY:
             return self.nobody
         if shot.person is None:
@@ -62,7 +62,7 @@ class SceneMap:
         return next((self.people[name] for name in own if name in self.people), self.wide)
 
     def filters(self) -> set[Target]:
-        """All filters that are switched on and off."""
+        """All targets whose filters are enabled and disabled."""
         return {target for target in (*self.people.values(), self.wide, self.nobody) if target.filter is not None}
 
 
@@ -89,7 +89,7 @@ def _target(given: object, path: Path) -> Target:
         return Target(scene=given)
     if isinstance(given, dict) and {*given} == {"source", "filter"} and all(isinstance(v, str) for v in given.values()):
         return Target(source=given["source"], filter=given["filter"])
-    raise InputError(f'--obs-scenes {path}: {given!r} is no scene\'s name and no {{"source": …, "filter": …}}')
+    raise InputError(f'--obs-scenes {path}: {given!r} is neither the name of a scene nor {{"source": …, "filter": …}}')
 
 
 class _Client(Protocol):
@@ -141,7 +141,7 @@ class Obs(Output):
         while not self._closing:
             try:
                 client = self._connected()
-            except Exception as error:  # the library lets many kinds through
+            except Exception as error:  # the library raises exceptions of many kinds
                 logger.info("OBS at %s:%d cannot be reached (%s); trying again", self._host, self._port, error)
                 self._wait(RETRY_SECONDS, None)
                 continue
@@ -156,7 +156,7 @@ class Obs(Output):
     def _connected(self) -> _Client:
         import obsws_python
 
-        # It logs the password, and every failed attempt with a traceback.
+        # The library logs the password, and every failed attempt with a traceback.
         logging.getLogger("obsws_python").setLevel(logging.CRITICAL + 1)
         client: _Client = obsws_python.ReqClient(
             host=self._host, port=self._port, password=self._scenes.password, timeout=TIMEOUT_SECONDS
@@ -190,7 +190,7 @@ class Obs(Output):
             logger.warning("OBS refuses %s: %s", wanted.scene or wanted.filter, error)
 
     def _wait(self, seconds: float, shown: Target | None) -> None:
-        """Until the wanted target is another than ``shown``, the run is over, or ``seconds`` have passed."""
+        """Wait until the wanted target differs from ``shown``, the run is over, or ``seconds`` have passed."""
         with self._changed:
             self._changed.wait_for(lambda: self._closing or (shown is not None and self._wanted != shown), seconds)
 

@@ -1,6 +1,6 @@
 """OSC messages for mixers and lights: who speaks, and the director's shots, as UDP packets.
 
-/speakerlight/speaker STATE ID NAME       on each change; ID 0 and NAME "" for nobody
+/speakerlight/speaker STATE ID NAME       on each change; ID 0 and NAME "" without an active speaker
 /speakerlight/candidate KIND ID SECONDS   a cut is expected in SECONDS; KIND "none": it is withdrawn
 /speakerlight/shot KIND ID NAME           the cut; KIND: person, wide or nobody
 """

@@ -14,10 +14,10 @@ class OutputError(Exception):
 
 
 class Output:
-    """Uses what it needs of a run and ignores the rest.
+    """A consumer of a run: overrides the methods for the data that it uses.
 
-    A constructor checks (``InputError`` before the run begins) but leaves files alone; they are made with the first
-    thing to write. Calls come one at a time, each kind in order of time. After ``close`` the output is whole.
+    A constructor checks its settings (``InputError`` before the run begins) but creates no file; files are created with
+    the first data. Calls come one at a time, each kind in order of time. After ``close`` the output is whole.
     """
 
     option: ClassVar[str]
@@ -33,7 +33,7 @@ class Output:
     """Events that did not reach the output's reader. They make the output incomplete."""
 
     def event(self, event: Event) -> None:
-        """Anything of the event schema."""
+        """An event of the schema."""
 
     def snapshot(self, snapshot: Snapshot) -> None:
         """One scored tick."""

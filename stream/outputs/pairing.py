@@ -9,7 +9,7 @@ from speakerlight.core.media import Frame
 from speakerlight.core.snapshot import Snapshot
 
 HELD_BYTES = 512 << 20
-"""Memory for waiting frames. They wait about 0.3 s (look-ahead and room lag); of 4K frames 20 fit."""
+"""Memory limit of waiting frames. They wait about 0.3 s (look-ahead and room lag); of 4K frames 20 fit."""
 
 
 class Pairing:

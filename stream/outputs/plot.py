@@ -29,7 +29,8 @@ from speakerlight.palette import PALETTE, Rgb, colour
 Values = npt.NDArray[np.floating[Any]]
 
 BIN_LIMIT = 2048
-"""Bins of time at most, over one a pixel of the image. The first 82 s have one a tick; then neighbours are merged."""
+"""Maximum number of time bins, more than one per pixel of the image. The first 82 s have one bin per tick; then
+neighbours are merged."""
 
 PENDING_ROWS = 4096
 """Scores that are collected before they are binned together: with 25 faces, those of 6.5 s."""
@@ -42,7 +43,7 @@ STATE_COLOURS: dict[SpeakingState, Rgb] = {
     SpeakingState.UNDECIDED: (180, 180, 180),
     SpeakingState.OFFSCREEN: (90, 90, 90),
 }
-"""Of the strip, where there is no primary speaker."""
+"""Colours of the strip where there is no primary speaker."""
 
 STATE_LABELS = {
     SpeakingState.OFFSCREEN: "off-screen",
@@ -88,7 +89,7 @@ class MeanTable:
         self._rows = _merged(self._rows)
 
     def merge(self, person: int, into: int) -> None:
-        """Make the values of one person those of another."""
+        """Move the values of one person to another."""
         self._settle()
         self._rows["person"][self._rows["person"] == person] = into
         self._rows = _merged(self._rows)
@@ -278,14 +279,14 @@ def _draw_faces(axes: Any, history: SignalHistory) -> None:
 
 @dataclass
 class _Curves:
-    """Lines that are drawn together."""
+    """Segments of one colour and width, drawn together."""
 
     points: list[Values] = field(default_factory=list)
     colours: list[tuple[float, float, float]] = field(default_factory=list)
     styles: list[Any] = field(default_factory=list)
 
     def add(self, points: Values, person: int) -> None:
-        self.points.append(points.repeat(2, axis=0) if len(points) == 1 else points)  # one alone would not be drawn
+        self.points.append(points.repeat(2, axis=0) if len(points) == 1 else points)  # one point draws nothing
         self.colours.append(_unit(colour(person)))
         self.styles.append(_style(person))
 

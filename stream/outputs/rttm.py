@@ -1,4 +1,4 @@
-"""RTTM: each person's speaking segments, in the format that diarization scorers read."""
+"""RTTM writer: each person's speaking segments, in the format that diarization scorers read."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Rttm(Output):
     """Writes a segment's line when the segment has ended, so that the file is whole at any moment.
 
     ``recording`` names the source in every line; persons without a name are ``person1``, ``person2``, …. When ids
-    turned out to be one person, or a name came later, a plain file is written anew at the end.
+    were merged or a name was set later, a regular file is rewritten at the end.
     """
 
     option = "--rttm"
@@ -44,7 +44,7 @@ class Rttm(Output):
         self._recording = recording
         self._segments = SpeakingSegments()
         self._identities = Identities()
-        self._ids: dict[str, int] = {}  # by the name that was written
+        self._ids: dict[str, int] = {}  # segments by the name that was written
         self._stop = stop
         self._writer: RecordWriter | None = None
 

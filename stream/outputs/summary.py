@@ -32,7 +32,7 @@ class Tally:
         self._add(self._segments.push(snapshot))
 
     def finish(self, latency: Percentiles) -> SummaryEvent:
-        """The summary of everything counted. Ends the tally."""
+        """The summary of all counts. Ends the tally."""
         self._add(self._segments.finish())
         talk = self._talk.by_person
         speakers = tuple((person, each.seconds) for person, each in talk.items())

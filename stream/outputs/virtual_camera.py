@@ -61,6 +61,6 @@ def _opened(size: tuple[int, int]) -> Any:
 
 
 def _check_there(device: str) -> None:
-    # On Linux pyvirtualcam only prints that it cannot write, frame after frame. Elsewhere devices are no files.
+    # On Linux pyvirtualcam only prints an error for every frame that it cannot write. Elsewhere devices are not files.
     if device.startswith(DEVICE_FOLDER) and not Path(device).exists():
         raise OSError(f"{device} is gone")

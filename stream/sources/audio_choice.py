@@ -1,4 +1,4 @@
-"""Choice of streams: which video a container means, which of its audio tracks belongs to it and carries a voice."""
+"""Choice of streams: the main video of a container, and the audio track that belongs to it and carries a voice."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Channel mixing: audio of any number of channels to mono, without losing a voice that is in one channel only.
+"""Channel choice and mixing: audio of any number of channels to mono, without losing a voice in one channel only.
 
 A plain average loses a voice when the other channel is silent (half of it), when it is the same with opposite phase
-(all of it), or when the layout marks a channel as effects. What counts here is what the channels carry.
+(all of it), or when the layout marks a channel as effects. This mixer looks at the signal of each channel instead.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
-"""Network streams and pipes: rtsp, rtmp, srt, udp, tcp as they arrive, http(s) and pipes at their timestamps' pace.
+"""Network cameras, streams and pipes: reading and reconnecting. Live (rtsp, udp, …) as it arrives, http(s) paced.
 
-Video and audio of a stream stay on one timeline: its timestamps, laid on the session clock by their arrival. A lost
-live connection is tried again with growing pauses; a recording that breaks off is resumed where it was, or ends.
+Video and audio of a stream stay on one timeline: its timestamps, mapped to the session clock by their arrival. A lost
+live connection is reopened with growing pauses (``ThreadedSource._reopened``); a recording that breaks off is resumed
+at the same position, or ends.
 """
 
 from __future__ import annotations

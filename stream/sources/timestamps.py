@@ -1,4 +1,4 @@
-"""Timestamp repair: packets whose clock restarts, jumps or glitches, put on one continuous timeline.
+"""Timestamp repair: maps packets whose container clock restarts, jumps or glitches to one continuous timeline.
 
 Recordings that were joined, cut or made over hours carry clocks that begin anew, jump by hours or are damaged for one
 packet. Audio and video of a source share the repair, so they stay in step: the media between two discontinuities is a

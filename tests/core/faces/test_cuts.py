@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from speakerlight.core.faces.shots import Change, ShotDetector
+from speakerlight.core.faces.cuts import Change, CutDetector
 from speakerlight.core.geometry import Box
 from speakerlight.core.media import Image
 
@@ -17,7 +17,7 @@ def scene(seed: int) -> Image:
 
 
 def after(first: Image, second: Image, faces: tuple[Box, ...] = (FACE,), seconds: float = 0.04) -> Change:
-    detector = ShotDetector()
+    detector = CutDetector()
     assert detector.update(0.0, first, faces) == NOTHING
     return detector.update(seconds, second, faces)
 

@@ -1,4 +1,4 @@
-"""Shot boundary (cut) detection: whether a frame begins a new shot, and which faces a local cut replaced.
+"""Cut detection (shot boundaries): whether a frame begins a new shot, and which faces a local cut replaced.
 
 A cut is found from the change between two successive frames, compared at a small size, together with the change at each
 tracked face. A change at one face alone is a local cut: a tile of a video call that shows another participant.
@@ -20,7 +20,7 @@ Grey = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True)
-class ShotSettings:
+class CutSettings:
     """Thresholds of change. Measured on 2,000 s of film and 60 cuts: across cuts at least 0.75 of the textured pixels
     change and the correlation stays below 0.62; where one shot jumps in time, 0.67 change and it stays above 0.65."""
 
@@ -66,11 +66,11 @@ _STRAIGHT = 4.0
 """Deviation in grey levels below which an image is flat: its contrast is not equalized."""
 
 
-class ShotDetector:
+class CutDetector:
     """Compares each frame with the one before. Keeps a reference to that frame."""
 
-    def __init__(self, settings: ShotSettings | None = None) -> None:
-        self._settings = settings or ShotSettings()
+    def __init__(self, settings: CutSettings | None = None) -> None:
+        self._settings = settings or CutSettings()
         self._before: Image | None = None
         self._small: Grey | None = None
         self._time = 0.0
