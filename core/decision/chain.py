@@ -8,6 +8,7 @@ evidence is strong, and weak evidence adds up.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from functools import lru_cache
@@ -64,20 +65,23 @@ class ChainConstants:
 
 
 @dataclass(frozen=True)
-class VoicePrior:
-    """What the voice alone says of who speaks at a tick.
+class VoiceCue:
+    """What the voice alone tells of who speaks at a tick.
 
-    ``changed``: probability that another voice has begun since the tick before. ``faces``: relative weight of each
-    face that the voice is its own, 1 for a face of which nothing is known; absent faces count 1. ``nobody``: the same
-    for people out of view.
+    ``changed``: probability that another voice has begun since the tick before. ``prior``: relative weight of each face
+    among those that a new speaker is drawn from, 1 for a face of which nothing is known; absent faces count 1.
+    ``prior_nobody``: the same for people out of view. ``gains``: log-odds of one tick that the voice is a face's own,
+    in view or not, 0 where nothing is known; ``nobody_gain``: the same for people out of view.
     """
 
     changed: float = 0.0
-    faces: Mapping[int, float] = field(default_factory=dict)
-    nobody: float = 1.0
+    prior: Mapping[int, float] = field(default_factory=dict)
+    prior_nobody: float = 1.0
+    gains: Mapping[int, float] = field(default_factory=dict)
+    nobody_gain: float = 0.0
 
 
-NO_VOICE = VoicePrior()
+NO_VOICE = VoiceCue()
 
 
 @dataclass(frozen=True, eq=False)
@@ -115,7 +119,7 @@ class Chain:
         gains: npt.NDArray[np.floating],
         speech: float,
         steps: int = 1,
-        voice: VoicePrior = NO_VOICE,
+        voice: VoiceCue = NO_VOICE,
     ) -> Posterior:
         """One forward step over ``steps`` ticks. ``gains`` [F, 31]: log-odds of each face in view at each lag against
         nobody, 0 where nothing is known; ``speech``: probability in [0, 1]."""
@@ -128,6 +132,8 @@ class Chain:
         evidence = np.zeros(in_view)
         if weight and in_view:
             evidence = weight * self._weigh(gains, weight, lag_prior)
+        if weight and (voice.gains or voice.nobody_gain):
+            self._weigh_voice(weight, voice)
         singles, both = self._alone.sum(axis=1), self._pairs.sum(axis=1)
         self._learn_lags(singles, both, lag_prior, speech * (speech >= PAUSE_BELOW), steps)
         each = singles + both
@@ -150,14 +156,14 @@ class Chain:
         values = self._pairs[rows, columns].tolist()
         return {(ids[i], ids[j]): p for i, j, p in zip(rows.tolist(), columns.tolist(), values, strict=True)}
 
-    def _transition(self, in_view: int, lag_prior: Floats, speech: float, steps: int, voice: VoicePrior) -> None:
+    def _transition(self, in_view: int, lag_prior: Floats, speech: float, steps: int, voice: VoiceCue) -> None:
         c = self._c
         rate = c.fade if speech < PAUSE_BELOW else c.change
         change = 1 - (1 - rate) ** steps * (1 - voice.changed)
         count = len(self._ids)
         weights = np.zeros(count)
-        weights[:in_view] = [voice.faces.get(i, 1.0) for i in self._ids[:in_view]] if voice.faces else 1.0
-        nobody = c.nobody * voice.nobody
+        weights[:in_view] = [voice.prior.get(i, 1.0) for i in self._ids[:in_view]] if voice.prior else 1.0
+        nobody = c.nobody * voice.prior_nobody
         total = nobody + weights.sum()
         pair = c.pair if in_view > 1 else 0.0
         prior = np.minimum((1 - pair) * weights / total, MAX_PRIOR * np.maximum(weights, 1.0))
@@ -194,11 +200,22 @@ class Chain:
             each[:in_view] = c.pair_gain * evidence
             self._pairs *= np.exp(weight * (each[:, None] + each + c.pair_bias))
         self._alone[:in_view] *= factors
+        self._normalise()
+        return np.asarray(evidence)
+
+    def _weigh_voice(self, weight: float, voice: VoiceCue) -> None:
+        """Weigh the states by whose voice is heard; where two speak it may be either's."""
+        each = np.exp(weight * np.array([voice.gains.get(i, 0.0) for i in self._ids]))
+        self._alone *= each[:, None]
+        self._pairs *= (each[:, None] + each) / 2
+        self._nobody *= math.exp(weight * voice.nobody_gain)
+        self._normalise()
+
+    def _normalise(self) -> None:
         total = self._nobody + self._alone.sum() + self._pairs.sum() / 2
         self._nobody /= total
         self._alone /= total
         self._pairs /= total
-        return np.asarray(evidence)
 
     def _learn_lags(self, singles: Floats, both: Floats, lag_prior: Floats, speech: float, steps: int) -> None:
         if speech:

@@ -24,30 +24,33 @@ class VoiceSettings:
     """Cosines of a window's embedding with the mean of a voice; hops are 0.2 s. Chosen on made conversations of
     training people behind one microphone."""
 
-    short: int = 2
-    """Index of the window that is compared with the known voices: 0.6 s."""
-    middle: float = 0.62
-    """Cosine of the short window that is neutral: evidence neither for nor against a voice …"""
+    neutral: tuple[float, ...] = (0.58, 0.60, 0.62)
+    """Cosines that speak neither for nor against a voice, by window length: the longest that lies within speech since
+    the last pause is compared. Longer ones tell voices apart better, but notice a change later …"""
     slope: float = 20.0
     """… and log-odds per hop and unit of cosine."""
     change: float = 0.03
     """Probability per hop that the voice changes in speech …"""
     pause_change: float = 0.1
     """… and in a pause."""
+    after_pause: float = 0.5
+    """… and that it is another one after a pause, whatever its length."""
     new_share: float = 0.2
-    """Share of the changes that lead to a new voice."""
+    """Share of the changes that go to a new voice."""
     new_after: float = 0.7
-    """Posterior of a new voice above which a cluster is added …"""
-    new_hops: int = 4
-    """… after this many hops of speech in a row …"""
-    join: float = 0.7
-    """… unless the cosine with a known voice is this high."""
+    """Probability of a new voice that begins one …"""
+    new_hops: int = 2
+    """… after this many hops in a row …"""
+    first_hops: int = 5
+    """… of speech that has lasted for this many: 1 s. Shorter windows are too much alike to begin or teach a voice …"""
+    join: float = 0.64
+    """… unless a known voice is this near."""
     sure: float = 0.9
-    """Posterior of a voice above which speech updates its mean …"""
+    """Probability above which speech teaches its voice …"""
     sure_hops: int = 4
     """… once it has lasted for this many hops."""
     same: float = 0.82
-    """Two clusters whose means have a higher cosine than this are merged."""
+    """Two voices whose means are nearer than this are one."""
     memory: float = 150.0
     """Maximum weight of a voice's mean, in hops."""
     most_voices: int = 24
@@ -66,6 +69,12 @@ class VoiceSettings:
     """Number of people, the most probable ones, for whom a voice keeps evidence."""
     learn_hops: int = 3
     """Speech shorter than this does not update whose voice it is."""
+    stranger: float = 0.7
+    """Odds that a voice is of somebody never seen, against one person in view of whom nothing is known."""
+    most_match: float = 2.0
+    """Log-odds per hop that the voice heard is, or is not, a known one, at most: it may be wrong, and lips overrule it."""
+    unknown: float = 0.5
+    """Weight of a voice never heard among those of people out of view, where one that is surely nobody's has 1."""
 
 
 @dataclass(eq=False)
@@ -88,9 +97,15 @@ class VoiceClusters:
         self._settings = settings or VoiceSettings()
         self._clusters: list[_VoiceCluster] = []
         self._weights = np.ones(1)  # one value for each cluster, then one for a new voice
+        self._gains: dict[int, float] = {}  # log-odds of the last hop for each voice against a new one
+        # In hops of speech since the last pause: all; in a row surely of a known voice, and of a new one; when a known
+        # voice was last sure, and which; when the one that is sure now began.
         self._run = 0
         self._sure_run = 0
         self._new_run = 0
+        self._sure_at = 0
+        self._sure_voice = 0
+        self._began_at = 0
         self._next = 1
 
     @property
@@ -111,17 +126,19 @@ class VoiceClusters:
     def update(self, windows: npt.NDArray[np.float32], speech: float) -> None:
         """Consume the next hop: its embeddings by window length [8, 256], and the share of it that is speech."""
         s = self._settings
+        self._gains = {}
         if speech < 0.5:
             self._change(s.pause_change)
-            self._run = self._sure_run = self._new_run = 0
+            self._run = self._sure_run = self._new_run = self._sure_at = self._sure_voice = self._began_at = 0
             return
+        self._change(s.change if self._run else s.after_pause)
         self._run += 1
-        self._change(s.change)
         if self._clusters:
-            size = min(s.short, self._run)
-            cosines = np.array([c.mean for c in self._clusters]) @ windows[size]
-            gain = s.slope * (cosines - s.middle) * min(1.0, (size + 1) / (s.short + 1))
-            weights = self._weights * np.exp(np.append(gain, 0.0))
+            length = min(len(s.neutral), self._run) - 1
+            cosines = np.array([c.mean for c in self._clusters]) @ windows[length]
+            gains = s.slope * (cosines - s.neutral[length])
+            self._gains = {c.number: float(gain) for c, gain in zip(self._clusters, gains, strict=True)}
+            weights = self._weights * np.exp(np.append(gains, 0.0))
             self._weights = weights / weights.sum()
         self._learn(windows)
 
@@ -190,6 +207,29 @@ class VoiceClusters:
         odds = {p: math.exp(-max(0.0, self._best_evidence(p))) for p in persons}
         return total, stranger + _share(total, odds, new)
 
+    def matches(self, persons: Sequence[int]) -> tuple[dict[int, float], float]:
+        """Whose voice the last hop is: log-odds for each of ``persons`` in view, and of each who is known to have a
+        voice, against a voice of which nothing is known; beside it those of people out of view."""
+        s = self._settings
+        if not self._gains:
+            return {}, 0.0
+        gains = np.array([self._gains.get(cluster.number, 0.0) for cluster in self._clusters])
+        heard = np.exp(gains.clip(-s.most_match, s.most_match))
+        odds = [self._odds(cluster, persons) for cluster in self._clusters]
+        totals = np.array([s.stranger + sum(each.values()) for each in odds])
+        nobodys = s.stranger / totals
+        # People out of view: a stranger first, then each who is known to have a voice.
+        unseen, weight = float((s.unknown + nobodys @ heard) / (s.unknown + nobodys.sum())), 1.0
+        found: dict[int, float] = {}
+        for person in set().union(*odds):
+            shares = np.array([each.get(person, 0.0) for each in odds]) / totals
+            owned = float(shares.sum())
+            likelihood = float(shares @ heard + max(0.0, 1.0 - owned)) / max(1.0, owned)
+            found[person] = math.log(likelihood)
+            if person not in persons:
+                unseen, weight = unseen + min(1.0, owned) * likelihood, weight + min(1.0, owned)
+        return found, math.log(unseen / weight)
+
     def known_owners(self, voices: Mapping[int, float]) -> dict[int, float]:
         """Probability that each person speaks, from the speaking voice and the posterior of its owner."""
         total: dict[int, float] = {}
@@ -239,16 +279,21 @@ class VoiceClusters:
     def _learn(self, windows: npt.NDArray[np.float32]) -> None:
         s = self._settings
         best = int(np.argmax(self._weights))
-        is_new = best == len(self._clusters) and self._weights[-1] > s.new_after
-        self._new_run = self._new_run + 1 if is_new else 0
-        self._sure_run = self._sure_run + 1 if not is_new and self._weights[best] > s.sure else 0
-        if self._new_run >= s.new_hops:
-            self._begin(windows[s.new_hops - 1])
-        elif self._sure_run >= s.sure_hops and best < len(self._clusters):
+        is_known = best < len(self._clusters)
+        is_sure = is_known and self._weights[best] > s.sure
+        self._new_run = self._new_run + 1 if not is_known and self._weights[-1] > s.new_after else 0
+        self._sure_run = self._sure_run + 1 if is_sure else 0
+        if is_sure:
+            if self._clusters[best].number != self._sure_voice:
+                self._sure_voice, self._began_at = self._clusters[best].number, self._sure_at
+            self._sure_at = self._run
+        if self._new_run >= s.new_hops and self._run - self._sure_at >= s.first_hops:
+            self._begin(windows[s.first_hops - 1])
+        elif self._sure_run >= s.sure_hops and self._run - self._began_at >= s.first_hops:
             cluster = self._clusters[best]
             if cluster.hops >= s.memory:
                 cluster.total *= 1 - 1 / s.memory
-            cluster.total = cluster.total + windows[min(self._sure_run, 7)]
+            cluster.total = cluster.total + windows[min(self._run - self._began_at, len(windows)) - 1]
             cluster.hops = min(cluster.hops + 1, s.memory)
             self._join(best)
 

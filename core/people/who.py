@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from speakerlight.core.decision.chain import NO_VOICE, VoicePrior
+from speakerlight.core.decision.chain import NO_VOICE, VoiceCue
 from speakerlight.core.faces.vision import FrameTracks
 from speakerlight.core.identities import NO_IDENTITIES, Identities, Merge
 from speakerlight.core.media import Samples
@@ -20,11 +21,14 @@ _AHEAD_TICKS = 2
 """A tick uses the hops that end up to this many ticks after its own audio. The lip-sync models need audio to 132 ms or
 more after the tick's start, so these hops are complete whenever the tick is decided, live or fast."""
 
-_FIRST_HOPS = VoiceSettings.new_hops
+_FIRST_HOPS = VoiceSettings.first_hops
 """Hops that are embedded together at the beginning: no voice is known earlier, so the encoder has time to load."""
 
 _SPEECH_FROM = 0.5
 """Probability above which a tick counts as speech."""
+
+_MATCH_SHARE = 0.5
+"""Share of a hop's evidence of whose voice is heard that counts: the windows of neighbouring hops overlap."""
 
 _LEAST_CHANGE = 0.02
 """Changes of the owners' probabilities below this are ignored as noise."""
@@ -120,7 +124,7 @@ class WhoIsWho:
         names = {**self._identities.names, **voices}
         return Identities(self._identities.persons, tuple(merges), names)
 
-    def prior(self, audio_tick: int, persons: Sequence[int], speech: Callable[[int], float]) -> VoicePrior:
+    def cue(self, audio_tick: int, persons: Sequence[int], speech: Callable[[int], float]) -> VoiceCue:
         """Voice evidence at ``audio_tick``. ``persons``: in view; ``speech``: speech probability by tick of audio."""
         if self._stream is None:
             return NO_VOICE
@@ -133,19 +137,35 @@ class WhoIsWho:
             self._next_hop += 1
         voices = self._clusters.probabilities
         owners, stranger = self._clusters.owners(persons, voices)
+        gains, nobody_gain = self._clusters.matches(persons)
+        share = _MATCH_SHARE / HOP_TICKS
+        cue = VoiceCue(
+            self._changed(persons, voices, owners),
+            gains={person: share * gain for person, gain in gains.items()},
+            nobody_gain=share * nobody_gain,
+        )
+        if self._persons != frozenset(persons):
+            cue = self._with_prior(cue, persons, voices, owners, stranger)
+        self._left |= dict.fromkeys(self._persons.difference(persons), audio_tick)
+        self._left = {p: at for p, at in self._left.items() if audio_tick - at < _CONFIRM_TICKS and p not in persons}
+        self._voices, self._persons = voices, frozenset(persons)
+        return cue
+
+    def _with_prior(
+        self,
+        cue: VoiceCue,
+        persons: Sequence[int],
+        voices: Mapping[int, float],
+        owners: Mapping[int, float],
+        stranger: float,
+    ) -> VoiceCue:
+        """``cue`` where people came into view or left: who speaks goes on, wherever the camera looks."""
         # Weights are relative; the surer the owner, the larger all of them, which lifts the chain's limit of a face.
         known = min(1.0, sum(self._clusters.known_owners(voices).values()))
         options = (len(persons) + 1) * (1 - known) + max(len(persons) + 1, _SURE_WEIGHT) * known
         absent = stranger + sum(p for person, p in owners.items() if person not in persons)
-        prior = VoicePrior(
-            self._changed(persons, voices, owners),
-            {person: options * owners[person] for person in persons},
-            options * absent,
-        )
-        self._left |= dict.fromkeys(self._persons.difference(persons), audio_tick)
-        self._left = {p: at for p, at in self._left.items() if audio_tick - at < _CONFIRM_TICKS and p not in persons}
-        self._voices, self._persons = voices, frozenset(persons)
-        return prior
+        prior = {person: options * owners[person] for person in persons}
+        return replace(cue, prior=prior, prior_nobody=options * absent)
 
     def _changed(self, persons: Sequence[int], voices: Mapping[int, float], owners: Mapping[int, float]) -> float:
         """Probability that the speaker changed since the tick before, or that the speaker came into view or left."""
