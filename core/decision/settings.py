@@ -20,11 +20,11 @@ class Settings:
     hold_seconds: float = 0.6
     """A pause this short is part of the speech around it. Pauses within a turn last up to about that long: with 0.3 s
     4 % of the time of turns is taken for silence (measured on the development galleries)."""
-    named_from: float = 0.3
-    """Probability from which a face is named: no name costs two fifths of what a wrong one does."""
-    lost_below: float = 0.15
+    named_from: float = 0.35
+    """Probability from which a face is named: no name costs about half of what a wrong one does."""
+    lost_below: float = 0.1
     """Probability below which the primary speaker is no longer named."""
-    takeover_odds: float = 1.3
+    takeover_odds: float = 2.0
     """A challenger must be this many times as probable as the primary speaker: each change of name costs a little."""
     min_dwell_seconds: float = 0.24
     """Least time between two changes of the primary speaker …"""

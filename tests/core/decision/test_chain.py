@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from speakerlight.core.decision.chain import AWAY_TICKS, MAX_PRIOR, Chain, ChainConstants, Posterior, VoicePrior
+from speakerlight.core.decision.chain import AWAY_TICKS, MAX_PRIOR, Chain, ChainConstants, Posterior, VoiceCue
 from speakerlight.core.decision.lag import LAGS, RoomLag
 
 ALONE = ChainConstants(nobody=0.7, pair=0.0, change=0.1, fade=0.3, join=0.0, leave=0.0, pair_gain=0.5, pair_bias=-0.2)
@@ -155,10 +155,10 @@ def test_every_second_tick_counts_for_two() -> None:
 def test_a_voice_that_changes_hands_over_to_whose_it_is() -> None:
     chain = Chain(TWO, RoomLag())
     follow(chain, 50, [1, 2, 3], gains(0.5, -0.5, -0.5))
-    voice = VoicePrior(changed=0.95, faces={1: 0.1, 2: 4.0})
+    voice = VoiceCue(changed=0.95, prior={1: 0.1, 2: 4.0})
     after = chain.update([1, 2, 3], np.zeros((3, len(LAGS))), 1.0, voice=voice).faces
     assert after[2] > 0.6 and after[2] > after[3] > after[1]
-    nobody = VoicePrior(changed=1.0, nobody=50.0)
+    nobody = VoiceCue(changed=1.0, prior_nobody=50.0)
     assert chain.update([1, 2, 3], np.zeros((3, len(LAGS))), 1.0, voice=nobody).nobody > 0.8
 
 
@@ -167,7 +167,7 @@ def test_a_voice_that_has_surely_changed_leaves_a_distribution() -> None:
     chain = Chain(TWO, RoomLag())
     follow(chain, 30, [1, 2], gains(2.0, 1.5))
     for changed in (0.999, 1.0, 1.0, 0.99, 1.0, 0.0):
-        posterior = chain.update([1, 2], gains(3.0, -3.0), 1.0, steps=4, voice=VoicePrior(changed, {1: 0.01, 2: 2.0}))
+        posterior = chain.update([1, 2], gains(3.0, -3.0), 1.0, steps=4, voice=VoiceCue(changed, {1: 0.01, 2: 2.0}))
         values = [posterior.nobody, *posterior.faces.values(), *posterior.pairs.values()]
         assert np.isfinite([*values, *posterior.evidence.values()]).all()
         assert min(values) >= 0 and posterior.nobody + sum(posterior.faces.values()) <= 2 + 1e-9
@@ -183,3 +183,22 @@ def test_nobody_in_view_and_the_first_face() -> None:
     alone = follow(chain, 20, [], empty)
     assert alone.nobody == pytest.approx(1) and alone.faces == {} and alone.pairs == {}
     assert 0 < chain.update([7], gains(0.0), 1.0).faces[7] < 0.1
+
+
+def test_a_voice_that_is_known_tells_faces_apart_that_lip_sync_cannot() -> None:
+    chain = Chain(TWO, RoomLag())
+    unknown = np.zeros((3, len(LAGS)))
+    for _ in range(25):
+        known = chain.update([1, 2, 3], unknown, 1.0, voice=VoiceCue(gains={2: 0.2, 3: -0.2}))
+    assert known.faces[2] > 0.5 > 0.2 > known.faces[1] > known.faces[3]
+    for _ in range(25):
+        absent = chain.update([1, 3], unknown[:2], 1.0, voice=VoiceCue(gains={2: 0.2, 3: -0.2}, nobody_gain=0.1))
+    assert absent.nobody > 0.8
+
+
+def test_lips_that_fit_overrule_a_voice_that_is_taken_for_another_ones() -> None:
+    chain = Chain(TWO, RoomLag())
+    follow(chain, 25, [1, 2], gains(0.6, -0.6))
+    for _ in range(25):
+        after = chain.update([1, 2], gains(0.6, -0.6), 1.0, voice=VoiceCue(gains={1: -0.2, 2: 0.2}))
+    assert after.faces[1] > 0.9

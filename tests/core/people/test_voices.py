@@ -94,6 +94,43 @@ def test_whose_voice_it_is_adds_up() -> None:
     assert talk.clusters.owners([5, 8], talk.clusters.probabilities)[0][5] > 0.9
 
 
+def test_the_voice_heard_is_a_match_of_its_owner_and_of_nobody_else() -> None:
+    talk = Talk()
+    for who in (0, 1, 0, 1):
+        talk.speak(who, 2.0)
+        for _ in range(50):
+            talk.clusters.learn({7: 0.2 - 0.4 * who, 8: 0.4 * who - 0.2})
+        talk.pause(0.4)
+    talk.speak(0, 0.8)
+    found, nobody = talk.clusters.matches([7, 8, 9])
+    assert found[7] > 1 and found[8] < -0.5, "each has a voice of their own"
+    assert abs(found[9]) < 0.3 and abs(nobody) < 1, "of whom no voice is known may speak too"
+    assert talk.clusters.matches([8])[1] > 0.3, "whoever is out of view has a voice still"
+    talk.pause(0.2)
+    assert talk.clusters.matches([7, 8, 9]) == ({}, 0.0)
+
+
+def test_a_voice_never_heard_speaks_against_all_who_have_one() -> None:
+    talk = Talk()
+    for who in (0, 1, 0, 1):
+        talk.speak(who, 2.0)
+        for _ in range(50):
+            talk.clusters.learn({7: 0.2 - 0.4 * who, 8: 0.4 * who - 0.2})
+        talk.pause(0.4)
+    talk.speak(4, 0.8)
+    found, nobody = talk.clusters.matches([7, 8])
+    assert max(found.values()) < -0.5 < nobody
+
+
+def test_four_people_who_alternate_after_pauses_have_four_voices() -> None:
+    """Voices that were heard in 0.8 s windows alone were taken for one."""
+    talk = Talk()
+    for who in (0, 1, 2, 3, 2, 1, 3, 0):
+        talk.speak(who, 1.6)
+        talk.pause(0.4)
+    assert len(talk.clusters.numbers) == 4
+
+
 def test_what_was_wrong_is_unlearnt() -> None:
     talk = Talk()
     talk.speak(0, 3.0)

@@ -45,8 +45,8 @@ class Session:
         ticks = round(seconds * 25)
         self.who.push_audio(np.full(ticks * 640, person, np.float32))
         for _ in range(ticks):
-            self.prior = self.who.prior(self.tick - 5, list(in_view), lambda _: 1.0)
-            self.changed = max(self.prior.changed, self.changed)
+            self.cue = self.who.cue(self.tick - 5, list(in_view), lambda _: 1.0)
+            self.changed = max(self.cue.changed, self.changed)
             self.who.learn(in_view, 0.0)
             self.tick += 1
 
@@ -72,15 +72,16 @@ def test_a_merge_at_a_tick_that_is_not_scored_is_not_lost() -> None:
 def test_without_voices_there_is_no_prior() -> None:
     who = WhoIsWho()
     who.push_audio(np.zeros(16000, np.float32))
-    assert who.prior(20, [1, 2], lambda _: 1.0) is NO_VOICE and who.offscreen([1]) is None
+    assert who.cue(20, [1, 2], lambda _: 1.0) is NO_VOICE and who.offscreen([1]) is None
 
 
-def test_a_known_voice_is_the_prior_of_its_person() -> None:
+def test_a_known_voice_is_evidence_for_its_person() -> None:
     session = Session()
     for person in (0, 1, 0, 1):
         session.speak(person, 4.0, {1: 0.2 - 0.4 * person, 2: 0.4 * person - 0.2})
     session.speak(0, 3.0, {1: 0.0, 2: 0.0})
-    assert session.prior.faces[1] > 5 * session.prior.faces[2] and session.prior.faces[1] > 5 * session.prior.nobody
+    gains = session.cue.gains
+    assert gains[1] > 0 > gains[2] and gains[1] > session.cue.nobody_gain + 0.1
     assert session.who.offscreen([1, 2]) is None
 
 
@@ -91,7 +92,7 @@ def test_a_known_voice_of_a_person_out_of_view_is_theirs() -> None:
     session.speak(0, 0.4, {2: -0.2})
     assert session.who.offscreen([2]) is None, "not before the voice since then is known to be theirs"
     session.speak(0, 2.6, {2: -0.2})
-    assert session.prior.nobody > 5 * session.prior.faces[2]
+    assert session.cue.nobody_gain > 0 > session.cue.gains[2]
     assert session.who.offscreen([2]) == 1
 
 
