@@ -24,7 +24,7 @@ class VoiceSettings:
     """Cosines of a window's embedding with the mean of a voice; hops are 0.2 s. Chosen on made conversations of
     training people behind one microphone."""
 
-    neutral: tuple[float, ...] = (0.58, 0.60, 0.62)
+    neutral: tuple[float, ...] = (0.61, 0.65, 0.68)
     """Cosines that speak neither for nor against a voice, by window length: the longest that lies within speech since
     the last pause is compared. Longer ones tell voices apart better, but notice a change later …"""
     slope: float = 20.0
@@ -43,13 +43,13 @@ class VoiceSettings:
     """… after this many hops in a row …"""
     first_hops: int = 5
     """… of speech that has lasted for this many: 1 s. Shorter windows are too much alike to begin or teach a voice …"""
-    join: float = 0.64
+    join: float = 0.68
     """… unless a known voice is this near."""
     sure: float = 0.9
     """Probability above which speech teaches its voice …"""
     sure_hops: int = 4
     """… once it has lasted for this many hops."""
-    same: float = 0.82
+    same: float = 0.88
     """Two voices whose means are nearer than this are one."""
     memory: float = 150.0
     """Maximum weight of a voice's mean, in hops."""
@@ -293,7 +293,7 @@ class VoiceClusters:
             cluster = self._clusters[best]
             if cluster.hops >= s.memory:
                 cluster.total *= 1 - 1 / s.memory
-            cluster.total = cluster.total + windows[min(self._run - self._began_at, len(windows)) - 1]
+            cluster.total = cluster.total + windows[s.first_hops - 1]
             cluster.hops = min(cluster.hops + 1, s.memory)
             self._join(best)
 

@@ -70,7 +70,7 @@ def test_a_challenger_must_be_clearly_more_probable() -> None:
     talk = Talk()
     talk.go_on(1, 0.9, posterior(0.8, 0.1))
     assert talk.go_on(1, 0.9, posterior(0.45, 0.5))[-1].primary == 1
-    assert talk.go_on(1, 0.9, posterior(0.35, 0.6))[-1].primary == 2
+    assert talk.go_on(1, 0.9, posterior(0.28, 0.6))[-1].primary == 2
 
 
 def test_a_name_stays_for_a_least_time_unless_another_is_certain() -> None:
