@@ -30,6 +30,7 @@ import torch
 from speakerlight.core.decision.weights import FALLBACK, FOLDER
 from speakerlight.core.errors import InputError
 from speakerlight.core.faces.detection import FaceDetector
+from speakerlight.core.models.checkpoint import load_safetensors
 from speakerlight.core.models.compact import WEIGHTS_FILE
 from speakerlight.core.models.compact_network import CompactSyncNet, load_network
 from speakerlight.core.training.alignment import aligned
@@ -63,6 +64,7 @@ def main() -> int:
     decision.add_argument("--output", type=Path, help="default: the shipped file")
     decision.add_argument("--conversations", type=int, default=1500)
     decision.add_argument("--steps", type=int, default=FitSettings.steps)
+    decision.add_argument("--start", type=Path, metavar="WEIGHTS", help="decision weights to begin with")
     for command in (train, evaluate, decision):
         command.add_argument("--detector", type=Path, required=True, help="BlazeFace's model file")
         command.add_argument("--cache", type=Path, required=True, help="folder for the crops")
@@ -117,6 +119,7 @@ def _decision(arguments: argparse.Namespace) -> None:
     if not folders:
         raise InputError(f"no clips: {arguments.clips} has none of the folders {', '.join(CONVERSATION_SOURCES)}")
     logging.basicConfig(level=logging.INFO, format="%(message)s")
+    start = load_safetensors(arguments.start)[0] if arguments.start else None
     network = load_network(arguments.weights)[0].eval()
     arguments.cache.mkdir(parents=True, exist_ok=True)
     detector = FaceDetector(arguments.detector)
@@ -128,7 +131,7 @@ def _decision(arguments: argparse.Namespace) -> None:
         talks = [expert_like(talk, np.random.default_rng((2, k))) for k, talk in enumerate(talks)]
     card = {"people": str(len(people)), "conversations": str(len(talks)), "steps": str(arguments.steps)}
     output = arguments.output or FOLDER / f"{arguments.like}.safetensors"
-    learn(talks, output, FitSettings(steps=arguments.steps), card | {"like": arguments.like})
+    learn(talks, output, FitSettings(steps=arguments.steps), card | {"like": arguments.like}, start)
 
 
 def _export(arguments: argparse.Namespace) -> None:

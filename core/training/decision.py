@@ -7,8 +7,9 @@ a proper score: what comes out is calibrated on conversations of this kind.
 from __future__ import annotations
 
 import logging
+import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -57,9 +58,11 @@ HIDDEN = 16
 STRIDE = 2
 """Every second tick stands for two: a conversation costs half as much, and neighbours hardly differ."""
 
-_FIRST_TICKS = 4
-_FIRST_WEIGHT = 0.3
-"""The first ticks of a turn cannot be told yet: they count less."""
+_FIRST_TICKS, _FIRST_WEIGHT = 4, 0.5
+"""The first ticks of a turn cannot be decided yet, and count less; …"""
+
+_EARLY_TICKS, _EARLY_WEIGHT = 20, 2.0
+"""… those until 0.8 s count twice: a late name is what a turn is judged by."""
 
 _LEAST_LOG = -6.0
 """One tick costs no more than this: a few clips are not what they seem."""
@@ -144,6 +147,21 @@ class DecisionModel(nn.Module):
         self.join, self.leave, self.pair_gain, self.pair_bias = (
             nn.Parameter(torch.tensor(v)) for v in (-7.0, -4.0, 0.8, -0.1)
         )
+
+    def load(self, weights: Mapping[str, npt.NDArray[np.float32]]) -> None:
+        """Go on from weights as they are stored."""
+        with torch.no_grad():
+            self.linear.weight[0] = torch.from_numpy(weights["linear"])
+            self.linear.bias.fill_(weights["bias"].item())
+            self.hidden.weight.copy_(torch.from_numpy(weights["hidden"]).T)
+            self.hidden.bias.copy_(torch.from_numpy(weights["hidden_bias"]))
+            self.output.weight[0] = torch.from_numpy(weights["output"])
+            self.nobody.fill_(math.log(weights["nobody"].item()))
+            for name in ("pair", "change", "fade", "join", "leave"):
+                rate = weights[name].item()
+                getattr(self, name).fill_(math.log(rate / (1 - rate)))
+            self.pair_gain.fill_(weights["pair_gain"].item())
+            self.pair_bias.fill_(weights["pair_bias"].item())
 
     def constants(self) -> dict[str, torch.Tensor]:
         return {
@@ -294,15 +312,22 @@ def loss_of(
 
 
 def tick_weights(talk: Conversation) -> npt.NDArray[np.float32]:
-    """What each tick counts: nothing without speech, less at the beginning of a turn."""
+    """Weight of each tick: 0 without speech, less in the first ticks of a turn, more in those after them."""
     counted = (talk.label != NO_SPEECH) & (talk.speech >= PAUSE_BELOW)
     began = np.flatnonzero(np.diff(talk.label, prepend=-9) != 0)
     age = np.arange(len(talk.label)) - began[np.searchsorted(began, np.arange(len(talk.label)), side="right") - 1]
-    return np.asarray(counted * np.where(age < _FIRST_TICKS, _FIRST_WEIGHT, 1.0), np.float32)
+    weights = np.select([age < _FIRST_TICKS, age < _EARLY_TICKS], [_FIRST_WEIGHT, _EARLY_WEIGHT], 1.0)
+    return np.asarray(counted * weights, np.float32)
 
 
-def fit(talks: Sequence[Conversation], settings: FitSettings, scale: float, centre: float) -> DecisionModel:
-    """Learn from ``talks``."""
+def fit(
+    talks: Sequence[Conversation],
+    settings: FitSettings,
+    scale: float,
+    centre: float,
+    start: Mapping[str, npt.NDArray[np.float32]] | None = None,
+) -> DecisionModel:
+    """Learn from ``talks``, from the stored weights ``start`` on if given."""
     torch.manual_seed(settings.seed)
     rng = np.random.default_rng(settings.seed)
     groups: dict[int, list[int]] = {}
@@ -311,6 +336,8 @@ def fit(talks: Sequence[Conversation], settings: FitSettings, scale: float, cent
     sizes = [n for n, those in groups.items() if len(those) >= settings.batch]
     shares = np.array([len(groups[n]) for n in sizes], float)
     model = DecisionModel()
+    if start is not None:
+        model.load(start)
     optimizer = torch.optim.Adam(model.parameters(), lr=settings.learning_rate)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(
         optimizer, settings.steps, eta_min=settings.learning_rate / 20
@@ -364,12 +391,18 @@ def expert_like(talk: Conversation, rng: np.random.Generator) -> Conversation:
     return replace(talk, cosines=cosines.clip(0, 1).astype(np.float16), activity=np.zeros_like(talk.activity))
 
 
-def learn(talks: Sequence[Conversation], output: Path, settings: FitSettings, card: dict[str, str]) -> None:
-    """Fit and write the decision weights, with ``card`` as their header."""
+def learn(
+    talks: Sequence[Conversation],
+    output: Path,
+    settings: FitSettings,
+    card: dict[str, str],
+    start: Mapping[str, npt.NDArray[np.float32]] | None = None,
+) -> None:
+    """Fit and write the decision weights, with ``card`` as their header; ``start`` as in ``fit``."""
     spread = np.concatenate([t.cosines[t.known].astype(np.float32)[::997] for t in talks])
     # Cosines are brought to a deviation of about a half, whichever network they come from.
     scale, centre = float(0.6 / spread.std()), float(spread.mean())
-    model = fit(talks, settings, scale, centre)
+    model = fit(talks, settings, scale, centre, start)
     output.parent.mkdir(parents=True, exist_ok=True)
     partial = output.with_suffix(".partial")
     save_file(arrays_of(model, scale, centre), partial, metadata=card)

@@ -105,11 +105,19 @@ def test_gradients_are_finite_also_of_a_single_face_and_of_long_runs() -> None:
         assert all(torch.isfinite(p.grad).all() for p in model.parameters() if p.grad is not None)
 
 
-def test_the_beginning_of_a_turn_counts_less_and_pauses_not_at_all() -> None:
+def test_the_first_ticks_of_a_turn_count_less_the_next_more_and_pauses_not_at_all() -> None:
     made = talk(4)
     made.speech[30:40] = 0.0
     weights = tick_weights(made)
-    assert (weights[30:40] == 0).all() and weights[20] == 1 and 0 < weights[0] < 1
+    assert (weights[30:40] == 0).all() and 0 < weights[0] < 1 < weights[10] and weights[22] == 1
+
+
+def test_a_fit_may_go_on_from_stored_weights() -> None:
+    stored = arrays_of(DecisionModel(), SCALE, CENTRE)
+    model = DecisionModel()
+    model.load(stored)
+    for name, value in arrays_of(model, SCALE, CENTRE).items():
+        assert value == pytest.approx(stored[name], abs=1e-6), name
 
 
 def test_the_experts_stand_in_has_its_range_and_no_visual_speech() -> None:
