@@ -72,7 +72,7 @@ class VoiceSettings:
     stranger: float = 0.7
     """Odds that a voice is of somebody never seen, against one person in view of whom nothing is known."""
     most_match: float = 2.0
-    """Log-odds per hop that the voice heard is, or is not, a known one, at most: it may be wrong, and lips overrule it."""
+    """Log-odds per hop that the voice heard is, or is not, a known one, at most: lips that fit overrule it."""
     unknown: float = 0.5
     """Weight of a voice never heard among those of people out of view, where one that is surely nobody's has 1."""
 
