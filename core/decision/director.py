@@ -18,9 +18,9 @@ from speakerlight.core.snapshot import Snapshot, SpeakingState
 class DirectorSettings:
     """When to cut. All in seconds."""
 
-    confirm_seconds: float = 0.45
+    confirm_seconds: float = 0.4
     """A new speaker must have been the active one for this long. A word is 0.2 to 0.4 s, a cough 0.3 s; with the 0.35 s
-    after which a turn is reported the cut comes 0.8 s after the first syllable."""
+    after which a turn is reported the cut comes 0.75 s after the first syllable."""
     shortest_seconds: float = 1.2
     """No shot is shorter."""
     longest_seconds: float = 30.0

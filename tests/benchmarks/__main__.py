@@ -32,6 +32,7 @@ COMMANDS = (
     "faults",
     "fuzz",
     "gpu",
+    "join",
     "load",
     "obs",
     "peers",

@@ -79,7 +79,7 @@ def test_a_cough_or_a_word_is_no_cut_and_an_announced_one_is_withdrawn() -> None
 
 
 def test_a_short_gap_in_a_new_turn_does_not_start_the_wait_again() -> None:
-    cuts, _ = directed((3.0, speaking(1)), (0.3, speaking(2)), (0.12, SpeakingState.UNDECIDED), (2.0, speaking(2)))
+    cuts, _ = directed((3.0, speaking(1)), (0.2, speaking(2)), (0.12, SpeakingState.UNDECIDED), (2.0, speaking(2)))
     assert cuts[1].time == pytest.approx(3.0 + NORMAL.confirm_seconds, abs=0.04)
 
 
