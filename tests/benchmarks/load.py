@@ -16,6 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import urllib.request
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -26,7 +27,15 @@ import aiohttp
 import numpy as np
 from aiortc import RTCPeerConnection
 
+from speakerlight.cluster.door import Door
+from speakerlight.cluster.host_process import READY, HostProcess, host_settings
+from speakerlight.cluster.routing import HostAddress
 from speakerlight.core.errors import InputError
+from speakerlight.run_settings import RunSettings
+from speakerlight.server.client_address import parse_network
+from speakerlight.server.listener import listening
+from speakerlight.server.serve_settings import ServeSettings
+from speakerlight.server.tokens import new_token
 from tests.benchmarks.engine import ROOT, cpu_seconds
 from tests.benchmarks.load_client import loopback, percentile
 from tests.benchmarks.load_recording import demo_recording, gallery_recording
@@ -40,6 +49,9 @@ RUNNING = 1
 """Rooms that run while the burst comes, beside the capacity."""
 
 BURST_SECONDS = 1.0
+OFFER_PAUSE_SECONDS = 0.1
+"""Between offers that are timed: the room of the one before closes meanwhile."""
+
 SETTLE_SECONDS = 6.0
 """Before a measurement: lag, people and load level of new rooms settle."""
 
@@ -50,7 +62,7 @@ SEED = 5
 @dataclass(frozen=True)
 class Step:
     """What was measured with some rooms. Delays in seconds, one list a room; ``server_cores``, ``client_cores``:
-    processor seconds a second."""
+    processor seconds a second; ``loop_cores``: of the busiest host's event loop."""
 
     rooms: int
     delays: tuple[tuple[float, ...], ...]
@@ -58,6 +70,7 @@ class Step:
     server_cores: float
     client_cores: float
     level: int
+    loop_cores: float
 
     @property
     def p95(self) -> float:
@@ -115,20 +128,32 @@ def _watched(pids: Sequence[int], urls: Sequence[str], rooms: int, recordings: S
         for each in clients:
             each.until_ready()
         time.sleep(SETTLE_SECONDS)
+        loops = [_loop_seconds(url) for url in urls]
         begin, used = time.monotonic(), _used(pids)
         client_used = _used([each.process.pid for each in clients])
         time.sleep(seconds)
         end = time.monotonic()
         server_cores = (_used(pids) - used) / (end - begin)
         client_cores = (_used([each.process.pid for each in clients]) - client_used) / (end - begin)
-        return _step([room for each in clients for room in each.report(begin, end)], server_cores, client_cores)
+        loop_cores = max(_loop_seconds(url) - before for url, before in zip(urls, loops, strict=True)) / (end - begin)
+        reports = [room for each in clients for room in each.report(begin, end)]
+        return _step(reports, server_cores, client_cores, loop_cores)
 
 
-def _step(reports: Sequence[dict[str, Any]], server_cores: float, client_cores: float) -> Step:
+def _loop_seconds(url: str) -> float:
+    """Processor time of a server's event loop."""
+    with urllib.request.urlopen(f"{url}/metrics") as answer:
+        lines = answer.read().decode().splitlines()
+    return next(float(each.split()[1]) for each in lines if each.startswith("speakerlight_loop_seconds "))
+
+
+def _step(
+    reports: Sequence[dict[str, Any]], server_cores: float = 0.0, client_cores: float = 0.0, loop_cores: float = 0.0
+) -> Step:
     delays = tuple(tuple(report["delays"]) for report in reports)
     identities = tuple(report["identity"] for report in reports)
     level = max(report["level"] for report in reports)
-    return Step(len(reports), delays, identities, server_cores, client_cores, level)
+    return Step(len(reports), delays, identities, server_cores, client_cores, level, loop_cores)
 
 
 def _used(pids: Sequence[int]) -> float:
@@ -187,8 +212,8 @@ def burst(recordings: Sequence[Path], seconds: float) -> list[Row]:
         answers = asyncio.run(_offer_many(url))
         took, answered = cpu_seconds(process.pid) - used, time.monotonic()
         time.sleep(max(seconds / 2 - (answered - offered), 1.0))
-        before = _step(running.report(begin, offered), 0.0, 0.0)
-        after = _step(running.report(offered, time.monotonic()), 0.0, 0.0)
+        before = _step(running.report(begin, offered))
+        after = _step(running.report(offered, time.monotonic()))
     admitted = [delay for status, _, delay in answers if status == 200]
     refused = [delay for status, is_clear, delay in answers if status == 503 and is_clear]
     other = BURST - len(admitted) - len(refused)
@@ -204,14 +229,65 @@ def burst(recordings: Sequence[Path], seconds: float) -> list[Row]:
     ]
 
 
-async def _offer_many(url: str) -> list[tuple[int, bool, float]]:
-    """Status, whether a refusal says why and when to try again, and the seconds until the answer, of each offer."""
+def door(seconds: float) -> list[Row]:
+    """Offers in turns to a host and through a door, which runs in this process: its figure is an upper bound."""
+    secret, name = new_token(), "h1"
+    serve = ServeSettings("127.0.0.1", 0, rooms=CAPACITY, trusted_proxies=(parse_network("127.0.0.0/8"),))
+    process = HostProcess(name, host_settings(RunSettings(serve=serve, people=False), secret))
+    try:
+        port = next((value for kind, value in process.messages() if kind == READY), None)
+        if port is None:
+            raise InputError("load: a host did not start")
+        host = HostAddress(name, f"http://127.0.0.1:{port}", secret)
+        with listening(serve) as address, Door(address, lambda: (host,), print) as made:
+            ways = {"direct": (host.url, host.headers), "through the door": (f"http://127.0.0.1:{made.port}", {})}
+            times = asyncio.run(_offer_in_turns(ways, max(round(seconds), 10)))
+    finally:
+        process.close()
+        process.join()
+    rows = [
+        _row(f"offer {way}", 0, spread(ms), "ms", f"p95 {np.quantile(ms, 0.95):.1f} ms") for way, ms in times.items()
+    ]
+    added = [through - direct for direct, through in zip(*times.values(), strict=True)]
+    p95 = float(np.quantile(times["through the door"], 0.95) - np.quantile(times["direct"], 0.95))
+    note = f"difference of p95; of pairs: median {np.median(added):.1f}, p95 {np.quantile(added, 0.95):.1f} ms"
+    return [*rows, _row("added by the door", 0, exactly(p95), "ms", note)]
+
+
+async def _offer_in_turns(ways: dict[str, tuple[str, dict[str, str]]], count: int) -> dict[str, list[float]]:
+    """Milliseconds of each offer by each way; the rooms are closed again at once."""
+    sdp = await _unconnected_offer()
+    times: dict[str, list[float]] = {way: [] for way in ways}
+    for number in range(count):
+        for way, (url, headers) in ways.items():
+            client = {"X-Forwarded-For": f"192.0.2.{1 + number % 250}"}
+            async with aiohttp.ClientSession(headers=headers | client) as session:
+                begun = time.perf_counter()
+                async with session.post(f"{url}/offer", json={"type": "offer", "sdp": sdp}) as answer:
+                    content = await answer.json()
+                times[way].append(1000 * (time.perf_counter() - begun))
+                if answer.status != 200:
+                    raise InputError(f"load: an offer {way} was refused: {content.get('error')}")
+                await session.delete(f"{url}/rooms/{content['room']}")
+            await asyncio.sleep(OFFER_PAUSE_SECONDS)
+    return times
+
+
+async def _unconnected_offer() -> str:
+    """An SDP whose client never answers."""
     connection = RTCPeerConnection()
     connection.createDataChannel("events")
     for kind in ("audio", "video"):
         connection.addTransceiver(kind, "sendonly")
     await connection.setLocalDescription(await connection.createOffer())
-    body = {"type": "offer", "sdp": connection.localDescription.sdp}
+    sdp: str = connection.localDescription.sdp
+    await connection.close()
+    return sdp
+
+
+async def _offer_many(url: str) -> list[tuple[int, bool, float]]:
+    """Status, whether a refusal says why and when to try again, and the seconds until the answer, of each offer."""
+    body = {"type": "offer", "sdp": await _unconnected_offer()}
 
     async def one(number: int) -> tuple[int, bool, float]:
         await asyncio.sleep(number * BURST_SECONDS / BURST)
@@ -223,10 +299,7 @@ async def _offer_many(url: str) -> list[tuple[int, bool, float]]:
             is_clear = bool(answer.get("error")) and "Retry-After" in response.headers
             return response.status, is_clear, time.monotonic() - begun
 
-    try:
-        return await asyncio.gather(*(one(number) for number in range(BURST)))
-    finally:
-        await connection.close()
+    return await asyncio.gather(*(one(number) for number in range(BURST)))
 
 
 def service(steps: Sequence[Step]) -> Measured | None:
@@ -270,7 +343,7 @@ def main(arguments: list[str]) -> int:
                 by_hosts[hosts].append(step)
                 for row in _step_rows(hosts, step):
                     show(row)
-        for row in burst(recordings, given.seconds):
+        for row in [*burst(recordings, given.seconds), *door(given.seconds)]:
             show(row)
     steps = by_hosts[given.hosts[0]]
     best = max((step.rooms for step in steps if step.is_met), default=0)
@@ -314,6 +387,13 @@ def _step_rows(hosts: int, step: Step) -> list[Row]:
     return [
         _row(f"{label}: event delay p95", step.rooms, exactly(step.p95), "s", step.note),
         _row(f"{label}: cores a room", step.rooms, exactly(step.server_cores / step.rooms), "cores", ""),
+        _row(
+            f"{label}: event loop a room",
+            step.rooms,
+            exactly(step.loop_cores * hosts / step.rooms),
+            "cores",
+            f"one loop saturates with {step.rooms / max(step.loop_cores * hosts, 0.001):.0f} rooms",
+        ),
     ]
 
 
