@@ -1,20 +1,26 @@
-"""Door: the one address of many hosts. It keeps no state: a room's id names its host; media goes to the host itself."""
+"""Door: the one address of many hosts. A room's id names its host, so it needs no store; media goes to the host itself.
+
+It keeps a copy of what each room would hand over, so that pages of a host that died find their names at another.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import json
 import logging
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import asdict
+from typing import Any
 
 import aiohttp
 from aiohttp import web
 
+from speakerlight.cluster.listeners import Listeners
+from speakerlight.cluster.room_records import RoomRecords
 from speakerlight.cluster.routing import Host, HostAddress, HostTable
 from speakerlight.server.guard import CLIENT_ADDRESS, all_rooms_taken, error, no_room
-from speakerlight.server.handlers import OFFER_BYTES, listener_socket, until_one_ends
+from speakerlight.server.handlers import OFFER_BYTES
 from speakerlight.server.http_server import HttpServer
 from speakerlight.server.listener import Listening
 from speakerlight.server.metrics import Metrics
@@ -24,7 +30,7 @@ from speakerlight.server.whip import ROOM_NAME, SDP
 logger = logging.getLogger(__name__)
 
 POLL_SECONDS = 0.5
-"""Between two looks at the hosts."""
+"""Between two looks at the hosts. A name that was given later than this before its host died is lost."""
 
 STATUS_SECONDS = 2.0
 """A host that takes longer gets no new rooms until it answers again."""
@@ -42,30 +48,29 @@ RESPONSE_HEADERS = ("Retry-After", "Location", "ETag", "Accept-Patch", "Accept-P
 
 
 class Door(HttpServer):
-    """Forwards to ``hosts``, which may change at any time, with the ``secret`` that they ask for."""
+    """Forwards to ``hosts``, which may change at any time."""
 
     def __init__(
         self,
         listening: Listening,
         hosts: Callable[[], tuple[HostAddress, ...]],
-        secret: str,
         notify: Callable[[str], None],
     ) -> None:
         super().__init__(listening, notify)
-        self._hosts, self._secret = hosts, secret
+        self._hosts = hosts
 
     @asynccontextmanager
     async def application(self) -> AsyncIterator[web.Application]:
-        metrics, table = Metrics(), HostTable()
+        metrics, table, records = Metrics(), HostTable(), RoomRecords()
         timeout = aiohttp.ClientTimeout(total=None, connect=CONNECT_SECONDS)
-        headers = {"Authorization": f"Bearer {self._secret}"}
         app = self.guarded_application(metrics, OFFER_BYTES)
-        async with aiohttp.ClientSession(headers=headers, timeout=timeout) as session:
-            watch = _Watch(table, session, self._hosts, self._notify)
+        async with aiohttp.ClientSession(timeout=timeout) as session:
+            watch = _Watch(table, records, session, self._hosts, self._notify)
             await watch.look()
             looking = asyncio.create_task(watch.run())
             _publish(table, metrics)
-            app.add_routes(_Forwarding(table, session, self._listening.settings.tokens.for_links).routes())
+            read_token = self._listening.settings.tokens.for_links
+            app.add_routes(_Forwarding(table, records, session, read_token).routes())
             try:
                 yield app
             finally:
@@ -73,16 +78,18 @@ class Door(HttpServer):
 
 
 class _Watch:
-    """Keeps the table of hosts up to date."""
+    """Keeps the table of hosts and the copies of their rooms up to date."""
 
     def __init__(
         self,
         table: HostTable,
+        records: RoomRecords,
         session: aiohttp.ClientSession,
         hosts: Callable[[], Iterable[HostAddress]],
         notify: Callable[[str], None],
     ) -> None:
-        self._table, self._session, self._hosts, self._notify = table, session, hosts, notify
+        self._table, self._records, self._session = table, records, session
+        self._hosts, self._notify = hosts, notify
 
     async def run(self) -> None:
         while True:
@@ -95,29 +102,41 @@ class _Watch:
 
     async def _ask(self, host: Host) -> None:
         try:
-            async with asyncio.timeout(STATUS_SECONDS), self._session.get(f"{host.address.url}/host") as response:
-                given = await response.json()
-            host.status = HostStatus(**given | {"named": tuple(given["named"])})
+            async with asyncio.timeout(STATUS_SECONDS):
+                given = await self._json(host, "GET", "/host")
+                host.status = HostStatus(**given | {"named": tuple(given["named"])})
+                if host.status.rooms:
+                    tags = self._records.tags(host.address.name)
+                    reported = await self._json(host, "POST", "/host/handovers", json=tags)
+                    self._records.update(host.address.name, reported, asyncio.get_running_loop().time())
         except (aiohttp.ClientError, OSError, TimeoutError, ValueError, TypeError, KeyError) as failure:
             if host.status is not None:
                 self._notify(f"host {host.address.name} does not answer ({type(failure).__name__})")
             host.status = None
 
+    async def _json(self, host: Host, method: str, path: str, **body: Any) -> Any:
+        url, headers = host.address.url + path, host.address.headers
+        async with self._session.request(method, url, headers=headers, **body) as response:
+            return await response.json()
+
 
 class _Forwarding:
     """Handlers of requests about rooms. ``read_token``: what pages put into links."""
 
-    def __init__(self, table: HostTable, session: aiohttp.ClientSession, read_token: str | None) -> None:
-        self._table, self._session, self._read_token = table, session, read_token
+    def __init__(
+        self, table: HostTable, records: RoomRecords, session: aiohttp.ClientSession, read_token: str | None
+    ) -> None:
+        self._table, self._records, self._session, self._read_token = table, records, session, read_token
+        self._listeners = Listeners(table, records, session)
 
     def routes(self) -> list[web.RouteDef]:
         return [
             web.post("/offer", self._offer),
             web.get("/rooms/{id}", self._by_path),
             web.delete("/rooms/{id}", self._by_path),
-            web.post("/rooms/{id}/commands", self._by_path),
-            web.get("/events", self._listen),
-            web.get("/control", self._listen),
+            web.post("/rooms/{id}/commands", self._command),
+            web.get("/events", self._listeners.relay),
+            web.get("/control", self._listeners.relay),
             web.post("/whip", self._publish),
             web.post("/whep", self._watch),
             web.options("/{kind:whip|whep}", self._options),
@@ -128,39 +147,55 @@ class _Forwarding:
         ]
 
     async def _offer(self, request: web.Request) -> web.Response:
-        answer = await self._to_emptiest(request, await self._with_handover(await request.read()))
+        body, before = await self._with_handover(await request.read())
+        answer = await self._to_emptiest(request, body)
         if answer.status != 200 or not isinstance(answer.body, bytes):
             return answer
-        return web.json_response(json.loads(answer.body) | {"read_token": self._read_token})
+        content = json.loads(answer.body)
+        if before is not None:
+            self._records.moved(before, content["room"])
+        return web.json_response(content | {"read_token": self._read_token})
 
-    async def _with_handover(self, body: bytes) -> bytes:
-        """An offer whose ``room`` is the client's room at another host, with what that hands over."""
+    async def _with_handover(self, body: bytes) -> tuple[bytes, str | None]:
+        """An offer with what its ``room`` hands over, the one that its page had before; and that room, if any."""
         try:
             offer = json.loads(body)
         except (ValueError, RecursionError):
-            return body  # a host says what is wrong with it
+            return body, None  # a host says what is wrong with it
         if not isinstance(offer, dict):
-            return body
+            return body, None
         offer.pop("handover", None)
         room = offer.pop("room", None)
-        host = self._table.of(room) if isinstance(room, str) and ROOM_NAME.fullmatch(room) else None
-        if host is not None:
+        if not isinstance(room, str) or not ROOM_NAME.fullmatch(room):
+            return json.dumps(offer).encode(), None
+        if (handover := await self._handover(room)) is not None:
+            offer["handover"] = handover
+        return json.dumps(offer).encode(), room if handover is not None else None
+
+    async def _handover(self, room: str) -> Mapping[str, Any] | None:
+        """From the room's host, or else the copy of it."""
+        if (host := self._table.of(room)) is not None and host.status is not None:
+            url = f"{host.address.url}/rooms/{room}/handover"
             with suppress(aiohttp.ClientError, OSError, TimeoutError, ValueError):
                 async with (
                     asyncio.timeout(HANDOVER_SECONDS),
-                    self._session.get(f"{host.address.url}/rooms/{room}/handover") as answer,
+                    self._session.get(url, headers=host.address.headers) as answer,
                 ):
                     if answer.status == 200:
-                        offer["handover"] = await answer.json()
-        return json.dumps(offer).encode()
+                        found: dict[str, Any] = await answer.json()
+                        return found
+        return self._records.handover(room)
 
     async def _publish(self, request: web.Request) -> web.Response:
         name = request.query.get("room")
         host = self._table.of(name) if name is not None else None
-        return await self._to_emptiest(request) if host is None else await self._to(host, request)
+        return await self._to_emptiest(request, name=name) if host is None else await self._to(host, request)
 
-    async def _to_emptiest(self, request: web.Request, body: bytes | None = None) -> web.Response:
-        """The answer of the host with most places left, or of the next one where that refuses or has gone."""
+    async def _to_emptiest(
+        self, request: web.Request, body: bytes | None = None, name: str | None = None
+    ) -> web.Response:
+        """The answer of the host with most places left, or of the next one where that refuses or has gone. ``name``: of
+        the room, where its sender chose one."""
         tried: set[str] = set()
         while True:
             with self._table.emptiest(tried) as host:
@@ -168,31 +203,52 @@ class _Forwarding:
                     return all_rooms_taken()
                 answer = await self._to(host, request, body=body)
                 if answer.status < 300:
-                    self._table.opened(host)
+                    self._table.opened(host, name)
             if answer.status not in (502, 503):
                 return answer
 
     async def _watch(self, request: web.Request) -> web.Response:
-        host = self._table.of(request.query.get("room"))
-        return await self._to(host, request) if host else no_room("; name one with ?room=NAME")
+        room = self._newest(request.query.get("room"))
+        host = self._table.of(room)
+        if host is None:
+            return no_room("; name one with ?room=NAME")
+        return await self._to(host, request, query={} if room is None else {"room": room})
+
+    def _newest(self, room: str | None) -> str | None:
+        """The room that a request means, which has moved since its link was made."""
+        return None if room is None else self._records.newest(room)
 
     async def _options(self, request: web.Request) -> web.Response:
         return web.Response(status=204, headers={"Accept-Post": SDP})
 
     async def _by_path(self, request: web.Request) -> web.Response:
-        host = self._table.of(request.match_info["id"])
-        answer = await self._to(host, request) if host is not None else None
+        return await self._about(request.match_info["id"], request, request.path)
+
+    async def _command(self, request: web.Request) -> web.Response:
+        room = self._records.newest(request.match_info["id"])
+        return await self._about(room, request, f"/rooms/{room}/commands")
+
+    async def _about(self, identifier: str, request: web.Request, path: str) -> web.Response:
+        host = self._table.of(identifier)
+        answer = await self._to(host, request, path) if host is not None else None
         if answer is None or answer.status == 502:  # the room went with its host
             return no_room()
         return answer
 
     async def _to(
-        self, host: Host, request: web.Request, path: str | None = None, body: bytes | None = None
+        self,
+        host: Host,
+        request: web.Request,
+        path: str | None = None,
+        *,
+        body: bytes | None = None,
+        query: Mapping[str, str] | None = None,
     ) -> web.Response:
         """The host's answer to a request; 502 where it gives none."""
         kept = {name: request.headers[name] for name in REQUEST_HEADERS if name in request.headers}
-        kept["X-Forwarded-For"] = str(request[CLIENT_ADDRESS])
-        query = {name: value for name, value in request.query.items() if name != "token"}
+        kept |= host.address.headers | {"X-Forwarded-For": str(request[CLIENT_ADDRESS])}
+        if query is None:
+            query = {name: value for name, value in request.query.items() if name != "token"}
         body = await request.read() if body is None else body
         try:
             async with (
@@ -214,27 +270,6 @@ class _Forwarding:
                 host.status = None
             return error(502, "the host of this room does not answer")
 
-    async def _listen(self, request: web.Request) -> web.StreamResponse:
-        room = request.query.get("room")
-        if (host := self._table.of(room)) is None:
-            return no_room("; name one with ?room=ID")
-        query = {} if room is None else {"room": room}
-        forwarded = {"X-Forwarded-For": str(request[CLIENT_ADDRESS])}
-        try:
-            upstream = await self._session.ws_connect(host.address.url + request.path, params=query, headers=forwarded)
-        except aiohttp.WSServerHandshakeError as refused:
-            return error(refused.status, refused.message.lower())
-        except (aiohttp.ClientError, OSError):
-            return no_room("; name one with ?room=ID")
-        client = listener_socket()
-        try:
-            await client.prepare(request)
-            await until_one_ends(_pump(upstream, client), _pump(client, upstream))
-            await client.close()
-        finally:
-            await upstream.close()
-        return client
-
     async def _list(self, request: web.Request) -> web.Response:
         return web.json_response([asdict(status) for status in self._table.answering()])
 
@@ -244,17 +279,6 @@ class _Forwarding:
             names = ", ".join(each.address.name for each in self._table.all()) or "none"
             return error(404, f"there is no such host; there are: {names}")
         return await self._to(host, request, "/host/drain")
-
-
-async def _pump(
-    source: aiohttp.ClientWebSocketResponse | web.WebSocketResponse,
-    sink: aiohttp.ClientWebSocketResponse | web.WebSocketResponse,
-) -> None:
-    with suppress(ConnectionError):
-        async for message in source:
-            if message.type is not aiohttp.WSMsgType.TEXT:
-                return
-            await sink.send_str(message.data)
 
 
 def _publish(table: HostTable, metrics: Metrics) -> None:

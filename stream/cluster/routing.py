@@ -4,17 +4,36 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from typing import Protocol, Self
 
 from speakerlight.server.rooms import HOST_END, HostStatus
 
 
 @dataclass(frozen=True)
 class HostAddress:
-    """Where doors reach a host. ``url``: without a slash at its end."""
+    """Where doors reach a host. ``url``: without a slash at its end. ``secret``: what it asks of doors."""
 
     name: str
     url: str
+    secret: str = field(repr=False)
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """Of each request to it."""
+        return {"Authorization": f"Bearer {self.secret}"}
+
+
+class Hosts(Protocol):
+    """The hosts of a door, from ``__enter__`` to ``__exit__``."""
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(self, *_: object) -> None: ...
+
+    def addresses(self) -> tuple[HostAddress, ...]:
+        """The hosts that are ready. From any thread; returns at once."""
+        ...
 
 
 @dataclass(eq=False)
@@ -82,7 +101,8 @@ class HostTable:
         finally:
             host.pending -= 1
 
-    def opened(self, host: Host) -> None:
-        """A room was opened, which the host's next status counts."""
+    def opened(self, host: Host, name: str | None = None) -> None:
+        """A room was opened, which the host's next status counts. ``name``: chosen by its sender."""
         if host.status is not None:
-            host.status = replace(host.status, rooms=host.status.rooms + 1)
+            named = host.status.named + (() if name is None else (name,))
+            host.status = replace(host.status, rooms=host.status.rooms + 1, named=named)

@@ -5,8 +5,11 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 
+from speakerlight.cluster.cluster_settings import LocalCluster
 from speakerlight.cluster.door import Door
-from speakerlight.cluster.local_hosts import LocalHosts, host_settings
+from speakerlight.cluster.host_process import host_settings
+from speakerlight.cluster.local_hosts import LocalHosts
+from speakerlight.cluster.routing import Hosts
 from speakerlight.run_settings import RunSettings
 from speakerlight.server.listener import Listening
 from speakerlight.server.serving import greeting
@@ -15,14 +18,18 @@ from speakerlight.server.tokens import new_token
 
 def run_door(settings: RunSettings, address: Listening, stop: threading.Event, notify: Callable[[str], None]) -> None:
     """Serve through a door until ``stop`` or the end of the duration. Raises InputError when a host cannot start."""
-    serve = address.settings
-    assert serve.cluster is not None
-    secret = new_token()
-    with (
-        LocalHosts(host_settings(settings, secret), serve.cluster.hosts, notify) as hosts,
-        Door(address, hosts.addresses, secret, notify),
-    ):
+    with _hosts(settings, notify) as hosts, Door(address, hosts.addresses, notify):
         for line in greeting(address):
             notify(line)
-        notify(f"{serve.cluster.hosts} hosts of {serve.rooms} rooms each")
+        notify(f"hosts: {', '.join(each.name for each in hosts.addresses())}")
         stop.wait(settings.duration_seconds)
+
+
+def _hosts(settings: RunSettings, notify: Callable[[str], None]) -> Hosts:
+    assert settings.serve is not None and settings.serve.cluster is not None
+    cluster = settings.serve.cluster
+    if isinstance(cluster, LocalCluster):
+        return LocalHosts(host_settings(settings, new_token()), cluster.hosts, notify)
+    from speakerlight.cluster.ray_hosts import RayHosts
+
+    return RayHosts(settings, cluster, notify)

@@ -71,7 +71,7 @@ class HttpServer(ABC):
         """An application with guard, headers and page, as every server has. ``most_bytes``: limit of a body."""
         settings = self._listening.settings
         # Scraped on the loop's own thread, like all requests.
-        metrics.watch("loop_seconds", "Processor time of the event loop, which carries all DTLS", time.thread_time)
+        metrics.gauge("loop_seconds", "Processor time of the event loop, which carries all DTLS", time.thread_time)
         guarded = guard(settings, metrics, self._loop.time, self._notify)
         app = web.Application(client_max_size=most_bytes, middlewares=[guarded])
         app.add_routes(PageHandlers(settings, metrics).routes())

@@ -5,9 +5,10 @@ from __future__ import annotations
 import argparse
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
-from speakerlight.cluster.cluster_settings import parse_cluster
+from speakerlight.cluster.cluster_settings import LocalCluster, RayCluster, parse_cluster
 from speakerlight.core.errors import InputError
 from speakerlight.server.capacity import ROOMS_A_CORE, ROOMS_A_PROCESS, rooms_on, usable_cores
 from speakerlight.server.client_address import parse_network
@@ -75,7 +76,12 @@ def add_serve_options(parser: argparse.ArgumentParser) -> None:
         type=int,
         help=f"admit so many rooms at once; default: {ROOMS_A_CORE} a core, at most {ROOMS_A_PROCESS}",
     )
-    add("--cluster", metavar="local[:N]", help="serve from N worker processes of this machine; default: by its cores")
+    add(
+        "--cluster",
+        metavar="local[:N]|auto|ADDRESS",
+        help="serve from N worker processes of this machine (default: by its cores), or from the nodes of a Ray "
+        "cluster: auto starts one here, HOST:PORT or ray://HOST:PORT joins one",
+    )
     add("--udp-ports", metavar="FIRST-LAST", help="range of the UDP ports for media; default: any")
 
 
@@ -106,7 +112,10 @@ def serve_settings(given: argparse.Namespace, notify: Notify) -> ServeSettings |
     token, is_new = _made_up(token_from(given.token, given.token_file, os.environ))
     read_token, is_read_new = _made_up(given.read_token)
     cluster = parse_cluster(given.cluster) if given.cluster is not None else None
-    rooms = rooms_on(usable_cores() / (cluster.hosts if cluster else 1)) if given.rooms is None else given.rooms
+    if isinstance(cluster, RayCluster):
+        cluster = replace(cluster, sizes_hosts=given.rooms is None)
+    hosts = cluster.hosts if isinstance(cluster, LocalCluster) else 1
+    rooms = rooms_on(usable_cores() / hosts) if given.rooms is None else given.rooms
     settings = ServeSettings(
         *parse_address(given.serve),
         token,

@@ -53,6 +53,11 @@ MOVE_SECONDS = 0.05
 MOVED_SECONDS = 5.0
 """A room whose client has not left by then is closed: its client is an encoder, which reconnects by itself."""
 
+PARTED_SECONDS = 5.0
+"""How long a host that is drained and empty still answers: a page that is moving fetches its room's handover here."""
+
+DRAIN_POLL_SECONDS = 0.1
+
 ICE_REPORT_SECONDS = 5.0
 """Minimum age for a report about a room that never connected: users give up sooner by themselves."""
 
@@ -132,7 +137,7 @@ class _Connected:
 class Rooms:
     """Belongs to the server's loop. ``local``: the status of this machine's own run, where that is a room as well.
 
-    ``host``: begins the ids of rooms, so that a door finds them.
+    ``host``: begins the ids of rooms, so that a door finds them. ``drained``: called once draining has emptied it.
     """
 
     def __init__(
@@ -144,8 +149,9 @@ class Rooms:
         settings: ServeSettings,
         view: View = View.BOXES,
         host: str | None = None,
+        drained: Callable[[], object] = lambda: None,
     ) -> None:
-        self._host, self._is_draining = host, False
+        self._host, self._is_draining, self._drained = host, False, drained
         self._parted: dict[str, Handover] = {}
         self._engines, self._metrics, self._notify, self._local = engines, metrics, notify, local
         self._ice, self._capacity, self._view = settings.ice, settings.rooms, view
@@ -164,11 +170,9 @@ class Rooms:
 
         Raises InputError, FullError, NameTakenError, ClientLimitError and PortsTakenError.
         """
+        self._check_capacity()  # a refusal costs nothing, and nobody waits for one
         await self._wait_for_connecting(offer.client)
-        if self._is_draining:
-            raise DrainingError
-        if len(self._rooms) + self._opening.total() >= self._capacity:
-            raise FullError
+        self._check_capacity()
         if not offer.is_local and self._count(offer.client) >= CLIENT_ROOMS:
             raise ClientLimitError(f"one client may have {CLIENT_ROOMS} rooms; close one first")
         name = offer.name or host_id(self._host, secrets.token_urlsafe(12))
@@ -182,6 +186,12 @@ class Rooms:
             self._names_opening.discard(name)
             self._opening[offer.client] -= 1
             self._opening += Counter()  # forgets clients without rooms
+
+    def _check_capacity(self) -> None:
+        if self._is_draining:
+            raise DrainingError
+        if len(self._rooms) + self._opening.total() >= self._capacity:
+            raise FullError
 
     def status(self, host: str) -> HostStatus:
         """The status of every room, and of this machine's own run."""
@@ -205,6 +215,10 @@ class Rooms:
         if (connected := self._rooms.get(name)) is not None and connected.closing is None:
             return connected.room.handover()
         return self._parted.get(name)
+
+    def handovers(self) -> dict[str, Handover]:
+        """The state of each room that is open."""
+        return {name: each.room.handover() for name, each in self._rooms.items() if each.closing is None}
 
     def drain(self) -> None:
         """Open no new rooms, and tell the pages of the open ones to move."""
@@ -328,9 +342,13 @@ class Rooms:
         for room in self.all():
             room.move()
             await asyncio.sleep(MOVE_SECONDS)
-        await asyncio.sleep(MOVED_SECONDS)
-        for name in tuple(self._rooms):
-            self.close(name)
+        deadline = self._loop.time() + MOVED_SECONDS
+        while self._rooms or self._opening:
+            await asyncio.sleep(DRAIN_POLL_SECONDS)
+            for name in tuple(self._rooms) if self._loop.time() > deadline else ():
+                self.close(name)
+        await asyncio.sleep(PARTED_SECONDS)
+        self._drained()
 
     async def _sweep(self) -> None:
         while True:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -48,6 +49,8 @@ class Server(HttpServer):
         """
         super().__init__(listening, notify)
         self._engines, self._view, self._host = engines, view, host
+        self.drained = threading.Event()
+        """Set once this host was drained and has no room left."""
         self._local = RoomHandle(local, Relay(self._loop), None) if local is not None else None
         self._status = RoomStatus() if local is not None else None
         if self._local is not None:
@@ -74,7 +77,9 @@ class Server(HttpServer):
     async def application(self) -> AsyncIterator[web.Application]:
         metrics = Metrics()
         settings = self._listening.settings
-        rooms = Rooms(self._engines, metrics, self._notify, self._status, settings, self._view, self._host)
+        rooms = Rooms(
+            self._engines, metrics, self._notify, self._status, settings, self._view, self._host, self.drained.set
+        )
         viewers, offers = Viewers(settings.ice), Offers()
         most_bytes = OFFER_BYTES if self._host is None else OFFER_BYTES + HANDOVER_BYTES
         app = self.guarded_application(metrics, most_bytes)

@@ -44,7 +44,9 @@ export class Connection {
   #room = null;
   #channel = null;
   #attempt = 0;
-  #movedFrom = null;
+  /** The room before this one, whose names the next room gets. */
+  #before = null;
+  #isMoved = false;
   #retryNow = () => {};
 
   constructor(stream, listener) {
@@ -76,10 +78,9 @@ export class Connection {
       this.#listener.opening();
       let line = t("The connection was lost");
       let seconds = null;
-      let isMoved = false;
+      this.#isMoved = false;
       try {
         await this.#openOnce();
-        isMoved = this.#movedFrom !== null;
       } catch (error) {
         if (this.#ended.signal.aborted) return;
         if (error instanceof Refusal && error.retrySeconds === null) {
@@ -91,7 +92,7 @@ export class Connection {
         seconds = error.retrySeconds ?? null;
       }
       if (this.#ended.signal.aborted) return;
-      if (isMoved) continue;
+      if (this.#isMoved) continue;
       seconds ??= backoffSeconds(this.#attempt++);
       this.#listener.waiting(line, seconds);
       await new Promise((resolve) => {
@@ -111,7 +112,7 @@ export class Connection {
       for (const track of this.#stream.getTracks()) offerTrack(peer, track, this.#stream);
       await peer.setLocalDescription();
       await gathered(peer);
-      const answer = await postOffer(peer.localDescription, longSide(this.#stream), this.#movedFrom);
+      const answer = await postOffer(peer.localDescription, longSide(this.#stream), this.#before);
       this.#room = answer.room;
       if (this.#ended.signal.aborted) return;
       await peer.setRemoteDescription({ type: answer.type, sdp: answer.sdp });
@@ -120,7 +121,7 @@ export class Connection {
         throw ice ? new NoWayThrough([ice, ...iceErrors].join(". ")) : error;
       });
       if (this.#ended.signal.aborted) return;
-      this.#movedFrom = null;
+      this.#before = answer.room;
       this.#channel = channel;
       const since = performance.now();
       this.#listener.opened(answer.room, answer.read_token);
@@ -142,7 +143,7 @@ export class Connection {
       channel.addEventListener("message", ({ data }) => {
         receivedMs = performance.now();
         const event = parsed(data);
-        if (event?.type === "moved") (this.#movedFrom = this.#room), resolve();
+        if (event?.type === "moved") (this.#isMoved = true), resolve();
         else if (event) this.#listener.event(event);
       }, { signal });
       channel.addEventListener("close", resolve, { signal });
@@ -221,11 +222,11 @@ async function isGone(room) {
   }
 }
 
-async function postOffer({ type, sdp }, long_side, movedFrom) {
+async function postOffer({ type, sdp }, long_side, before) {
   const answer = await fetch("/offer", {
     method: "POST",
     headers: { "Content-Type": "application/json", ...headers() },
-    body: JSON.stringify({ type, sdp, long_side, room: movedFrom ?? undefined }),
+    body: JSON.stringify({ type, sdp, long_side, room: before ?? undefined }),
     signal: AbortSignal.timeout(ANSWER_MS),
   });
   if (answer.ok) return answer.json();

@@ -84,8 +84,9 @@ class Browser:
         host: str = "127.0.0.1",
         ice_servers: Sequence[RTCIceServer] = (),
         moved_from: str | None = None,
+        long_side: int | None = None,
     ) -> None:
-        self._moved_from = moved_from
+        self._fields = {"room": moved_from} | ({"long_side": long_side} if long_side else {})
         self.url = f"http://{host}:{port}"
         self.events: list[dict[str, Any]] = []
         self.room = ""
@@ -99,7 +100,7 @@ class Browser:
 
     async def __aenter__(self) -> Browser:
         await self._connection.setLocalDescription(await self._connection.createOffer())
-        status, answer = await offered(self.url, self._connection.localDescription.sdp, self._headers, self._moved_from)
+        status, answer = await offered(self.url, self._connection.localDescription.sdp, self._headers, **self._fields)
         assert status == 200, answer
         self.room, self.answer = answer["room"], answer
         await self._connection.setRemoteDescription(RTCSessionDescription(answer["sdp"], "answer"))
@@ -148,11 +149,11 @@ class Browser:
 
 
 async def offered(
-    url: str, sdp: object, headers: dict[str, str] | None = None, moved_from: str | None = None
+    url: str, sdp: object, headers: dict[str, str] | None = None, **fields: object
 ) -> tuple[int, dict[str, Any]]:
-    """Status and answer of an offer."""
+    """Status and answer of an offer. ``fields``: what it says beside the SDP."""
     async with aiohttp.ClientSession(headers=headers) as session:
-        response = await session.post(f"{url}/offer", json={"type": "offer", "sdp": sdp, "room": moved_from})
+        response = await session.post(f"{url}/offer", json={"type": "offer", "sdp": sdp, **fields})
         return response.status, await response.json()
 
 

@@ -1,0 +1,256 @@
+"""Ray hosts: named detached actors, one for each node of a Ray cluster, or one for each GPU of a node that has some.
+
+Ray starts, restarts and finds them. Media and requests never cross it: browsers reach a host over UDP, doors over HTTP.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import socket
+import threading
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import replace
+from typing import Any, Self
+from urllib.parse import urlsplit
+
+from speakerlight.cluster.cluster_settings import RayCluster
+from speakerlight.cluster.host_process import DRAINED, FAILED, NOTE, READY, HostProcess, host_settings
+from speakerlight.cluster.routing import HostAddress
+from speakerlight.core.errors import InputError
+from speakerlight.run_settings import RunSettings
+from speakerlight.server.capacity import rooms_on, usable_cores
+from speakerlight.server.tokens import new_token
+
+try:
+    import ray
+    from ray.util import get_node_ip_address, list_named_actors
+    from ray.util.metrics import Gauge
+    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+except ModuleNotFoundError as error:
+    raise InputError(
+        f"--cluster: Ray is missing ({error.name}): pip install '.[cluster]' in the checkout; or write local:N"
+    ) from None
+
+logger = logging.getLogger(__name__)
+
+NAMESPACE = "speakerlight"
+ACTOR = "speakerlight host "
+"""Begins an actor's name; the host's follows."""
+
+NAME_DIGITS = 6
+"""Hexadecimal digits of a node's id in the name of its hosts."""
+
+START_SECONDS = 120.0
+"""A host loads its models, which may have to be fetched first."""
+
+REACH_SECONDS = 3.0
+"""For a cluster to accept a connection: Ray itself goes on for half a minute."""
+
+LOOK_SECONDS = 0.5
+ANSWER_SECONDS = 2.0
+
+REPORT_SECONDS = 1.0
+"""Between two updates of a host's metrics."""
+
+STORE_BYTES = 256 << 20
+"""Ray's object store: a scorer's batches alone go through it."""
+
+
+class HostActor:
+    """Keeps a host process on its node. Its methods answer at once."""
+
+    def __init__(self, name: str, settings: RunSettings, cores: float | None) -> None:
+        """``cores``: what it sizes its rooms by; None: as ``settings`` say. Raises InputError."""
+        address, secret = get_node_ip_address(), new_token()
+        made = host_settings(settings, secret, address)
+        if cores is not None and made.serve is not None:
+            made = replace(made, serve=replace(made.serve, rooms=rooms_on(cores)))
+        self._own = ray.get_runtime_context().current_actor
+        self._process = HostProcess(name, made)
+        self._messages = self._process.messages()
+        self._address = HostAddress(name, f"http://{_in_url(address)}:{self._port()}", secret)
+        for work in (self._watch, self._report):
+            threading.Thread(target=work, daemon=True).start()
+
+    def address(self) -> HostAddress:
+        """Where doors reach it."""
+        return self._address
+
+    def _port(self) -> int:
+        for kind, value in self._messages:
+            if kind == READY:
+                return int(value)
+            if kind == FAILED:
+                raise InputError(str(value))
+        raise InputError("its process ended while it was starting")
+
+    def _watch(self) -> None:
+        """End with the process: for good when it was drained; otherwise Ray starts both anew."""
+        for kind, value in self._messages:
+            if kind == DRAINED:
+                ray.kill(self._own, no_restart=True)
+            elif kind == NOTE:
+                logger.warning("host %s: %s", self._address.name, value)
+        os._exit(1)
+
+    def _report(self) -> None:
+        """Publish the host's metrics."""
+        gauges = {
+            "rooms": Gauge("speakerlight_rooms", "Rooms that there are", ("host",)),
+            "capacity": Gauge("speakerlight_capacity", "Rooms that there may be", ("host",)),
+            "latency_ms": Gauge(
+                "speakerlight_latency_ms", "95th percentile from capture to event in the slowest room", ("host",)
+            ),
+        }
+        request = urllib.request.Request(f"{self._address.url}/host", headers=self._address.headers)
+        while True:
+            time.sleep(REPORT_SECONDS)
+            try:
+                with urllib.request.urlopen(request, timeout=ANSWER_SECONDS) as answer:
+                    status = json.load(answer)
+            except OSError as failure:
+                logger.warning("host %s gives no status: %s", self._address.name, failure)
+                continue
+            for field, gauge in gauges.items():
+                gauge.set(status[field] or 0.0, {"host": self._address.name})
+
+
+class RayHosts:
+    """Hosts on every node that has a core for them. A process that dies is started again by Ray, under its name; a
+    host that is drained is not: a node is drained to be taken away. In a cluster that was joined they outlive the door.
+
+    ``settings``: of each host; its address and secret are its own.
+    """
+
+    def __init__(self, settings: RunSettings, cluster: RayCluster, notify: Callable[[str], None]) -> None:
+        self._settings, self._cluster, self._notify = settings, cluster, notify
+        self._nodes: set[str] = set()
+        self._addresses: tuple[HostAddress, ...] = ()
+        self._found: dict[str, HostAddress] = {}
+        self._asked: dict[str, Any] = {}
+        self._failed: dict[str, str] = {}
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._watch, name="hosts", daemon=True)
+
+    def addresses(self) -> tuple[HostAddress, ...]:
+        """The hosts that are ready. From any thread."""
+        return self._addresses
+
+    def __enter__(self) -> Self:
+        self._notify_of(_connected(self._cluster.address))
+        try:
+            self._wait_for_hosts()
+        except BaseException:
+            self.__exit__()
+            raise
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ended.set()
+        if self._thread.ident is not None:
+            self._thread.join()
+        ray.shutdown()  # ends the cluster too where it was started here
+
+    def _notify_of(self, dashboard: str | None) -> None:
+        if dashboard:
+            self._notify(f"Ray's dashboard: http://{dashboard}")
+
+    def _wait_for_hosts(self) -> None:
+        started = self._start_missing()
+        deadline = time.monotonic() + START_SECONDS
+        while started - {each.name for each in self._addresses} - set(self._failed) and time.monotonic() < deadline:
+            self._look()
+        for name, why in self._failed.items():
+            self._notify(f"host {name} does not start: {why}")
+        if not self._addresses:
+            raise InputError("--cluster: no host starts on any node of the cluster")
+
+    def _watch(self) -> None:
+        while not self._ended.wait(LOOK_SECONDS):
+            try:
+                self._start_missing()
+                self._look()
+            except Exception as failure:  # the cluster is gone or in trouble: hosts that answer the door go on
+                logger.warning("the Ray cluster does not answer: %s", failure)
+
+    def _start_missing(self) -> set[str]:
+        """Start the hosts of nodes that were not known yet; their names."""
+        names: set[str] = set()
+        for node in ray.nodes():
+            if node["Alive"] and node["NodeID"] not in self._nodes:
+                self._nodes.add(node["NodeID"])
+                names |= set(self._start_on(node["NodeID"], node["Resources"]))
+        return names
+
+    def _start_on(self, node: str, resources: dict[str, float]) -> Iterator[str]:
+        if resources.get("CPU", 0) < 1:
+            return  # a head that only manages
+        gpus = int(resources.get("GPU", 0))
+        serve = self._settings.serve
+        assert serve is not None
+        for index in range(max(gpus, 1)):
+            name = f"r{node[:NAME_DIGITS]}" + (f"g{index}" if gpus > 1 else "")
+            cores = usable_cores() / max(gpus, 1) if self._cluster.sizes_hosts else None
+            ray.remote(HostActor).options(
+                name=ACTOR + name,
+                get_if_exists=True,
+                lifetime="detached",
+                max_restarts=-1,
+                num_cpus=0,  # rooms are counted by the host itself
+                num_gpus=1 if gpus else 0,
+                scheduling_strategy=NodeAffinitySchedulingStrategy(node, soft=False),
+            ).remote(name, self._settings, cores)
+            yield name
+
+    def _look(self) -> None:
+        """Ask each host where it is. One question at a time: Ray keeps those that an actor has not answered."""
+        names = {each.removeprefix(ACTOR) for each in list_named_actors() if each.startswith(ACTOR)}
+        for name in names - set(self._asked):
+            with suppress(ValueError):  # it ended meanwhile
+                self._asked[name] = ray.get_actor(ACTOR + name).address.remote()
+        waiting = list(self._asked.values())
+        answered = ray.wait(waiting, num_returns=len(waiting), timeout=ANSWER_SECONDS)[0] if waiting else []
+        for name, reference in tuple(self._asked.items()):
+            if reference not in answered:
+                continue  # busy, which its rooms need not know, or being started
+            del self._asked[name]
+            try:
+                self._found[name] = ray.get(reference)
+            except ray.exceptions.RayError as failure:
+                self._failed[name] = _reason(failure)
+                self._found.pop(name, None)
+                logger.debug("host %s does not answer: %s", name, failure)
+        self._addresses = tuple(address for name, address in sorted(self._found.items()) if name in names)
+
+
+def _reason(failure: Exception) -> str:
+    """The last line, which names what was raised in a host's own process."""
+    return (str(failure).strip().splitlines() or [type(failure).__name__])[-1]
+
+
+def _connected(address: str | None) -> str | None:
+    """Start a cluster here, or join one; the address of its dashboard, if it has one. Raises InputError."""
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    os.environ.setdefault("RAY_worker_niceness", "0")  # of a cluster that is started here: hosts run in real time
+    options = {"namespace": NAMESPACE, "logging_level": logging.ERROR, "log_to_driver": False}
+    try:
+        if address is None:
+            context = ray.init(address="local", object_store_memory=STORE_BYTES, **options)
+        else:
+            parts = urlsplit(address if "//" in address else f"//{address}")
+            socket.create_connection((parts.hostname or "", parts.port or 0), REACH_SECONDS).close()
+            context = ray.init(address=address, **options)
+    except (OSError, RuntimeError, ValueError) as failure:
+        why = str(failure).partition("\n")[0]
+        raise InputError(f"--cluster {address or 'auto'}: Ray cannot be used: {why}") from None
+    return context.dashboard_url or None
+
+
+def _in_url(address: str) -> str:
+    return f"[{address}]" if ":" in address else address
