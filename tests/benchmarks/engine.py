@@ -54,14 +54,14 @@ def watch(arguments: list[str], prefix: tuple[str, ...] = ()) -> Run:
     """Run the command line to its end."""
     command = [*prefix, sys.executable, "run_live.py", "--no-window", "--events", "-", *arguments]
     run, start = Run(), monotonic()
-    with tempfile.TemporaryFile("w+") as said:
-        with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=said, text=True) as process:
+    with tempfile.TemporaryFile("w+") as lines:
+        with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=lines, text=True) as process:
             assert process.stdout is not None
             for text in process.stdout:
                 _note(run, json.loads(text), monotonic() - start, process.pid)
         run.seconds = monotonic() - start
-        said.seek(0)
-        printed = said.read()
+        lines.seek(0)
+        printed = lines.read()
     if process.returncode:
         raise RunFailedError(f"{' '.join(command)}: {printed.strip().rpartition(chr(10))[2]}")
     found = re.search(r"^(\d+) frames dropped", printed, re.MULTILINE)

@@ -135,7 +135,7 @@ def is_scored(event: Event) -> bool:
 
 
 def is_marked(event: Event) -> bool:
-    """Whether somebody is marked as speaking."""
+    """Whether a person is marked as speaking."""
     return is_scored(event) and any(face["speaking"] for face in event["faces"])
 
 
@@ -291,7 +291,7 @@ def lossy_network(folder: Path) -> Outcome:
                 with Run(folder, "--video", address, "--no-window", "--duration", "40", prefix=prefix) as run:
                     run.play(3.0)
                     if run.wait_for(is_marked) == float("inf"):
-                        raise UnavailableError("nobody is marked in the stream")
+                        raise UnavailableError("no person is marked in the stream")
                     begin = time.monotonic()
                     impair(True)
                     time.sleep(6.0)

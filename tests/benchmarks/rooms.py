@@ -52,16 +52,16 @@ def rooms(browsers: int, seconds: float) -> list[Row]:
         playwright = stack.enter_context(sync_playwright())
         process, url = stack.enter_context(command())
         opened = [stack.enter_context(chromium(playwright, footage)) for _, footage in shows]
-        pages, heard = stack.enter_context(at_once(opened, url))
+        pages, received = stack.enter_context(at_once(opened, url))
         used, seen, late_seconds = cpu_seconds(process.pid), _latency(url), []
         for _ in range(3):
             pages[0].wait_for_timeout(1000 * seconds / 3)
             before, seen = seen, _latency(url)
             late_seconds.append(_quantile(before, seen, 0.95))
         cores = (cpu_seconds(process.pid) - used) / seconds
-        named = [_named(*show, events) for show, events in zip(shows, heard, strict=True)]
+        named = [_named(*show, events) for show, events in zip(shows, received, strict=True)]
         behind = [camera_behind_seconds(page, footage) for page, (_, footage) in zip(pages, shows, strict=True)]
-    worst = " ".join(str(max((event["level"] for event in kept(events, "load")), default=0)) for events in heard)
+    worst = " ".join(str(max((event["level"] for event in kept(events, "load")), default=0)) for events in received)
     return [
         _row("capture to event, p95", browsers, spread(late_seconds), "s", f"thirds {_listed(late_seconds)}"),
         _row("cores used by the server", browsers, exactly(cores), "cores", f"worst load levels {worst}"),

@@ -62,8 +62,8 @@ def whip_events(clip: Path, folder: Path, out: Path) -> None:
         finally:
             process.kill()
             process.communicate()
-    told: list[Event] = on_file_time(events, Footage(clip, clip, seconds, TICK_RATE), SIZE)
-    out.write_text("".join(json.dumps(event) + "\n" for event in told))
+    lines: list[Event] = on_file_time(events, Footage(clip, clip, seconds, TICK_RATE), SIZE)
+    out.write_text("".join(json.dumps(event) + "\n" for event in lines))
 
 
 def _with_lead(clip: Path, path: Path) -> float:

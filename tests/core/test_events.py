@@ -96,12 +96,12 @@ def test_scores_are_reported_every_tick_and_come_first() -> None:
 def test_the_lag_is_reported_when_it_moved_but_not_all_the_time() -> None:
     stream = EventStream()
     creeping = [snapshot(k / 25, lag=Lag(k * 1.0, 0.9)) for k in range(25 * 4)]
-    told = [event for each in creeping for event in stream.events(each) if isinstance(event, LagEvent)]
-    assert [event.time for event in told] == [0.0, 1.0, 2.0, 3.0]
+    lines = [event for each in creeping for event in stream.events(each) if isinstance(event, LagEvent)]
+    assert [event.time for event in lines] == [0.0, 1.0, 2.0, 3.0]
 
     steady = [snapshot(4 + k / 25, lag=Lag(99.0, 0.9)) for k in range(25 * 20)]
-    told = [event for each in steady for event in stream.events(each) if isinstance(event, LagEvent)]
-    assert len(told) == 1, "a steady lag is not repeated"
+    lines = [event for each in steady for event in stream.events(each) if isinstance(event, LagEvent)]
+    assert len(lines) == 1, "a steady lag is not repeated"
 
 
 def test_a_lag_that_is_not_a_number_is_not_reported() -> None:

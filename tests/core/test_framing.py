@@ -120,7 +120,7 @@ def test_a_walking_person_is_never_cut_off() -> None:
         assert k < RATE or holds(shot, place), k
 
 
-def test_with_nobody_in_view_the_whole_frame_is_shown() -> None:
+def test_without_people_in_view_the_whole_frame_is_shown() -> None:
     camera = Camera(WIDTH, HEIGHT)
     assert [camera.follow({}, 1, k / RATE) for k in range(60)][-1] == Box(0, 0, WIDTH, HEIGHT)
 

@@ -10,12 +10,12 @@ from speakerlight.core.media import AudioChunk, Frame, cleaned
 
 def test_media_carry_their_time_and_cannot_be_altered() -> None:
     frame = Frame(1.5, np.zeros((4, 6, 3), np.uint8))
-    sound = AudioChunk(2.5, np.zeros(10, np.float32))
-    assert frame.time == 1.5 and sound.time == 2.5
+    audio = AudioChunk(2.5, np.zeros(10, np.float32))
+    assert frame.time == 1.5 and audio.time == 2.5
     with pytest.raises(FrozenInstanceError):
         frame.time = 0.0  # type: ignore[misc]
     with pytest.raises(FrozenInstanceError):
-        sound.time = 0.0  # type: ignore[misc]
+        audio.time = 0.0  # type: ignore[misc]
 
 
 def test_media_are_compared_by_identity_since_their_arrays_cannot_be() -> None:

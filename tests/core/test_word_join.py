@@ -1,4 +1,4 @@
-"""Join of words and segments: every recogniser's form, and each word under whoever spoke then."""
+"""Join of words and segments: every recogniser's form, and each word under the person who spoke at that time."""
 
 from __future__ import annotations
 
@@ -153,7 +153,7 @@ def test_each_word_is_that_of_the_speaker_at_its_middle() -> None:
     assert joined.lines == [Line(1, 0.1, 0.9, "Good day."), Line(2, 1.8, 3.0, "Hello Ada"), Line(1, 6.2, 6.4, "Yes")]
 
 
-def test_a_word_beside_a_segment_belongs_to_it_and_one_far_away_to_nobody() -> None:
+def test_a_word_beside_a_segment_belongs_to_it_and_one_far_away_to_no_one() -> None:
     joined = join([Word("early", 5.5, 5.7), Word("lost", 4.8, 5.0), Word("late", 7.2, 7.4)], SESSION)
     assert [line.id for line in joined.lines] == [1, None, 1]
 
@@ -176,13 +176,13 @@ def test_a_pause_begins_a_new_line() -> None:
 def test_no_word_is_lost(spoken: list[tuple[float, float]], turns: list[tuple[int, float, float]]) -> None:
     given_words = [Word(f"w{k}", start, start + length) for k, (start, length) in enumerate(sorted(spoken))]
     session = Transcript([Line(person, start, start + length) for person, start, length in turns])
-    said = " ".join(line.text for line in join(given_words, session).lines).split()
-    assert said == [word.text for word in given_words]
+    lines = " ".join(line.text for line in join(given_words, session).lines).split()
+    assert lines == [word.text for word in given_words]
 
 
 def test_segments_that_follow_the_voice_late_still_get_its_words() -> None:
     turns = [Line(1 + k % 3, 3.0 * k, 3.0 * k + 2.7) for k in range(20)]
     session = Transcript([Line(turn.id, turn.start + 0.16, turn.end + 0.6) for turn in turns])
     spoken = [Word(f"{turn.id}", turn.start + 0.3 * n, turn.start + 0.3 * n + 0.2) for turn in turns for n in range(9)]
-    said = [(line.id, word) for line in join(spoken, session).lines for word in line.text.split()]
-    assert len(said) == 180 and all(str(person) == word for person, word in said)
+    lines = [(line.id, word) for line in join(spoken, session).lines for word in line.text.split()]
+    assert len(lines) == 180 and all(str(person) == word for person, word in lines)

@@ -54,8 +54,8 @@ class StandInScorer:
             self.samples = np.concatenate([self.samples, chunk.samples])
 
     def advance(self, stride: int = 1) -> list[Snapshot]:
-        heard = len(self.samples) // SAMPLES_PER_TICK if self._has_audio else self._newest + 1
-        last = min(self._newest, heard - 1) - LOOKAHEAD_TICKS
+        received = len(self.samples) // SAMPLES_PER_TICK if self._has_audio else self._newest + 1
+        last = min(self._newest, received - 1) - LOOKAHEAD_TICKS
         return self._decided(last, stride)
 
     def finish(self) -> list[Snapshot]:

@@ -82,6 +82,6 @@ def test_on_one_core_nothing_is_divided(monkeypatch: pytest.MonkeyPatch) -> None
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells which cores a process may use")
 def test_a_process_that_is_kept_to_one_core_has_one() -> None:
-    told = "import os; os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})\n"
-    told += "from speakerlight.batch_threads import usable_cores; assert usable_cores() == 1"
-    subprocess.run([sys.executable, "-c", told], check=True, cwd=Path(__file__).parents[2])
+    lines = "import os; os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})\n"
+    lines += "from speakerlight.batch_threads import usable_cores; assert usable_cores() == 1"
+    subprocess.run([sys.executable, "-c", lines], check=True, cwd=Path(__file__).parents[2])

@@ -62,10 +62,10 @@ def refused(capfd: pytest.CaptureFixture[str], *arguments: str | Path) -> str:
     """Runs, expects exit status 2 and one line on stderr; gives the line."""
     capfd.readouterr()
     assert command_line.main([*map(str, arguments)]) == 2
-    said = lines(capfd)
-    assert len(said) == 1, said
-    assert said[0].startswith("run_live.py: ")
-    return said[0]
+    messages = lines(capfd)
+    assert len(messages) == 1, messages
+    assert messages[0].startswith("run_live.py: ")
+    return messages[0]
 
 
 def events(path: Path) -> list[dict[str, Any]]:
@@ -181,7 +181,7 @@ def test_checkpoints_that_are_none_are_one_line_and_leave_nothing(
 
 
 class _Hostile:
-    """Makes a file when it is unpickled by somebody careless."""
+    """Creates a file when it is unpickled."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -210,11 +210,11 @@ def test_a_file_in_fast_gives_every_output_whole(
     tmp_path: Path, models: None, capfd: pytest.CaptureFixture[str]
 ) -> None:
     clip = Clip().write(tmp_path / "clip.mkv")
-    told = play(tmp_path, clip, "--fast", "--plot", tmp_path / "p.png", "--save-faces", tmp_path / "faces")
-    assert [event["type"] for event in told[:2]] == ["session", "scores"]
-    assert told[0]["video"] == str(clip) and told[0]["model"] == "compact" and told[0]["rate"] == 25
-    assert told[-1]["type"] == "summary" and told[-1]["frames"] == 50 and told[-1]["ticks"] == 50
-    assert told[-1]["latency_ms"] == {"p50": None, "p95": None, "p99": None}
+    reported = play(tmp_path, clip, "--fast", "--plot", tmp_path / "p.png", "--save-faces", tmp_path / "faces")
+    assert [event["type"] for event in reported[:2]] == ["session", "scores"]
+    assert reported[0]["video"] == str(clip) and reported[0]["model"] == "compact" and reported[0]["rate"] == 25
+    assert reported[-1]["type"] == "summary" and reported[-1]["frames"] == 50 and reported[-1]["ticks"] == 50
+    assert reported[-1]["latency_ms"] == {"p50": None, "p95": None, "p99": None}
     with av.open(str(tmp_path / "o.mp4")) as recording:
         assert len(recording.streams.audio) == 1
         assert sum(1 for _ in recording.decode(video=0)) == 50
@@ -243,20 +243,20 @@ def test_in_real_time_the_events_are_those_of_fast(
         Clip(times=SECOND, size=(10, 10), sound_seconds=1.0),
         Clip(times=SECOND[:1], sound_seconds=None),
     ],
-    ids=["no sound", "no picture", "10x10", "one frame"],
+    ids=["no audio", "no video", "10x10", "one frame"],
 )
 def test_odd_recordings_are_survived(tmp_path: Path, models: None, clip: Clip, pace: list[str]) -> None:
-    told = play(tmp_path, clip.write(tmp_path / "clip.mkv"), *pace)
-    assert told[-1]["type"] == "summary"
-    assert told[-1]["frames"] == len(clip.times or ())
-    assert told[-1]["ticks"] >= 1
-    assert (told[0]["audio"] is None) == (clip.sound_seconds is None)
+    reported = play(tmp_path, clip.write(tmp_path / "clip.mkv"), *pace)
+    assert reported[-1]["type"] == "summary"
+    assert reported[-1]["frames"] == len(clip.times or ())
+    assert reported[-1]["ticks"] >= 1
+    assert (reported[0]["audio"] is None) == (clip.sound_seconds is None)
     assert (tmp_path / "o.mp4").exists() == (clip.times is not None)
 
 
 def test_4k_is_survived(tmp_path: Path, models: None) -> None:
-    told = play(tmp_path, Clip(times=SECOND[:3], size=(3840, 2160)).write(tmp_path / "4k.mp4"), "--fast")
-    assert told[-1]["frames"] == 3
+    reported = play(tmp_path, Clip(times=SECOND[:3], size=(3840, 2160)).write(tmp_path / "4k.mp4"), "--fast")
+    assert reported[-1]["frames"] == 3
 
 
 def test_a_corrupt_middle_is_survived(tmp_path: Path, models: None) -> None:
@@ -265,8 +265,8 @@ def test_a_corrupt_middle_is_survived(tmp_path: Path, models: None) -> None:
     middle = len(damaged) // 2
     damaged[middle : middle + len(damaged) // 5] = os.urandom(len(damaged) // 5)
     clip.write_bytes(damaged)
-    told = play(tmp_path, clip, "--fast")
-    assert told[-1]["type"] == "summary" and 10 <= told[-1]["frames"] <= 50
+    reported = play(tmp_path, clip, "--fast")
+    assert reported[-1]["type"] == "summary" and 10 <= reported[-1]["frames"] <= 50
 
 
 @pytest.mark.parametrize("pace", [["--fast"], []])
@@ -302,16 +302,16 @@ def _interrupted(folder: Path, pace: list[str]) -> float:
             time.sleep(0.02)
         asked = time.monotonic()
         run.send_signal(signal.SIGINT)
-        _, said = run.communicate(timeout=20)
+        _, messages = run.communicate(timeout=20)
         took = time.monotonic() - asked
-    assert run.returncode == 0, said
-    assert "Traceback" not in said
-    told = events(log)
-    assert told[-1]["type"] == "summary"
+    assert run.returncode == 0, messages
+    assert "Traceback" not in messages
+    reported = events(log)
+    assert reported[-1]["type"] == "summary"
     with av.open(str(recording)) as whole:
         frames = sum(1 for _ in whole.decode(video=0))
-    left_out = re.search(r"(\d+) frames dropped by --output", said)
-    assert frames + int(left_out[1] if left_out else 0) == told[-1]["frames"]
+    left_out = re.search(r"(\d+) frames dropped by --output", messages)
+    assert frames + int(left_out[1] if left_out else 0) == reported[-1]["frames"]
     assert plot.stat().st_size > 1000
     return took
 
@@ -346,14 +346,14 @@ def screen(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 def test_a_screen_is_watched_live_and_its_latency_is_reported(
     tmp_path: Path, models: None, screen: None, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    told = play(tmp_path, Path("screen"), "--audio", "none", "--duration", "2")
-    said = capfd.readouterr().err
-    latency = told[-1]["latency_ms"]
+    reported = play(tmp_path, Path("screen"), "--audio", "none", "--duration", "2")
+    messages = capfd.readouterr().err
+    latency = reported[-1]["latency_ms"]
     with capfd.disabled():
         print(f"screen to overlay: p50 {latency['p50']} ms, p95 {latency['p95']} ms")
-    assert "capture to overlay" in said
+    assert "capture to overlay" in messages
     assert 0 < latency["p50"] < 200
-    assert told[-1]["duration"] == pytest.approx(2.0, abs=0.3)
+    assert reported[-1]["duration"] == pytest.approx(2.0, abs=0.3)
 
 
 def test_the_password_of_a_stream_is_never_printed(capfd: pytest.CaptureFixture[str]) -> None:
@@ -363,11 +363,11 @@ def test_the_password_of_a_stream_is_never_printed(capfd: pytest.CaptureFixture[
 
 def test_a_wave_file_beside_a_video_is_its_audio(tmp_path: Path, models: None) -> None:
     clip = Clip(times=SECOND, sound_seconds=None).write(tmp_path / "clip.mkv")
-    sound = tmp_path / "sound.wav"
-    with wave.open(str(sound), "wb") as file:
+    audio = tmp_path / "audio.wav"
+    with wave.open(str(audio), "wb") as file:
         file.setnchannels(1)
         file.setsampwidth(2)
         file.setframerate(16_000)
         file.writeframes(np.zeros(16_000, np.int16).tobytes())
-    told = play(tmp_path, clip, "--fast", "--audio", sound)
-    assert told[0]["audio"] == str(sound)
+    reported = play(tmp_path, clip, "--fast", "--audio", audio)
+    assert reported[0]["audio"] == str(audio)

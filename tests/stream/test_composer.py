@@ -28,7 +28,7 @@ GREYS = (60, 120, 180)
 """The frame: three people, each a column of one grey with a white face."""
 
 
-def picture() -> Image:
+def frame() -> Image:
     image = np.zeros((360, 640, 3), np.uint8)
     for k, grey in enumerate(GREYS):
         image[:, 213 * k : 213 * (k + 1) + 1] = grey
@@ -47,7 +47,7 @@ def scene(primary: int | None, people: tuple[int, ...] = (1, 2, 3)) -> Snapshot:
 
 def last(view: View, shown: Snapshot, info: OverlayInfo | None = None, seconds: float = 5.0) -> Image:
     composer = ViewComposer(view)
-    image = picture()
+    image = frame()
     image.setflags(write=False)
     for k in range(round(seconds * 25)):
         composed = composer.compose(Frame(k / 25, image), shown, info)
@@ -60,13 +60,13 @@ def share(image: Image, grey: int) -> float:
 
 def test_boxes_is_the_frame_with_its_overlay() -> None:
     shown, info = scene(1), OverlayInfo()
-    np.testing.assert_array_equal(last(View.BOXES, shown, info), draw_overlay(picture(), shown, info))
+    np.testing.assert_array_equal(last(View.BOXES, shown, info), draw_overlay(frame(), shown, info))
 
 
 def test_speaker_fills_the_frame_with_the_speaker() -> None:
     shown = last(View.SPEAKER, scene(2))
     assert shown.shape == (360, 640, 3)
-    assert share(shown, 255) > 3 * share(picture(), 255) / 3, "the face is larger"
+    assert share(shown, 255) > 3 * share(frame(), 255) / 3, "the face is larger"
     assert share(shown, GREYS[1]) > 0.6
 
 
@@ -89,10 +89,10 @@ def test_a_face_lost_for_a_moment_keeps_its_tile() -> None:
     _, (*_, tile) = split_layout(640, 360, 3)
     part = (slice(int(tile.y), int(tile.y + tile.height)), slice(int(tile.x), int(tile.x + tile.width)))
     for k in range(100):
-        everybody = composer.compose(Frame(k / 25, picture()), scene(None), None)
-    missing = composer.compose(Frame(4.0 + TILE_SECONDS / 2, picture()), scene(None, (1, 2)), None)
+        everybody = composer.compose(Frame(k / 25, frame()), scene(None), None)
+    missing = composer.compose(Frame(4.0 + TILE_SECONDS / 2, frame()), scene(None, (1, 2)), None)
     np.testing.assert_array_equal(everybody[part], missing[part])
-    gone = composer.compose(Frame(4.0 + TILE_SECONDS, picture()), scene(None, (1, 2)), None)
+    gone = composer.compose(Frame(4.0 + TILE_SECONDS, frame()), scene(None, (1, 2)), None)
     assert (gone[part] != missing[part]).any()
 
 
@@ -133,16 +133,16 @@ def test_a_name_stays_in_its_tile_and_leaves_most_of_it_free(people: int) -> Non
 
 def test_a_frame_of_another_size_starts_the_view_anew() -> None:
     composer = ViewComposer(View.SPLIT)
-    composer.compose(Frame(0.0, picture()), scene(1), OverlayInfo())
-    turned = np.ascontiguousarray(picture().transpose(1, 0, 2))
+    composer.compose(Frame(0.0, frame()), scene(1), OverlayInfo())
+    turned = np.ascontiguousarray(frame().transpose(1, 0, 2))
     assert composer.compose(Frame(0.04, turned), scene(1), OverlayInfo()).shape == (640, 360, 3)
 
 
 @pytest.mark.parametrize("view", list(View))
 def test_without_a_snapshot_or_a_face_the_frame_is_shown(view: View) -> None:
     composer = ViewComposer(view)
-    np.testing.assert_array_equal(composer.compose(Frame(0.0, picture()), None, OverlayInfo()), picture())
-    assert composer.compose(Frame(0.04, picture()), snapshot(0.0, people=()), OverlayInfo()).shape == (360, 640, 3)
+    np.testing.assert_array_equal(composer.compose(Frame(0.0, frame()), None, OverlayInfo()), frame())
+    assert composer.compose(Frame(0.04, frame()), snapshot(0.0, people=()), OverlayInfo()).shape == (360, 640, 3)
 
 
 NEWS = DEV / "scenes" / "wangyz1999__syncnet-speaker-diarization__vids__input.mp4"
@@ -207,7 +207,7 @@ def changes(shots: list[Shot]) -> list[int]:
 
 
 def settled(shots: list[Shot]) -> list[int]:
-    """Where somebody has been on air for ``SETTLED_SECONDS``."""
+    """Where a person has been on air for ``SETTLED_SECONDS``."""
     starts = np.array([shots[k].time for k in [0, *changes(shots)]])
     since = [starts[starts <= shot.time + 1e-6].max() for shot in shots]
     return [
@@ -233,10 +233,10 @@ def test_the_person_on_air_can_be_found_in_the_video_that_is_written(recorded: t
     detector, looked = FaceDetector(blazeface()), set(settled(shots)[::5])
     found = []
     with av.open(str(path)) as video:
-        for k, picture in enumerate(video.decode(video=0)):
+        for k, frame in enumerate(video.decode(video=0)):
             if k in looked:
-                x, y, width = shots[k].person_at(picture.width)
-                faces = detector.detect(np.asarray(picture.to_ndarray(format="bgr24"), np.uint8))
+                x, y, width = shots[k].person_at(frame.width)
+                faces = detector.detect(np.asarray(frame.to_ndarray(format="bgr24"), np.uint8))
                 found.append(any(math.dist((x, y), face.box.centre) < width / 4 for face in faces))
     detector.close()
     assert len(found) > 30

@@ -267,8 +267,8 @@ def test_one_stream_alone_is_enough_when_said_so(stand_ins: list[Engine]) -> Non
     silent = SpeakerDetector(has_audio=False)
     assert len(scores(pushed(silent, shots, []))) == 50
     blind = SpeakerDetector(has_video=False)
-    heard = scores(blind.push_audio(*blocks[0]) + blind.finish())
-    assert len(heard) >= 50 and not any(event.faces for event in heard) and heard[10].speech > 0.3
+    received = scores(blind.push_audio(*blocks[0]) + blind.finish())
+    assert len(received) >= 50 and not any(event.faces for event in received) and received[10].speech > 0.3
 
 
 def test_a_buffer_may_be_used_again(stand_ins: list[Engine]) -> None:

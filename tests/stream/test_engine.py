@@ -1,4 +1,4 @@
-"""What both drivers share: one sighting a tick, ticks without pictures, faults as one line."""
+"""The stages that both drivers share: one FrameTracks a tick, ticks without frames, faults as one line."""
 
 from __future__ import annotations
 

@@ -51,7 +51,7 @@ def test_a_run_that_hurries_for_its_first_overlay_loads_them_later(damaged: Mode
 
 
 def test_a_reset_forgets_the_people_of_a_run(models: Models) -> None:
-    """Everybody in view has a new id from then on, and no name; nobody's looks or voice are left."""
+    """Everybody in view has a new id from then on, and no name; all looks and voices are forgotten."""
     if models.people is None:
         pytest.skip("the files of the people encoders are not there")
     reset_at, settled_at = 5.0, 5.6

@@ -1,4 +1,4 @@
-"""The fast driver: everything is seen and heard, in order, once."""
+"""The fast driver: every frame and all audio are processed once, in order."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Kept(Output):
     def __init__(self) -> None:
         self.snapshots: list[Snapshot] = []
         self.frames: list[float] = []
-        self.sounds: list[float] = []
+        self.audio_times: list[float] = []
         self.events: list[Event] = []
         self.closed = False
 
@@ -43,8 +43,8 @@ class Kept(Output):
     def frame(self, frame: Frame, snapshot: Snapshot | None) -> None:
         self.frames.append(frame.time)
 
-    def audio(self, sound: AudioChunk) -> None:
-        self.sounds.append(sound.time)
+    def audio(self, samples: AudioChunk) -> None:
+        self.audio_times.append(samples.time)
 
     def close(self) -> None:
         self.closed = True
@@ -78,8 +78,8 @@ def test_a_video_without_audio_is_silence(tmp_path: Path) -> None:
     assert {snapshot.speech for snapshot in kept.snapshots} == {0.0}
 
 
-def test_audio_without_video_has_ticks_with_nobody_in_them(tmp_path: Path) -> None:
-    kept = play(Clip(times=None).write(tmp_path / "sound.wav"))
+def test_audio_without_video_has_ticks_without_faces(tmp_path: Path) -> None:
+    kept = play(Clip(times=None).write(tmp_path / "audio.wav"))
     assert [snapshot.tick for snapshot in kept.snapshots] == list(range(51))
     assert not any(snapshot.faces for snapshot in kept.snapshots)
     assert kept.frames == []
@@ -110,12 +110,12 @@ def test_a_stage_that_fails_is_one_line_and_what_was_decided_is_reported(tmp_pat
     class Failing(StandInVision):
         def process(self, tick: int, time: float, image: Image, stride: int = 1) -> FrameTracks:
             if tick == 10:
-                raise ValueError("a picture\nof nothing")
+                raise ValueError("a frame\nof nothing")
             return super().process(tick, time, image, stride)
 
     path, kept = Clip().write(tmp_path / "clip.mkv"), Kept()
     reader = FileReader(path)
-    with pytest.raises(StageError, match=r"^vision failed: ValueError: a picture \(test_fast.py:\d+\)$"):
+    with pytest.raises(StageError, match=r"^vision failed: ValueError: a frame \(test_fast.py:\d+\)$"):
         run_fast(reader, Engine(Failing(), StandInScorer()), OutputHub([kept], pytest.fail), None, threading.Event())
     reader.close()
     assert [snapshot.tick for snapshot in kept.snapshots] == list(range(10))

@@ -64,8 +64,8 @@ class Rendered:
         rate = self._demo.settings.rate
         frames = (Frame(number / rate, self._demo.frame(number)) for number in self._numbers)
         firsts = range(0, int(SECONDS * SAMPLE_RATE), SAMPLES_PER_TICK)
-        sounds = (AudioChunk(first / SAMPLE_RATE, self._demo.audio(first, SAMPLES_PER_TICK)) for first in firsts)
-        return heapq.merge(frames, sounds, key=due)
+        chunks = (AudioChunk(first / SAMPLE_RATE, self._demo.audio(first, SAMPLES_PER_TICK)) for first in firsts)
+        return heapq.merge(frames, chunks, key=due)
 
     def close(self) -> None:
         """Nothing is held open."""
@@ -81,22 +81,22 @@ def models() -> Models:
 
 @lru_cache
 def changes(moments: Moments) -> list[tuple[float, str]]:
-    """When somebody else is marked, or nobody: the time, and on which side they are seen or what there is instead."""
+    """Each change of the marked person: the time, and their side of the frame, or the state without a mark."""
     kept = Kept()
     with open_engine(RunSettings(video="demo"), models(), has_audio=True) as engine:
         hub = OutputHub([kept], pytest.fail)
         run_fast(Rendered(moments), engine, hub, None, threading.Event())
         hub.close(Percentiles())
-    told: list[tuple[float, str]] = []
+    lines: list[tuple[float, str]] = []
     for snapshot in kept.snapshots:
         left = {face.id: face.box.centre[0] < SIZE[0] / 2 for face in snapshot.faces}
         shown = snapshot.state.value if snapshot.primary is None else "left" if left[snapshot.primary] else "right"
         # Before the name, and at the very end: whether they are there is a matter of thousandths.
         if shown in ("undecided", "offscreen") or snapshot.time > SECONDS - GATE_SECONDS - CHANGE_SECONDS:
             continue
-        if not told or told[-1][1] != shown:
-            told.append((snapshot.time, shown))
-    return told
+        if not lines or lines[-1][1] != shown:
+            lines.append((snapshot.time, shown))
+    return lines
 
 
 def between(first: Sequence[tuple[float, str]], second: Sequence[tuple[float, str]]) -> Iterator[tuple[str, float]]:
@@ -111,8 +111,8 @@ def between(first: Sequence[tuple[float, str]], second: Sequence[tuple[float, st
     ids=["15", "24", "29.97", "30", "50", "60", "variable"],
 )
 def test_the_speakers_and_the_times_are_those_of_25_frames_a_second(moments: Moments) -> None:
-    expected, told = changes(steady(25)), changes(moments)
+    expected, lines = changes(steady(25)), changes(moments)
     assert {shown for _, shown in expected} >= {"left", "right", "silence"}
-    assert [shown for _, shown in told] == [shown for _, shown in expected]
-    for change, seconds in between(expected, told):
+    assert [shown for _, shown in lines] == [shown for _, shown in expected]
+    for change, seconds in between(expected, lines):
         assert seconds <= (GATE_SECONDS if change.endswith("silence") else CHANGE_SECONDS) + 1e-6, change

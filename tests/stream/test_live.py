@@ -101,7 +101,7 @@ def test_a_file_in_real_time_gives_what_fast_gives_in_its_own_duration(tmp_path:
     kept, expected = Kept(), play(path)
     report, seconds = timed(live(PacedSource(FileReader(path)), stand_in(), kept))
     assert kept.snapshots == expected.snapshots
-    assert kept.frames == expected.frames and kept.sounds == expected.sounds
+    assert kept.frames == expected.frames and kept.audio_times == expected.audio_times
     assert report.dropped_frames == 0
     assert seconds == pytest.approx(2.0, abs=0.5)
 
@@ -212,8 +212,8 @@ def test_a_machine_that_is_too_slow_sheds_load_and_says_so() -> None:
     """A look takes 70 ms where 40 are there: only at detector stride 2 can it keep up."""
     kept = Kept()
     report, _ = timed(live(Camera(), Engine(StandInVision(0.07), StandInScorer(False)), kept, duration_seconds=5.5))
-    told = [event.level for event in kept.events if isinstance(event, LoadEvent)]
-    assert told and told[:3] == [1, 2, 3]
+    lines = [event.level for event in kept.events if isinstance(event, LoadEvent)]
+    assert lines and lines[:3] == [1, 2, 3]
     assert report.worst_level >= 3
     late = [snapshot.tick for snapshot in kept.snapshots if snapshot.time > 4.5]
     assert late and all(tick % 4 == 0 for tick in late[:-5])
@@ -234,14 +234,14 @@ def test_audio_and_frames_reach_the_outputs_in_order(tmp_path: Path) -> None:
     path, kept = Clip().write(tmp_path / "clip.mkv"), Kept()
     run = live(PacedSource(FileReader(path)), stand_in(), kept, duration_seconds=0.8)
     run.run(threading.Event())
-    for times in (kept.frames, kept.sounds, [snapshot.time for snapshot in kept.snapshots]):
+    for times in (kept.frames, kept.audio_times, [snapshot.time for snapshot in kept.snapshots]):
         assert len(times) > 5 and all(a < b for a, b in pairwise(times))
     assert run.report().latency != Percentiles()
 
 
 def test_audio_without_frames_keeps_the_scorer_fed() -> None:
     """Audio that comes while no frame does keeps the scorer fed."""
-    heard: list[AudioChunk] = []
+    received: list[AudioChunk] = []
 
     class Talking(Camera):
         def __init__(self) -> None:
@@ -258,11 +258,11 @@ def test_audio_without_frames_keeps_the_scorer_fed() -> None:
             return [AudioChunk(first / 16_000, np.zeros(self._given - first, np.float32))]
 
     class AudioEncoderStream(StandInScorer):
-        def push_audio(self, sounds: Sequence[AudioChunk]) -> None:
-            heard.extend(sounds)
+        def push_audio(self, chunks: Sequence[AudioChunk]) -> None:
+            received.extend(chunks)
 
     live(Talking(), Engine(StandInVision(), AudioEncoderStream()), Kept(), duration_seconds=0.2).run(threading.Event())
-    assert sum(len(sound.samples) for sound in heard) > 0.1 * 16_000
+    assert sum(len(chunk.samples) for chunk in received) > 0.1 * 16_000
 
 
 def test_a_key_is_a_command_that_every_output_sees_as_an_event() -> None:

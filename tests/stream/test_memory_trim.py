@@ -41,7 +41,7 @@ def grown_mib(mode: str) -> float:
     return float(run.stdout)
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="only glibc is told to give memory back")
+@pytest.mark.skipif(sys.platform != "linux", reason="memory is returned by glibc alone")
 def test_memory_of_a_stall_is_trimmed() -> None:
     assert grown_mib("kept") > 60, "nothing was kept: the test proves nothing"
     assert grown_mib("given back") < 20

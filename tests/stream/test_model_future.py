@@ -1,4 +1,4 @@
-"""Models load in the background, once, and what goes wrong there is told where they are asked for."""
+"""Models load in the background, once; an error there is raised where the model is requested."""
 
 from __future__ import annotations
 

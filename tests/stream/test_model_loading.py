@@ -51,7 +51,7 @@ def test_warming_up_runs_every_encoder_once() -> None:
 
 
 def test_the_built_in_model_needs_no_pytorch_on_a_cpu_and_reports_nothing_by_network() -> None:
-    told = """
+    lines = """
 import sys
 from speakerlight.model_loading import load_models
 from speakerlight.run_settings import RunSettings
@@ -60,7 +60,7 @@ import speakerlight.live, speakerlight.fast, speakerlight.overlay
 assert "torch" not in sys.modules
 assert not [name for name in sys.modules if "telemetry" in name]
 """
-    subprocess.run([sys.executable, "-c", told], check=True, cwd=Path(__file__).parents[2])
+    subprocess.run([sys.executable, "-c", lines], check=True, cwd=Path(__file__).parents[2])
 
 
 @pytest.mark.parametrize("device", ["cpu", "cuda"])
@@ -71,7 +71,7 @@ def test_pytorch_has_one_thread_in_each_stage(device: str) -> None:
 
 
 def test_mediapipe_comes_without_matplotlib_which_others_can_still_import() -> None:
-    told = """
+    lines = """
 import sys
 from speakerlight.model_loading import import_mediapipe
 import_mediapipe()
@@ -80,7 +80,7 @@ from mediapipe.tasks.python.vision import FaceDetector
 import matplotlib.pyplot
 assert matplotlib.pyplot.figure
 """
-    subprocess.run([sys.executable, "-c", told], check=True, cwd=Path(__file__).parents[2])
+    subprocess.run([sys.executable, "-c", lines], check=True, cwd=Path(__file__).parents[2])
 
 
 def test_a_path_that_holds_no_model_is_refused(tmp_path: Path) -> None:

@@ -27,7 +27,7 @@ from speakerlight.palette import colour
 from tests.stream.outputs.made import snapshot
 
 
-def picture(width: int = 640, height: int = 360) -> Image:
+def frame(width: int = 640, height: int = 360) -> Image:
     return np.full((height, width, 3), 100, np.uint8)
 
 
@@ -45,7 +45,7 @@ def painted(image: Image, person: int, region: slice = slice(None)) -> int:
 
 
 def test_the_frame_itself_is_left_as_it_was() -> None:
-    image = picture()
+    image = frame()
     image.setflags(write=False)
     drawn = draw_overlay(image, scene(face(1, 100)), OverlayInfo())
     assert drawn.shape == image.shape
@@ -55,13 +55,13 @@ def test_the_frame_itself_is_left_as_it_was() -> None:
 
 def test_a_speaker_is_marked_more_than_a_listener_and_the_primary_most() -> None:
     people = [face(1, 50), face(2, 250, speaking=True), face(3, 450, speaking=True)]
-    drawn = draw_overlay(picture(), scene(*people, state=SpeakingState.SPEAKING, primary=3), OverlayInfo())
+    drawn = draw_overlay(frame(), scene(*people, state=SpeakingState.SPEAKING, primary=3), OverlayInfo())
     listener, speaker, primary = (painted(drawn, person) for person in (1, 2, 3))
     assert 0 < listener < speaker < primary
 
 
 def test_the_bar_grows_with_the_score() -> None:
-    marks = [painted(draw_overlay(picture(), scene(face(1, 200, score)), OverlayInfo()), 1) for score in (0, 0.5, 1.0)]
+    marks = [painted(draw_overlay(frame(), scene(face(1, 200, score)), OverlayInfo()), 1) for score in (0, 0.5, 1.0)]
     assert marks[0] < marks[1] < marks[2]
 
 
@@ -70,8 +70,8 @@ def test_the_pinned_person_stands_out_while_in_the_frame() -> None:
     assert shown_primary(people, None) == 1
     assert shown_primary(people, 2) == 2
     assert shown_primary(people, 9) == 1
-    pinned = draw_overlay(picture(), people, OverlayInfo(pinned=2))
-    assert painted(pinned, 2) > painted(draw_overlay(picture(), people, OverlayInfo()), 2)
+    pinned = draw_overlay(frame(), people, OverlayInfo(pinned=2))
+    assert painted(pinned, 2) > painted(draw_overlay(frame(), people, OverlayInfo()), 2)
 
 
 def test_the_state_is_said_in_words() -> None:
@@ -96,7 +96,7 @@ def test_the_status_line_shows_load_latency_and_lag() -> None:
 def test_every_size_of_frame_can_be_drawn_on(width: int, height: int) -> None:
     box = Box(width * 0.4, height * 0.4, width * 0.2, height * 0.2)
     shown = Snapshot(0, 0.0, 1.0, (FaceScore(1, box, 0.9, True),), SpeakingState.SPEAKING, 1, Lag(0, 1))
-    drawn = draw_overlay(picture(width, height), replace(shown, names={1: "A long name, Zoë 李"}), OverlayInfo())
+    drawn = draw_overlay(frame(width, height), replace(shown, names={1: "A long name, Zoë 李"}), OverlayInfo())
     assert drawn.shape == (height, width, 3)
     assert (drawn != 100).any()
 
@@ -109,20 +109,20 @@ def test_faces_that_leave_the_frame_and_numbers_that_are_none_are_survived() -> 
         FaceScore(4, Box(100, 100, 0, 0), 0.5, False),
     ]
     odd = Snapshot(0, 0.0, math.nan, tuple(people), SpeakingState.SPEAKING, 3, Lag(0, 0))
-    assert draw_overlay(picture(), odd, OverlayInfo()).shape == (360, 640, 3)
+    assert draw_overlay(frame(), odd, OverlayInfo()).shape == (360, 640, 3)
 
 
 def test_without_a_snapshot_the_frame_is_shown_as_it_is() -> None:
-    assert (draw_overlay(picture(), None, OverlayInfo()) == 100).all()
+    assert (draw_overlay(frame(), None, OverlayInfo()) == 100).all()
 
 
 def test_window_and_recording_may_draw_at_the_same_time() -> None:
     shown, info = replace(snapshot(0.0, [1]), names={1: "Ada Łovelace"}), OverlayInfo()
-    expected = draw_overlay(picture(), shown, info)
+    expected = draw_overlay(frame(), shown, info)
     wrong: list[int] = []
 
     def draw() -> None:
-        wrong.extend(k for k in range(30) if (draw_overlay(picture(), shown, info) != expected).any())
+        wrong.extend(k for k in range(30) if (draw_overlay(frame(), shown, info) != expected).any())
 
     threads = [threading.Thread(target=draw) for _ in range(4)]
     for thread in threads:
@@ -134,18 +134,16 @@ def test_window_and_recording_may_draw_at_the_same_time() -> None:
 
 @pytest.mark.parametrize("opacity", [0.3, 0.7, 0.75])
 def test_a_shade_is_a_blend_with_its_colour_to_within_rounding(opacity: float) -> None:
-    picture = np.random.default_rng(0).integers(0, 256, (40, 60, 3), np.uint8)
-    shaded = picture.copy()
+    frame = np.random.default_rng(0).integers(0, 256, (40, 60, 3), np.uint8)
+    shaded = frame.copy()
     _shade(shaded, (10, 5), (50, 30), INK, opacity)
-    blend = cv2.addWeighted(picture, 1 - opacity, np.full_like(picture, INK), opacity, 0)
+    blend = cv2.addWeighted(frame, 1 - opacity, np.full_like(frame, INK), opacity, 0)
     assert cv2.absdiff(shaded[5:30, 10:50], blend[5:30, 10:50]).max() <= 1
-    shaded[5:30, 10:50] = picture[5:30, 10:50]
-    np.testing.assert_array_equal(shaded, picture)
+    shaded[5:30, 10:50] = frame[5:30, 10:50]
+    np.testing.assert_array_equal(shaded, frame)
 
 
 def test_names_of_recognised_people_are_drawn() -> None:
     plain = snapshot(0.0, [1])
-    unnamed, named = (
-        draw_overlay(picture(), each, OverlayInfo()) for each in (plain, replace(plain, names={1: "Ada"}))
-    )
+    unnamed, named = (draw_overlay(frame(), each, OverlayInfo()) for each in (plain, replace(plain, names={1: "Ada"})))
     assert (unnamed != named).any()

@@ -66,7 +66,7 @@ def test_a_file_that_does_not_load_is_reported_to_who_needs_the_voices() -> None
         voices.take()
 
 
-def test_the_end_does_not_wait_for_audio_that_nobody_takes() -> None:
+def test_the_end_does_not_wait_for_audio_that_is_never_read() -> None:
     with background() as voices:
         for _ in range(40):
             voices.push(SAMPLES[:4000])

@@ -1,4 +1,4 @@
-"""Run settings: what does not go together is said in one line before anything is opened."""
+"""Run settings: conflicts are reported in one line before anything is opened."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def test_the_defaults_ask_for_nothing_special() -> None:
 
 
 @pytest.mark.parametrize(
-    ("wrong", "says"),
+    ("wrong", "message"),
     [
         ({"device": "tpu"}, "--device tpu: use one of auto, cpu, cuda, mps"),
         ({"model": "expert"}, "lipsync_expert.pth"),
@@ -33,10 +33,10 @@ def test_the_defaults_ask_for_nothing_special() -> None:
         ({"serve": ServeSettings("127.0.0.1", 8000), "virtual_camera": True}, "--virtual-camera: with --serve"),
     ],
 )
-def test_wrong_values_are_named(wrong: dict[str, Any], says: str) -> None:
+def test_wrong_values_are_named(wrong: dict[str, Any], message: str) -> None:
     with pytest.raises(InputError) as caught:
         RunSettings(**wrong)
-    assert says in str(caught.value) and "\n" not in str(caught.value)
+    assert message in str(caught.value) and "\n" not in str(caught.value)
 
 
 def test_two_outputs_cannot_be_one_file(tmp_path: Path) -> None:

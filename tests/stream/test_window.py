@@ -27,16 +27,16 @@ from speakerlight.window import Window
 window = Window("Speakerlight test", lambda line: print(line, flush=True))
 print("shown" if window.is_shown else "headless", flush=True)
 ends = time.monotonic() + float(sys.argv[1])
-pictures = 0
+frames = 0
 while time.monotonic() < ends:
-    if pictures < 50:
+    if frames < 50:
         window.show(np.full((180, 320, 3), 90, np.uint8))
     for key in window.keys():
         print(key.action, key.number, flush=True)
         if key.action == "quit":
             ends = 0
-    pictures += 1
-    if pictures == 50 and window.is_shown:
+    frames += 1
+    if frames == 50 and window.is_shown:
         print("open", flush=True)
     time.sleep(0.01)
 window.close()
@@ -92,7 +92,7 @@ def test_a_key_gives_the_command(action: Action, control: ControlState, command:
         control.after(command, 0.0)
 
 
-def test_in_silence_pin_and_exclude_are_about_nobody() -> None:
+def test_in_silence_pin_and_exclude_have_no_target() -> None:
     for action in (Action.PIN, Action.EXCLUDE):
         assert Selection().after(KeyPress(action), snapshot(0.0), ControlState(), View.BOXES)[1] is None
 

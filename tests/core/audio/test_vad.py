@@ -19,7 +19,7 @@ from speakerlight.core.timebase import SAMPLE_RATE, SAMPLES_PER_TICK
 from tests.data import DEV, needs_clips
 
 
-def sound(seconds: float, seed: int = 0) -> Samples:
+def audio(seconds: float, seed: int = 0) -> Samples:
     """Buzzing vowels between pauses, over noise: enough to take the network through its range."""
     rng = np.random.default_rng(seed)
     time = np.arange(int(seconds * SAMPLE_RATE)) / SAMPLE_RATE
@@ -38,11 +38,11 @@ def test_probabilities_are_sileros_own() -> None:
     assert spec is not None and spec.origin is not None
     load: Any = torch.jit.load
     reference = load(str(Path(spec.origin).parent / "data" / "silero_vad.jit"))
-    samples = sound(1.28)
+    samples = audio(1.28)
     chunks = torch.from_numpy(samples).reshape(-1, CHUNK_SAMPLES)
     with torch.no_grad():
         judged = [reference(chunk[None], SAMPLE_RATE).item() for chunk in chunks]
-    assert max(judged) - min(judged) > 0.1, "a test sound that does not move the network proves nothing"
+    assert max(judged) - min(judged) > 0.1, "audio that does not change the network's output proves nothing"
 
     ticks = VoiceActivity().push(samples)
 
@@ -55,7 +55,7 @@ def test_probabilities_are_sileros_own() -> None:
 
 @pytest.mark.parametrize("piece", [1, 333, SAMPLES_PER_TICK, 9000])
 def test_a_stream_gives_the_same_ticks_however_it_is_cut(piece: int) -> None:
-    samples = sound(0.6)
+    samples = audio(0.6)
     whole = VoiceActivity().push(samples)
     pieces = in_pieces(samples, piece)
     assert len(pieces) == len(whole)

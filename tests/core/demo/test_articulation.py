@@ -43,9 +43,9 @@ def test_talk_begins_and_ends_with_a_shut_mouth_and_no_audio() -> None:
 
 def test_audio_fills_the_time_but_for_the_lead() -> None:
     for seed in range(5):
-        heard = np.flatnonzero((talk(3.0, 4.0, rng(seed)).voicing + talk(3.0, 4.0, rng(seed)).frication) > 0.05)
-        assert heard[0] / CONTROL_RATE < LEAD_SECONDS + 0.12
-        assert heard[-1] / CONTROL_RATE > 3.0 - LEAD_SECONDS - 0.12
+        received = np.flatnonzero((talk(3.0, 4.0, rng(seed)).voicing + talk(3.0, 4.0, rng(seed)).frication) > 0.05)
+        assert received[0] / CONTROL_RATE < LEAD_SECONDS + 0.12
+        assert received[-1] / CONTROL_RATE > 3.0 - LEAD_SECONDS - 0.12
 
 
 def test_lips_that_are_pressed_are_shut_and_open_vowels_are_voiced() -> None:

@@ -29,11 +29,11 @@ def test_any_moment_is_the_same_whenever_and_in_whatever_order_it_is_asked_for()
 
 def test_the_voice_is_heard_in_the_turns_and_only_there() -> None:
     demo = Demo(DemoSettings(people=3, seed=1, seconds=20, **SMALL))
-    sound, inside = demo.audio(0, 20 * SAMPLE_RATE), np.zeros(20 * SAMPLE_RATE, bool)
+    audio, inside = demo.audio(0, 20 * SAMPLE_RATE), np.zeros(20 * SAMPLE_RATE, bool)
     for turn in demo.turns(0, 20):
         inside[round(turn.start * SAMPLE_RATE) : round(turn.end * SAMPLE_RATE)] = True
-    assert sound[inside].std() > 0.05
-    assert sound[~inside].std() == pytest.approx(ROOM_NOISE, rel=0.05)
+    assert audio[inside].std() > 0.05
+    assert audio[~inside].std() == pytest.approx(ROOM_NOISE, rel=0.05)
 
 
 def test_turns_follow_each_other_with_gaps_and_stay_within_the_demo() -> None:
@@ -92,9 +92,9 @@ def test_lips_of_the_one_who_is_heard_follow_the_audio() -> None:
 
 def test_playing_gives_all_frames_and_gapless_audio_in_order() -> None:
     media = list(Demo(DemoSettings(people=1, seconds=1.5, rate=30, **SMALL)).play())
-    frames, sounds = [m for m in media if isinstance(m, Frame)], [m for m in media if isinstance(m, AudioChunk)]
+    frames, chunks = [m for m in media if isinstance(m, Frame)], [m for m in media if isinstance(m, AudioChunk)]
     assert len(frames) == 45 and frames[1].time == pytest.approx(1 / 30)
-    assert sum(len(s.samples) for s in sounds) == 1.5 * SAMPLE_RATE
+    assert sum(len(s.samples) for s in chunks) == 1.5 * SAMPLE_RATE
     due = [m.time if isinstance(m, Frame) else m.time + len(m.samples) / SAMPLE_RATE for m in media]
     assert due == sorted(due)
 

@@ -101,10 +101,10 @@ def test_scores_that_are_right_as_often_as_they_say_are_calibrated() -> None:
 
 
 def test_truth_lists_the_turns_of_people_in_view() -> None:
-    told = Truth((200, 100), TILES, TURNS).as_json()
-    assert told["tiles"] == [[0, 0, 100, 100], [100, 0, 100, 100]]
-    assert told["turns"] == [{"tile": 0, "start": 1.0, "end": 4.0}, {"tile": 1, "start": 5.0, "end": 8.0}]
-    assert told["offscreen"] == [{"start": 9.0, "end": 11.0}]
+    truth = Truth((200, 100), TILES, TURNS).as_json()
+    assert truth["tiles"] == [[0, 0, 100, 100], [100, 0, 100, 100]]
+    assert truth["turns"] == [{"tile": 0, "start": 1.0, "end": 4.0}, {"tile": 1, "start": 5.0, "end": 8.0}]
+    assert truth["offscreen"] == [{"start": 9.0, "end": 11.0}]
 
 
 def test_everybody_has_an_activity_at_all_times_and_speaks_in_the_turns_given() -> None:

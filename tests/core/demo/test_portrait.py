@@ -66,8 +66,8 @@ def test_blazeface_finds_every_face_with_eyes_and_mouth_where_they_are() -> None
         for seed in range(4):
             for person in cast(seed, 6):
                 portrait = Portrait(person.look, side, side)
-                picture = np.ascontiguousarray(drawn(portrait, Lips(opening=0.4), person.habits.pose(seed))[..., ::-1])
-                found = detector.detect(mp.Image(image_format=mp.ImageFormat.SRGB, data=picture)).detections
+                frame = np.ascontiguousarray(drawn(portrait, Lips(opening=0.4), person.habits.pose(seed))[..., ::-1])
+                found = detector.detect(mp.Image(image_format=mp.ImageFormat.SRGB, data=frame)).detections
                 assert len(found) == 1 and found[0].categories[0].score > 0.8
                 right_eye, left_eye, _, mouth = ((k.x * side, k.y * side) for k in found[0].keypoints[:4])
                 gap = person.look.eye_gap * scale

@@ -23,5 +23,5 @@ def test_a_second_choice_is_taken_where_that_is_better_for_all() -> None:
 
 
 @pytest.mark.parametrize("shape", [(0, 0), (0, 3), (3, 0)])
-def test_nobody_is_paired_with_nobody(shape: tuple[int, int]) -> None:
+def test_empty_sides_give_no_pairs(shape: tuple[int, int]) -> None:
     assert best_pairs(np.zeros(shape)) == []

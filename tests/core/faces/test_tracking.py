@@ -25,7 +25,7 @@ def face_at(x: float, y: float, side: float = SIDE, score: float = 0.9) -> Detec
     return Detection(box, (x, y) + relative * side, score)
 
 
-def picture(places: Places) -> Image:
+def frame(places: Places) -> Image:
     image = np.full((480, 800, 3), 128, np.uint8)
     for colour, (x, y) in places.items():
         image[max(0, int(y - SIDE)) : int(y + SIDE), max(0, int(x - SIDE)) : int(x + SIDE)] = colour
@@ -44,7 +44,7 @@ class Scene:
         self.tick += 1
         looked_for = {p.id for p in self.tracker.predictions(time)}
         found = [face_at(*place) for colour, place in places.items() if colour not in hidden]
-        return self.tracker.update(time, picture(places), found, looked_for)
+        return self.tracker.update(time, frame(places), found, looked_for)
 
     def wait(self, seconds: float) -> list[TrackedFace]:
         faces: list[TrackedFace] = []
@@ -104,7 +104,7 @@ def test_a_still_face_is_steadier_than_its_detections() -> None:
     tracker, mouths, shown = Tracker(AT_ONCE), [], []
     for tick in range(200):
         found = face_at(*(np.array([200, 200]) + rng.normal(0, 0.5, 2)))
-        (face,) = tracker.update(tick / 25, picture({RED: (200, 200)}), [found], {1})
+        (face,) = tracker.update(tick / 25, frame({RED: (200, 200)}), [found], {1})
         mouths.append(found.keypoints[3])
         shown.append(face.keypoints[3])
     assert np.diff(shown, axis=0).std() < 0.5 * np.diff(mouths, axis=0).std()
@@ -141,7 +141,7 @@ def test_after_long_it_may_be_anybody() -> None:
     assert [f.id for f in scene.step({RED: (200, 200)})] == [2]
 
 
-@pytest.mark.parametrize("newcomer", [{GREEN: (200, 200)}, {RED: (600, 200)}], ids=["somebody else", "elsewhere"])
+@pytest.mark.parametrize("newcomer", [{GREEN: (200, 200)}, {RED: (600, 200)}], ids=["another person", "another place"])
 def test_a_lost_id_goes_to_no_other_face(newcomer: Places) -> None:
     scene = Scene()
     scene.step({RED: (200, 200)})
@@ -151,7 +151,7 @@ def test_a_lost_id_goes_to_no_other_face(newcomer: Places) -> None:
 
 @pytest.mark.parametrize("order", [1, -1])
 def test_neighbours_who_are_back_together_each_have_their_own_id(order: int) -> None:
-    """A cut away and back: whoever is detected first must not take a neighbour's id."""
+    """A cut away and back: the first detection must not receive a neighbour's id."""
     tracker, places = Tracker(AT_ONCE), [(200.0, 200.0), (200 + 1.2 * SIDE, 200.0), (200 + 2.4 * SIDE, 200.0)]
     wall = np.full((480, 800, 3), (120, 60, 40), np.uint8)
     first = tracker.update(0.0, wall, [face_at(*place) for place in places], set())
@@ -170,7 +170,7 @@ def test_two_tracks_never_take_one_face() -> None:
 
 
 def test_a_face_that_was_not_looked_for_is_not_missing() -> None:
-    tracker, image = Tracker(AT_ONCE), picture({RED: (200, 200)})
+    tracker, image = Tracker(AT_ONCE), frame({RED: (200, 200)})
     tracker.update(0.0, image, [face_at(200, 200)], set())
     for tick in range(1, 200):
         assert len(tracker.update(tick / 25, image, [], set())) == 1
@@ -181,7 +181,7 @@ def test_ids_are_never_used_again(seed: int) -> None:
     rng = np.random.default_rng(seed)
     tracker, seen = Tracker(AT_ONCE), set[int]()
     for tick in range(600):
-        # Somebody may be anywhere; nobody stays for long, so tracks are lost all the time.
+        # People appear anywhere and leave soon, so tracks are lost all the time.
         found = [face_at(*rng.uniform(50, 400, 2)) for _ in range(rng.integers(0, 4))]
         image = np.full((480, 800, 3), rng.integers(0, 255, 3), np.uint8)
         time = tick * 0.3
@@ -218,7 +218,7 @@ def test_faces_at_and_beyond_the_frame_are_survived() -> None:
 
 
 def test_a_doubtful_detection_begins_no_track() -> None:
-    tracker, image = Tracker(AT_ONCE), picture({RED: (200, 200)})
+    tracker, image = Tracker(AT_ONCE), frame({RED: (200, 200)})
     assert tracker.update(0.0, image, [face_at(200, 200, score=0.55)], set()) == []
     tracker.update(0.04, image, [face_at(200, 200)], set())
     assert [f.id for f in tracker.update(0.08, image, [face_at(200, 200, score=0.55)], {1})] == [1]
@@ -231,7 +231,7 @@ def test_a_new_face_is_shown_once_three_frames_confirm_it() -> None:
 
 
 def test_two_frames_of_a_slow_camera_confirm_a_face() -> None:
-    tracker, image = Tracker(), picture({RED: (200, 200)})
+    tracker, image = Tracker(), frame({RED: (200, 200)})
     assert tracker.update(0.0, image, [face_at(200, 200)], set()) == []
     assert [f.id for f in tracker.update(0.2, image, [face_at(200, 200)], {-1})] == [1]
 
@@ -255,7 +255,7 @@ def test_a_face_that_is_not_found_is_shown_but_marked() -> None:
 def test_a_track_ends_where_something_else_is_in_its_place() -> None:
     scene = Scene()
     scene.step({RED: (200, 200), GREEN: (400, 200)})
-    assert scene.tracker.end_dissimilar({1, 2}, picture({RED: (200, 200), BLUE: (400, 200)})) == {2}
+    assert scene.tracker.end_dissimilar({1, 2}, frame({RED: (200, 200), BLUE: (400, 200)})) == {2}
     assert [f.id for f in scene.step({RED: (200, 200), GREEN: (400, 200)})] == [1, 3]
 
 

@@ -27,7 +27,7 @@ def detector() -> Iterator[FaceDetector]:
 
 
 class KnownFaces(FaceDetector):
-    """Finds the faces that it was told of, where they are large enough in the region, and counts its passes."""
+    """Finds the given faces, where they are large enough in the region, and counts its passes."""
 
     def __init__(self, *faces: Detection) -> None:
         self.faces = list(faces)

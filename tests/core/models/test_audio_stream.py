@@ -24,18 +24,18 @@ def noise(seconds: float, seed: int = 0) -> Samples:
     return (loudness * rng.standard_normal(len(loudness))).astype(np.float32)
 
 
-def heard(model: Compact, samples: Samples, pieces: list[int]) -> tuple[np.ndarray, list[float]]:
-    hearing = AudioEncoderStream(model, MEMORY)
+def received(model: Compact, samples: Samples, pieces: list[int]) -> tuple[np.ndarray, list[float]]:
+    audio_stream = AudioEncoderStream(model, MEMORY)
     for piece in np.split(samples, np.cumsum(pieces)):
-        hearing.push_audio(piece)
-    ticks = np.arange(hearing.through + 1)
-    return hearing.vectors(ticks, hearing.through), [hearing.speech(int(tick)) for tick in ticks]
+        audio_stream.push_audio(piece)
+    ticks = np.arange(audio_stream.through + 1)
+    return audio_stream.vectors(ticks, audio_stream.through), [audio_stream.speech(int(tick)) for tick in ticks]
 
 
 @torch.inference_mode()
 def test_a_stream_gives_the_whole_clips_embeddings(network: CompactSyncNet, model: Compact) -> None:
     samples = noise(3.0)
-    vectors, _ = heard(model, samples, [])
+    vectors, _ = received(model, samples, [])
     whole = network.sound(clip_mel(torch.from_numpy(samples)[None], len(vectors)))[0].T.numpy()
     assert len(vectors) >= 70
     np.testing.assert_allclose(vectors, whole, atol=1e-4)
@@ -44,73 +44,73 @@ def test_a_stream_gives_the_whole_clips_embeddings(network: CompactSyncNet, mode
 @pytest.mark.parametrize("piece", [160, 333, 640, 7000])
 def test_it_does_not_matter_how_the_audio_is_cut(model: Compact, piece: int) -> None:
     samples = noise(1.5)
-    vectors, speech = heard(model, samples, [piece] * (len(samples) // piece))
-    whole, whole_speech = heard(model, samples, [])
+    vectors, speech = received(model, samples, [piece] * (len(samples) // piece))
+    whole, whole_speech = received(model, samples, [])
     np.testing.assert_allclose(vectors, whole, atol=1e-5)
     np.testing.assert_allclose(speech, whole_speech, atol=1e-5)
 
 
 def test_speech_is_that_of_the_voice_activity(model: Compact) -> None:
     samples = noise(1.0)
-    hearing = AudioEncoderStream(model, MEMORY)
-    hearing.push_audio(samples)
+    audio_stream = AudioEncoderStream(model, MEMORY)
+    audio_stream.push_audio(samples)
     for tick, expected in enumerate(VoiceActivity().push(samples)):
-        assert hearing.speech(tick) == expected
+        assert audio_stream.speech(tick) == expected
 
 
 def test_a_tick_is_known_no_later_than_the_stated_look_ahead(model: Compact) -> None:
     lookahead = audio_lookahead_seconds(model)
     assert lookahead <= 0.16
-    hearing, samples = AudioEncoderStream(model, MEMORY), noise(1.0)
+    audio_stream, samples = AudioEncoderStream(model, MEMORY), noise(1.0)
     for start in range(0, len(samples), 80):
-        hearing.push_audio(samples[start : start + 80])
+        audio_stream.push_audio(samples[start : start + 80])
         sound_through = (start + 80) / SAMPLE_RATE
-        assert (hearing.through + 1) * 0.04 + lookahead > sound_through
-    assert hearing.through >= 20
+        assert (audio_stream.through + 1) * 0.04 + lookahead > sound_through
+    assert audio_stream.through >= 20
 
 
 def test_what_is_not_known_is_not_a_number(model: Compact) -> None:
-    hearing = AudioEncoderStream(model, MEMORY)
-    assert hearing.through == -1
-    assert np.isnan(hearing.vectors(np.arange(3), 2)).all()
-    hearing.push_audio(noise(1.0))
-    ticks = np.array([-5, -1, 0, hearing.through, hearing.through + 3])
-    assert np.isnan(hearing.vectors(ticks, 1000)).all(axis=1).tolist() == [True, True, False, False, True]
-    assert np.isnan(hearing.vectors(ticks, 0)).all(axis=1).tolist() == [True, True, False, True, True]
-    assert hearing.speech(-1) == 0 and hearing.speech(1000) == 0
+    audio_stream = AudioEncoderStream(model, MEMORY)
+    assert audio_stream.through == -1
+    assert np.isnan(audio_stream.vectors(np.arange(3), 2)).all()
+    audio_stream.push_audio(noise(1.0))
+    ticks = np.array([-5, -1, 0, audio_stream.through, audio_stream.through + 3])
+    assert np.isnan(audio_stream.vectors(ticks, 1000)).all(axis=1).tolist() == [True, True, False, False, True]
+    assert np.isnan(audio_stream.vectors(ticks, 0)).all(axis=1).tolist() == [True, True, False, True, True]
+    assert audio_stream.speech(-1) == 0 and audio_stream.speech(1000) == 0
 
 
 def test_only_the_last_ticks_are_remembered(model: Compact) -> None:
-    hearing = AudioEncoderStream(model, 16)
-    hearing.push_audio(noise(2.0))
-    ticks = np.arange(hearing.through + 1)
-    known = ~np.isnan(hearing.vectors(ticks, hearing.through)[:, 0])
-    assert known.tolist() == [tick > hearing.through - 16 for tick in ticks]
+    audio_stream = AudioEncoderStream(model, 16)
+    audio_stream.push_audio(noise(2.0))
+    ticks = np.arange(audio_stream.through + 1)
+    known = ~np.isnan(audio_stream.vectors(ticks, audio_stream.through)[:, 0])
+    assert known.tolist() == [tick > audio_stream.through - 16 for tick in ticks]
     whole = AudioEncoderStream(model, MEMORY)
     whole.push_audio(noise(2.0))
     last = ticks[-10:]
-    np.testing.assert_allclose(hearing.vectors(last, last[-1]), whole.vectors(last, last[-1]), atol=1e-5)
+    np.testing.assert_allclose(audio_stream.vectors(last, last[-1]), whole.vectors(last, last[-1]), atol=1e-5)
 
 
 def test_no_audio_is_no_progress(model: Compact) -> None:
-    hearing = AudioEncoderStream(model, MEMORY)
-    hearing.push_audio(np.zeros(0, np.float32))
-    assert hearing.through == -1
+    audio_stream = AudioEncoderStream(model, MEMORY)
+    audio_stream.push_audio(np.zeros(0, np.float32))
+    assert audio_stream.through == -1
 
 
 def test_memory_does_not_grow_with_time(model: Compact) -> None:
-    hearing, second = AudioEncoderStream(model, MEMORY), np.zeros(SAMPLE_RATE, np.float32)
+    audio_stream, second = AudioEncoderStream(model, MEMORY), np.zeros(SAMPLE_RATE, np.float32)
     for _ in range(8):
-        hearing.push_audio(second)
+        audio_stream.push_audio(second)
     tracemalloc.start()
     before = tracemalloc.take_snapshot()
     for _ in range(40):
-        hearing.push_audio(second)
+        audio_stream.push_audio(second)
     grown = sum(entry.size_diff for entry in tracemalloc.take_snapshot().compare_to(before, "filename"))
     tracemalloc.stop()
     # A minute of log-mel alone would be a megabyte.
     assert grown < 200_000
-    assert hearing.through >= 48 * SAMPLE_RATE // SAMPLES_PER_TICK - 5
+    assert audio_stream.through >= 48 * SAMPLE_RATE // SAMPLES_PER_TICK - 5
 
 
 @pytest.mark.parametrize("damage", [np.nan, np.inf, -np.inf, 3e38])
@@ -118,8 +118,8 @@ def test_damaged_samples_are_forgotten_within_two_seconds(model: Compact, damage
     samples = noise(4.0)
     damaged = samples.copy()
     damaged[SAMPLE_RATE : SAMPLE_RATE + 3] = damage
-    vectors, speech = heard(model, damaged, [])
-    right, right_speech = heard(model, samples, [])
+    vectors, speech = received(model, damaged, [])
+    right, right_speech = received(model, samples, [])
     assert np.isfinite(vectors).all() and np.isfinite(speech).all()
     later = 3 * 25
     np.testing.assert_allclose(vectors[later:], right[later:], atol=1e-3)

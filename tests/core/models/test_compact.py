@@ -95,9 +95,9 @@ def test_shapes_are_those_of_the_interface(model: Compact) -> None:
     assert faces.vectors.shape == (2, DIMENSIONS) and faces.vectors.dtype == np.float32
     assert faces.activity is not None and faces.activity.shape == (2,)
     assert float(faces.activity.min()) >= 0 and float(faces.activity.max()) <= 1
-    sounds = model.embed_audio(np.zeros((3, MEL_WINDOW, COMPACT_MEL.mels), np.float32))
-    assert sounds.shape == (3, DIMENSIONS) and sounds.dtype == np.float32
-    for vectors in (faces.vectors, sounds):
+    chunks = model.embed_audio(np.zeros((3, MEL_WINDOW, COMPACT_MEL.mels), np.float32))
+    assert chunks.shape == (3, DIMENSIONS) and chunks.dtype == np.float32
+    for vectors in (faces.vectors, chunks):
         np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-5)
 
 
@@ -111,9 +111,9 @@ def test_a_crop_is_of_one_shape_whatever_the_face(model: Compact) -> None:
 
 @torch.inference_mode()
 def test_folding_the_batch_norms_changes_nothing(network: CompactSyncNet, model: Compact) -> None:
-    pictures = stacks(6)
-    expected = network.frames(standardised(torch.from_numpy(pictures).float()))
-    np.testing.assert_allclose(model.encode_frames(pictures), expected, atol=1e-5 * float(expected.abs().max()))
+    frames = stacks(6)
+    expected = network.frames(standardised(torch.from_numpy(frames).float()))
+    np.testing.assert_allclose(model.encode_frames(frames), expected, atol=1e-5 * float(expected.abs().max()))
     mel = np.random.default_rng(1).uniform(-1, 1, (4, MEL_WINDOW, COMPACT_MEL.mels)).astype(np.float32)
     np.testing.assert_allclose(model.embed_audio(mel), network.sound(torch.from_numpy(mel))[..., 0], atol=1e-5)
     features = torch.randn(3, FRAME_WINDOW, WIDTH)
@@ -138,22 +138,22 @@ def test_in_half_precision_it_gives_nearly_the_same(network: CompactSyncNet, mod
 
 
 def test_who_else_is_in_the_batch_changes_nothing(model: Compact) -> None:
-    pictures = stacks(7)
-    together = model.encode_frames(pictures)
-    alone = np.concatenate([model.encode_frames(pictures[k : k + 1]) for k in range(7)])
+    frames = stacks(7)
+    together = model.encode_frames(frames)
+    alone = np.concatenate([model.encode_frames(frames[k : k + 1]) for k in range(7)])
     np.testing.assert_allclose(together, alone, atol=1e-5 * float(np.abs(alone).max()))
 
 
 def test_each_stack_is_brought_to_its_own_mean_and_deviation() -> None:
-    pictures = torch.from_numpy(stacks(6)).float().reshape(2, 3, FRAME_STACK, 48, 48)
-    deviation, mean = torch.std_mean(pictures, dim=(-3, -2, -1), keepdim=True)
-    torch.testing.assert_close(standardised(pictures), (pictures - mean) / (deviation + 4))
+    frames = torch.from_numpy(stacks(6)).float().reshape(2, 3, FRAME_STACK, 48, 48)
+    deviation, mean = torch.std_mean(frames, dim=(-3, -2, -1), keepdim=True)
+    torch.testing.assert_close(standardised(frames), (frames - mean) / (deviation + 4))
 
 
 def test_exposure_and_contrast_do_not_matter(model: Compact) -> None:
-    pictures = stacks(4) // 3 + 40
-    brighter = (pictures.astype(int) * 2 + 17).clip(0, 255).astype(np.uint8)
-    first, second = model.encode_frames(pictures), model.encode_frames(brighter)
+    frames = stacks(4) // 3 + 40
+    brighter = (frames.astype(int) * 2 + 17).clip(0, 255).astype(np.uint8)
+    first, second = model.encode_frames(frames), model.encode_frames(brighter)
     assert cosines(first, second).min() > 0.99
 
 
@@ -192,8 +192,8 @@ def test_exported_weights_are_loaded_as_they_were(tmp_path: Path, network: Compa
 @pytest.mark.skipif(not WEIGHTS_FILE.exists(), reason="no weights are there yet")
 def test_the_embedded_weights_are_there_and_tell_where_they_come_from() -> None:
     model = load_compact("cpu")
-    sounds = model.embed_audio(np.zeros((1, MEL_WINDOW, COMPACT_MEL.mels), np.float32))
-    assert np.isfinite(sounds).all()
+    chunks = model.embed_audio(np.zeros((1, MEL_WINDOW, COMPACT_MEL.mels), np.float32))
+    assert np.isfinite(chunks).all()
     assert WEIGHTS_FILE.stat().st_size < 6_000_000
 
 

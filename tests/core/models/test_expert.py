@@ -89,7 +89,7 @@ def embedded(model: LipSyncModel, frames: np.ndarray) -> torch.Tensor:
     return torch.from_numpy(model.embed_faces(torch.stack(features, dim=1)).vectors)
 
 
-def heard(model: Expert, mel: np.ndarray) -> torch.Tensor:
+def received(model: Expert, mel: np.ndarray) -> torch.Tensor:
     return torch.from_numpy(model.embed_audio(mel))
 
 
@@ -133,14 +133,14 @@ def test_order_of_frames_and_colours_matters(exact: Expert, frames: np.ndarray) 
 def test_audio_is_embedded_by_the_book(plain: SyncNetColor, exact: Expert, mel: np.ndarray) -> None:
     with torch.inference_mode():
         expected = [plain.audio_encoder(torch.tensor(columns.T[None, None])).view(1, -1) for columns in mel]
-    assert torch.allclose(heard(exact, mel), functional.normalize(torch.cat(expected)), atol=1e-5)
+    assert torch.allclose(received(exact, mel), functional.normalize(torch.cat(expected)), atol=1e-5)
 
 
 def test_cosines_lie_between_0_and_1(exact: Expert, frames: np.ndarray, mel: np.ndarray) -> None:
-    faces, sounds = embedded(exact, frames), heard(exact, mel)
-    assert faces.dtype == sounds.dtype == torch.float32
-    assert torch.allclose(faces.norm(dim=1), torch.ones(3)) and torch.allclose(sounds.norm(dim=1), torch.ones(3))
-    cosines = faces @ sounds.T
+    faces, chunks = embedded(exact, frames), received(exact, mel)
+    assert faces.dtype == chunks.dtype == torch.float32
+    assert torch.allclose(faces.norm(dim=1), torch.ones(3)) and torch.allclose(chunks.norm(dim=1), torch.ones(3))
+    cosines = faces @ chunks.T
     assert cosines.min() >= 0 and cosines.max() <= 1 + 1e-6
 
 
@@ -150,8 +150,8 @@ def test_half_the_bits_give_the_same_directions(
     fast = Expert(copy.deepcopy(plain), CPU, torch.bfloat16)
     faces = embedded(fast, frames)
     assert (faces * faces_by_the_book(plain, frames)).sum(1).min() > 0.99
-    assert faces @ heard(fast, mel).T == pytest.approx(
-        (embedded(exact, frames) @ heard(exact, mel).T).numpy(), abs=1e-2
+    assert faces @ received(fast, mel).T == pytest.approx(
+        (embedded(exact, frames) @ received(exact, mel).T).numpy(), abs=1e-2
     )
 
 
@@ -162,7 +162,7 @@ def test_a_network_that_bears_it_looks_at_faces_in_eight_bits(frames: np.ndarray
     faces = embedded(fast, frames)
     assert not torch.equal(faces, embedded(exact, frames))
     assert (faces * embedded(exact, frames)).sum(1).min() > 0.999
-    assert torch.equal(heard(fast, mel), heard(fractions, mel))
+    assert torch.equal(received(fast, mel), received(fractions, mel))
     alone = torch.cat([embedded(fast, frames[row : row + 1]) for row in range(len(frames))])
     assert torch.equal(alone, faces)
 

@@ -114,16 +114,16 @@ def test_other_faces_in_the_batch_change_nothing(model: Compact) -> None:
 
 def test_many_ticks_at_once_are_what_they_are_one_by_one(model: Compact) -> None:
     """People come, go for longer than a face is remembered, and others take their place; some ticks are dropped."""
-    sights = []
+    frame_tracks = []
     for tick in [t for t in range(MEMORY) if t % 7 != 3]:
         there = {1: CROPS[tick % TICKS]} if tick < 40 or tick > 60 else {}
         there |= {2 + tick // 45: CROPS[-tick % TICKS]} if tick % 45 < 15 else {}
-        sights.append(tracks(tick, there))
+        frame_tracks.append(tracks(tick, there))
     one_by_one, at_once = FaceEncoderStream(model, MEMORY), FaceEncoderStream(model, MEMORY)
-    for sight in sights:
-        one_by_one.push([sight])
-    at_once.push(sights[:5])
-    at_once.push(sights[5:])
+    for one_frame in frame_tracks:
+        one_by_one.push([one_frame])
+    at_once.push(frame_tracks[:5])
+    at_once.push(frame_tracks[5:])
     assert at_once.through == one_by_one.through and at_once.known.keys() == one_by_one.known.keys()
     for tick in range(MEMORY):
         assert at_once.at(tick) == one_by_one.at(tick)

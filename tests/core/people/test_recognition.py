@@ -62,7 +62,7 @@ class Scene:
         return dict(now.persons)
 
 
-def test_nobody_is_looked_at_before_the_encoder_has_had_time_to_load() -> None:
+def test_no_face_is_embedded_before_the_encoder_has_had_time_to_load() -> None:
     scene = Scene()
     scene.recognizer = FaceRecognizer(scene.looks, RecognitionSettings(first_look_seconds=1.0))
     scene.time = 50.0

@@ -1,4 +1,4 @@
-"""Made conversations: what is heard fits who is labelled as speaking, at the lag, and nobody else."""
+"""Made conversations: the audio matches the person labelled as speaking, at the lag, and no other person."""
 
 from __future__ import annotations
 

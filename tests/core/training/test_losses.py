@@ -63,7 +63,7 @@ def test_the_true_voice_costs_less_than_another() -> None:
 
 def test_the_voice_is_read_at_its_lag() -> None:
     lags = torch.tensor([-2, -1, 0, 1, 2, 0])
-    late = torch.stack([sound.roll(int(lag), dims=1) for sound, lag in zip(SOUNDS, lags, strict=True)])
+    late = torch.stack([audio.roll(int(lag), dims=1) for audio, lag in zip(SOUNDS, lags, strict=True)])
     assert whose_loss(SOUNDS, late, IDLE, SCALE, ALL, lags) < 0.1
     assert whose_loss(SOUNDS, late, IDLE, SCALE, ALL, -lags) > 1
 

@@ -1,4 +1,4 @@
-"""Files and pipes of outputs: what can be said before a run, whole records, readers that come late or never."""
+"""Files and pipes of outputs: checks before a run, whole records, readers that come late or never."""
 
 from __future__ import annotations
 

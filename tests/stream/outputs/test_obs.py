@@ -139,7 +139,7 @@ def test_a_scene_file_that_cannot_be_used_is_one_line(tmp_path: Path, text: str)
         read_scenes(path)
 
 
-def test_nobody_is_shown_in_the_wide_scene_unless_it_has_one(tmp_path: Path) -> None:
+def test_without_an_active_speaker_the_wide_scene_is_shown_unless_another_is_set(tmp_path: Path) -> None:
     path = tmp_path / "scenes.json"
     path.write_text(json.dumps({"wide": "Room"}))
     assert read_scenes(path).nobody == Target(scene="Room")

@@ -23,14 +23,14 @@ from speakerlight.palette import colour
 from tests.stream.outputs.made import snapshot
 
 
-def nobody_named(time: float, state: SpeakingState) -> Snapshot:
+def without_speaker(time: float, state: SpeakingState) -> Snapshot:
     return Snapshot(round(time * 25), time, 0.9, (), state, None, Lag(0, 0))
 
 
 def test_the_strip_shows_the_primary_speaker_or_the_state() -> None:
     history = SignalHistory()
     named = (snapshot(0.0), snapshot(0.04, [2]), snapshot(0.08, [1, 2]))
-    unnamed = (nobody_named(0.12, SpeakingState.UNDECIDED), nobody_named(0.16, SpeakingState.OFFSCREEN))
+    unnamed = (without_speaker(0.12, SpeakingState.UNDECIDED), without_speaker(0.16, SpeakingState.OFFSCREEN))
     for each in named + unnamed:
         history.add(each)
     states = STATE_COLOURS

@@ -36,15 +36,15 @@ def read(path: Path) -> Movie:
     with av.open(str(path)) as container:
         frames = list(container.decode(video=0))
         has_audio = bool(container.streams.audio)
-    heard = []
+    received = []
     if has_audio:
         with av.open(str(path)) as container:
-            heard = list(container.decode(audio=0))
+            received = list(container.decode(audio=0))
     return Movie(
         [float(each.time or 0) for each in frames],
         [np.asarray(each.to_ndarray(format="bgr24"), np.uint8) for each in frames],
-        np.concatenate([each.to_ndarray()[0] for each in heard]) if heard else np.zeros(0),
-        float(heard[0].time or 0) if heard else 0.0,
+        np.concatenate([each.to_ndarray()[0] for each in received]) if received else np.zeros(0),
+        float(received[0].time or 0) if received else 0.0,
     )
 
 

@@ -160,11 +160,11 @@ def test_a_device_that_goes_away_is_one_line(monkeypatch: pytest.MonkeyPatch, tm
 
     devices = install(monkeypatch, Leaving)
     monkeypatch.setattr("speakerlight.outputs.virtual_camera.DEVICE_FOLDER", str(tmp_path))
-    said: list[str] = []
-    hub = OutputHub([VirtualCamera()], said.append)
+    lines: list[str] = []
+    hub = OutputHub([VirtualCamera()], lines.append)
     for _ in range(10):
         hub.shown(blue(64, 36))
-    assert said == [f"--virtual-camera stopped: {node} is gone"]
+    assert lines == [f"--virtual-camera stopped: {node} is gone"]
     assert len(devices[1].rgb) == 2 and devices[1].is_closed
 
 
@@ -180,6 +180,6 @@ def test_without_a_device_there_is_one_line_and_exit_status_2(
     install(monkeypatch, NoDevice)
     clip = Clip().write(tmp_path / "clip.mkv")
     assert command_line.main(["--video", str(clip), "--no-window", "--virtual-camera"]) == 2
-    said = capfd.readouterr().err
-    assert said.count("\n") == 1
-    assert said.startswith("run_live.py: --virtual-camera: no device") and "'obs' backend: not installed" in said
+    lines = capfd.readouterr().err
+    assert lines.count("\n") == 1
+    assert lines.startswith("run_live.py: --virtual-camera: no device") and "'obs' backend: not installed" in lines

@@ -90,7 +90,7 @@ def write_footage(images: Iterable[Image], samples: Samples, size: tuple[int, in
 
 
 def lead(width: int, height: int, rate: int) -> Iterator[Image]:
-    """Upright bars that move: enough to send for the sender to find its bandwidth, and nobody's face, even blurred."""
+    """Upright bars that move: enough to send for the sender to find its bandwidth, and no face, even when blurred."""
     colours = np.random.default_rng(0).integers(60, 196, (1, width // 20, 3), np.uint8)
     bars = cv2.resize(colours, (width, height), interpolation=cv2.INTER_NEAREST)
     for number in range(round(LEAD_SECONDS * rate)):
@@ -99,13 +99,13 @@ def lead(width: int, height: int, rate: int) -> Iterator[Image]:
 
 def write_sound(samples: Samples, stem: Path) -> Path:
     """After the lead's silence."""
-    sound = np.concatenate([np.zeros(round(LEAD_SECONDS * SAMPLE_RATE), np.float32), samples])
+    audio_part = np.concatenate([np.zeros(round(LEAD_SECONDS * SAMPLE_RATE), np.float32), samples])
     audio = stem.with_suffix(".wav")
     with wave.open(str(audio), "wb") as file:
         file.setnchannels(1)
         file.setsampwidth(2)
         file.setframerate(SAMPLE_RATE)
-        file.writeframes((np.clip(sound, -1, 1) * 32767).astype("<i2").tobytes())
+        file.writeframes((np.clip(audio_part, -1, 1) * 32767).astype("<i2").tobytes())
     return audio
 
 
@@ -150,7 +150,7 @@ def at_once(browsers: Sequence[Browser], url: str) -> Iterator[tuple[list[Page],
 
 @contextmanager
 def listening(address: str) -> Iterator[list[Event]]:
-    """The events of ``/events`` at a WebSocket address, as they come, with what was told before the listener came."""
+    """The events of ``/events`` at a WebSocket address, with the state published before the connection."""
     events: list[Event] = []
     ready, over = threading.Event(), threading.Event()
 
@@ -199,7 +199,7 @@ def begun(events: Sequence[Event], after: float = 0.0) -> float | None:
 
 
 def is_told(events: Sequence[Event], seconds: float, after: float = 0.0) -> bool:
-    """Whether the room has been told of so much footage of a round that began ``after`` a time."""
+    """Whether the room has received so much footage of a round that began ``after`` a time."""
     start = begun(events, after)
     return start is not None and kept(events, "scores")[-1]["time"] > start + seconds
 
@@ -215,45 +215,45 @@ def wait_until(is_so: Callable[[], bool], page: Page, seconds: float) -> bool:
 
 
 def skip_if_too_busy(events: Sequence[Event]) -> None:
-    """Nothing can be said about who is marked where most of the work was dropped."""
+    """No statement about marks is possible where most of the work was dropped."""
     if any(event["level"] > KEEPS_UP for event in kept(events, "load")):
         pytest.skip("this machine is too busy at present to keep up with a room and its browser")
 
 
 GIVEN = """() => {
-    const [sound] = document.getElementById("video").srcObject.getAudioTracks();
-    const [picture] = document.getElementById("video").srcObject.getVideoTracks();
-    return [sound.stats.totalFramesDuration / 1000, picture.stats.totalFrames];
+    const [audio] = document.getElementById("video").srcObject.getAudioTracks();
+    const [video] = document.getElementById("video").srcObject.getVideoTracks();
+    return [audio.stats.totalFramesDuration / 1000, video.stats.totalFrames];
 }"""
 
 
 def camera_behind_seconds(page: Page, footage: Footage) -> float:
     """How much less the page's camera has given than its microphone: one that is starved never makes up for it."""
-    sound_seconds, pictures = page.evaluate(GIVEN)
-    return float(sound_seconds - pictures / footage.rate)
+    sound_seconds, frames = page.evaluate(GIVEN)
+    return float(sound_seconds - frames / footage.rate)
 
 
 def skip_if_apart(behind_seconds: float) -> None:
-    """Nothing can be said either where lips and voice were apart before the page had them."""
+    """Nor is one possible where lips and voice were out of sync before the page received them."""
     if abs(behind_seconds) > APART_SECONDS:
         pytest.skip(f"this machine is too busy: the fake camera came {behind_seconds:.2f} s behind its microphone")
 
 
 def on_file_time(events: Sequence[Event], footage: Footage, size: tuple[int, int], after: float = 0.0) -> list[Event]:
-    """What is told of the first round of the footage ``after`` a time, by its own clock and in its own pixels (width,
+    """The events of the first round of the footage ``after`` a time, by its own clock and in its own pixels (width,
     height)."""
     start = begun(events, after)
     assert start is not None
-    picture = kept(events, "picture")[-1]
-    across, down = size[0] / picture["width"], size[1] / picture["height"]
-    told = []
+    frame = kept(events, "picture")[-1]
+    across, down = size[0] / frame["width"], size[1] / frame["height"]
+    lines = []
     for event in events:
         if "time" not in event or not 0 <= event["time"] - start < footage.seconds:
             continue
         boxes = [[x * across, y * down, w * across, h * down] for x, y, w, h in boxes_of(event)]
         faces = [face | {"box": box} for face, box in zip(event.get("faces", []), boxes, strict=True)]
-        told.append(event | {"time": event["time"] - start} | ({"faces": faces} if faces else {}))
-    return told
+        lines.append(event | {"time": event["time"] - start} | ({"faces": faces} if faces else {}))
+    return lines
 
 
 def identity(events: Sequence[Event], demo: Demo, footage: Footage, after: float = 0.0) -> float:

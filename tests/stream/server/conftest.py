@@ -44,19 +44,19 @@ Serve = Callable[..., Server]
 
 
 @pytest.fixture
-def said() -> list[str]:
-    """What servers said to whoever started them."""
+def lines() -> list[str]:
+    """The lines that servers gave to ``notify``."""
     return []
 
 
 @pytest.fixture
-def serve(said: list[str]) -> Iterator[Serve]:
+def serve(lines: list[str]) -> Iterator[Serve]:
     """Starts a server on a free port of loopback, or as the arguments say."""
     with ExitStack() as stack:
 
         def started(*, engines: Engines = STAND_INS, local: bool = False, **settings: object) -> Server:
             made = ServeSettings(**{"host": "127.0.0.1", "port": 0} | settings)  # type: ignore[arg-type]
             address = stack.enter_context(listening(made))
-            return stack.enter_context(Server(address, engines, said.append, local=Control() if local else None))
+            return stack.enter_context(Server(address, engines, lines.append, local=Control() if local else None))
 
         yield started

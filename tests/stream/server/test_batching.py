@@ -121,7 +121,7 @@ def test_a_room_alone_computes_in_its_own_thread() -> None:
 
 
 def test_what_comes_during_a_batch_is_the_next_one() -> None:
-    """Never two at once, and nobody's is left behind when the thread that computes is through with its own."""
+    """Never two at once, and no call is left over when the computing thread has finished its own."""
     model = Slow()
     shared = shared_model(model, CPU)
     with ExitStack() as stack:

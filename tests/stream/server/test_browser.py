@@ -79,7 +79,7 @@ def server() -> Iterator[str]:
 
 
 @pytest.fixture(scope="module")
-def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def screenshots(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Where screenshots go: SCREENSHOTS, or else a folder of the test run."""
     folder = Path(os.environ.get("SCREENSHOTS") or tmp_path_factory.mktemp("pictures"))
     folder.mkdir(parents=True, exist_ok=True)
@@ -113,7 +113,7 @@ def metric(server: str, name: str) -> float:
 
 
 def wait_for_footage(events: list[Event], page: Page, footage: Footage) -> None:
-    """Until all of it has been told."""
+    """Wait until all of it has been reported."""
     was_told = wait_until(lambda: is_told(events, SECONDS - 0.5), page, PATIENCE_SECONDS)
     skip_if_too_busy(events)
     skip_if_apart(camera_behind_seconds(page, footage))
@@ -138,8 +138,8 @@ MARKS_OF = """colour => {
 
 def in_tiles(events: list[Event], demo: Demo) -> dict[int, int]:
     """Whose face, by id, was last seen on which of the demo's tiles."""
-    picture = kept(events, "picture")[-1]
-    across, down = WIDTH / picture["width"], HEIGHT / picture["height"]
+    frame = kept(events, "picture")[-1]
+    across, down = WIDTH / frame["width"], HEIGHT / frame["height"]
     places = {}
     for face in kept(events, "scores")[-1]["faces"]:
         x, y = Box(*face["box"]).centre
@@ -148,13 +148,15 @@ def in_tiles(events: list[Event], demo: Demo) -> dict[int, int]:
     return places
 
 
-def test_the_page_marks_the_right_person(playwright: Playwright, server: str, shown: Shown, pictures: Path) -> None:
+def test_the_page_marks_the_right_person(playwright: Playwright, server: str, shown: Shown, screenshots: Path) -> None:
     demo, footage = shown(4, 3)
     with chromium(playwright, footage) as browser:
         page = browser.new_page(viewport={"width": 1280, "height": 800}, color_scheme="light")
         complaints: list[str] = []
         page.on("pageerror", lambda error: complaints.append(str(error)))
-        page.on("console", lambda said: complaints.append(said.text) if said.type in ("error", "warning") else None)
+        page.on(
+            "console", lambda message: complaints.append(message.text) if message.type in ("error", "warning") else None
+        )
         start_camera(page, f"{server}/?token={TOKEN}")
         with listening(page.locator("#events-link").input_value()) as events:
             wait_until(lambda: begun(events) is not None and len(in_tiles(events, demo)) == 4, page, 40)
@@ -164,11 +166,11 @@ def test_the_page_marks_the_right_person(playwright: Playwright, server: str, sh
                 page.get_by_label(f"Name of person {person}").press("Enter")
             wait_until(lambda: len(kept(events, "speaker")) > 4, page, 20)
             page.locator("#speaker.speaking").wait_for(timeout=PATIENCE_MS)
-            (pictures / "page-light.png").write_bytes(page.screenshot())
+            (screenshots / "page-light.png").write_bytes(page.screenshot())
             drawn = {person: page.evaluate(MARKS_OF, list(PALETTE[(person - 1) % len(PALETTE)])) for person in places}
             still = in_tiles(events, demo)
             page.emulate_media(color_scheme="dark")
-            (pictures / "page-dark.png").write_bytes(page.screenshot())
+            (screenshots / "page-dark.png").write_bytes(page.screenshot())
             wait_for_footage(events, page, footage)
     assert not complaints
     assert sorted(places.values()) == [0, 1, 2, 3]
@@ -192,15 +194,17 @@ def test_browsers_at_once_each_get_their_own_truth(
     shows = [shown(2, seed) for seed in range(5, 5 + browsers)]
     with ExitStack() as stack:
         opened = [stack.enter_context(chromium(playwright, footage)) for _, footage in shows]
-        pages, heard = stack.enter_context(at_once(opened, f"{server}/?token={TOKEN}"))
-        told = [wait_until(partial(is_told, events, SECONDS - 0.5), pages[-1], PATIENCE_SECONDS) for events in heard]
+        pages, received = stack.enter_context(at_once(opened, f"{server}/?token={TOKEN}"))
+        are_marked = [
+            wait_until(partial(is_told, events, SECONDS - 0.5), pages[-1], PATIENCE_SECONDS) for events in received
+        ]
         behind_seconds = [camera_behind_seconds(page, footage) for page, (_, footage) in zip(pages, shows, strict=True)]
         assert wait_until(lambda: metric(server, "rooms") == browsers, pages[-1], GONE_SECONDS), "a room has no browser"
-    for events in heard:
+    for events in received:
         skip_if_too_busy(events)
     skip_if_apart(max(behind_seconds, key=abs))
-    assert all(told)
-    for (demo, footage), events in zip(shows, heard, strict=True):
+    assert all(are_marked)
+    for (demo, footage), events in zip(shows, received, strict=True):
         assert identity(events, demo, footage) >= 0.8
 
 
@@ -315,7 +319,7 @@ def test_keyboard_alone_starts_and_stops_and_every_control_has_a_name(
     [
         (401, "unauthorized", "That token is not the right one."),
         (503, '{"error":"all rooms are taken"}', "The server is full: trying again in 10 s."),
-        (400, '{"error":"the offer needs one picture"}', "the offer needs one picture"),
+        (400, '{"error":"the offer needs one frame"}', "the offer needs one frame"),
     ],
 )
 def test_what_the_server_refuses_is_said_clearly(
@@ -365,7 +369,9 @@ def test_a_meeting_without_audio_is_not_begun(playwright: Playwright, server: st
         expect(page.get_by_role("alert").filter(has_text="has no audio")).to_be_visible()
 
 
-def test_the_overlay_shows_the_speakers_name(playwright: Playwright, server: str, shown: Shown, pictures: Path) -> None:
+def test_the_overlay_shows_the_speakers_name(
+    playwright: Playwright, server: str, shown: Shown, screenshots: Path
+) -> None:
     _, footage = shown(4, 3)
     with chromium(playwright, footage) as browser:
         page = browser.new_page()
@@ -377,7 +383,7 @@ def test_the_overlay_shows_the_speakers_name(playwright: Playwright, server: str
             page.get_by_label("Name of person").nth(number).fill(name)
             page.get_by_label("Name of person").nth(number).press("Enter")
         expect(overlay.locator("#lower-third.shown")).to_have_text(re.compile("|".join(NAMES)))
-        (pictures / "overlay.png").write_bytes(overlay.screenshot(omit_background=True))
+        (screenshots / "overlay.png").write_bytes(overlay.screenshot(omit_background=True))
         assert overlay.evaluate("getComputedStyle(document.body).backgroundColor") == "rgba(0, 0, 0, 0)"
 
 

@@ -21,12 +21,12 @@ from speakerlight.server.data_channel import (
 
 
 class Page:
-    """A page's messages, and what all listeners were told."""
+    """A page's messages, and the lines that all listeners received."""
 
     def __init__(self, now: float | None = 1.5) -> None:
-        self.told: list[dict[str, object]] = []
+        self.published: list[dict[str, object]] = []
         control = Control()
-        publish_state(control, lambda kind, line: self.told.append(json.loads(line)))
+        publish_state(control, lambda kind, line: self.published.append(json.loads(line)))
         self.messages = Messages(control, lambda: now)
 
     def notify(self, **message: object) -> list[dict[str, object]]:
@@ -47,7 +47,7 @@ def test_names_are_reported_to_all_until_they_are_taken_back() -> None:
     assert page.notify(**command) == [{"type": "ack", "time": 0.0, "command": command}]
     page.notify(type="name", id=7, name="Grace")
     page.notify(type="name", id=3, name="")
-    assert [told["names"] for told in page.told] == [
+    assert [line["names"] for line in page.published] == [
         {"3": "Ada Lovelace"},
         {"3": "Ada Lovelace", "7": "Grace"},
         {"7": "Grace"},
@@ -58,7 +58,7 @@ def test_a_pin_is_reported_to_all() -> None:
     page = Page()
     page.notify(type="pin", id=3)
     page.notify(type="pin", id=None)
-    assert page.told == [{"type": "pinned", "id": 3}, {"type": "pinned", "id": None}]
+    assert page.published == [{"type": "pinned", "id": 3}, {"type": "pinned", "id": None}]
 
 
 @pytest.mark.parametrize(
@@ -92,7 +92,7 @@ def test_anything_else_is_an_error_and_changes_nothing(text: str | bytes) -> Non
     page = Page()
     (answer,) = page.take(text)
     assert list(answer) == ["type", "message"] and answer["type"] == "error"
-    assert page.told == []
+    assert page.published == []
 
 
 def test_too_much_of_it_is_hopeless() -> None:

@@ -33,8 +33,8 @@ LIGHT = settings(
 class HttpHandlers:
     """A server with one good room in it, driven from a loop in a thread so that it plays while examples are tried."""
 
-    def __init__(self, server: Server, said: list[str]) -> None:
-        self.url, self.said = f"http://127.0.0.1:{server.port}", said
+    def __init__(self, server: Server, lines: list[str]) -> None:
+        self.url, self.lines = f"http://127.0.0.1:{server.port}", lines
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever)
         self._thread.start()
@@ -55,7 +55,7 @@ class HttpHandlers:
         """The good room goes on, and the server has nothing to complain about."""
         before = len(self._browser.of("scores"))
         self.run(self._browser.scored(before + 10))
-        assert not self.said
+        assert not self.lines
 
     def close(self) -> None:
         self.run(self._browser.__aexit__())
@@ -69,15 +69,15 @@ class HttpHandlers:
 
 @pytest.fixture(scope="module")
 def site() -> Iterator[HttpHandlers]:
-    said: list[str] = []
+    lines: list[str] = []
     with pytest.MonkeyPatch.context() as patch:
         for module, name in ((offers, "BURST_OFFERS"), (guard, "BURST_REQUESTS")):
             patch.setattr(module, name, 100_000)
         with (
             listening(ServeSettings("127.0.0.1", 0)) as address,
-            Server(address, STAND_INS, said.append) as server,
+            Server(address, STAND_INS, lines.append) as server,
         ):
-            site = HttpHandlers(server, said)
+            site = HttpHandlers(server, lines)
             yield site
             site.close()
 
@@ -141,7 +141,7 @@ def broken_offers(draw: st.DrawFn) -> str:
 
 
 def judge(site: HttpHandlers, status: int, text: str) -> None:
-    assert status < 500 or status == 503, site.said
+    assert status < 500 or status == 503, site.lines
     assert "Traceback" not in text and ".py" not in text
     if status == 200:
         assert site.send("DELETE", f"/rooms/{json.loads(text)['room']}")[0] in (200, 404)

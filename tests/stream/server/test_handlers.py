@@ -79,7 +79,7 @@ def test_nothing_but_the_page_is_given_out(serve: Serve) -> None:
 
 
 @pytest.mark.parametrize("path", ["/", "/overlay", "/metrics", "/events", "/offer", "/nowhere"])
-def test_without_the_token_there_is_one_answer(serve: Serve, said: list[str], path: str) -> None:
+def test_without_the_token_there_is_one_answer(serve: Serve, lines: list[str], path: str) -> None:
     async def work(session: aiohttp.ClientSession) -> None:
         for given in ({}, {"Authorization": "Bearer wrong"}, {"Authorization": TOKEN}, {"Authorization": "Bearer ä"}):
             for method in (session.get, session.post):
@@ -90,7 +90,7 @@ def test_without_the_token_there_is_one_answer(serve: Serve, said: list[str], pa
         assert (await session.get("/healthz")).status == 200
 
     talk(serve(token=TOKEN), work)
-    assert not any(TOKEN in line for line in said)
+    assert not any(TOKEN in line for line in lines)
 
 
 def test_the_token_opens_in_the_header_and_in_the_address(serve: Serve) -> None:
@@ -353,9 +353,9 @@ def test_the_metrics_count_the_run_on_this_machine(serve: Serve) -> None:
         output.event(LoadEvent(2.0, 3, 0, 0))
 
     async def work(session: aiohttp.ClientSession) -> None:
-        told = await (await session.get("/metrics")).text()
+        text = await (await session.get("/metrics")).text()
         for line in ("speakerlight_rooms 1.0", "speakerlight_faces 2.0", "speakerlight_load_level 3.0"):
-            assert line in told.splitlines()
+            assert line in text.splitlines()
 
     talk(server, work)
 
@@ -381,7 +381,7 @@ def test_events_of_the_only_room_need_no_name(serve: Serve) -> None:
     talk(server, work)
 
 
-def test_a_listener_that_never_reads_delays_nobody(serve: Serve) -> None:
+def test_a_listener_that_never_reads_does_not_delay_others(serve: Serve) -> None:
     server = serve(local=True)
     relay = server.relay
     assert relay is not None

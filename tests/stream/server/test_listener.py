@@ -24,14 +24,14 @@ def test_a_port_is_found_where_none_is_asked_for() -> None:
 
 def test_an_address_that_is_taken_is_reported() -> None:
     with listening(ServeSettings("127.0.0.1", 0)) as taken:
-        says = rf"^--serve 127.0.0.1:{taken.port}: address already in use; choose another port or address$"
-        with pytest.raises(InputError, match=says), listening(ServeSettings("127.0.0.1", taken.port)):
+        message = rf"^--serve 127.0.0.1:{taken.port}: address already in use; choose another port or address$"
+        with pytest.raises(InputError, match=message), listening(ServeSettings("127.0.0.1", taken.port)):
             pass
 
 
 def test_an_address_that_is_not_this_machines_is_reported() -> None:
-    says = r"^--serve 192.0.2.77:80: cannot assign requested address; choose"
-    with pytest.raises(InputError, match=says), listening(ServeSettings("192.0.2.77", 80, "correct horse battery")):
+    message = r"^--serve 192.0.2.77:80: cannot assign requested address; choose"
+    with pytest.raises(InputError, match=message), listening(ServeSettings("192.0.2.77", 80, "correct horse battery")):
         pass
 
 

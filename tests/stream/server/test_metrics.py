@@ -21,10 +21,10 @@ def test_what_is_counted_and_watched_is_reported() -> None:
     metrics.latency.observe(0.2)
     assert samples(metrics)["speakerlight_rooms"] == 2
     rooms.clear()
-    told = samples(metrics)
-    assert told["speakerlight_rooms"] == 0
-    assert told["speakerlight_rejected_requests_total"] == 1
-    assert told["speakerlight_event_latency_seconds_count"] == 1
+    lines = samples(metrics)
+    assert lines["speakerlight_rooms"] == 0
+    assert lines["speakerlight_rejected_requests_total"] == 1
+    assert lines["speakerlight_event_latency_seconds_count"] == 1
 
 
 def test_two_servers_share_nothing() -> None:

@@ -71,7 +71,9 @@ def new_page(browser: Browser, url: str) -> Iterator[Open]:
         contexts.append(browser.new_context(**settings))
         page = contexts[-1].new_page()
         page.on("pageerror", lambda error: complaints.append(str(error)))
-        page.on("console", lambda said: complaints.append(said.text) if said.type in ("error", "warning") else None)
+        page.on(
+            "console", lambda message: complaints.append(message.text) if message.type in ("error", "warning") else None
+        )
         return page
 
     yield opened
@@ -325,8 +327,8 @@ def test_sessions_can_be_exported_while_they_run_and_after(new_page: Open, url: 
     assert session["type"] == "transcript" and session["people"][0]["name"] == 'Ada "A" <b>'
     assert session["people"][0]["longest"] > 0 and session["people"][0]["interruptions"] == 0
     turn = session["turns"][0]
-    said = join([Word("one", turn["start"], turn["end"])], read_session(texts["JSON"]))
-    assert [(line.id, line.text) for line in said.lines] == [(1, "one")]
+    lines = join([Word("one", turn["start"], turn["end"])], read_session(texts["JSON"]))
+    assert [(line.id, line.text) for line in lines.lines] == [(1, "one")]
     rows = list(csv.DictReader(texts["CSV"].splitlines()))
     assert rows[0]["name"] == 'Ada "A" <b>' and float(rows[0]["duration"]) > 0
     assert all(line.split()[7] == 'Ada_"A"_<b>' for line in texts["RTTM"].splitlines())

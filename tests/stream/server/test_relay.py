@@ -1,4 +1,4 @@
-"""The relay: whoever is slow misses scores, keeps the state of things, and delays nobody."""
+"""The relay: a slow listener misses scores, keeps the newest state, and does not delay the others."""
 
 from __future__ import annotations
 

@@ -41,7 +41,7 @@ def width_of(browser: Browser) -> float:
 
 
 @pytest.mark.parametrize("count", [2, 4])
-def test_browsers_at_once_get_their_own_truth(serve: Serve, said: list[str], count: int) -> None:
+def test_browsers_at_once_get_their_own_truth(serve: Serve, lines: list[str], count: int) -> None:
     async def watched(port: int, number: int) -> None:
         brightness, loudness = 60 + 40 * number, 0.3 * (number % 2)
         async with Browser(port, Pictures(brightness), Hum(loudness)) as browser:
@@ -57,7 +57,7 @@ def test_browsers_at_once_get_their_own_truth(serve: Serve, said: list[str], cou
         await asyncio.gather(*(watched(port, number) for number in range(count)))
 
     asyncio.run(all_at_once(serve().port))
-    assert not said
+    assert not lines
 
 
 def test_a_newcomer_sheds_what_the_busiest_room_does(serve: Serve) -> None:
@@ -249,14 +249,14 @@ def test_too_much_nonsense_on_the_channel_ends_that_room_alone(serve: Serve) -> 
                 bad.channel.send("nonsense")
             await bad.until(lambda: bad.of("summary"))
             assert "JSON" in bad.of("error")[0]["message"]
-            heard = len(good.of("scores"))
-            await good.scored(heard + 20)
+            received = len(good.of("scores"))
+            await good.scored(received + 20)
             assert await metric(good.url, "rooms") == 1
 
     asyncio.run(play(serve().port))
 
 
-def test_an_engine_that_fails_ends_its_room_and_says_so(serve: Serve, said: list[str]) -> None:
+def test_an_engine_that_fails_ends_its_room_and_says_so(serve: Serve, lines: list[str]) -> None:
     opened = 0
 
     @contextmanager
@@ -277,4 +277,4 @@ def test_an_engine_that_fails_ends_its_room_and_says_so(serve: Serve, said: list
                 assert await metric(good.url, "rooms") == 1
 
     asyncio.run(play(serve(engines=replace(STAND_INS, open=second_fails)).port))
-    assert len(said) == 1 and said[0].startswith("room ended: opening a room failed: RuntimeError: out of memory")
+    assert len(lines) == 1 and lines[0].startswith("room ended: opening a room failed: RuntimeError: out of memory")

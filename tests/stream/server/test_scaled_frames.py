@@ -19,9 +19,9 @@ def frame(width: int, height: int, grey: int = 90) -> av.VideoFrame:
     "size", [(320, 180), (480, 270), (640, 360), (1280, 720), (1920, 1080), (426, 240), (854, 480)]
 )
 def test_a_face_stays_where_it_is_when_the_resolution_changes(size: tuple[int, int]) -> None:
-    pictures = ScaledFrames()
-    pictures.make(frame(640, 360))
-    image = pictures.make(frame(*size))
+    frames = ScaledFrames()
+    frames.make(frame(640, 360))
+    image = frames.make(frame(*size))
     assert image.shape == (720, 1280, 3) and image.dtype == np.uint8 and image.flags.c_contiguous
     assert abs(int(image[360, 300, 0]) - 200) < 6 and abs(int(image[360, 1000, 0]) - 90) < 6
 
@@ -30,18 +30,18 @@ def test_a_face_stays_where_it_is_when_the_resolution_changes(size: tuple[int, i
     ("shape", "size"), [((360, 640), (720, 1280)), ((640, 480), (1280, 960)), ((90, 16), (1280, 228))]
 )
 def test_another_shape_is_another_size(shape: tuple[int, int], size: tuple[int, int]) -> None:
-    pictures = ScaledFrames()
-    assert pictures.size is None
-    pictures.make(frame(640, 360))
-    assert pictures.size == (1280, 720)
-    assert pictures.make(frame(*shape)).shape[1::-1] == size == pictures.size
+    frames = ScaledFrames()
+    assert frames.size is None
+    frames.make(frame(640, 360))
+    assert frames.size == (1280, 720)
+    assert frames.make(frame(*shape)).shape[1::-1] == size == frames.size
     assert max(size) == LONG_SIDE
 
 
 def test_odd_sizes_are_survived() -> None:
-    pictures = ScaledFrames()
+    frames = ScaledFrames()
     for size in ((2, 2), (3, 5), (4096, 2), (1, 1)):
-        width, height = (pictures.make(frame(*size)).shape[1], pictures.make(frame(*size)).shape[0])
+        width, height = (frames.make(frame(*size)).shape[1], frames.make(frame(*size)).shape[0])
         assert max(width, height) == LONG_SIDE and min(width, height) >= 2
 
 

@@ -48,7 +48,7 @@ LATENCY_SECONDS = 0.6
 """Bound of the mean: twice what is promised of nearly all, because a test shares its machine with others."""
 
 KEEPS_UP = 2
-"""The load level above which a machine is too busy for two rooms, and nothing can be said about who is marked."""
+"""The load level above which a machine is too busy for two rooms, and no statement about marks is possible."""
 
 
 class Stage:
@@ -60,7 +60,7 @@ class Stage:
         self.images = [
             cv2.resize(item.image, None, fx=1 / SCALE, fy=1 / SCALE) for item in items if isinstance(item, Frame)
         ]
-        self.sound = np.concatenate([item.samples for item in items if not isinstance(item, Frame)])
+        self.audio = np.concatenate([item.samples for item in items if not isinstance(item, Frame)])
         self.begun: float | None = None
 
     async def until(self, seconds: float) -> None:
@@ -95,7 +95,7 @@ class Microphone(MediaStreamTrack):
     async def recv(self) -> av.AudioFrame:
         await self._stage.until((self._taken + 320) / SAMPLE_RATE)
         piece = np.zeros(320, np.float32)
-        given = self._stage.sound[self._taken : self._taken + 320]
+        given = self._stage.audio[self._taken : self._taken + 320]
         piece[: len(given)] = given
         frame = av.AudioFrame.from_ndarray((piece[None] * 32767).astype(np.int16), format="s16", layout="mono")
         frame.sample_rate = SAMPLE_RATE
@@ -147,7 +147,7 @@ def test_two_browsers_at_once_get_the_speakers_of_their_own_room(models: Models)
         assert total / count < LATENCY_SECONDS
 
     settings = RunSettings()
-    said: list[str] = []
+    lines: list[str] = []
 
     def open_room_engine(models: Models, has_audio: bool, control: Control) -> AbstractContextManager[Engine]:
         return open_engine(settings, models, has_audio=has_audio, control=control)
@@ -155,10 +155,10 @@ def test_two_browsers_at_once_get_the_speakers_of_their_own_room(models: Models)
     before = threading.active_count()
     with (
         listening(ServeSettings("127.0.0.1", 0)) as address,
-        serving(address, models, open_room_engine, said.append, local=None) as (server, _),
+        serving(address, models, open_room_engine, lines.append, local=None) as (server, _),
     ):
         asyncio.run(play(server.port))
-    assert len(said) == 1 and said[0].startswith("serving on http://127.0.0.1:")
+    assert len(lines) == 1 and lines[0].startswith("serving on http://127.0.0.1:")
     assert threading.active_count() == before
 
 
@@ -184,12 +184,12 @@ def command(*arguments: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
 
 
 def interrupted(process: subprocess.Popen[str]) -> tuple[float, str]:
-    """Seconds from Ctrl-C to the end, and what was said."""
+    """Seconds from Ctrl-C to the end, and the text on stderr."""
     begun = time.monotonic()
     process.send_signal(signal.SIGINT)
-    said = process.communicate(timeout=10.0)[1]
-    assert process.returncode == 0, said
-    return time.monotonic() - begun, said
+    text = process.communicate(timeout=10.0)[1]
+    assert process.returncode == 0, text
+    return time.monotonic() - begun, text
 
 
 def test_ctrl_c_ends_a_server_with_rooms_in_it(models: Models) -> None:
@@ -201,8 +201,8 @@ def test_ctrl_c_ends_a_server_with_rooms_in_it(models: Models) -> None:
             return ended
 
     with command() as (process, url):
-        seconds, said = asyncio.run(play(url, process))
-    assert seconds < 3.0 and "Traceback" not in said
+        seconds, text = asyncio.run(play(url, process))
+    assert seconds < 3.0 and "Traceback" not in text
 
 
 def test_a_run_on_this_machine_is_a_room_and_its_outputs_are_whole(models: Models, tmp_path: Path) -> None:
@@ -214,17 +214,17 @@ def test_a_run_on_this_machine_is_a_room_and_its_outputs_are_whole(models: Model
 
     with command("--video", "demo:people=2", "--no-window", "--events", str(events)) as (process, url):
         kinds = asyncio.run(listen(url))
-        seconds, said = interrupted(process)
+        seconds, text = interrupted(process)
     assert kinds[0] == "session" and "scores" in kinds
-    assert seconds < 3.0 and "Traceback" not in said
+    assert seconds < 3.0 and "Traceback" not in text
     lines = [json.loads(line) for line in events.read_text().splitlines()]
     assert lines[0]["type"] == "session" and lines[-1]["type"] == "summary"
 
 
 def refused(capfd: pytest.CaptureFixture[str], *arguments: str) -> str:
     assert command_line.main([*arguments]) == 2
-    (said,) = capfd.readouterr().err.splitlines()
-    return said
+    (line,) = capfd.readouterr().err.splitlines()
+    return line
 
 
 def test_opening_a_room_mutes_nothing(models: Models, capfd: pytest.CaptureFixture[str]) -> None:

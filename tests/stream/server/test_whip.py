@@ -229,11 +229,11 @@ def test_a_player_receives_the_view_with_audio(serve: Serve) -> None:
     talk(server, work)
 
 
-def test_a_player_receives_this_machines_own_run(said: list[str]) -> None:
+def test_a_player_receives_this_machines_own_run(lines: list[str]) -> None:
     ring, control = FrameRing(4), Control()
     image = np.full((96, 161, 3), 90, np.uint8)
     with listening(ServeSettings("127.0.0.1", 0)) as address:
-        server = Server(address, STAND_INS, said.append, local=control)
+        server = Server(address, STAND_INS, lines.append, local=control)
         server.show(ring, has_audio=True)
 
         async def work(session: aiohttp.ClientSession) -> None:

@@ -1,6 +1,6 @@
-"""A live sender for tests, run as a program: pictures that show their own number and a click at each full second.
+"""A live sender for tests, run as a program: frames that show their own number and a click at each full second.
 
-``python sender.py URL SECONDS``: MPEG-TS at 25 pictures a second, in real time. Prints the monotonic time of picture 0,
+``python sender.py URL SECONDS``: MPEG-TS at 25 frames a second, in real time. Prints the monotonic time of frame 0,
 which is the same clock for all processes of a machine.
 """
 
@@ -19,7 +19,7 @@ RATE = 25
 SOUND_RATE = 48_000
 
 
-def picture(number: int) -> np.ndarray:
+def image_of(number: int) -> np.ndarray:
     """``number`` in twelve black and white bars, the lowest bit left."""
     width, height = SIZE
     bars = [255 * (number >> bit & 1) for bit in range(BITS)]
@@ -27,7 +27,7 @@ def picture(number: int) -> np.ndarray:
 
 
 def number_of(image: np.ndarray) -> int:
-    """The inverse of ``picture``, also for a frame that was scaled or compressed."""
+    """The inverse of ``image_of``, also for a frame that was scaled or compressed."""
     height, width = image.shape[:2]
     centres = [(2 * bit + 1) * width // (2 * BITS) for bit in range(BITS)]
     return sum(int(image[height // 2, centre, 1] > 127) << bit for bit, centre in enumerate(centres))
@@ -44,15 +44,15 @@ def send(url: str, seconds: float) -> None:
         print(start, flush=True)
         for number in range(round(seconds * RATE)):
             time.sleep(max(0.0, start + number / RATE - time.monotonic()))
-            frame = av.VideoFrame.from_ndarray(picture(number), format="bgr24")
+            frame = av.VideoFrame.from_ndarray(image_of(number), format="bgr24")
             frame.pts, frame.time_base = number, Fraction(1, RATE)
             container.mux(video.encode(frame))
             while (sent + 1152) / SOUND_RATE <= time.monotonic() - start:
-                container.mux(audio.encode(sound(sent)))
+                container.mux(audio.encode(tone_of(sent)))
                 sent += 1152
 
 
-def sound(first: int) -> av.AudioFrame:
+def tone_of(first: int) -> av.AudioFrame:
     places = (first + np.arange(1152)) % SOUND_RATE
     samples = np.where(places < 480, 0.5 * np.sin(places * 0.2), 0).astype(np.float32)
     frame = av.AudioFrame.from_ndarray((samples * 32767).astype(np.int16)[None], format="s16", layout="mono")

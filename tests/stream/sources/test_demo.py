@@ -32,6 +32,6 @@ def test_it_reads_like_a_recording_in_time_order() -> None:
     reader = DemoReader("demo:people=2,seed=3")
     items = list(islice(reader, 40))
     assert [due(item) for item in items] == sorted(due(item) for item in items)
-    pictures = [item.image for item in items if isinstance(item, Frame)]
-    assert len(pictures) >= 15
-    assert {picture.shape for picture in pictures} == {(reader.frame_size[1], reader.frame_size[0], 3)}
+    frames = [item.image for item in items if isinstance(item, Frame)]
+    assert len(frames) >= 15
+    assert {frame.shape for frame in frames} == {(reader.frame_size[1], reader.frame_size[0], 3)}

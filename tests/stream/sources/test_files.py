@@ -20,17 +20,17 @@ def read(path: Path, **wanted: Any) -> tuple[list[Frame], list[AudioChunk]]:
     reader.close()
     assert len(items) < 2 or np.diff([due(item) for item in items]).min() > -1 / 16_000
     frames = [item for item in items if isinstance(item, Frame)]
-    sounds = [item for item in items if isinstance(item, AudioChunk)]
+    chunks = [item for item in items if isinstance(item, AudioChunk)]
     position = 0
-    for sound in sounds:
-        assert sound.time == position / 16_000
-        assert sound.samples.dtype == np.float32 and sound.samples.ndim == 1
-        position += len(sound.samples)
-    return frames, sounds
+    for chunk in chunks:
+        assert chunk.time == position / 16_000
+        assert chunk.samples.dtype == np.float32 and chunk.samples.ndim == 1
+        position += len(chunk.samples)
+    return frames, chunks
 
 
-def clicks(sounds: list[AudioChunk]) -> list[float]:
-    return click_times(0.0, np.concatenate([sound.samples for sound in sounds]))
+def clicks(chunks: list[AudioChunk]) -> list[float]:
+    return click_times(0.0, np.concatenate([chunk.samples for chunk in chunks]))
 
 
 def variable_times() -> list[float]:
@@ -41,9 +41,9 @@ def variable_times() -> list[float]:
 @pytest.mark.parametrize("container", ["mp4", "mkv"])
 def test_frames_of_any_rate_come_at_their_own_time(tmp_path: Path, rate: float, container: str) -> None:
     times = np.arange(round(2 * rate)) / rate
-    frames, sounds = read(Clip(times=tuple(times), sound_codec="aac").write(tmp_path / f"clip.{container}"))
+    frames, chunks = read(Clip(times=tuple(times), sound_codec="aac").write(tmp_path / f"clip.{container}"))
     np.testing.assert_allclose([frame.time for frame in frames], times, atol=0.0011)
-    np.testing.assert_allclose(clicks(sounds), [0.25, 0.75, 1.25, 1.75], atol=0.002)
+    np.testing.assert_allclose(clicks(chunks), [0.25, 0.75, 1.25, 1.75], atol=0.002)
 
 
 def test_frames_of_a_variable_rate_come_at_their_own_time(tmp_path: Path) -> None:
@@ -98,15 +98,15 @@ def turn(path: Path, matrix: tuple[int, ...]) -> None:
 @pytest.mark.parametrize("rate", [8_000, 16_000, 22_050, 44_100, 48_000, 96_000])
 @pytest.mark.parametrize("layout", ["mono", "stereo"])
 def test_audio_of_any_rate_is_sample_accurate(tmp_path: Path, rate: int, layout: str) -> None:
-    _, sounds = read(Clip(sound_rate=rate, layout=layout).write(tmp_path / "clip.mkv"))
-    np.testing.assert_allclose(clicks(sounds), [0.25, 0.75, 1.25, 1.75], atol=1.5 / 16_000)
+    _, chunks = read(Clip(sound_rate=rate, layout=layout).write(tmp_path / "clip.mkv"))
+    np.testing.assert_allclose(clicks(chunks), [0.25, 0.75, 1.25, 1.75], atol=1.5 / 16_000)
 
 
 @pytest.mark.parametrize("layout", ["mono", "stereo", "2.1", "quad", "5.0", "5.1", "7.1"])
 def test_audio_of_any_layout_is_mixed_to_mono_within_full_scale(tmp_path: Path, layout: str) -> None:
     clip = Clip(times=None, sound_codec="flac", layout=layout)
-    _, sounds = read(clip.write(tmp_path / "clip.mkv"))
-    samples = np.concatenate([sound.samples for sound in sounds])
+    _, chunks = read(clip.write(tmp_path / "clip.mkv"))
+    samples = np.concatenate([chunk.samples for chunk in chunks])
     np.testing.assert_allclose(click_times(0.0, samples, 0.05), [0.25, 0.75, 1.25, 1.75], atol=0.001)
     assert 0.05 < np.abs(samples).max() < 0.8
 
@@ -116,30 +116,30 @@ def test_audio_that_starts_earlier_or_later_than_the_video_keeps_its_place(
     tmp_path: Path, start: float, frames_start: float
 ) -> None:
     clip = Clip(times=tuple(np.arange(50) / 25 + frames_start + 1), sound_start=start + 1)
-    frames, sounds = read(clip.write(tmp_path / "clip.mkv"))
+    frames, chunks = read(clip.write(tmp_path / "clip.mkv"))
     origin = min(start, frames_start)
     assert frames[0].time == pytest.approx(frames_start - origin, abs=0.0011)
-    np.testing.assert_allclose(clicks(sounds)[:4], np.array([0.25, 0.75, 1.25, 1.75]) + start - origin, atol=0.0015)
+    np.testing.assert_allclose(clicks(chunks)[:4], np.array([0.25, 0.75, 1.25, 1.75]) + start - origin, atol=0.0015)
 
 
 def test_transport_streams_with_their_late_clock_start_at_zero(tmp_path: Path) -> None:
-    frames, sounds = read(Clip(sound_codec="mp2").write(tmp_path / "clip.ts"))
+    frames, chunks = read(Clip(sound_codec="mp2").write(tmp_path / "clip.ts"))
     assert frames[0].time == pytest.approx(0.0, abs=0.05)
-    offsets = np.array(clicks(sounds)) - [0.25, 0.75, 1.25, 1.75]
+    offsets = np.array(clicks(chunks)) - [0.25, 0.75, 1.25, 1.75]
     np.testing.assert_allclose(offsets, offsets[0], atol=0.001)
     assert abs(offsets[0]) < 0.06
 
 
 def test_a_hole_in_the_audio_is_silence_and_what_follows_keeps_its_place(tmp_path: Path) -> None:
-    _, sounds = read(Clip(sound_hole=(0.5, 1.1)).write(tmp_path / "clip.mkv"))
-    np.testing.assert_allclose(clicks(sounds), [0.25, 1.25, 1.75], atol=0.0015)
-    samples = np.concatenate([sound.samples for sound in sounds])
+    _, chunks = read(Clip(sound_hole=(0.5, 1.1)).write(tmp_path / "clip.mkv"))
+    np.testing.assert_allclose(clicks(chunks), [0.25, 1.25, 1.75], atol=0.0015)
+    samples = np.concatenate([chunk.samples for chunk in chunks])
     assert not samples[round(0.6 * 16_000) : round(1.0 * 16_000)].any()
 
 
 def test_audio_that_ends_before_the_video_is_followed_by_silence(tmp_path: Path) -> None:
-    _, sounds = read(Clip(sound_seconds=0.5).write(tmp_path / "clip.mkv"))
-    assert due(sounds[-1]) == pytest.approx(1.96, abs=0.002)
+    _, chunks = read(Clip(sound_seconds=0.5).write(tmp_path / "clip.mkv"))
+    assert due(chunks[-1]) == pytest.approx(1.96, abs=0.002)
 
 
 def test_video_without_audio_and_audio_without_video_are_read(tmp_path: Path) -> None:
@@ -156,10 +156,10 @@ def test_video_without_audio_and_audio_without_video_are_read(tmp_path: Path) ->
 
 def test_video_or_audio_can_be_disabled_and_the_other_keeps_its_time(tmp_path: Path) -> None:
     path = Clip(sound_start=0.3).write(tmp_path / "clip.mkv")
-    frames, sounds = read(path, video=False)
-    assert not frames and clicks(sounds)[0] == pytest.approx(0.55, abs=0.0015)
-    frames, sounds = read(path, audio=False)
-    assert len(frames) == 50 and not sounds
+    frames, chunks = read(path, video=False)
+    assert not frames and clicks(chunks)[0] == pytest.approx(0.55, abs=0.0015)
+    frames, chunks = read(path, audio=False)
+    assert len(frames) == 50 and not chunks
 
 
 @pytest.mark.parametrize("damage", ["noise", "zeros", "hole", "end"])
@@ -183,12 +183,12 @@ def test_a_damaged_file_gives_what_can_be_read_before_and_after(tmp_path: Path, 
     else:
         del data[last:]
     path.write_bytes(data)
-    frames, sounds = read(path)
+    frames, chunks = read(path)
     read_times = np.array([frame.time for frame in frames])
     assert (read_times < 3.5).sum() > 80
     if damage != "end":
         assert (read_times > 6.5).sum() > 70 and read_times[-1] == pytest.approx(9.96, abs=0.1)
-    assert clicks(sounds)[:5] == pytest.approx(clicks(read(clip.write(tmp_path / f"whole.{container}"))[1])[:5])
+    assert clicks(chunks)[:5] == pytest.approx(clicks(read(clip.write(tmp_path / f"whole.{container}"))[1])[:5])
 
 
 def test_large_and_tiny_frames(tmp_path: Path) -> None:

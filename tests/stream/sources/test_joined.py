@@ -113,9 +113,9 @@ def test_nothing_is_given_before_what_is_earlier() -> None:
 
 def test_audio_that_ends_early_is_followed_by_silence_as_far_as_the_frames_go() -> None:
     items = list(in_time_order(iter(frames(0.0, 1.0)), iter(chunks(2))))
-    heard = [item for item in items if isinstance(item, AudioChunk)]
-    assert due(heard[-1]) == 1.0 and isinstance(items[-1], Frame)
-    assert sum(chunk.samples.sum() for chunk in heard) == 1280
+    received = [item for item in items if isinstance(item, AudioChunk)]
+    assert due(received[-1]) == 1.0 and isinstance(items[-1], Frame)
+    assert sum(chunk.samples.sum() for chunk in received) == 1280
 
 
 def test_video_without_audio_stays_without() -> None:
@@ -131,8 +131,8 @@ def test_the_audio_of_another_file_is_laid_beside_the_frames(tmp_path: Path) -> 
     items = list(reader)
     reader.close()
     assert sum(isinstance(item, Frame) for item in items) == 50
-    heard = np.concatenate([item.samples for item in items if isinstance(item, AudioChunk)])
-    assert click_times(0.0, heard) == pytest.approx(np.arange(6) / 2 + 0.25, abs=0.001)
+    received = np.concatenate([item.samples for item in items if isinstance(item, AudioChunk)])
+    assert click_times(0.0, received) == pytest.approx(np.arange(6) / 2 + 0.25, abs=0.001)
 
 
 def test_the_video_of_a_recording_can_be_read_without_its_audio(tmp_path: Path) -> None:

@@ -109,29 +109,29 @@ def started(portaudio: FakePortAudio) -> tuple[MicrophoneSource, Ticker, SimpleN
 def test_audio_is_mixed_resampled_and_dated_by_the_sample_count(portaudio: FakePortAudio) -> None:
     source, ticker, stream = started(portaudio)
     quiet = SimpleNamespace(input_overflow=False)
-    sounds = []
+    chunks = []
     for block in range(300):
         samples = np.zeros((480, 2), np.float32)
         if block == 150:
             samples[:48] = (0.2, 0.8)
         ticker.now = 0.01 * (block + 1) + (0.04 if block % 7 else 0.0)
         stream.callback(samples, 480, None, quiet)
-        sounds += source.take_audio()
+        chunks += source.take_audio()
     source.stop()
-    samples = np.concatenate([sound.samples for sound in sounds])
-    assert [sound.time for sound in sounds] == [first / 16_000 for first in positions(sounds)]
+    samples = np.concatenate([chunk.samples for chunk in chunks])
+    assert [chunk.time for chunk in chunks] == [first / 16_000 for first in positions(chunks)]
     assert click_times(0.0, samples) == pytest.approx([1.5], abs=0.002)
     assert np.abs(samples).max() == pytest.approx(0.5, abs=0.1)
     assert source.audio_overflows == 0 and source.state is SourceState.ENDED
 
 
-def positions(sounds: list[AudioChunk]) -> np.ndarray:
-    return np.cumsum([0, *(len(sound.samples) for sound in sounds[:-1])])
+def positions(chunks: list[AudioChunk]) -> np.ndarray:
+    return np.cumsum([0, *(len(chunk.samples) for chunk in chunks[:-1])])
 
 
 def test_after_an_overflow_the_audio_is_where_it_belongs_and_it_is_counted(portaudio: FakePortAudio) -> None:
     source, ticker, stream = started(portaudio)
-    sounds = []
+    chunks = []
     for block in range(300):
         ticker.now = 0.01 * (block + 1)
         if 100 <= block < 130:
@@ -139,9 +139,9 @@ def test_after_an_overflow_the_audio_is_where_it_belongs_and_it_is_counted(porta
         samples = np.zeros((480, 2), np.float32)
         samples[:48] = 0.5 if block == 200 else 0.0
         stream.callback(samples, 480, None, SimpleNamespace(input_overflow=block == 130))
-        sounds += source.take_audio()
+        chunks += source.take_audio()
     source.stop()
-    assert click_times(0.0, np.concatenate([sound.samples for sound in sounds])) == pytest.approx([2.0], abs=0.002)
+    assert click_times(0.0, np.concatenate([chunk.samples for chunk in chunks])) == pytest.approx([2.0], abs=0.002)
     assert source.audio_overflows == 1
 
 
@@ -160,7 +160,7 @@ def test_a_mute_device_gives_silence_and_is_opened_again(
     assert len(portaudio.streams) == 2 and source.trouble is None
     time.sleep(max(0.0, 1.2 - clock.now()))
     silence = source.take_audio()
-    assert sum(len(sound.samples) for sound in silence) == pytest.approx(16_000 * (clock.now() - 1), abs=800)
+    assert sum(len(audio.samples) for audio in silence) == pytest.approx(16_000 * (clock.now() - 1), abs=800)
     source.stop()
 
 
@@ -170,22 +170,22 @@ import numpy as np
 from speakerlight.clock import SessionClock
 from speakerlight.sources.microphone import MicrophoneSource
 name = sys.argv[1] or None
-source, clock, sounds = MicrophoneSource(name), SessionClock(), []
+source, clock, chunks = MicrophoneSource(name), SessionClock(), []
 source.start(clock)
 print(json.dumps({"zero": time.monotonic() - clock.now()}), flush=True)
 while clock.now() < 4.0:
-    sounds += source.take_audio()
+    chunks += source.take_audio()
     time.sleep(0.02)
 source.stop()
-np.save(sys.argv[2], np.concatenate([sound.samples for sound in sounds]))
-gaps = [round((b.time - a.time) * 16000) - len(a.samples) for a, b in zip(sounds, sounds[1:])]
+np.save(sys.argv[2], np.concatenate([chunk.samples for chunk in chunks]))
+gaps = [round((b.time - a.time) * 16000) - len(a.samples) for a, b in zip(chunks, chunks[1:])]
 print(json.dumps({"gaps": sum(map(abs, gaps)), "overflows": source.audio_overflows, "trouble": source.trouble}))
 """
 
 
 @pytest.fixture(scope="module")
 def null_sink() -> Iterator[dict[str, str]]:
-    """A private PulseAudio whose sink ``mic`` is heard through its monitor; gives the environment to reach it."""
+    """A private PulseAudio whose sink ``mic`` is recorded through its monitor; gives the environment to reach it."""
     for program in ("pulseaudio", "paplay"):
         if shutil.which(program) is None:
             pytest.skip(f"{program} is not installed (Debian: pulseaudio, pulseaudio-utils)")
@@ -218,8 +218,8 @@ CLICKS = np.array([0.3, 0.7, 1.4, 1.5])
 def play_clicks(env: dict[str, str], played: Path) -> bool:
     """Whether the player kept up: one that was held up, no microphone's fault, left a hole in what it played."""
     command = ["paplay", "-v", "--latency-msec=40", "-d", "mic", str(played)]
-    told = subprocess.run(command, env=env, check=True, timeout=20, stderr=subprocess.PIPE, text=True).stderr
-    return told.count("Stream underrun") == 1  # it runs out of audio at the end
+    lines = subprocess.run(command, env=env, check=True, timeout=20, stderr=subprocess.PIPE, text=True).stderr
+    return lines.count("Stream underrun") == 1  # it runs out of audio at the end
 
 
 @pytest.mark.parametrize("name", ["", "mic.monitor"])
@@ -248,10 +248,10 @@ def test_what_is_played_into_the_null_sink_is_heard_at_the_right_time(
         if whole:
             break
     assert whole, "the player was held up each time: nothing is known about the microphone"
-    heard = np.array(click_times(0.0, np.load(heard_file)))
+    received = np.array(click_times(0.0, np.load(heard_file)))
     assert report == {"gaps": 0, "overflows": 0, "trouble": None}
-    np.testing.assert_allclose(np.diff(heard), np.diff(CLICKS), atol=0.003)
+    np.testing.assert_allclose(np.diff(received), np.diff(CLICKS), atol=0.003)
     # Starting a player takes PulseAudio up to a second; paplay returns when the last sample has been played.
-    late = heard - (over - 2.0 + CLICKS)
-    print(f"microphone path: heard {late[0] * 1000:+.0f} ms from when it was played")
+    late = received - (over - 2.0 + CLICKS)
+    print(f"microphone path: received {late[0] * 1000:+.0f} ms from when it was played")
     assert np.abs(late).max() < 0.1

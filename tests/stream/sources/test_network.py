@@ -51,24 +51,24 @@ def test_a_live_stream_is_on_one_timeline_and_little_late(protocol: str) -> None
         clock, begun = SessionClock(), time.monotonic()
         origin = float(process.stdout.readline()) - begun
         source.start(clock)
-        late, off, sounds = [], [], []
+        late, off, chunks = [], [], []
         while clock.now() < 2.5:
             if frame := source.frames.take(0.02):
                 true = origin + sender.number_of(frame.image) / sender.RATE
                 late.append(clock.now() - true)
                 off.append(frame.time - true)
-            sounds += source.take_audio()
+            chunks += source.take_audio()
         source.stop()
     assert source.state is SourceState.ENDED and source.trouble is None
     print(f"{protocol}: capture latency median {np.median(late) * 1000:.0f} ms, worst {max(late) * 1000:.0f} ms")
     assert len(late) > 45 and np.median(late) < 0.25
-    assert np.ptp(off[10:]) < 0.05, "pictures keep their distances whatever the jitter of their arrival"
-    clicks = np.array(click_times(0.0, np.concatenate([sound.samples for sound in sounds]))) - origin
+    assert np.ptp(off[10:]) < 0.05, "frames keep their intervals whatever the jitter of their arrival"
+    clicks = np.array(click_times(0.0, np.concatenate([chunk.samples for chunk in chunks]))) - origin
     assert len(clicks) >= 1
     lag = np.mod(clicks - np.median(off) + 0.5, 1.0) - 0.5
-    assert np.abs(lag).max() < 0.06, "sound and picture of one stream stay together"
-    ends = [round(sound.time * 16_000) + len(sound.samples) for sound in sounds]
-    assert [round(sound.time * 16_000) for sound in sounds[1:]] == ends[:-1] and sounds[0].time == 0
+    assert np.abs(lag).max() < 0.06, "audio and video of one stream stay in sync"
+    ends = [round(chunk.time * 16_000) + len(chunk.samples) for chunk in chunks]
+    assert [round(chunk.time * 16_000) for chunk in chunks[1:]] == ends[:-1] and chunks[0].time == 0
 
 
 def wait_for_listener(port: int) -> None:
@@ -109,7 +109,7 @@ def wait_until(condition: Callable[[], object]) -> None:
 
 @contextmanager
 def serving(data: bytes) -> Iterator[int]:
-    """A TCP server that sends ``data`` to whoever connects and then nothing, for ever."""
+    """A TCP server that sends ``data`` to each client and then nothing, for ever."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         kept = []
 

@@ -20,17 +20,17 @@ def test_a_file_is_played_at_its_own_time_and_nothing_is_lost(tmp_path: Path) ->
     clock, source = SessionClock(), PacedSource(FileReader(path))
     assert source.has_audio and source.frames is not None
     source.start(clock)
-    late, sounds = [], []
+    late, chunks = [], []
     while not source.frames.drained:
         if frame := source.frames.take(0.01):
             late.append(clock.now() - frame.time)
-        for sound in source.take_audio():
-            sounds.append(sound)
-            assert clock.now() >= due(sound)
+        for chunk in source.take_audio():
+            chunks.append(chunk)
+            assert clock.now() >= due(chunk)
     assert 0.95 < clock.now() < 1.5
-    sounds += source.take_audio()
+    chunks += source.take_audio()
     assert len(late) == 30 and min(late) >= 0 and np.median(late) < 0.02
-    assert sum(len(sound.samples) for sound in sounds) == 16_000
+    assert sum(len(chunk.samples) for chunk in chunks) == 16_000
     source.stop()
     assert source.state is SourceState.ENDED and source.trouble is None
 
@@ -104,7 +104,7 @@ def test_audio_that_is_not_consumed_is_bounded_and_counted(count: int) -> None:
     source.start(SessionClock())
     while source.state is not SourceState.ENDED:
         time.sleep(0.01)
-    assert sum(len(sound.samples) for sound in source.take_audio()) <= count * 16_000
+    assert sum(len(audio.samples) for audio in source.take_audio()) <= count * 16_000
     assert source.audio_overflows == 1
     source.stop()
 

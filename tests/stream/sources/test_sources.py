@@ -64,16 +64,16 @@ def test_live_specs(video: str, audio: str | None, name: str) -> None:
 
 
 def test_files_are_read_or_played_with_their_own_audio_another_file_s_or_none(tmp_path: Path) -> None:
-    clip, sound = str(Clip().write(tmp_path / "a.mkv")), str(Clip(times=None).write(tmp_path / "b.wav"))
-    for audio, name, heard in ((None, "a.mkv", True), (sound, "a.mkv + b.wav", True), ("none", "a.mkv", False)):
+    clip, samples = str(Clip().write(tmp_path / "a.mkv")), str(Clip(times=None).write(tmp_path / "b.wav"))
+    for audio, name, received in ((None, "a.mkv", True), (samples, "a.mkv + b.wav", True), ("none", "a.mkv", False)):
         reader = open_reader(clip, audio)
-        assert (reader.name, reader.has_audio) == (name, heard)
+        assert (reader.name, reader.has_audio) == (name, received)
         reader.close()
         played = open_live(clip, audio)
-        assert isinstance(played, PacedSource) and (played.name, played.has_audio) == (name, heard)
+        assert isinstance(played, PacedSource) and (played.name, played.has_audio) == (name, received)
         played.stop()
     assert open_live(clip, "Desk").name == "a.mkv + mic 'Desk'"
-    assert open_live("0", sound).name == "camera 0 + b.wav"
+    assert open_live("0", samples).name == "camera 0 + b.wav"
 
 
 def test_what_is_live_cannot_be_read_fast(tmp_path: Path) -> None:

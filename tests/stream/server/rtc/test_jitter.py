@@ -84,7 +84,7 @@ def test_what_never_comes_is_waited_for_for_half_a_second(first_time: int) -> No
         asked += [number] if asks else []
         shown += [number] if frame else []
     (given_up,) = asked
-    assert 15 < given_up < 20, "the pictures have 33 ms each"
+    assert 15 < given_up < 20, "the frames have 33 ms each"
     assert shown == list(range(given_up + 1, 60))
 
 

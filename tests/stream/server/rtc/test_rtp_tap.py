@@ -54,7 +54,7 @@ class Receiver:
 
 
 class Tapped:
-    """A receiver with a tap, and what that told."""
+    """A receiver with a tap, and the calls that the tap made."""
 
     def __init__(self, kind: Kind = Kind.VIDEO) -> None:
         self.receiver: Any = Receiver()
@@ -113,15 +113,15 @@ def test_when_decoding_falls_behind_frames_are_dropped_until_it_has_caught_up() 
 
 def test_frames_that_become_whole_at_once_are_decoded_at_once() -> None:
     receiver = Tapped().receiver
-    pictures = vars(receiver)["_RTCRtpReceiver__jitter_buffer"]
+    frames = vars(receiver)["_RTCRtpReceiver__jitter_buffer"]
     for number in (0, 2, 3, 1):
         packet = RtpPacket(sequence_number=number, timestamp=3000 * number, marker=1)
         packet._data = bytes([number])  # type: ignore[attr-defined]
-        _, picture = pictures.add(packet)
-        if picture is not None:
-            receiver.undecoded.put((CODEC, picture))
+        _, frame = frames.add(packet)
+        if frame is not None:
+            receiver.undecoded.put((CODEC, frame))
     waiting = [receiver.undecoded.get_nowait() for _ in range(receiver.undecoded.qsize())]
-    assert [(picture.data, picture.timestamp) for _, picture in waiting] == [(bytes([n]), 3000 * n) for n in range(4)]
+    assert [(frame.data, frame.timestamp) for _, frame in waiting] == [(bytes([n]), 3000 * n) for n in range(4)]
 
 
 def test_frames_that_are_too_large_are_not_decoded() -> None:
@@ -141,13 +141,13 @@ def test_packets_that_are_read_late_are_no_narrow_network() -> None:
     receiver = Tapped().receiver
     estimator = vars(receiver)["_RTCRtpReceiver__remote_bitrate_estimator"]
     packet = {"abs_send_time": 1, "arrival_time_ms": 2, "payload_size": 1000, "ssrc": SSRC}
-    for estimate, told in (
+    for estimate, lines in (
         ((2_000, [SSRC]), (MIN_BITS_PER_SECOND, [SSRC])),
         ((2_000_000, [SSRC]), (2_000_000, [SSRC])),
         (None, None),
     ):
         receiver.bandwidth.add.return_value = estimate
-        assert estimator.add(**packet) == told
+        assert estimator.add(**packet) == lines
         receiver.bandwidth.add.assert_called_with(**packet)
 
 
@@ -179,8 +179,8 @@ def test_aiortc_still_has_what_is_listened_in_on(kind: Kind) -> None:
 
 
 def test_a_real_connection_is_listened_in_on(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
-    heard: dict[str, set[Kind]] = {"packet_arrived": set(), "sender_report": set()}
-    for name, kinds in heard.items():
+    received: dict[str, set[Kind]] = {"packet_arrived": set(), "sender_report": set()}
+    for name, kinds in received.items():
         tell = getattr(BrowserSource, name)
 
         def noted(self: Any, kind: Kind, *rest: Any, kinds: Any = kinds, tell: Any = tell) -> None:
@@ -191,6 +191,6 @@ def test_a_real_connection_is_listened_in_on(serve: Serve, monkeypatch: pytest.M
 
     async def play(port: int) -> None:
         async with Browser(port) as browser:
-            await browser.until(lambda: all(kinds == set(Kind) for kinds in heard.values()))
+            await browser.until(lambda: all(kinds == set(Kind) for kinds in received.values()))
 
     asyncio.run(play(serve().port))
