@@ -13,6 +13,10 @@ LONGEST_HOLD_SECONDS = 0.5
 scores every fourth tick, which is 0.16 s."""
 
 
+LONGEST_UNDECIDED_SECONDS = 2.0
+"""Longest speech without a known speaker that is taken for the beginning of the segment after it."""
+
+
 @dataclass(frozen=True)
 class Segment:
     """Person ``id`` spoke from ``start`` to ``end``, seconds of the session."""
@@ -23,10 +27,15 @@ class Segment:
 
 
 class SpeakingSegments:
-    """Accepts snapshots in order and returns each segment when it has ended."""
+    """Accepts snapshots in order and returns each segment when it has ended.
+
+    A speaker is decided some tenths of a second after a turn's beginning: speech before that, of which nobody was the
+    speaker, is part of the segment.
+    """
 
     def __init__(self) -> None:
         self._started: dict[int, float] = {}
+        self._undecided_since: float | None = None
         self._last: float | None = None
 
     def push(self, snapshot: Snapshot) -> list[Segment]:
@@ -39,8 +48,13 @@ class SpeakingSegments:
         stalled = self._last is not None and snapshot.time > self._last + LONGEST_HOLD_SECONDS
         ended = set(self._started) if stalled else set(self._started) - speaking
         segments = self._end(ended, snapshot.time)
+        began = snapshot.time if stalled or self._undecided_since is None else self._undecided_since
         for person in speaking:
-            self._started.setdefault(person, snapshot.time)
+            self._started.setdefault(person, max(began, snapshot.time - LONGEST_UNDECIDED_SECONDS))
+        if speaking or snapshot.state is SpeakingState.SILENCE:
+            self._undecided_since = None
+        else:
+            self._undecided_since = began
         self._last = snapshot.time
         return segments
 

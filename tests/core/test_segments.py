@@ -10,6 +10,7 @@ from speakerlight.core.geometry import Box
 from speakerlight.core.identities import Merge
 from speakerlight.core.segments import (
     LONGEST_HOLD_SECONDS,
+    LONGEST_UNDECIDED_SECONDS,
     Identities,
     Segment,
     SessionRecord,
@@ -78,3 +79,24 @@ def test_merges_that_go_round_end_somewhere() -> None:
     for merge in (Merge(1, 2), Merge(2, 1)):
         identities.update(replace(made(0.0), merges=(merge,)))
     assert identities.final(1) in (1, 2)
+
+
+def undecided(time: float) -> Snapshot:
+    return replace(snapshot(time), state=SpeakingState.UNDECIDED)
+
+
+def test_speech_that_is_not_decided_yet_belongs_to_the_segment_after_it() -> None:
+    turn = [snapshot(0.0), undecided(0.04), undecided(0.08), snapshot(0.12, 1), snapshot(0.16)]
+    assert run(*turn) == [Segment(1, 0.04, 0.16)]
+    change = [snapshot(0.0, 2), undecided(0.04), snapshot(0.08, 1), snapshot(0.12)]
+    assert run(*change) == [Segment(2, 0.0, 0.04), Segment(1, 0.04, 0.12)]
+
+
+def test_undecided_speech_before_a_silence_or_long_ago_is_nobodys() -> None:
+    assert run(undecided(0.0), snapshot(0.04), snapshot(0.08, 1), snapshot(0.12)) == [Segment(1, 0.08, 0.12)]
+    long = [*(undecided(k / 25) for k in range(100)), snapshot(4.0, 1), snapshot(4.04)]
+    assert run(*long) == [Segment(1, 4.0 - LONGEST_UNDECIDED_SECONDS, 4.04)]
+
+
+def test_undecided_speech_before_a_stall_is_nobodys() -> None:
+    assert run(undecided(0.0), snapshot(5.0, 1), snapshot(5.04)) == [Segment(1, 5.0, 5.04)]
