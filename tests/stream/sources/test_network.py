@@ -8,19 +8,28 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
 from speakerlight.clock import SessionClock
 from speakerlight.core.errors import InputError
 from speakerlight.sources import network
+from speakerlight.sources import source as source_module
 from speakerlight.sources.network import NetworkSource, PulledTiming, Pushed
 from speakerlight.sources.source import SourceState
 from tests.stream.sources import sender
 from tests.stream.sources.conftest import Clip, click_times
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Short pauses between attempts."""
+    monkeypatch.setattr(source_module, "BACKOFF_SECONDS", (0.1,))
+    monkeypatch.setattr(network, "READ_SECONDS", 0.5)
 
 
 def free_port(kind: socket.SocketKind) -> int:
@@ -182,6 +191,117 @@ def serving_directory(folder: Path) -> Iterator[int]:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield server.server_address[1]
         server.shutdown()
+
+
+@contextmanager
+def answering(bodies: list[list[bytes]], kind: str = "video/mp2t", length: int | None = None) -> Iterator[int]:
+    """An HTTP server without ranges: request k gets the parts ``bodies[k]`` (the last one repeats), then it hangs up.
+
+    ``length``: what it announces as Content-Length.
+    """
+    requests = iter([*bodies, *([bodies[-1]] * 100)])
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.send_header("Content-Type", kind)
+            if length is not None:
+                self.send_header("Content-Length", str(length))
+            self.end_headers()
+            with suppress(OSError):
+                for part in next(requests):
+                    self.wfile.write(part)
+                    self.wfile.flush()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield server.server_address[1]
+        server.shutdown()
+
+
+def drained(source: NetworkSource) -> list[float]:
+    """Play a source to its end; the times of its frames."""
+    times: list[float] = []
+    assert source.frames is not None
+    source.start(SessionClock())
+    until = time.monotonic() + 15
+    while not source.frames.drained and time.monotonic() < until:
+        if frame := source.frames.take(0.05):
+            times.append(frame.time)
+    source.stop()
+    return times
+
+
+def recording(folder: Path) -> bytes:
+    """Two seconds of MPEG-TS at 25 frames a second."""
+    clip = Clip(times=tuple(np.arange(50) / 25), sound_seconds=2.0, sound_codec="mp2")
+    return clip.write(folder / "a.ts").read_bytes()
+
+
+def test_a_recording_that_breaks_off_is_resumed_where_it_was(tmp_path: Path, quick: None) -> None:
+    data = recording(tmp_path)
+    with answering([[data[: len(data) // 2]], [data]], length=len(data)) as port:
+        source = NetworkSource(f"http://127.0.0.1:{port}/a.ts")
+        times = drained(source)
+    assert source.state is SourceState.ENDED and source.trouble is None
+    assert 45 <= len(times) <= 50 and (np.diff(times) > 0).all(), "no frame comes twice"
+
+
+def test_a_recording_that_always_breaks_off_at_one_place_ends_with_one_line(tmp_path: Path, quick: None) -> None:
+    data = recording(tmp_path)
+    with answering([[data[: len(data) // 2]]], length=len(data)) as port:
+        source = NetworkSource(f"http://127.0.0.1:{port}/a.ts")
+        times = drained(source)
+    assert 0 < len(times) < 45 and source.end_seconds is not None
+    assert source.trouble is not None and source.trouble.endswith("cannot be resumed; the rest is missing")
+
+
+def test_a_live_stream_over_http_goes_on_with_what_comes_next(tmp_path: Path, quick: None) -> None:
+    other = Clip(times=tuple(np.arange(25) / 25), sound_seconds=None).write(tmp_path / "b.ts").read_bytes()
+    with answering([[recording(tmp_path)], [other]]) as port:
+        source = NetworkSource(f"http://127.0.0.1:{port}/live.ts")
+        times = drained(source)
+    assert len(times) > 65 and (np.diff(times) > 0).all()
+
+
+def test_a_stream_that_never_starts_is_closed_by_stop(tmp_path: Path) -> None:
+    with answering([[recording(tmp_path)]]) as port:
+        source = NetworkSource(f"http://127.0.0.1:{port}/a.ts")
+        source.stop()
+    assert source.state is SourceState.READY and source.take_audio() == []
+
+
+def test_a_server_that_sends_half_a_header_is_one_clear_line(tmp_path: Path, quick: None) -> None:
+    film = Clip(sound_codec="aac").write(tmp_path / "film.mp4").read_bytes()
+    with answering([[film[:64]]], "video/mp4", 64) as port, pytest.raises(InputError, match="cannot be") as caught:
+        NetworkSource(f"http://127.0.0.1:{port}/film.mp4")
+    assert "\n" not in str(caught.value)
+
+
+def test_a_camera_that_sends_jpegs_is_timed_by_arrival_and_connected_again(quick: None) -> None:
+    image = cv2.imencode(".jpg", np.full((64, 64, 3), 128, np.uint8))[1].tobytes()
+    part = b"--frame\r\nContent-Type: image/jpeg\r\nContent-Length: %d\r\n\r\n%s\r\n" % (len(image), image)
+    with answering([[part] * 40], "multipart/x-mixed-replace; boundary=frame") as port:
+        source = NetworkSource(f"http://127.0.0.1:{port}/camera.mjpg")
+        assert source.frames is not None and not source.has_audio and source.frame_size == (64, 64)
+        clock = SessionClock()
+        source.start(clock)
+        wait_until(lambda: source.state is SourceState.RECONNECTING)
+        wait_until(lambda: source.state is SourceState.RUNNING)
+        source.stop()
+    assert source.state is SourceState.ENDED and source.end_seconds is None
+
+
+def test_what_holds_no_media_of_the_wanted_kind_is_one_clear_line(tmp_path: Path, quick: None) -> None:
+    audio = Clip(times=None, sound_codec="mp2").write(tmp_path / "audio.ts").read_bytes()
+    with answering([[audio]]) as port, pytest.raises(InputError, match=r"the stream has no video$"):
+        NetworkSource(f"http://127.0.0.1:{port}/audio.ts", audio=False)
+    video = Clip(sound_seconds=None).write(tmp_path / "video.ts").read_bytes()
+    with answering([[video]]) as port, pytest.raises(InputError, match=r"the stream has no audio$"):
+        NetworkSource(f"http://127.0.0.1:{port}/video.ts", video=False)
 
 
 def test_timestamps_that_begin_anew_go_on_from_now() -> None:
