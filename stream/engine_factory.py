@@ -85,15 +85,17 @@ def open_engine(
     detectors: DetectorPool | None = None,
     notify: Callable[[str], None] | None = None,
     people_file: PeopleFile | None = None,
+    updates_people: bool = True,
     people_later: bool = False,
 ) -> Iterator[Engine]:
     """A fresh engine over ``models``, of which only the model may be shared.
 
     Of ``settings`` only ``max_faces``, ``lag_ms`` and ``director`` count; people are recognized when ``models`` has the
     files. ``control``: the commands that steer it. Its face detector comes from ``detectors``; None: its own.
-    ``people_file``: who is enrolled; it is updated at the end. ``people_later``: load the people encoders only when the
-    run needs them: its first overlay is earlier, and a moment after that it stalls. Rooms run beside others, which must
-    not stall. ``notify`` takes lines for the user; None: they are logged. Must be used by one thread at a time.
+    ``people_file``: who is enrolled; updated at the end when ``updates_people``. ``people_later``: load the people
+    encoders only when the run needs them: its first overlay is earlier, and a moment after that it stalls. Rooms run
+    beside others, which must not stall. ``notify`` takes lines for the user; None: they are logged. Must be used by one
+    thread at a time.
     """
     from speakerlight.core.decision.scorer import Scorer
 
@@ -126,7 +128,7 @@ def open_engine(
         try:
             yield Engine(vision, SteeredScorer(scorer, control, PRESETS[settings.director]), control, memory)
         finally:
-            if people_file is not None and memory is not None:
+            if people_file is not None and updates_people and memory is not None:
                 met = memory.people(control.state.names)
                 people_file.update([replace(person, id=0) for person in met if person.name])
 

@@ -89,6 +89,8 @@ class RunSettings:
     def _check_serving(self) -> None:
         if self.fast:
             raise InputError("--serve: browsers watch in real time; leave --fast out")
+        if self.serve is not None and self.serve.recognizes and self.people_file is None:
+            raise InputError("--recognize: name the file of enrolled people with --people FILE, too")
         local: dict[str, object] = {"--audio": self.audio, "--events": self.events, **dict(self.output_paths())}
         local |= {"--virtual-camera": self.virtual_camera or None, "--obs": self.obs, "--osc": self.osc}
         given = [option for option, value in local.items() if value is not None]

@@ -22,6 +22,7 @@ from speakerlight.exit_guard import exit_guarded
 from speakerlight.fast import run_fast
 from speakerlight.live import LiveReport, LiveRun, OverlayStatus
 from speakerlight.memory_trim import memory_trimmed
+from speakerlight.model_cache import cache_folder
 from speakerlight.model_future import LoadFuture
 from speakerlight.model_loading import Models, load_models
 from speakerlight.opening import Source, open_source, opens_slowly, source_names
@@ -43,6 +44,8 @@ if TYPE_CHECKING:
     from speakerlight.server.server import Server
 
 TITLE = "Speakerlight"
+WINDOW_FILE = "window.json"
+"""In the cache folder: where the window was."""
 
 logger = logging.getLogger(__name__)
 
@@ -144,7 +147,9 @@ class _Run:
         queued = [Background(output) for output in self.outputs]
         hub = OutputHub(queued, self.notify)
         hub.event(self.begin)
-        window = Window(TITLE, self.notify) if settings.window and source.has_video else None
+        window = (
+            Window(TITLE, self.notify, cache_folder() / WINDOW_FILE) if settings.window and source.has_video else None
+        )
         live = LiveRun(
             source,
             self.engine,
@@ -244,9 +249,19 @@ def open_server(
     from speakerlight.server.serving import serving
 
     detectors = DetectorPool(models.detector_file)
+    enrolled = settings.people_file if address.settings.recognizes else None
+    people = PeopleFile(enrolled) if enrolled is not None else None
 
     def open_room_engine(models: Models, has_audio: bool, control: Control) -> AbstractContextManager[Engine]:
-        return open_engine(settings, models, has_audio=has_audio, control=control, detectors=detectors)
+        return open_engine(
+            settings,
+            models,
+            has_audio=has_audio,
+            control=control,
+            detectors=detectors,
+            people_file=people,
+            updates_people=False,
+        )
 
     live = source if isinstance(source, LiveSource) else None
     server = serving(address, models, open_room_engine, notify, local=local, source=live, view=settings.view, host=host)

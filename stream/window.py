@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import ctypes.util
+import json
 import logging
 import os
 import select
@@ -11,6 +12,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from pathlib import Path
 
 import cv2
 
@@ -72,6 +74,18 @@ HELP = (
 )
 
 SENSITIVITY_STEP = 0.1
+
+Place = tuple[int, int, int, int]
+"""Left, top, width and height of a window's image, in pixels of the desktop."""
+
+SMALLEST_SIDE, FURTHEST = 80, 20_000
+"""Bounds of a remembered place, in pixels."""
+
+LARGEST_FRAME = 100
+"""Title bars and borders are smaller than this many pixels: further away the system has put the window elsewhere."""
+
+POLLS_A_LOOK = 20
+"""Calls of ``keys`` between two looks at where the window is: half a second."""
 
 
 @dataclass(frozen=True)
@@ -148,9 +162,15 @@ class Selection:
 class Window:
     """An OpenCV window that opens with the first frame. ``notify`` receives the line about a missing display."""
 
-    def __init__(self, title: str, notify: Callable[[str], None]) -> None:
+    def __init__(self, title: str, notify: Callable[[str], None], remembered: Path | None = None) -> None:
+        """``remembered``: file that keeps the window's place and size from one run to the next."""
         self._title = title
         self._notify = notify
+        self._remembered = remembered
+        self._wanted: Place | None = None
+        self._place: Place | None = None
+        self._frame = (0, 0)
+        self._polls = 0
         self._is_open = False
         self._display = Display.connect()
         self._can_open = self._display is not None
@@ -170,8 +190,8 @@ class Window:
             # OpenCV's wheel ships Qt without fonts, of which Qt complains at length; no text is drawn with them.
             os.environ.setdefault("QT_LOGGING_RULES", "default.warning=false")
             cv2.namedWindow(self._title, cv2.WINDOW_NORMAL | cv2.WINDOW_GUI_NORMAL | cv2.WINDOW_KEEPRATIO)
-            cv2.resizeWindow(self._title, image.shape[1], image.shape[0])
-            self._is_open = True
+            self._wanted = _read_place(self._remembered)
+            self._open_at(self._wanted, image)
         elif self._was_closed():
             return
         cv2.imshow(self._title, image)
@@ -186,15 +206,34 @@ class Window:
         key = key_press(cv2.pollKey())
         if self._was_closed():
             return [KeyPress(Action.QUIT)]
+        self._follow_place()
         return [key] if key else []
 
     def close(self) -> None:
+        _write_place(self._remembered, self._place)
         if self._is_open and self._is_usable():
             cv2.destroyAllWindows()
             self._is_open = False
         if self._display is not None:
             self._display.close()
             self._display = None
+
+    def _open_at(self, place: Place | None, image: Image) -> None:
+        height, width = image.shape[:2]
+        cv2.resizeWindow(self._title, *(place[2:] if place is not None else (width, height)))
+        if place is not None:
+            cv2.moveWindow(self._title, *place[:2])
+        self._is_open = True
+
+    def _follow_place(self) -> None:
+        """Look now and then where the window is. A title bar, known from the first look, does not count."""
+        self._polls += 1
+        if self._polls % POLLS_A_LOOK or (found := _place_of(self._title)) is None:
+            return
+        if self._place is None and self._wanted is not None:
+            shift = (found[0] - self._wanted[0], found[1] - self._wanted[1])
+            self._frame = shift if max(map(abs, shift)) <= LARGEST_FRAME else (0, 0)
+        self._place = (found[0] - self._frame[0], found[1] - self._frame[1], *found[2:])
 
     def _is_usable(self) -> bool:
         """Whether OpenCV may be called: when the display is gone, Qt would end the process."""
@@ -206,6 +245,32 @@ class Window:
 
     def _was_closed(self) -> bool:
         return cv2.getWindowProperty(self._title, cv2.WND_PROP_VISIBLE) < 1
+
+
+def _place_of(title: str) -> Place | None:
+    """Where a window is; None while the system has not placed it."""
+    x, y, width, height = cv2.getWindowImageRect(title)
+    return (x, y, width, height) if width >= SMALLEST_SIDE and height >= SMALLEST_SIDE else None
+
+
+def _read_place(path: Path | None) -> Place | None:
+    """The place that an earlier run left; None without one, or when it is damaged."""
+    try:
+        x, y, width, height = (int(value) for value in json.loads(path.read_text())) if path is not None else (0,) * 4
+    except (OSError, ValueError, TypeError):
+        return None
+    is_sound = all(SMALLEST_SIDE <= side <= FURTHEST for side in (width, height)) and max(abs(x), abs(y)) <= FURTHEST
+    return (x, y, width, height) if is_sound else None
+
+
+def _write_place(path: Path | None, place: Place | None) -> None:
+    if path is None or place is None:
+        return
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(place))
+    except OSError as error:
+        logger.info("the window's place is not remembered: %s", error)
 
 
 def key_press(code: int) -> KeyPress | None:

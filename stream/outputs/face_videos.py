@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,12 +33,13 @@ SMOOTHING_SECONDS = 0.15
 GONE_SECONDS = 2.0
 """The video of a face out of view for this long is closed; if its id comes back, a further part begins."""
 
-FACE_FILE = re.compile(r"face-\d+(-part-\d+)?(-run-(?P<run>\d+))?\.mp4", re.IGNORECASE)
+FACE_FILE = re.compile(r"face-\d+(-part-\d+)?(-run-(?P<run>\d+))?(-.+)?\.mp4", re.IGNORECASE)
 
 
 @dataclass
 class _Track:
     writer: Mp4Writer
+    path: Path
     box: Box
     seen: float
 
@@ -46,8 +47,9 @@ class _Track:
 class FaceVideos(Output):
     """Writes ``face-ID.mp4`` into a folder, made with the first face. Only faces in view have an encoder open.
 
-    No existing file is overwritten: in a folder with face videos of earlier runs, the files of this run are named
-    ``face-ID-run-2.mp4`` and so on. ``reserved``: paths that other outputs of this run will write.
+    A video that is closed when its person has a name gets that name: ``face-ID-NAME.mp4``. No existing file is
+    overwritten: in a folder with face videos of earlier runs, the files of this run are named ``face-ID-run-2.mp4`` and
+    so on. ``reserved``: paths that other outputs of this run will write.
     """
 
     option = "--save-faces"
@@ -64,12 +66,14 @@ class FaceVideos(Output):
         self._parts: dict[int, int] = {}
         self._reserved = {path.resolve() for path in reserved}
         self._run = 1
+        self._names: Mapping[int, str] = {}
 
     def audio(self, chunk: AudioChunk) -> None:
         if self._tape is not None:
             self._tape.put(chunk)
 
     def frame(self, frame: Frame, snapshot: Snapshot | None) -> None:
+        self._names = snapshot.names if snapshot else self._names
         for face in snapshot.faces if snapshot else ():
             self._show(face.id, face.box.expanded(EXPANSION), frame)
         for person in [person for person, track in self._tracks.items() if frame.time > track.seen + GONE_SECONDS]:
@@ -83,8 +87,9 @@ class FaceVideos(Output):
     def _show(self, person: int, box: Box, frame: Frame) -> None:
         track = self._tracks.get(person)
         if track is None:
-            writer = Mp4Writer(self._next_path(person), (SIZE, SIZE), self._tape, frame.time, threads=1)
-            track = self._tracks[person] = _Track(writer, _square(box), frame.time)
+            path = self._next_path(person)
+            writer = Mp4Writer(path, (SIZE, SIZE), self._tape, frame.time, threads=1)
+            track = self._tracks[person] = _Track(writer, path, _square(box), frame.time)
         track.box = _between(track.box, _square(box), 1 - math.exp(-(frame.time - track.seen) / SMOOTHING_SECONDS))
         track.seen = frame.time
         track.writer.frame(frame.time, crop(frame.image, track.box, (SIZE, SIZE)))
@@ -108,6 +113,10 @@ class FaceVideos(Output):
     def _end(self, person: int) -> None:
         track = self._tracks.pop(person)
         track.writer.close(until=track.seen + 1 / TICK_RATE)
+        name = "-".join(re.findall(r"\w+", self._names.get(person, "")))
+        named = track.path.with_name(f"{track.path.stem}-{name}.mp4")
+        if name and not named.exists():
+            track.path.rename(named)
 
 
 def _file_name(person: int, part: int, run: int) -> str:

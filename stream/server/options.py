@@ -33,6 +33,7 @@ OPTIONS = (
     "udp_ports",
     "rooms",
     "cluster",
+    "recognize",
 )
 """Options that are errors without ``--serve``."""
 
@@ -75,6 +76,11 @@ def add_serve_options(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         type=int,
         help=f"admit so many rooms at once; default: {ROOMS_A_CORE} a core, at most {ROOMS_A_PROCESS}",
+    )
+    add(
+        "--recognize",
+        action="store_true",
+        help="name the people of --people FILE in browsers' rooms, too; the page says so before it opens a camera",
     )
     add(
         "--cluster",
@@ -126,6 +132,7 @@ def serve_settings(given: argparse.Namespace, notify: Notify) -> ServeSettings |
         ice_settings(given),
         rooms,
         cluster,
+        given.recognize,
     )
     if is_new:
         notify(f"token of this run, shown once: {token}")

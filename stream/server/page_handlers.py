@@ -19,6 +19,8 @@ class PageHandlers:
     def __init__(self, settings: ServeSettings, metrics: Metrics) -> None:
         self._settings, self._metrics = settings, metrics
         self._parts = page_parts()
+        index = (PAGE / "index.html").read_text(encoding="utf-8")
+        self._page = index.replace("<html ", "<html data-recognizes ", 1) if settings.recognizes else index
 
     def routes(self) -> list[web.RouteDef]:
         return [
@@ -31,8 +33,8 @@ class PageHandlers:
             web.get("/metrics", self._metrics_text),
         ]
 
-    async def _index(self, request: web.Request) -> web.FileResponse:
-        return web.FileResponse(PAGE / "index.html")
+    async def _index(self, request: web.Request) -> web.Response:
+        return web.Response(text=self._page, content_type="text/html")
 
     async def _overlay(self, request: web.Request) -> web.FileResponse:
         return web.FileResponse(PAGE / "overlay.html")

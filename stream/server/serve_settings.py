@@ -24,7 +24,7 @@ class ServeSettings:
     """``--serve`` and its options. Raises InputError with one line when they conflict.
 
     ``trusted_proxies``: networks whose X-Forwarded-For headers are trusted. ``rooms``: as many at once are admitted,
-    by each host of ``cluster`` where there is one.
+    by each host of ``cluster`` where there is one. ``recognizes``: people enrolled on this machine are named in rooms.
     """
 
     host: str
@@ -37,10 +37,13 @@ class ServeSettings:
     ice: IceSettings = field(default_factory=IceSettings)
     rooms: int = ROOMS
     cluster: ClusterSettings | None = None
+    recognizes: bool = False
 
     def __post_init__(self) -> None:
         if self.rooms < 1:
             raise InputError(f"--rooms {self.rooms}: give 1 or more")
+        if self.recognizes and self.cluster is not None:
+            raise InputError("--recognize: the hosts of --cluster know nobody; leave one of them out")
         if (self.cert is None) != (self.key is None):
             raise InputError("--cert and --key: give both, the certificate and its private key, or neither")
         for option, path in (("--cert", self.cert), ("--key", self.key)):

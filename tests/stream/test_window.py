@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import ctypes
 import ctypes.util
+import json
 import os
 import shutil
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -176,6 +178,43 @@ def test_on_a_display_keys_are_taken_and_q_ends(xvfb: str) -> None:
     assert out.splitlines() == ["hide 0", "pick 3", "pin 0", "quit 0", "ended"]
 
 
+PLACED = """
+import sys, time
+from pathlib import Path
+import cv2
+import numpy as np
+from speakerlight.window import Window
+window = Window("Speakerlight test", print, Path(sys.argv[1]))
+for k in range(60):
+    window.show(np.full((180, 320, 3), 90, np.uint8))
+    window.keys()
+    time.sleep(0.01)
+print(*cv2.getWindowImageRect("Speakerlight test"))
+window.close()
+"""
+
+
+@pytest.mark.parametrize("left", ["[120, 90, 240, 135]", "[1, 2]", "nonsense", "[0, 0, 1e9, 5]"])
+def test_the_window_is_where_it_was(xvfb: str, tmp_path: Path, left: str) -> None:
+    path = tmp_path / "cache" / "window.json"
+    path.parent.mkdir()
+    path.write_text(left)
+    places = []
+    for _ in range(2):
+        out = subprocess.run(
+            [sys.executable, "-c", PLACED, str(path)],
+            env=os.environ | {"DISPLAY": xvfb},
+            check=True,
+            capture_output=True,
+            text=True,
+            timeout=60,
+        ).stdout
+        places.append([int(word) for word in out.split()])
+        assert json.loads(path.read_text())[2:] == places[-1][2:]
+    assert places[0] == places[1]
+    assert places[0] == [120, 90, 240, 135] if left.startswith("[120") else places[0][2:] == [320, 180]
+
+
 def test_a_display_that_goes_away_is_noticed_before_opencv_is_called(monkeypatch: pytest.MonkeyPatch) -> None:
     if shutil.which("Xvfb") is None:
         pytest.skip("needs Debian's xvfb")
@@ -183,7 +222,15 @@ def test_a_display_that_goes_away_is_noticed_before_opencv_is_called(monkeypatch
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as server:
         assert server.stdout is not None
         monkeypatch.setenv("DISPLAY", f":{server.stdout.readline().strip()}")
-        for name in ("namedWindow", "resizeWindow", "imshow", "pollKey", "getWindowProperty", "destroyAllWindows"):
+        for name in (
+            "namedWindow",
+            "resizeWindow",
+            "imshow",
+            "pollKey",
+            "getWindowProperty",
+            "destroyAllWindows",
+            "getWindowImageRect",
+        ):
             monkeypatch.setattr(cv2, name, lambda *_, name=name: pytest.fail(f"{name} ends the process"))
         lines: list[str] = []
         window = Window("test", lines.append)

@@ -218,11 +218,10 @@ function showExtent({ from, to, isLive }, first, now) {
   if (isLive) position.value = position.max;
 }
 
-function showControl({ control, isHeld, recognized }) {
+function showControl({ control, isHeld }) {
   heldBadge.hidden = !isHeld;
   element("hold").ariaPressed = String(isHeld);
   element("unignore").hidden = control.ignoredPlaces === 0;
-  element("recognition").hidden = recognized.size === 0;
   const slider = element("sensitivity");
   if (document.activeElement !== slider) slider.value = control.sensitivity;
   const lag = element("set-lag");

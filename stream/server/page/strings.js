@@ -23,8 +23,8 @@ const GERMAN = {
     "Bild und Ton gehen nur an diesen Server, {0}, und nicht weiter. Nichts wird gespeichert: Beides wird nach der Auswertung verworfen, Namen und Zeitleiste beim Verlassen.",
   "Faces are compared to tell people apart. That is forgotten with the session.":
     "Gesichter werden verglichen, um Menschen auseinanderzuhalten. Das endet mit der Sitzung.",
-  "Recognition is on: people enrolled on this server are named.":
-    "Erkennung ist an: Auf diesem Server hinterlegte Menschen werden benannt.",
+  "Recognition is on: people enrolled on this server are named by face and voice.":
+    "Erkennung ist an: Auf diesem Server hinterlegte Menschen werden an Gesicht und Stimme erkannt und benannt.",
   Help: "Hilfe",
   Stop: "Beenden",
   Session: "Sitzung",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -114,3 +115,15 @@ def test_two_runs_at_once_and_other_outputs_keep_their_names(tmp_path: Path) -> 
     second.close()
     names = {path.name for path in tmp_path.iterdir()}
     assert names == {"face-1.mp4", "face-2.mp4", "face-1-run-2.mp4", "face-2-run-3.mp4"}
+
+
+def test_a_video_has_the_name_that_its_person_got(tmp_path: Path) -> None:
+    for _ in range(2):
+        videos = FaceVideos(tmp_path, has_audio=False)
+        for k in range(5):
+            names = {1: "Ada <Lovelace> / é"} if k > 2 else {}
+            videos.frame(frame(k / 25), replace(snapshot(k / 25, people=[1, 2]), names=names))
+        videos.close()
+    files = sorted(path.name for path in tmp_path.iterdir())
+    assert files == ["face-1-Ada-Lovelace-é.mp4", "face-1-run-2-Ada-Lovelace-é.mp4", "face-2-run-2.mp4", "face-2.mp4"]
+    assert len(read(tmp_path / "face-1-Ada-Lovelace-é.mp4").times) == 5

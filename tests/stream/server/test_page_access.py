@@ -270,6 +270,15 @@ def test_the_page_speaks_german_to_german_browsers(new_page: Open, url: str) -> 
     expect(other.get_by_role("heading", name="See who is speaking")).to_be_visible()
 
 
+def test_recognition_is_announced_before_the_camera_opens(new_page: Open, serve: Serve) -> None:
+    for recognizes in (False, True):
+        page = new_page()
+        page.goto(f"http://127.0.0.1:{serve(recognizes=recognizes).port}")
+        note = page.locator("#welcome .recognition")
+        expect(note).to_be_visible() if recognizes else expect(note).to_be_hidden()
+        assert not violations(page)
+
+
 def test_the_page_is_light_and_needs_few_requests(new_page: Open, url: str) -> None:
     page = new_page()
     sizes: list[dict[str, object]] = []

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from speakerlight.cluster.cluster_settings import LocalCluster
 from speakerlight.core.errors import InputError
 from speakerlight.run_settings import RunSettings
 from speakerlight.server.serve_settings import ServeSettings, parse_address
@@ -86,3 +87,12 @@ def test_what_only_a_run_on_this_machine_has_needs_its_video(tmp_path: Path) -> 
         RunSettings(serve=serve, video="0", **given)
     with pytest.raises(InputError, match="leave --fast out"):
         RunSettings(serve=serve, video="demo", fast=True)
+
+
+def test_recognition_in_rooms_needs_people_and_rooms_of_this_process(tmp_path: Path) -> None:
+    settings = ServeSettings("127.0.0.1", 80, recognizes=True)
+    with pytest.raises(InputError, match="--recognize: name the file"):
+        RunSettings(serve=settings)
+    assert RunSettings(serve=settings, people_file=tmp_path / "people.json").serve == settings
+    with pytest.raises(InputError, match="--recognize: the hosts of --cluster"):
+        ServeSettings("127.0.0.1", 80, recognizes=True, cluster=LocalCluster(2))
