@@ -1,4 +1,4 @@
-"""Sessions without models, for tests of what is around them."""
+"""The models, loaded once for all tests; sessions with a stand-in engine instead of models."""
 
 from __future__ import annotations
 
@@ -12,9 +12,20 @@ import pytest
 
 from speakerlight import session
 from speakerlight.control import Control
+from speakerlight.core.errors import InputError
 from speakerlight.engine import Engine
+from speakerlight.model_loading import Models, load_models
 from speakerlight.run_settings import RunSettings
 from tests.stream.standin import stand_in
+
+
+@pytest.fixture(scope="session")
+def models() -> Models:
+    """What ``run_live.py`` loads by default."""
+    try:
+        return load_models(RunSettings())
+    except InputError as error:
+        pytest.skip(str(error))
 
 
 @pytest.fixture

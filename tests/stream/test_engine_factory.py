@@ -14,19 +14,11 @@ from speakerlight.core.events import Percentiles
 from speakerlight.core.snapshot import Snapshot
 from speakerlight.engine_factory import open_engine
 from speakerlight.fast import run_fast
-from speakerlight.model_loading import Models, PeopleFiles, load_models
+from speakerlight.model_loading import Models, PeopleFiles
 from speakerlight.outputs.hub import OutputHub
 from speakerlight.outputs.output import Output
 from speakerlight.run_settings import RunSettings
 from speakerlight.sources.demo import DemoReader
-
-
-@pytest.fixture(scope="module")
-def models() -> Models:
-    try:
-        return load_models(RunSettings())
-    except InputError as error:
-        pytest.skip(str(error))
 
 
 @pytest.fixture(params=["face", "voice"])

@@ -27,12 +27,11 @@ from aiortc import MediaStreamTrack
 from speakerlight import command_line
 from speakerlight.control import Control
 from speakerlight.core.demo import Demo, DemoSettings, Judge
-from speakerlight.core.errors import InputError
 from speakerlight.core.media import Frame
 from speakerlight.core.timebase import SAMPLE_RATE
 from speakerlight.engine import Engine
 from speakerlight.engine_factory import DetectorPool, open_engine
-from speakerlight.model_loading import Models, load_models
+from speakerlight.model_loading import Models
 from speakerlight.run_settings import RunSettings
 from speakerlight.server.listener import listening
 from speakerlight.server.serve_settings import ServeSettings
@@ -102,14 +101,6 @@ class Microphone(MediaStreamTrack):
         frame.pts, frame.time_base = self._taken, Fraction(1, SAMPLE_RATE)
         self._taken += 320
         return frame
-
-
-@pytest.fixture(scope="module")
-def models() -> Models:
-    try:
-        return load_models(RunSettings())
-    except InputError as error:
-        pytest.skip(str(error))
 
 
 async def watched(port: int, stage: Stage, **options: Any) -> Judge:
