@@ -14,7 +14,7 @@ scores every fourth tick, which is 0.16 s."""
 
 
 LONGEST_UNDECIDED_SECONDS = 2.0
-"""Longest speech without a known speaker that is taken for the beginning of the segment after it."""
+"""Longest speech without a known speaker that counts as the beginning of the segment after it."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class Segment:
 class SpeakingSegments:
     """Accepts snapshots in order and returns each segment when it has ended.
 
-    A speaker is decided some tenths of a second after a turn's beginning: speech before that, of which nobody was the
+    A speaker is decided some tenths of a second after a turn's beginning: speech before that, without a known
     speaker, is part of the segment.
     """
 

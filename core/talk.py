@@ -20,7 +20,7 @@ _RECENT_SEGMENTS = 64
 class Talk:
     """What one person said in all. ``turns``: segments without a longer pause; ``longest_seconds``: of a turn.
 
-    ``interruptions``: turns that began while somebody else spoke, and went on when that person had stopped.
+    ``interruptions``: turns that began while another person spoke, and went on when that person had stopped.
     """
 
     seconds: float = 0.0

@@ -106,7 +106,7 @@ class Engine:
     control: Control = field(default_factory=Control)
     """The commands that steer ``scorer``. Unlike the stages it may be used from any thread."""
     memory: PeopleMemory | None = None
-    """None: it recognizes nobody."""
+    """None: recognition is off."""
 
 
 class StageError(Exception):

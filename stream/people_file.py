@@ -39,7 +39,7 @@ class PeopleFile:
         people = self.load()
         kept = [person for person in people if person.name != name]
         if len(kept) == len(people):
-            known = ", ".join(person.name for person in people) or "nobody"
+            known = ", ".join(person.name for person in people) or "no one"
             raise InputError(f"--people-forget {name}: {self._path} knows {known}")
         self._save(kept)
 

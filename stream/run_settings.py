@@ -100,13 +100,13 @@ class RunSettings:
             raise InputError(f"{given[0]}: with --serve this is for a run on this machine; name its --video too")
 
     def _check_outputs_differ(self) -> None:
-        taken: dict[tuple[int, int] | Path, str] = {}
+        option_of: dict[tuple[int, int] | Path, str] = {}
         for option, path in self.output_paths():
             place = _identity(path)
-            if place in taken:
-                raise InputError(f"{option} {path}: {taken[place]} is written there too; give each its own name")
+            if place in option_of:
+                raise InputError(f"{option} {path}: {option_of[place]} is written there too; give each its own name")
             if place is not None:
-                taken[place] = option
+                option_of[place] = option
 
     @property
     def inputs(self) -> list[str]:

@@ -72,8 +72,8 @@ class Portrait:
         for strip in strips:
             head[row : row + len(strip)] = strip
             row += len(strip)
-        stretch = 1 + JAW_DROP * lips.opening / (CHIN - JAW_ROW)
-        fall = np.array([[1, 0, 0], [0, stretch, 0.5 * stretch - 0.5]])
+        scale = 1 + JAW_DROP * lips.opening / (CHIN - JAW_ROW)
+        fall = np.array([[1, 0, 0], [0, scale, 0.5 * scale - 0.5]])
         size = (head.shape[1], parts.jaw_room)
         cv2.warpAffine(parts.jaw, fall, size, head[row:], cv2.INTER_LINEAR, cv2.BORDER_REPLICATE)
 
@@ -152,8 +152,8 @@ def _soft_light(look: Look) -> Light:
     def light(x: Field, y: Field) -> Field:
         across, down = x / (look.half_width * 1.08), (y + 0.05) / 0.64
         depth = np.sqrt(np.clip(1 - across**2 - down**2, 0.02, 1))
-        facing = -0.34 * across - 0.38 * down + 0.86 * depth
-        return np.asarray(0.66 + 0.41 * np.clip(facing, 0, 1), np.float32)
+        brightness = -0.34 * across - 0.38 * down + 0.86 * depth
+        return np.asarray(0.66 + 0.41 * np.clip(brightness, 0, 1), np.float32)
 
     return light
 

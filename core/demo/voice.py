@@ -85,7 +85,7 @@ def cast_voices(count: int, rng: np.random.Generator) -> tuple[Voice, ...]:
     """``count`` voices that differ clearly from each other.
 
     Each trait's range is divided evenly among the voices (a Latin hypercube); of ``DESIGNS`` random ones, the design
-    with the largest smallest difference between two voices is taken.
+    with the largest minimum difference between two voices is chosen.
     """
     return tuple(_voice(*traits.tolist()) for traits in max((_design(count, rng) for _ in range(DESIGNS)), key=_apart))
 

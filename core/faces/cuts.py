@@ -29,7 +29,7 @@ class CutSettings:
     cut_correlation: float = 0.7
     """… when the two frames correlate less than this."""
     face_change: float = 0.65
-    """The same share around one face, above which another face may have taken its place …"""
+    """The same share around one face, above which another face may have replaced it …"""
     face_correlation: float = 0.6
     """… when the two cuts around it correlate less than this …"""
     face_correlation_at_cut: float = 0.75

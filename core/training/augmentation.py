@@ -277,8 +277,8 @@ def batch_log_mel(samples: torch.Tensor, first_column: int, columns: int) -> tor
 def augmented_mel(mel: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
     """[B, columns, mels] with other vocal tracts (a stretched mel axis), another tilt, and some missing bands."""
     batch, columns, mels = mel.shape
-    stretch = torch.exp(_uniform(generator, -0.12, 0.12, batch, 1))
-    places = (torch.arange(mels) * stretch).clamp(0, mels - 1.001)
+    factor = torch.exp(_uniform(generator, -0.12, 0.12, batch, 1))
+    places = (torch.arange(mels) * factor).clamp(0, mels - 1.001)
     low = places.long()
     share = (places - low)[:, None]
     index = low[:, None].expand(-1, columns, -1)

@@ -170,7 +170,7 @@ class Rooms:
 
         Raises InputError, FullError, NameTakenError, ClientLimitError and PortsTakenError.
         """
-        self._check_capacity()  # a refusal costs nothing, and nobody waits for one
+        self._check_capacity()  # before any await, so that a refusal is immediate
         await self._wait_for_connecting(offer.client)
         self._check_capacity()
         if not offer.is_local and self._count(offer.client) >= CLIENT_ROOMS:

@@ -43,7 +43,7 @@ class ServeSettings:
         if self.rooms < 1:
             raise InputError(f"--rooms {self.rooms}: give 1 or more")
         if self.recognizes and self.cluster is not None:
-            raise InputError("--recognize: the hosts of --cluster know nobody; leave one of them out")
+            raise InputError("--recognize: the hosts of --cluster have no people file; leave one out")
         if (self.cert is None) != (self.key is None):
             raise InputError("--cert and --key: give both, the certificate and its private key, or neither")
         for option, path in (("--cert", self.cert), ("--key", self.key)):

@@ -10,7 +10,7 @@ from speakerlight.sources.source import ThreadedSource
 
 
 class BufferedSource(ThreadedSource):
-    """A threaded source of mono 16 kHz audio that lies in a ring of ``audio_seconds`` until it is taken.
+    """A threaded source of mono 16 kHz audio that is kept in a ring of ``audio_seconds`` until it is read.
 
     ``frames``: as in ``LiveSource``. Subclasses write ``_ring`` with session times as stamps.
     """

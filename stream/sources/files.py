@@ -83,11 +83,11 @@ class FileReader:
             raise InputError(_nothing(path, video, audio))
         self._origin = min(starts)
         if probed and probed.why:
-            self._notices.say("choice", f"{probed.why}: it is used (--audio-track, --audio-channel choose another)")
+            self._notices.report("choice", f"{probed.why}: it is used (--audio-track, --audio-channel choose another)")
         self._converter = FrameConverter(self._video.video_stream)
         missing = undecodable(lambda: open_file(path), self._video.container)
         if missing and not (self.has_video and self.has_audio):
-            self._notices.say("undecodable", f"{' and '.join(missing)} cannot be decoded and is not used")
+            self._notices.report("undecodable", f"{' and '.join(missing)} cannot be decoded and is not used")
 
     @property
     def duration_seconds(self) -> float | None:
@@ -147,7 +147,7 @@ class _Half:
             if other not in self._streams:
                 other.discard = Discard.all
         self._repair: TimestampRepair[Packet[Any]] = TimestampRepair(
-            lambda line: notices.say("clock", line),
+            lambda line: notices.report("clock", line),
             longest_gap=JUMP_SECONDS if audio is not None else LONE_JUMP_SECONDS,
         )
         self._frames = self._decode() if self._stream is not None else iter(())

@@ -96,7 +96,7 @@ class NetworkSource(BufferedSource):
         has_video = video and video_stream(self._container, live=True) is not None
         has_audio = audio and audio_stream(self._container, self._options.choice) is not None
         if missing := undecodable(self._connected, self._container) if not self._is_pipe else []:
-            self._notices.say("undecodable", f"{' and '.join(missing)} cannot be decoded and is not used")
+            self._notices.report("undecodable", f"{' and '.join(missing)} cannot be decoded and is not used")
         if not (has_video or has_audio):
             self._container.close()
             what = "video and no audio" if video and audio else "video" if video else "audio"

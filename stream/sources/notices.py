@@ -26,7 +26,7 @@ class Notices:
         self._lock = threading.Lock()
         self._said: set[str] = set()
 
-    def say(self, kind: str, line: str) -> None:
+    def report(self, kind: str, line: str) -> None:
         """Report ``line`` unless one of its ``kind`` was reported before; the log gets every one."""
         with self._lock:
             is_new = kind not in self._said
@@ -54,7 +54,7 @@ class SilenceNotice:
         self._silent_samples += len(samples)
         if self._silent_samples >= SILENT_SECONDS * SAMPLE_RATE:
             self._is_over = True
-            self._notices.say(
+            self._notices.report(
                 "silence",
                 "the audio is digital silence so far: a muted microphone, or an empty track; "
                 "--audio-track and --audio-channel choose another",

@@ -154,7 +154,7 @@ class OnePass:
         self._patience = PATIENCE_SECONDS if live else float("inf")
         self._stop = stop or threading.Event()
         self._repair: TimestampRepair[Packet[Any]] = TimestampRepair(
-            lambda line: notices.say("clock", line), JUMP_SECONDS if self._audio else LONE_JUMP_SECONDS
+            lambda line: notices.report("clock", line), JUMP_SECONDS if self._audio else LONE_JUMP_SECONDS
         )
         self._channel = choice.channel_index
         self._origin: float | None = None

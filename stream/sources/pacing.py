@@ -18,7 +18,7 @@ class PacedSource(BufferedSource):
     """Plays ``reader`` against the session clock: media time 0 is session time 0, so start it with a fresh clock.
 
     A frame is pushed at its time, audio when its last sample is due; the next item is decoded while waiting, and
-    waiting is against the clock itself, so nothing adds up. Ends with the recording; audio that is taken afterwards is
+    waiting is against the clock itself, so nothing adds up. Ends with the recording; audio that is read afterwards is
     silence, for a caller that goes on with other frames.
     """
 

@@ -21,7 +21,7 @@ from speakerlight.threads import join_within
 logger = logging.getLogger(__name__)
 
 STOP_SECONDS = 0.9
-"""How long ``stop`` waits for a capture thread. One that hangs in a driver or a socket is left behind: it is a daemon
+"""How long ``stop`` waits for a capture thread. One that hangs in a driver or a socket is abandoned: it is a daemon
 and its own timeout ends it."""
 
 

@@ -1,4 +1,4 @@
-"""Waiting for threads: bounded, and what hangs is reported and left behind."""
+"""Waiting for threads: bounded, and one that hangs is reported and abandoned."""
 
 from __future__ import annotations
 

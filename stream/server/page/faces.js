@@ -1,4 +1,4 @@
-// Faces: a button over each face in the picture, and the sheet of what can be done with that person.
+// Faces: a button over each face in the video, and the sheet of what can be done with that person.
 
 import { placed } from "./drawing.js";
 import { LONGEST_NAME } from "./people.js";

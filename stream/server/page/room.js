@@ -79,7 +79,7 @@ export class Room {
   }
 
   nameOf(id) {
-    // A voice that is nobody's yet has a negative id.
+    // A voice without a person yet has a negative id.
     return this.ownNameOf(id) ?? (id < 0 ? t("Voice {0}", -id) : t("Person {0}", id));
   }
 

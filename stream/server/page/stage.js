@@ -1,4 +1,4 @@
-// Stage: the picture in full screen, or in a small window that stays on top.
+// Stage: the video in full screen, or in a small window that stays on top.
 
 /** Whether this browser can show `stage` in a small window of its own. */
 export const hasSmallWindow = "documentPictureInPicture" in window;
