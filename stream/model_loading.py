@@ -116,6 +116,10 @@ def share_cores(device: str, model: str) -> None:
 
 
 def _loaded(name: str, device: str) -> LipSyncModel:
+    if name.startswith("http://"):
+        from speakerlight.cluster.remote_model import RemoteExpert
+
+        return RemoteExpert(name)
     if name == COMPACT:
         from speakerlight.core.models.compact import load_compact
 

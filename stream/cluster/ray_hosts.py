@@ -15,6 +15,8 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
+from pathlib import Path
 from typing import Any, Self
 from urllib.parse import urlsplit
 
@@ -22,6 +24,7 @@ from speakerlight.cluster.cluster_settings import RayCluster
 from speakerlight.cluster.host_process import DRAINED, FAILED, NOTE, READY, HostProcess, host_settings
 from speakerlight.cluster.routing import HostAddress
 from speakerlight.core.errors import InputError
+from speakerlight.model_loading import COMPACT
 from speakerlight.run_settings import RunSettings
 from speakerlight.server.capacity import rooms_on, usable_cores
 from speakerlight.server.tokens import new_token
@@ -130,6 +133,7 @@ class RayHosts:
     def __init__(self, settings: RunSettings, cluster: RayCluster, notify: Callable[[str], None]) -> None:
         self._settings, self._cluster, self._notify = settings, cluster, notify
         self._nodes: set[str] = set()
+        self._scorer: str | None = None
         self._addresses: tuple[HostAddress, ...] = ()
         self._found: dict[str, HostAddress] = {}
         self._asked: dict[str, Any] = {}
@@ -144,6 +148,7 @@ class RayHosts:
     def __enter__(self) -> Self:
         self._notify_of(_connected(self._cluster.address))
         try:
+            self._scorer = self._started_scorer()
             self._wait_for_hosts()
         except BaseException:
             self.__exit__()
@@ -160,6 +165,16 @@ class RayHosts:
     def _notify_of(self, dashboard: str | None) -> None:
         if dashboard:
             self._notify(f"Ray's dashboard: http://{dashboard}")
+
+    def _started_scorer(self) -> str | None:
+        """The address of the scorer for nodes without a GPU, where others have some and the model is worth it: the
+        compact one takes less time than its crops take on the way."""
+        gpus = [int(node["Resources"].get("GPU", 0)) for node in ray.nodes() if node["Alive"]]
+        if self._settings.model == COMPACT or self._settings.device == "cpu" or not any(gpus) or all(gpus):
+            return None
+        from speakerlight.cluster.ray_scorer import expert_on_gpu, start_scorer
+
+        return start_scorer(partial(expert_on_gpu, Path(self._settings.model)), sum(gpus))
 
     def _wait_for_hosts(self) -> None:
         started = self._start_missing()
@@ -192,8 +207,10 @@ class RayHosts:
         if resources.get("CPU", 0) < 1:
             return  # a head that only manages
         gpus = int(resources.get("GPU", 0))
-        serve = self._settings.serve
-        assert serve is not None
+        settings, gpu_share = self._settings, 1.0 if gpus else 0.0
+        if self._scorer is not None:
+            settings = settings if gpus else replace(settings, model=self._scorer)
+            gpu_share /= 2  # the other half is the scorer's
         for index in range(max(gpus, 1)):
             name = f"r{node[:NAME_DIGITS]}" + (f"g{index}" if gpus > 1 else "")
             cores = usable_cores() / max(gpus, 1) if self._cluster.sizes_hosts else None
@@ -203,9 +220,9 @@ class RayHosts:
                 lifetime="detached",
                 max_restarts=-1,
                 num_cpus=0,  # rooms are counted by the host itself
-                num_gpus=1 if gpus else 0,
+                num_gpus=gpu_share,
                 scheduling_strategy=NodeAffinitySchedulingStrategy(node, soft=False),
-            ).remote(name, self._settings, cores)
+            ).remote(name, settings, cores)
             yield name
 
     def _look(self) -> None:

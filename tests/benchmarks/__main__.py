@@ -34,6 +34,7 @@ COMMANDS = (
     "gpu",
     "join",
     "load",
+    "load_scorer",
     "obs",
     "peers",
     "soak",
