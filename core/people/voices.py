@@ -97,16 +97,8 @@ class VoiceClusters:
         self._settings = settings or VoiceSettings()
         self._clusters: list[_VoiceCluster] = []
         self._weights = np.ones(1)  # one value for each cluster, then one for a new voice
-        self._gains: dict[int, float] = {}  # log-odds of the last hop for each voice against a new one
-        # In hops of speech since the last pause: all; in a row surely of a known voice, and of a new one; when a known
-        # voice was last sure, and which; when the one that is sure now began.
-        self._run = 0
-        self._sure_run = 0
-        self._new_run = 0
-        self._sure_at = 0
-        self._sure_voice = 0
-        self._began_at = 0
         self._next = 1
+        self._pause()
 
     @property
     def probabilities(self) -> Mapping[int, float]:
@@ -129,7 +121,7 @@ class VoiceClusters:
         self._gains = {}
         if speech < 0.5:
             self._change(s.pause_change)
-            self._run = self._sure_run = self._new_run = self._sure_at = self._sure_voice = self._began_at = 0
+            self._pause()
             return
         self._change(s.change if self._run else s.after_pause)
         self._run += 1
@@ -171,7 +163,7 @@ class VoiceClusters:
     def forget(self) -> None:
         """Forget all voices. Their numbers are not used again."""
         self._clusters, self._weights = [], np.ones(1)
-        self._run = self._sure_run = self._new_run = 0
+        self._pause()
 
     def meet(self, name: str, person: int) -> None:
         """Set the id of the person of this name, and with it that of their enrolled voice."""
@@ -268,6 +260,14 @@ class VoiceClusters:
             return None
         best = int(np.argmax(self._weights[:-1]))
         return self._clusters[best].number if self._weights[best] > 0.5 else None
+
+    def _pause(self) -> None:
+        """No speech: the windows of the next speech begin anew."""
+        self._gains: dict[int, float] = {}  # log-odds of the last hop for each voice against a new one
+        # Hops of speech since the pause; of these, in a row surely of one known voice, and of a new one.
+        self._run = self._sure_run = self._new_run = 0
+        # The known voice that was sure last, at which hop of the run that was, and at which its speech began.
+        self._sure_voice = self._sure_at = self._began_at = 0
 
     def _change(self, rate: float) -> None:
         s, count = self._settings, len(self._clusters)

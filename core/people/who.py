@@ -69,6 +69,7 @@ class WhoIsWho:
         self._next_hop = 0
         self._voices: Mapping[int, float] = {}
         self._persons: frozenset[int] = frozenset()
+        self._standing: VoiceCue | None = None  # until the next hop, or until somebody comes or leaves
         self._left: dict[int, int] = {}  # audio tick of leaving, for persons who left recently
         self._nobodys: set[int] = set()
         self._waiting: deque[tuple[int, Identities]] = deque()
@@ -88,6 +89,7 @@ class WhoIsWho:
     def _forget(self) -> None:
         """Forget every voice, and whose it was; enrolled voices stay as they were enrolled."""
         self._clusters.forget()
+        self._standing = None
         self._enrol_known()
         self._voices, self._persons = {}, frozenset()
         self._left, self._nobodys = {}, set()
@@ -112,6 +114,7 @@ class WhoIsWho:
                 self._forget()
         for merge in merges:
             self._clusters.merge(merge.id, merge.into)
+            self._standing = None
         for person, name in self._identities.names.items():
             self._clusters.meet(name, person)
         self._nobodys &= self._clusters.numbers
@@ -128,28 +131,35 @@ class WhoIsWho:
         """Voice evidence at ``audio_tick``. ``persons``: in view; ``speech``: speech probability by tick of audio."""
         if self._stream is None:
             return NO_VOICE
+        heard, in_view = self._take_hops(self._stream, audio_tick, speech), frozenset(persons)
+        if not heard and in_view == self._persons and self._standing is not None:
+            return self._standing
+        voices = self._clusters.probabilities
+        owners, stranger = self._clusters.owners(persons, voices)
+        gains, nobody_gain = self._clusters.matches(persons)
+        share = _MATCH_SHARE / HOP_TICKS
+        self._standing = VoiceCue(
+            gains={person: share * gain for person, gain in gains.items()}, nobody_gain=share * nobody_gain
+        )
+        cue = replace(self._standing, changed=self._changed(persons, voices, owners))
+        if in_view != self._persons:
+            cue = self._with_prior(cue, persons, voices, owners, stranger)
+        self._left |= dict.fromkeys(self._persons - in_view, audio_tick)
+        self._left = {p: at for p, at in self._left.items() if audio_tick - at < _CONFIRM_TICKS and p not in persons}
+        self._voices, self._persons = voices, in_view
+        return cue
+
+    def _take_hops(self, stream: VoiceHops, audio_tick: int, speech: Callable[[int], float]) -> bool:
+        """Take the hops that are complete for ``audio_tick``; whether there was one."""
+        first_hop = self._next_hop
         while max(self._next_hop + 1, _FIRST_HOPS) * HOP_TICKS <= audio_tick + _AHEAD_TICKS + 1:
-            if (windows := self._stream.take()) is None:
+            if (windows := stream.take()) is None:
                 break
             first = self._next_hop * HOP_TICKS
             spoken = np.mean([speech(tick) >= _SPEECH_FROM for tick in range(first, first + HOP_TICKS)])
             self._clusters.update(windows, float(spoken))
             self._next_hop += 1
-        voices = self._clusters.probabilities
-        owners, stranger = self._clusters.owners(persons, voices)
-        gains, nobody_gain = self._clusters.matches(persons)
-        share = _MATCH_SHARE / HOP_TICKS
-        cue = VoiceCue(
-            self._changed(persons, voices, owners),
-            gains={person: share * gain for person, gain in gains.items()},
-            nobody_gain=share * nobody_gain,
-        )
-        if self._persons != frozenset(persons):
-            cue = self._with_prior(cue, persons, voices, owners, stranger)
-        self._left |= dict.fromkeys(self._persons.difference(persons), audio_tick)
-        self._left = {p: at for p, at in self._left.items() if audio_tick - at < _CONFIRM_TICKS and p not in persons}
-        self._voices, self._persons = voices, frozenset(persons)
-        return cue
+        return self._next_hop > first_hop
 
     def _with_prior(
         self,
