@@ -98,6 +98,7 @@ class VoiceClusters:
         self._clusters: list[_VoiceCluster] = []
         self._weights = np.ones(1)  # one value for each cluster, then one for a new voice
         self._next = 1
+        self._gains: dict[int, float] = {}  # log-odds of the last hop for each voice against a new one
         self._pause()
 
     @property
@@ -263,7 +264,7 @@ class VoiceClusters:
 
     def _pause(self) -> None:
         """No speech: the windows of the next speech begin anew."""
-        self._gains: dict[int, float] = {}  # log-odds of the last hop for each voice against a new one
+        self._gains = {}
         # Hops of speech since the pause; of these, in a row surely of one known voice, and of a new one.
         self._run = self._sure_run = self._new_run = 0
         # The known voice that was sure last, at which hop of the run that was, and at which its speech began.
