@@ -2,7 +2,8 @@
 
 For each session: how much of the turns, from one second after each begins, OBS shows the scene of who speaks; cuts per
 turn; the shortest shot. Then OBS is killed in a session and started again. Sessions are galleries with their ground
-truth beside them, as for ``peers``; the demo without any.
+truth beside them, as for ``peers``; the demo without any. With ``--decided``, a session is decided beforehand by
+``--fast`` and played to OBS in real time, so that a busy machine does not shed what decides.
 """
 
 from __future__ import annotations
@@ -29,8 +30,9 @@ from speakerlight.core.errors import InputError
 from speakerlight.core.events import Event, LoadEvent
 from speakerlight.core.media import AudioChunk
 from speakerlight.core.timebase import TICK_RATE
+from speakerlight.outputs.obs import Obs
 from speakerlight.sources.source import due
-from tests.benchmarks.peers import Gallery, demo_gallery, read_gallery
+from tests.benchmarks.peers import Gallery, SnapshotList, demo_gallery, read_gallery
 from tests.stream.outputs.obs_studio import PASSWORD, ObsStudio, obs_studio
 
 ON_AIR_FROM_SECONDS = 1.0
@@ -43,6 +45,9 @@ POLL_SECONDS = 0.02
 MOST_PEOPLE = 9
 ROOM = "Room"
 SCENES = (*(f"Person {person}" for person in range(1, MOST_PEOPLE + 1)), ROOM)
+
+DECISION_SECONDS = 0.25
+"""After a frame its tick is decided in a live run that keeps up: look-ahead 0.2 s, and the work."""
 
 KILLED_AFTER, STARTED_AFTER = 12.0, 16.0
 """Seconds of the session at which OBS is killed and started again."""
@@ -134,11 +139,19 @@ class Result:
         )
 
 
-def played(
-    gallery: Gallery, studio: ObsStudio, preset: Preset, seconds: float | None = None, *, restarts: bool = False
-) -> Result:
-    """Run a session with ``--obs`` and judge what was on air. ``seconds``: of it. ``restarts``: OBS, in between."""
-    recorder = Recorder()
+@dataclass(frozen=True)
+class Playing:
+    """How sessions are played. ``seconds``: of each; None: all. ``is_decided``: by ``--fast`` beforehand."""
+
+    preset: Preset = Preset.NORMAL
+    seconds: float | None = None
+    is_decided: bool = False
+
+
+def played(gallery: Gallery, studio: ObsStudio, playing: Playing, *, restarts: bool = False) -> Result:
+    """Run a session with ``--obs`` and judge what was on air. ``restarts``: OBS, in between."""
+    recorder, duration = Recorder(), playing.seconds or gallery.seconds
+    decided = _decided(gallery, playing.preset, duration) if playing.is_decided else None
     with tempfile.TemporaryDirectory() as folder, Watcher(studio) as watcher, ExitStack() as stack:
         scenes = Path(folder) / "scenes.json"
         people = {str(person): f"Person {person}" for person in range(1, MOST_PEOPLE + 1)}
@@ -147,16 +160,36 @@ def played(
             killer = threading.Thread(target=_restart, args=(studio, recorder))
             killer.start()
             stack.callback(killer.join)
-        settings = RunSettings(
-            video=gallery.video,
-            window=False,
-            duration_seconds=seconds or gallery.seconds,
-            obs=studio.address,
-            obs_scenes=scenes,
-            director=preset,
-        )
-        run(settings, [recorder])
+        if decided is not None:
+            _play(decided, Obs(studio.address, scenes), recorder)
+        else:
+            settings = RunSettings(
+                video=gallery.video,
+                window=False,
+                duration_seconds=duration,
+                obs=studio.address,
+                obs_scenes=scenes,
+                director=playing.preset,
+            )
+            run(settings, [recorder])
     return judged(gallery, recorder, watcher.switches(recorder.began_at))
+
+
+def _decided(gallery: Gallery, preset: Preset, duration: float | None) -> Sequence[Snapshot]:
+    kept = SnapshotList()
+    settings = RunSettings(video=gallery.video, fast=True, window=False, duration_seconds=duration, director=preset)
+    run(settings, [kept])
+    return kept.snapshots
+
+
+def _play(snapshots: Sequence[Snapshot], obs: Obs, recorder: Recorder) -> None:
+    """Feed OBS in real time."""
+    recorder.began_at = time.monotonic()
+    for snapshot in snapshots:
+        time.sleep(max(recorder.began_at + snapshot.time + DECISION_SECONDS - time.monotonic(), 0.0))
+        obs.snapshot(snapshot)
+        recorder.snapshot(snapshot)
+    obs.close()
 
 
 def _restart(studio: ObsStudio, recorder: Recorder) -> None:
@@ -193,7 +226,8 @@ def judged(gallery: Gallery, recorder: Recorder, switches: Sequence[Switch]) -> 
         )
     ]
     known = [verdict for verdict in verdicts if verdict is not None]
-    cuts = [switch.time for switch in switches if 0 < switch.time <= end and switch.scene is not None]
+    first = min((turn.start for turn in turns), default=0.0)
+    cuts = [switch.time for switch in switches if first < switch.time <= end and switch.scene is not None]
     answers = [after.time for before, after in pairwise(switches) if before.scene is None and after.scene is not None]
     restart = next((_seconds_until_right(answer, turns, is_right, end) for answer in answers if answer > 0), None)
     return Result(
@@ -234,28 +268,29 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("galleries", nargs="*", type=Path, metavar="GALLERY.mp4")
     parser.add_argument("--director", choices=[preset.value for preset in Preset], default=Preset.NORMAL.value)
     parser.add_argument("--seconds", type=float, help="of each session; default: all of it")
+    parser.add_argument("--decided", action="store_true", help="decide each session beforehand: for a busy machine")
     given = parser.parse_args(arguments)
-    preset = Preset(given.director)
+    playing = Playing(Preset(given.director), given.seconds, given.decided)
     sessions = [read_gallery(path) for path in given.galleries] or [demo_gallery(0)]
     try:
-        results = _measured(sessions, preset, given.seconds)
+        results = _measured(sessions, playing)
     except pytest.skip.Exception as missing:
         raise InputError(f"obs: {missing}") from None
     mean_right = float(np.mean([result.right for result in results]))
     cuts = sum(result.cuts for result in results) / max(sum(result.turns for result in results), 1)
     print(f"all: right scene {mean_right:.3f}, cuts a turn {cuts:.2f}; bars: {BARS}")
     is_met = mean_right >= LEAST_RIGHT and cuts <= MOST_CUTS
-    shortest = PRESETS[preset].shortest_seconds - 2 * POLL_SECONDS - 1 / TICK_RATE
+    shortest = PRESETS[playing.preset].shortest_seconds - 2 * POLL_SECONDS - 1 / TICK_RATE
     return 0 if is_met and all(result.shortest >= shortest for result in results) else 1
 
 
-def _measured(sessions: Sequence[Gallery], preset: Preset, seconds: float | None) -> list[Result]:
+def _measured(sessions: Sequence[Gallery], playing: Playing) -> list[Result]:
     results = []
     with tempfile.TemporaryDirectory() as folder, obs_studio(Path(folder), SCENES) as studio:
         for gallery in sessions:
-            results.append(played(gallery, studio, preset, seconds))
+            results.append(played(gallery, studio, playing))
             print(f"{gallery.name}: {results[-1]}", flush=True)
-        restarted = played(sessions[0], studio, preset, seconds, restarts=True)
+        restarted = played(sessions[0], studio, playing, restarts=True)
         print(f"{sessions[0].name}, OBS killed and started again: {restarted}", flush=True)
         if restarted.restart is None or restarted.restart > MOST_RESTART_SECONDS:
             raise InputError("obs: the scenes were not right again in time")

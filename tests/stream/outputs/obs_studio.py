@@ -16,7 +16,7 @@ import pytest
 
 PASSWORD = "a-secret-of-obs"
 
-START_SECONDS = 30.0
+START_SECONDS = 60.0
 
 SCENES = ("Ada", "Bob", "Room")
 
@@ -89,7 +89,7 @@ class ObsStudio:
         """A connection of its own."""
         import obsws_python
 
-        return obsws_python.ReqClient(host="127.0.0.1", port=self.port, password=PASSWORD, timeout=5)
+        return obsws_python.ReqClient(host="127.0.0.1", port=self.port, password=PASSWORD, timeout=10)
 
     @property
     def scene(self) -> str:
