@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import re
 import stat
+from collections.abc import Callable
 from pathlib import Path
+from typing import BinaryIO
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
@@ -16,6 +18,7 @@ import av
 from av.container import InputContainer
 
 from speakerlight.core.errors import InputError
+from speakerlight.sources.pipe_input import PipeInput, pipe_input
 
 STDIN = "-"
 
@@ -90,15 +93,22 @@ def scheme(address: str) -> str:
     return match[1].lower() if match else ""
 
 
-def open_file(path: str | Path) -> InputContainer:
-    """Open a file by its name, whatever characters or bytes it holds. Raises FFmpeg's errors, OSError, ValueError."""
+def open_file(path: str | Path, start: int = 0, end: int | None = None) -> InputContainer:
+    """Open a file by its name, whatever characters or bytes it holds. Raises FFmpeg's errors, OSError, ValueError.
+
+    ``start``, ``end``: the bytes that are read; None: to its end.
+    """
+    if start or end:
+        name = f"subfile,,start,{start},end,{end or 0},,:file:{path}"
+        return av.open(name, options={"protocol_whitelist": f"subfile,{LOCAL_PROTOCOLS}"})
     return av.open(f"file:{path}", options={"protocol_whitelist": LOCAL_PROTOCOLS})
 
 
-def open_pipe(spec: str) -> InputContainer:
-    """Open standard input or a named pipe, to be read once. Raises as :func:`open_file`."""
-    name = "pipe:0" if spec == STDIN else f"file:{spec}"
-    return av.open(name, options={"protocol_whitelist": PIPE_PROTOCOLS})
+def open_pipe(spec: str, report: Callable[[str], None]) -> tuple[InputContainer, PipeInput | BinaryIO]:
+    """Open standard input or a named pipe, to be read once, and what is read. Raises as :func:`open_file`."""
+    pipe = open(0, "rb", 0, closefd=False) if spec == STDIN else Path(spec).open("rb", 0)  # noqa: SIM115  # read to its end
+    given = pipe_input(pipe, report)
+    return av.open(given, "r", options={"protocol_whitelist": PIPE_PROTOCOLS}), given
 
 
 def open_address(address: str, options: dict[str, str], timeout: tuple[float, float]) -> InputContainer:

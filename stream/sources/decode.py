@@ -18,6 +18,11 @@ JUMP_SECONDS = 0.02
 """Audio timestamps this far from the sample count are a hole or a jump, not rounding."""
 
 
+BURST_SECONDS = 1.0
+"""Audio whose timestamps stand still follows the sample count for as long as it is not further ahead of them: the
+sender's or the recorder's clock is that of arrival in bursts."""
+
+
 class AudioConverter:
     """Decoded audio as mono 16 kHz chunks with the time of their first sample.
 
@@ -33,14 +38,17 @@ class AudioConverter:
         self._anchor = 0.0
         self._consumed = 0
         self._produced = 0
+        self._last_time = self._last_seconds = 0.0
+        self._is_burst = False
 
     def make(self, frame: AudioFrame) -> Iterator[tuple[float, Samples]]:
         form = frame.format.name, frame.layout.name, frame.sample_rate
         expected = self._anchor + self._consumed / frame.sample_rate
         time = expected if frame.pts is None or frame.time_base is None else float(frame.pts * frame.time_base)
-        if form != self._format or abs(time - expected) > JUMP_SECONDS:
+        if form != self._format or self._jumps(time, time - expected):
             yield from self.flush()
             self._begin(form, time)
+        self._last_time, self._last_seconds = time, frame.samples / frame.sample_rate
         assert self._resampler is not None
         self._consumed += frame.samples
         frame.pts = None
@@ -52,6 +60,13 @@ class AudioConverter:
             yield from self._given(self._resampler.resample(None))
         self._resampler = None
         self._format = None
+
+    def _jumps(self, time: float, late: float) -> bool:
+        """Whether a frame with the timestamp ``time``, ``late`` seconds after the sample count, begins a new count."""
+        was_burst, since = self._is_burst, time - self._last_time
+        self._is_burst = late < -JUMP_SECONDS and 0 <= since < self._last_seconds / 2
+        is_early = -BURST_SECONDS <= late < 0 and (was_burst or self._is_burst)
+        return abs(late) > JUMP_SECONDS and not is_early
 
     def _begin(self, form: tuple[str, str, int], time: float) -> None:
         self._resampler = AudioResampler("flt", None, SAMPLE_RATE)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import av
 import av.error
@@ -33,7 +34,8 @@ from speakerlight.sources.display import FrameConverter
 from speakerlight.sources.gapless_audio import GaplessAudio
 from speakerlight.sources.joined import in_time_order
 from speakerlight.sources.notices import Notices, SilenceNotice
-from speakerlight.sources.packets import shifted, stamped
+from speakerlight.sources.packets import shifted, stamped, without_bursts
+from speakerlight.sources.pieces import mp4_end, next_piece
 from speakerlight.sources.timestamps import JUMP_SECONDS, LONE_JUMP_SECONDS, TimestampRepair
 
 FAULTS_IN_A_ROW = 1000
@@ -133,22 +135,22 @@ class FileReader:
 
 
 class _Half:
-    """One stream of a file through a handle of its own. The first frame is decoded at once: it gives the true start."""
+    """One stream of a file through a handle of its own. The first frame is decoded at once: it gives the true start.
 
-    def __init__(self, path: Path, kind: str, audio_index: int | None, notices: Notices) -> None:
+    Of recordings that were joined to one file all are read, each through a handle of its own.
+    """
+
+    def __init__(self, path: Path, kind: Literal["video", "audio"], audio_index: int | None, notices: Notices) -> None:
+        self._path, self._kind, self._audio_index, self._notices = path, kind, audio_index, notices
         self.container = _opened(path)
-        self.video_stream = video_stream(self.container)
-        audio = None if audio_index is None else _audio_at(self.container, audio_index)
-        self._stream = self.video_stream if kind == "video" else audio
-        self._streams: list[VideoStream | AudioStream] = [
-            stream for stream in (self.video_stream, audio) if stream is not None
-        ]
-        for other in self.container.streams:
-            if other not in self._streams:
-                other.discard = Discard.all
+        self._containers = [self.container]
+        streams = _chosen(self.container, audio_index)
+        self.video_stream = streams.video
+        self._stream = streams.video if kind == "video" else streams.audio
         self._repair: TimestampRepair[Packet[Any]] = TimestampRepair(
             lambda line: notices.report("clock", line),
-            longest_gap=JUMP_SECONDS if audio is not None else LONE_JUMP_SECONDS,
+            longest_gap=JUMP_SECONDS if streams.audio is not None else LONE_JUMP_SECONDS,
+            report_gap=lambda line: notices.report("gap", line) if streams.audio is not None else None,
         )
         self._frames = self._decode() if self._stream is not None else iter(())
         self.first = next(self._frames, None)
@@ -178,17 +180,22 @@ class _Half:
         rate = coded or self.video_stream.average_rate
         return float(rate) if rate else None
 
+    @property
+    def _container_rate(self) -> float:
+        rate = self.video_stream.average_rate if self.video_stream is not None else None
+        return float(rate) if rate else DEFAULT_RATE
+
     def decoded(self) -> Iterator[VideoFrame | AudioFrame]:
         return chain(() if self.first is None else (self.first,), self._frames)
 
     def close(self) -> None:
-        self.container.close()
+        for container in self._containers:
+            container.close()
 
     def _decode(self) -> Iterator[VideoFrame | AudioFrame]:
         faults = 0
-        for packet in self._repaired():
-            if packet.stream is not self._stream:
-                continue
+        own = (packet for packet in self._repaired() if packet.stream.type == self._kind)
+        for packet in without_bursts(own, self._container_rate) if self._kind == "video" else own:
             try:
                 frames = packet.decode()
             except (av.error.FFmpegError, ValueError):
@@ -200,22 +207,64 @@ class _Half:
             yield from frames
 
     def _repaired(self) -> Iterator[Packet[Any]]:
-        """The packets of both streams on one continuous timeline; at the end those that flush the decoders."""
-        flushing = []
-        for packet in _packets(self.container, self._streams):
-            if packet.size == 0 and packet.dts is None:
-                flushing.append(packet)
-            else:
-                yield from map(shifted, self._repair.push(stamped(packet)))
+        """The packets of both streams on one continuous timeline, with those that flush the decoders."""
+        for packet in self._packets():
+            yield from map(shifted, self._repair.push(stamped(packet, _KINDS.index(packet.stream.type))))
         yield from map(shifted, self._repair.flush())
-        yield from flushing
+
+    def _packets(self) -> Iterator[Packet[Any]]:
+        """The packets of both streams of each recording in the file, one recording after the other."""
+        container: InputContainer | None = self.container
+        start = 0
+        while container is not None:
+            reached = start
+            for packet in _demuxed(container, _chosen(container, self._audio_index).both):
+                reached = max(reached, start + (packet.pos or 0) + packet.size)
+                yield packet
+            start = next_piece(self._path, start, reached) or 0
+            container = self._container_at(start) if start else None
+
+    def _container_at(self, start: int) -> InputContainer | None:
+        try:
+            container = open_file(self._path, start, mp4_end(self._path, start))
+        except (av.error.FFmpegError, OSError, ValueError) as error:
+            line = f"a second recording in it, from byte {start}, cannot be read ({reason(error)}) and is left out"
+            self._notices.report("rest", line)
+            return None
+        self._containers.append(container)
+        return container
+
+
+@dataclass(frozen=True)
+class _Streams:
+    """The streams of a container that are read; all others are discarded."""
+
+    video: VideoStream | None
+    audio: AudioStream | None
+
+    @property
+    def both(self) -> list[Stream]:
+        return [stream for stream in (self.video, self.audio) if stream is not None]
+
+
+def _chosen(container: InputContainer, audio_index: int | None) -> _Streams:
+    """``audio_index``: of the audio in the first recording; None: none is wanted. A later one may have it elsewhere."""
+    video = video_stream(container)
+    audio = None if audio_index is None else _audio_at(container, audio_index) or audio_stream(container, video=video)
+    for other in container.streams:
+        if other not in (video, audio):
+            other.discard = Discard.all
+    return _Streams(video, audio)
+
+
+_KINDS = ("video", "audio")
 
 
 def _audio_at(container: InputContainer, index: int) -> AudioStream | None:
     return next((stream for stream in container.streams.audio if stream.index == index), None)
 
 
-def _packets(container: InputContainer, streams: Sequence[Stream]) -> Iterator[Packet[Any]]:
+def _demuxed(container: InputContainer, streams: Sequence[Stream]) -> Iterator[Packet[Any]]:
     for _ in range(FAULTS_IN_A_ROW):
         try:
             yield from container.demux(*streams)
@@ -235,7 +284,7 @@ def _chosen_audio(path: Path, wanted: bool, choice: AudioChoice) -> ProbedAudio 
 
 def _opened(path: Path) -> InputContainer:
     try:
-        return open_file(path)
+        return open_file(path, end=mp4_end(path, 0))
     except (av.error.FFmpegError, OSError, ValueError) as error:
         raise InputError(f"{path}: not a video or audio file that can be read ({reason(error)})") from None
 

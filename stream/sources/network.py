@@ -12,7 +12,7 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, Protocol, TypeVar
+from typing import Any, BinaryIO, Protocol, TypeVar
 
 import av.error
 from av.audio.frame import AudioFrame
@@ -33,6 +33,7 @@ from speakerlight.sources.decode import AudioConverter, reason
 from speakerlight.sources.display import FrameConverter
 from speakerlight.sources.notices import Notices, SilenceNotice
 from speakerlight.sources.one_pass import OnePass
+from speakerlight.sources.pipe_input import PipeInput
 from speakerlight.sources.source import SourceOptions, SourceState, due
 
 OPEN_SECONDS = 8.0
@@ -138,7 +139,7 @@ class NetworkSource(BufferedSource):
             self._container.close()
 
     def _connected(self) -> InputContainer:
-        return opened_pipe(self._url) if self._is_pipe else connected(self._url)
+        return opened_pipe(self._url, self._notices)[0] if self._is_pipe else connected(self._url)
 
     def _capture(self, clock: SessionClock) -> None:
         if self._pulled is not None:
@@ -361,10 +362,10 @@ def connected(url: str) -> InputContainer:
         ) from None
 
 
-def opened_pipe(spec: str) -> InputContainer:
-    """The opened pipe; InputError with one clear line when it holds no media."""
+def opened_pipe(spec: str, notices: Notices) -> tuple[InputContainer, PipeInput | BinaryIO]:
+    """The opened pipe and what is read; InputError with one clear line when it holds no media."""
     try:
-        return open_pipe(spec)
+        return open_pipe(spec, lambda line: notices.report("spool", line))
     except (av.error.FFmpegError, OSError, ValueError) as error:
         name = "standard input" if spec == "-" else spec
         raise InputError(f"{name}: no video or audio that can be read ({reason(error)})") from None

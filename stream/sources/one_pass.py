@@ -149,12 +149,14 @@ class OnePass:
     ) -> None:
         self._video = video_stream(container, live=live) if video else None
         self._audio = audio_stream(container, choice, video_stream(container, live=live)) if audio else None
-        streams: list[Stream] = [stream for stream in (self._video, self._audio) if stream is not None]
+        self._streams: list[Stream] = [stream for stream in (self._video, self._audio) if stream is not None]
         self.has_video, self.has_audio = self._video is not None, self._audio is not None
         self._patience = PATIENCE_SECONDS if live else float("inf")
         self._stop = stop or threading.Event()
         self._repair: TimestampRepair[Packet[Any]] = TimestampRepair(
-            lambda line: notices.report("clock", line), JUMP_SECONDS if self._audio else LONE_JUMP_SECONDS
+            lambda line: notices.report("clock", line),
+            JUMP_SECONDS if self._audio else LONE_JUMP_SECONDS,
+            lambda line: notices.report("gap", line) if self._audio else None,
         )
         self._channel = choice.channel_index
         self._origin: float | None = None
@@ -168,7 +170,9 @@ class OnePass:
             self._lanes[self._audio.index] = _Lane(self._decoded_audio)
         self.identity: tuple[tuple[int, int | None, int], ...] = ()
         """What the first packets look like: the same recording gives the same."""
-        self._reader = PacketReader(container, streams)
+        self.reached_byte = 0
+        """Where the media read so far ends in the container; 0 where it is not known."""
+        self._reader = PacketReader(container, self._streams)
         self._is_over = False
 
     @property
@@ -241,7 +245,11 @@ class OnePass:
             self._is_over = True
             for repaired in self._repair.flush():
                 self._add(shifted(repaired))
+            if self._reader.error is not None:  # no packets came that flush the decoders
+                for stream in self._streams:
+                    self._add(_flushing(stream))
         elif packet.size:
+            self.reached_byte = max(self.reached_byte, packet.pos + packet.size if packet.pos else 0)
             if len(self.identity) < IDENTIFYING_PACKETS:
                 self.identity += ((packet.stream_index, packet.dts, packet.size),)
             for repaired in self._repair.push(stamped(packet)):
@@ -272,6 +280,12 @@ class OnePass:
             if isinstance(frame, AudioFrame):
                 for moment, samples in self._resampled.make(frame):
                     yield from self._line.place(moment - (self._origin or 0.0), samples)
+
+
+def _flushing(stream: Stream) -> Packet[Any]:
+    packet: Packet[Any] = Packet()
+    packet.stream = stream
+    return packet
 
 
 def _decoded(packet: Packet[Any]) -> list[Any]:

@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from av.packet import Packet
 
+from speakerlight.sources.bursts import spread
 from speakerlight.sources.timestamps import Repaired, Stamped
 
 
-def stamped(packet: Packet[Any]) -> Stamped[Packet[Any]]:
-    """``packet`` as timestamp repair sees it."""
+def stamped(packet: Packet[Any], stream: int | None = None) -> Stamped[Packet[Any]]:
+    """``packet`` as timestamp repair sees it. ``stream``: its stream's number, where the container's is not meant."""
+    number = packet.stream_index if stream is None else stream
     base = packet.time_base
     start = packet.dts if packet.pts is None else packet.pts
     stamp = start if packet.dts is None else packet.dts
     if start is None or stamp is None:
-        return Stamped(packet.stream_index, None, 0.0, 0.0, packet)
+        return Stamped(number, None, 0.0, 0.0, packet)
     seconds = float(start * base)
-    return Stamped(
-        packet.stream_index, float(stamp * base), seconds, seconds + float((packet.duration or 0) * base), packet
-    )
+    return Stamped(number, float(stamp * base), seconds, seconds + float((packet.duration or 0) * base), packet)
 
 
 def shifted(repaired: Repaired[Packet[Any]]) -> Packet[Any]:
@@ -32,3 +33,14 @@ def shifted(repaired: Repaired[Packet[Any]]) -> Packet[Any]:
         packet.pts = None if packet.pts is None else packet.pts + ticks
         packet.dts = None if packet.dts is None else packet.dts + ticks
     return packet
+
+
+def without_bursts(packets: Iterable[Packet[Any]], rate: float) -> Iterator[Packet[Any]]:
+    """The packets of one video stream; those with one and the same timestamp are spread to ``rate`` a second."""
+    timed = ((None if packet.pts is None else float(packet.pts * packet.time_base), packet) for packet in packets)
+    for time, packet in spread(timed, rate):
+        if time is not None:
+            stamp = round(time / packet.time_base)
+            if stamp != packet.pts:
+                packet.pts = packet.dts = stamp
+        yield packet

@@ -12,6 +12,7 @@ from speakerlight.sources.decode import reason
 from speakerlight.sources.network import interruptible, opened_pipe
 from speakerlight.sources.notices import Notices
 from speakerlight.sources.one_pass import OnePass
+from speakerlight.sources.pipe_input import PipeInput
 from speakerlight.sources.source import SourceOptions
 
 
@@ -25,9 +26,9 @@ class PipeReader:
     ) -> None:
         options = options or SourceOptions()
         self.name = "standard input" if spec == STDIN else spec
-        container = interruptible(lambda: opened_pipe(spec))
-        notices = Notices(self.name, options.notify)
-        self._media = OnePass(container, video=video, audio=audio, choice=options.choice, notices=notices)
+        self._notices = Notices(self.name, options.notify)
+        container, self._input = interruptible(lambda: opened_pipe(spec, self._notices))
+        self._media = OnePass(container, video=video, audio=audio, choice=options.choice, notices=self._notices)
         self.has_video, self.has_audio = self._media.has_video, self._media.has_audio
         if not (self.has_video or self.has_audio):
             self.close()
@@ -35,10 +36,7 @@ class PipeReader:
         interruptible(lambda: self._media.wait(math.inf))
         if self._media.error is not None and not self._media.has_begun:
             self.close()
-            raise InputError(
-                f"{self.name}: cannot be read ({reason(self._media.error)}); an MP4 file with its index at its end "
-                "cannot be piped: give its name, or pipe MPEG-TS or Matroska"
-            )
+            raise InputError(f"{self.name}: cannot be read ({reason(self._media.error)})")
 
     @property
     def frame_size(self) -> tuple[int, int] | None:
@@ -49,7 +47,12 @@ class PipeReader:
         return self._media.frame_rate
 
     def __iter__(self) -> Iterator[Frame | AudioChunk]:
-        return iter(self._media)
+        yield from self._media
+        reached = self._media.reached_byte
+        if isinstance(self._input, PipeInput) and reached and self._input.has_more(reached):
+            self._notices.report("rest", "more follows, perhaps another recording, and is not read: pipe one, or MPEG-TS")
+        elif self._media.error is not None:
+            self._notices.report("rest", f"broken off ({reason(self._media.error)})")
 
     def close(self) -> None:
         self._media.close()

@@ -19,6 +19,9 @@ JUMP_SECONDS = 10.0
 """A gap in all streams is kept as it is up to this; a longer one is a jump of the clock. A recorder that lost its
 connection leaves gaps of some seconds, joined files of minutes to hours."""
 
+GAP_SECONDS = 1.0
+"""A gap in audio and video that is longer than this is reported; it is kept, as a player keeps it."""
+
 LONE_JUMP_SECONDS = 600.0
 """The same for video without audio: a screen recording has no frame while nothing changes."""
 
@@ -79,13 +82,19 @@ class TimestampRepair(Generic[Item]):
     """Feed packets in the order in which they were read; they come out in that order, each with its shift.
 
     The shifts depend on the packets alone: two readers of one file get the same. ``report`` receives one line for each
-    discontinuity. ``longest_gap``: seconds without media in any stream that are kept. Holds some packets where a
-    discontinuity is suspected, WAIT_PACKETS at most, and none otherwise.
+    discontinuity, ``report_gap`` one for each gap in all streams that is kept. ``longest_gap``: seconds of such a gap.
+    Holds some packets where a discontinuity is suspected, WAIT_PACKETS at most, and none otherwise.
     """
 
-    def __init__(self, report: Callable[[str], None] = lambda line: None, longest_gap: float = JUMP_SECONDS) -> None:
+    def __init__(
+        self,
+        report: Callable[[str], None] = lambda line: None,
+        longest_gap: float = JUMP_SECONDS,
+        report_gap: Callable[[str], None] = lambda line: None,
+    ) -> None:
         self._report = report
         self._longest_gap = longest_gap
+        self._report_gap = report_gap
         self._newest: _Segment | None = None
         self._current: dict[int, _Segment] = {}
         self._held: deque[Stamped[Item]] = deque()
@@ -115,6 +124,9 @@ class TimestampRepair(Generic[Item]):
                     continue
                 segment = self._begin(packet, followers)
             self._current[packet.stream] = segment
+            gap = packet.start - segment.end
+            if segment.ends and GAP_SECONDS < gap <= self._longest_gap:
+                self._report_gap(f"there is no media for {_span(gap)}; the time counts as a pause")
             segment.follow(packet.stream, packet.stamp, packet.end)
             yield Repaired(self._held.popleft().item, segment.offset)
 

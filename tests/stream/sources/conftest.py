@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -30,9 +30,11 @@ class Clip:
     layout: str = "stereo"
     sound_codec: str = "pcm_s16le"
     sound_hole: tuple[float, float] | None = None
+    options: Mapping[str, str] = field(default_factory=dict)
+    """Of the container."""
 
     def write(self, path: Path) -> Path:
-        with av.open(str(path), "w") as container:
+        with av.open(f"file:{path}", "w", options=dict(self.options)) as container:
             streams = self._streams(container)
             packets = [packet for stream, frames in streams for packet in _encoded(stream, frames)]
             for packet in sorted(packets, key=lambda packet: float(packet.dts * packet.time_base)):

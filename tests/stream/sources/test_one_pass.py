@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
@@ -14,9 +16,10 @@ from speakerlight.core.errors import InputError
 from speakerlight.core.media import AudioChunk, Frame
 from speakerlight.sources import open_reader
 from speakerlight.sources.audio_choice import AudioChoice
+from speakerlight.sources.network import NetworkSource
 from speakerlight.sources.notices import Notices
 from speakerlight.sources.one_pass import OnePass
-from speakerlight.sources.source import due
+from speakerlight.sources.source import SourceOptions, due
 from tests.stream.sources.conftest import Clip, click_times
 
 
@@ -76,6 +79,49 @@ def test_a_pipe_is_read_as_the_file_behind_it(tmp_path: Path) -> None:
     check(list(reader), 50, [0.25, 0.75, 1.25, 1.75])
     assert reader.frame_size == (160, 120)
     reader.close()
+
+
+@pytest.mark.parametrize("live", [False, True])
+def test_an_mp4_with_its_index_at_its_end_comes_through_a_pipe(tmp_path: Path, live: bool) -> None:
+    clip, pipe = Clip(sound_codec="aac").write(tmp_path / "a.mp4").read_bytes(), tmp_path / "pipe"
+    assert clip.index(b"mdat") < clip.index(b"moov")
+    os.mkfifo(pipe)
+    threading.Thread(target=lambda: pipe.write_bytes(clip), daemon=True).start()
+    lines: list[str] = []
+    if live:
+        source = NetworkSource(str(pipe), options=SourceOptions(notify=lines.append))
+        assert source.has_video and source.has_audio and source.frame_size == (160, 120)
+        source.stop()
+    else:
+        reader = open_reader(str(pipe), None, SourceOptions(notify=lines.append))
+        check(list(reader), 50, [0.25, 0.75, 1.25, 1.75])
+        reader.close()
+    assert len(lines) == 1 and "index at its end" in lines[0]
+
+
+def test_standard_input_from_a_file_is_read_as_the_file(tmp_path: Path) -> None:
+    clip = Clip(sound_codec="aac").write(tmp_path / "a.mp4")
+    code = (
+        "from speakerlight.sources import open_reader; r = open_reader('-', None);"
+        "print(sum(type(item).__name__ == 'Frame' for item in r)); r.close()"
+    )
+    for command in ('exec "$0" -c "$1" < "$2"', 'cat "$2" | "$0" -c "$1"'):
+        given = ["bash", "-c", command, sys.executable, code, str(clip)]
+        assert subprocess.run(given, capture_output=True, text=True, timeout=60).stdout.strip() == "50"
+
+
+@pytest.mark.parametrize("kind", ["flv", "mp4"])
+def test_a_second_recording_in_a_pipe_is_not_passed_over_in_silence(tmp_path: Path, kind: str) -> None:
+    clip, pipe = Clip(sound_codec="aac", options={"movflags": "faststart"} if kind == "mp4" else {}), tmp_path / "pipe"
+    data = clip.write(tmp_path / f"a.{kind}").read_bytes()
+    os.mkfifo(pipe)
+    many = data * (2 + (2 << 20) // len(data))
+    threading.Thread(target=lambda: pipe.write_bytes(many), daemon=True).start()
+    lines: list[str] = []
+    reader = open_reader(str(pipe), None, SourceOptions(notify=lines.append))
+    check(list(reader), 50, [0.25, 0.75, 1.25, 1.75])
+    reader.close()
+    assert len(lines) == 1 and "more follows" in lines[0]
 
 
 def test_a_pipe_without_media_is_one_clear_line(tmp_path: Path) -> None:

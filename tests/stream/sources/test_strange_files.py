@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
 
@@ -59,6 +60,61 @@ def test_two_blobs_of_a_browser_s_recorder_are_both_read(tmp_path: Path) -> None
     frames, samples, _ = read(tmp_path / "both.webm")
     assert len(frames) == 150 and abs(frames[-1].time - 5.96) < 0.1
     assert abs(len(samples) / 16_000 - 6) < 0.1 and len(click_times(0.0, samples)) == 12
+
+
+@pytest.mark.parametrize("kind", ["flv", "mp4", "fragmented.mp4"])
+def test_three_recordings_in_one_flv_or_mp4_file_are_all_read(tmp_path: Path, kind: str) -> None:
+    options = {"movflags": "frag_keyframe+empty_moov"} if kind.startswith("fragmented") else {}
+    clip = Clip(times=tuple(np.arange(50) / 25), sound_codec="aac", options=options)
+    data = clip.write(tmp_path / f"a.{kind}").read_bytes()
+    (tmp_path / f"10:31,,.{kind}").write_bytes(3 * data)
+    frames, samples, lines = read(tmp_path / f"10:31,,.{kind}")
+    times = np.array([frame.time for frame in frames])
+    assert len(frames) == 150 and np.diff(times).max() < 0.15 and abs(times[-1] - 6.0) < 0.2
+    assert abs(len(samples) / 16_000 - 6) < 0.2 and len(click_times(0.0, samples)) == 12
+    assert len(lines) == 1 and "its clock jumps" in lines[0]
+
+
+@pytest.mark.parametrize(("kind", "reported"), [("mp4", True), ("flv", False)])
+def test_a_second_recording_that_cannot_be_read_is_named(tmp_path: Path, kind: str, reported: bool) -> None:
+    data = Clip(sound_codec="aac").write(tmp_path / f"a.{kind}").read_bytes()
+    (tmp_path / f"half.{kind}").write_bytes(data + data[: len(data) // 2])
+    frames, _, lines = read(tmp_path / f"half.{kind}")
+    assert len(frames) >= 50
+    if reported:  # its index is at its end; of an FLV file the first half can be read
+        assert len(frames) == 50 and len(lines) == 1 and "second recording" in lines[0] and "left out" in lines[0]
+    else:
+        assert len(frames) > 60
+
+
+def restamped(path: Path, made: Path, stamp: Callable[[float], float]) -> Path:
+    """``path`` with other timestamps, those of ``stamp`` of the seconds."""
+    with av.open(str(path)) as given, av.open(str(made), "w") as container:
+        streams = {stream.index: container.add_stream_from_template(stream) for stream in given.streams}
+        for packet in given.demux():
+            if packet.dts is not None and packet.pts is not None:
+                seconds = stamp(float(packet.pts * packet.time_base))
+                packet.pts = packet.dts = round(seconds / packet.time_base)
+                packet.stream = streams[packet.stream.index]
+                container.mux(packet)
+    return made
+
+
+def test_frames_and_audio_that_are_stamped_once_a_second_are_spread(tmp_path: Path) -> None:
+    clip = Clip(times=tuple(np.arange(100) / 25), sound_seconds=4.0).write(tmp_path / "a.mkv")
+    frames, samples, _ = read(restamped(clip, tmp_path / "bursts.mkv", np.floor))
+    assert len(frames) == 100
+    np.testing.assert_allclose([frame.time for frame in frames], np.arange(100) / 25, atol=0.012)
+    assert abs(len(samples) / 16_000 - 4) < 0.1
+    np.testing.assert_allclose(click_times(0.0, samples), np.arange(8) / 2 + 0.25, atol=0.03)
+
+
+def test_a_gap_in_audio_and_video_is_kept_and_named(tmp_path: Path) -> None:
+    clip = Clip(times=tuple(np.arange(50) / 25)).write(tmp_path / "a.mkv")
+    frames, samples, lines = read(restamped(clip, tmp_path / "gap.mkv", lambda t: t if t < 1 else t + 4))
+    assert len(frames) == 50 and abs(frames[25].time - 5.0) < 0.01
+    np.testing.assert_allclose(click_times(0.0, samples), [0.25, 0.75, 5.25, 5.75], atol=0.03)
+    assert len(lines) == 1 and "no media for 4 s" in lines[0]
 
 
 @pytest.mark.parametrize("rate", [15, 30])
