@@ -8,7 +8,7 @@ HIDDEN = "…"
 
 _ADDRESS = re.compile(r"[a-z][a-z0-9+.-]*://\S+", re.IGNORECASE)
 
-_SECRET_NAMES = "pass|pwd|psw|secret|token|key|auth|credential|sig|jwt|session|user|usr|login|account|streamid"
+_SECRET_NAMES = "pass|pwd|psw|secret|tok|ticket|key|auth|credential|sig|jwt|session|user|usr|login|account|streamid"
 """What the name of a parameter contains when its value is secret, or half of a secret."""
 
 _PARAMETER = re.compile(
@@ -27,7 +27,8 @@ def redacted(text: str) -> str:
     """``text`` with the secrets of every address in it removed.
 
     Those are the user and password before the host, also where they hold ``@`` or ``/`` themselves, the values of
-    parameters that are named like secrets, and the stream keys of RTMP. Text beside addresses stays as it is.
+    parameters that are named like secrets, what follows a ``#``, and the stream keys of RTMP. Text beside addresses
+    stays as it is.
     """
     return _ADDRESS.sub(lambda match: _redacted_address(match[0]), text)
 
@@ -37,6 +38,8 @@ def _redacted_address(address: str) -> str:
     rest, closing = _split_closing(rest)
     rest = _without_user(rest)
     rest = _PARAMETER.sub(lambda match: match["name"] + (HIDDEN if match["value"] else ""), rest)
+    rest, mark, fragment = rest.partition("#")
+    rest += mark + (HIDDEN if fragment else "")  # it is never sent, and pages keep what is secret there
     if scheme.lower() in _KEYED_SCHEMES:
         rest = _without_stream_key(rest)
     return f"{scheme}://{rest}{closing}"

@@ -24,6 +24,9 @@ WITH_SECRETS = [
     "https://host/a.m3u8?X-Amz-Signature=SECRET&X-Amz-Credential=SECRET",
     "https://host/a?apikey=SECRET;auth=SECRET",
     "https://host/a#token=SECRET",
+    "https://host/a#tok=SECRET",
+    "https://host/a?x=1#SECRET",
+    "https://host/a?tok=SECRET&ticket=SECRET",
     "https://host/a?PassWord%3DSECRET",
     "srt://host:9000?passphrase=SECRET&mode=caller",
     "srt://host:9000?streamid=SECRET",
@@ -49,6 +52,7 @@ def test_no_secret_of_an_address_stays(address: str, line: str) -> None:
         ("rtsp://user:secret@camera.local/1", "rtsp://camera.local/1"),
         ("rtsp://a:b@c/1 + srt://d:e@f:9", "rtsp://c/1 + srt://f:9"),
         ("rtsp://admin:p@ss@127.0.0.1:9/live", "rtsp://127.0.0.1:9/live"),
+        ("http://h/a?x=1#tok=x", "http://h/a?x=1#…"),
         ("http://h/flv?port=1935&password=x&a=1", "http://h/flv?port=1935&password=…&a=1"),
     ],
 )
