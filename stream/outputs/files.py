@@ -108,6 +108,16 @@ def is_pipe(path: Path) -> bool:
     return path.is_fifo()
 
 
+class OutputFile(io.FileIO):
+    """A file that is written during a run. ``close`` raises FileNotFoundError when it was deleted meanwhile."""
+
+    def close(self) -> None:
+        is_deleted = not self.closed and os.fstat(self.fileno()).st_nlink == 0
+        super().close()
+        if is_deleted:
+            raise FileNotFoundError(errno.ENOENT, "it was deleted during the run")
+
+
 class RecordWriter:
     """Appends records to an open file. A record that does not fit on the disk is removed again."""
 
@@ -222,14 +232,14 @@ def _open_pipe(path: Path, stop: threading.Event, *, wait: bool) -> int:
         time.sleep(POLL_SECONDS)
 
 
-def _claimed(path: Path) -> io.FileIO:
+def _claimed(path: Path) -> OutputFile:
     """The file at ``path``, made if need be, that no other run can claim until it is closed.
 
     Another run may be checking whether it can write there, which takes a moment and may remove an empty file.
     """
     deadline = time.monotonic() + CLAIM_SECONDS
     while True:
-        file = io.FileIO(os.open(path, os.O_WRONLY | os.O_CREAT | getattr(os, "O_BINARY", 0), 0o666), "w")
+        file = OutputFile(os.open(path, os.O_WRONLY | os.O_CREAT | getattr(os, "O_BINARY", 0), 0o666), "w")
         try:
             _lock(file)
             if _is_at(file, path):
@@ -239,7 +249,8 @@ def _claimed(path: Path) -> io.FileIO:
                 file.close()
                 raise
             time.sleep(POLL_SECONDS)
-        file.close()
+        with suppress(FileNotFoundError):  # deleted by the run that only looked
+            file.close()
 
 
 def _is_at(file: io.FileIO, path: Path) -> bool:

@@ -103,6 +103,18 @@ def test_a_place_that_takes_no_files() -> None:
         check_writable(Path("/proc/o.txt"), "--events")
 
 
+def test_an_output_that_was_deleted_during_the_run_is_lost(tmp_path: Path) -> None:
+    path = tmp_path / "o.txt"
+    file = open_output(path)
+    file.write(b"x")
+    path.unlink()
+    with pytest.raises(FileNotFoundError, match="deleted during the run"):
+        file.close()
+    moved = open_output(path)
+    path.rename(tmp_path / "rotated.txt")
+    moved.close()
+
+
 def test_a_record_that_does_not_fit_is_taken_back(tmp_path: Path) -> None:
     path = tmp_path / "o.txt"
     writer = RecordWriter(open_output(path))
