@@ -18,7 +18,15 @@ from speakerlight.core.errors import InputError
 from speakerlight.core.geometry import Box
 from speakerlight.core.identities import Merge
 from speakerlight.core.snapshot import FaceScore, Lag, Snapshot, SpeakingState
-from speakerlight.outputs.plot import BIN_LIMIT, STATE_COLOURS, Plot, SignalHistory, plot_png, strip_colours
+from speakerlight.outputs.plot import (
+    BIN_LIMIT,
+    STATE_COLOURS,
+    Plot,
+    SignalHistory,
+    import_matplotlib,
+    plot_png,
+    strip_colours,
+)
 from speakerlight.palette import colour
 from tests.stream.outputs.made import snapshot
 
@@ -74,13 +82,14 @@ def test_what_is_not_a_number_is_dropped() -> None:
 
 
 def test_a_day_with_thousands_of_people_is_drawn_in_time() -> None:
-    """In processor time, which other programs do not change; alone on a machine it is 0.7 s."""
+    """In processor time, which other programs hardly change: 0.3 s."""
     history = SignalHistory()
     for k in range(BIN_LIMIT * 8):
         history.add(snapshot(42.0 * k / 8, [], people=[1 + k // 5 + n for n in range(10)]))
+    import_matplotlib()  # done beforehand in a run, too
     begun = time.process_time()
     png = plot_png(history, {})
-    assert time.process_time() - begun < 3.0
+    assert time.process_time() - begun < 1.0
     assert cv2.imdecode(np.frombuffer(png, np.uint8), cv2.IMREAD_COLOR) is not None
 
 

@@ -27,9 +27,12 @@ REACHED = """async () => {
   return remote ? [remote.address, remote.port] : null;
 }"""
 
+LOOPBACK_FLAG = "--allow-loopback-in-peer-connection"
+"""Chromium leaves the loopback interface out of its candidates otherwise. Where there is no other, it then has none."""
+
 if __name__ == "__main__":
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=list(FLAGS))
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=[*FLAGS, LOOPBACK_FLAG])
         page = browser.new_page()
         page.add_init_script(RECORD)
         start_camera(page, sys.argv[1])

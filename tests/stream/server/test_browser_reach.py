@@ -78,7 +78,6 @@ def test_the_page_says_why_there_is_no_way_through(
     expect(notice).to_contain_text("the server announced host")
 
 
-@pytest.mark.xfail(reason="Chromium has gathered no candidate there when last seen: its offer names none", strict=False)
 def test_chromium_needs_no_interface_but_loopback() -> None:
     if (reason := missing()) is not None:
         pytest.skip(reason)
