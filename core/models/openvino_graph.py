@@ -38,6 +38,10 @@ One for a few rows of the compact model compiles in 25 ms (measured)."""
 _MOST_SIZES = 4
 """Graphs kept, for the most recent sizes: as many as the people of a room usually need."""
 
+_IDLE_CALLS = 1500
+"""Calls after which a graph of a size that did not come again is dropped, a minute of ticks. One of the compact model
+takes 6 MB, and without this a long run collects those of rare sizes."""
+
 _KERNELS_KEPT = 64
 """Kernels that a graph for any size keeps. OpenVINO's own 5,000 are kernels for hundreds of sizes, 0.75 MB each for the
 compact model (measured): stalls and crowds bring a new size now and then, and memory grew for hours."""
@@ -67,7 +71,10 @@ class Compiled:
     ) -> None:
         self._function, self._shape, self._dtype, self._precision = function, shape, np.dtype(dtype), precision
         self._any_size = self._request(-1)
-        self._sizes: dict[int, Any] = {}
+        self._sizes: dict[
+            int, tuple[Any, int]
+        ] = {}  # graph and the call that used it last, in order
+        self._calls = 0
         self._last_size, self._in_a_row = 0, 0
 
     def __call__(self, rows: npt.NDArray[Any]) -> Floats:
@@ -81,13 +88,20 @@ class Compiled:
     def _request_for(self, size: int) -> Any:
         self._in_a_row = self._in_a_row + 1 if size == self._last_size else 1
         self._last_size = size
-        if size in self._sizes:
-            self._sizes[size] = self._sizes.pop(size)  # most recently used last
-        elif self._in_a_row > _IN_A_ROW:
-            if len(self._sizes) == _MOST_SIZES:
-                del self._sizes[next(iter(self._sizes))]
-            self._sizes[size] = self._request(size)
-        return self._sizes.get(size, self._any_size)
+        self._calls += 1
+        kept, _ = self._sizes.pop(size, (None, 0))
+        if kept is None and self._in_a_row > _IN_A_ROW:
+            kept = self._request(size)
+        if kept is not None:
+            self._sizes[size] = kept, self._calls
+        self._drop_oldest()
+        return self._any_size if kept is None else kept
+
+    def _drop_oldest(self) -> None:
+        """Drop the size that was not used for longest, where there are too many or it stays away."""
+        size, (_, used) = next(iter(self._sizes.items()), (0, (None, self._calls)))
+        if len(self._sizes) > _MOST_SIZES or self._calls - used > _IDLE_CALLS:
+            del self._sizes[size]
 
     def _request(self, size: int) -> Any:
         """An inference request for batches of ``size``; −1: of any size."""

@@ -10,7 +10,7 @@ import pytest
 
 from speakerlight.core.models.compact import CROP, FRAME_STACK, FRAME_WINDOW, WEIGHTS_FILE, WIDTH
 from speakerlight.core.models.compact_graphs import load_graphs
-from speakerlight.core.models.openvino_graph import _IN_A_ROW, _MOST_SIZES, Compiled, Node, ops
+from speakerlight.core.models.openvino_graph import _IDLE_CALLS, _IN_A_ROW, _MOST_SIZES, Compiled, Node, ops
 
 WEIGHTS = np.random.default_rng(0).normal(size=(4, 3)).astype(np.float32)
 
@@ -56,6 +56,20 @@ def test_those_used_last_are_kept() -> None:
     layer.of(1)
     for _ in range(_IN_A_ROW + 1):
         layer.of(_MOST_SIZES + 1)
+    made = layer.made
+    layer.of(1)
+    for _ in range(_IN_A_ROW + 1):
+        layer.of(2)
+    assert layer.made == made + 1
+
+
+def test_the_graph_of_a_size_that_stays_away_is_dropped() -> None:
+    layer = Counted()
+    for size in (1, 2):
+        for _ in range(_IN_A_ROW + 1):
+            layer.of(size)
+    for _ in range(_IDLE_CALLS):
+        layer.of(1)
     made = layer.made
     layer.of(1)
     for _ in range(_IN_A_ROW + 1):
