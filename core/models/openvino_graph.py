@@ -71,9 +71,7 @@ class Compiled:
     ) -> None:
         self._function, self._shape, self._dtype, self._precision = function, shape, np.dtype(dtype), precision
         self._any_size = self._request(-1)
-        self._sizes: dict[
-            int, tuple[Any, int]
-        ] = {}  # graph and the call that used it last, in order
+        self._sizes: dict[int, tuple[Any, int]] = {}  # graph and the call that used it last, in order
         self._calls = 0
         self._last_size, self._in_a_row = 0, 0
 

@@ -50,7 +50,9 @@ class PipeReader:
         yield from self._media
         reached = self._media.reached_byte
         if isinstance(self._input, PipeInput) and reached and self._input.has_more(reached):
-            self._notices.report("rest", "more follows, perhaps another recording, and is not read: pipe one, or MPEG-TS")
+            self._notices.report(
+                "rest", "more follows, perhaps another recording, and is not read: pipe one, or MPEG-TS"
+            )
         elif self._media.error is not None:
             self._notices.report("rest", f"broken off ({reason(self._media.error)})")
 
