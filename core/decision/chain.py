@@ -173,18 +173,15 @@ class Chain:
         moving = min(steps, (1 - change) / max(c.join, c.leave, 1e-9)) if speech >= PAUSE_BELOW and in_view > 1 else 0.0
         join, leave = c.join * moving, c.leave * moving
         back = (0.5 * leave * self._pairs.sum(axis=1))[:, None] * own_lag
-        joining = np.zeros((count, count))
-        if join:
-            # Faces in view join each other; a face alone out of view is joined by nobody.
-            spread = join * singles[:in_view] / (in_view - 1)
-            joining[:in_view, :in_view] = spread[:, None] + spread
-            np.fill_diagonal(joining, 0.0)
         stays = np.full(count, 1 - change)
         stays[:in_view] -= join
         self._alone = stays[:, None] * self._alone + change * prior[:, None] * lag_prior + back
-        self._pairs = (1 - change - leave) * self._pairs + joining
-        if pair:
-            self._pairs[:in_view, :in_view] += change * pair / (in_view * (in_view - 1) / 2) * (1 - np.eye(in_view))
+        self._pairs *= 1 - change - leave
+        if in_view > 1:
+            # Faces in view join each other; a face alone out of view is joined by nobody.
+            begun = join * singles[:in_view] / (in_view - 1)
+            drawn = change * pair / (in_view * (in_view - 1) / 2)
+            self._pairs[:in_view, :in_view] += (begun[:, None] + begun + drawn) * _off_diagonal(in_view)
         self._nobody = (1 - change) * self._nobody + change * (1 - pair - prior.sum())
 
     def _weigh(self, gains: npt.NDArray[np.floating], weight: float, lag_prior: Floats) -> Floats:
@@ -250,6 +247,11 @@ class Chain:
     def counts(self) -> Floats:
         """Ticks of speech explained by each face at each lag, faded: what the room lag is estimated from."""
         return self._counts
+
+
+@lru_cache(maxsize=32)
+def _off_diagonal(n: int) -> Floats:
+    return 1 - np.eye(n)
 
 
 @lru_cache(maxsize=32)
