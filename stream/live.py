@@ -24,6 +24,7 @@ from speakerlight.core.media import Frame
 from speakerlight.core.snapshot import FaceScore, Snapshot
 from speakerlight.core.timebase import TICK_RATE
 from speakerlight.engine import EmptyFrames, Engine, TickAdapter, stage
+from speakerlight.input_check import InputCheck
 from speakerlight.latency import LatencyHistogram
 from speakerlight.load_shedding import PLANS, GovernorSettings, LoadGovernor, ScoredFaces
 from speakerlight.outputs.hub import OutputHub
@@ -135,6 +136,7 @@ class LiveRun:
         self._snapshot: Snapshot | None = None
         self._speakers: deque[int] = deque(maxlen=RECENT_SPEAKERS)
         self._selection = Selection()
+        self._check = InputCheck()
         self._first_view = composer.view if composer is not None else View.BOXES
         self._trouble: str | None = None
         self._failure: Exception | None = None
@@ -265,6 +267,7 @@ class LiveRun:
         due_chunks = [chunk for chunk in chunks if due(chunk) <= self._duration]
         for chunk in due_chunks:
             self._hub.audio(chunk)
+            self._check.audio(chunk)
         self._engine.scorer.push_audio(due_chunks)
         if empty_frames and due_chunks:
             self._engine.scorer.push_tracks(list(empty_frames.until(due(due_chunks[-1]))))
@@ -318,6 +321,7 @@ class LiveRun:
                 self._obey(key)
 
     def _show(self, frame: Frame, composer: ViewComposer) -> None:
+        self._check.frame(frame)
         info = self._info(frame.time)
         hidden = self._selection.is_hidden
         image = frame.image if hidden else composer.compose(frame, self._shown_snapshot(), info)
@@ -344,7 +348,7 @@ class LiveRun:
             load_level=self._plan.level,
             view=control.view,
             is_recording=control.is_recording,
-            notices=tuple(text for text, is_on in notices.items() if is_on),
+            notices=(*self._check.notices(), *(text for text, is_on in notices.items() if is_on)),
         )
 
     def _obey(self, key: KeyPress) -> None:

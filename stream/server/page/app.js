@@ -1,7 +1,7 @@
 // Main page: starts a session with a camera or a meeting, and shows the server's events.
 
 import { hasToken, linkTo, setToken } from "./access.js";
-import { CaptureProblem, followLoad, openCamera, openMeeting, release } from "./capture.js";
+import { CaptureProblem, checkInputs, followLoad, openCamera, openMeeting, release } from "./capture.js";
 import { SessionClock } from "./clock.js";
 import { Connection } from "./connection.js";
 import { DelayLine, watch } from "./delayline.js";
@@ -33,7 +33,8 @@ localize(document);
 const element = (id) => document.getElementById(id);
 
 // These leave the document while they are in a small window.
-const [stage, video, picture, marks, heldBadge] = ["stage", "video", "picture", "marks", "held"].map(element);
+const [stage, video, picture, marks, heldBadge, warning] = ["stage", "video", "picture", "marks", "held", "warning"].map(element);
+const [notice, noticeText, retry] = ["notice", "notice-text", "retry"].map(element);
 
 const send = (command) => session?.connection.send(command);
 const delayLine = new DelayLine();
@@ -63,6 +64,7 @@ function begin(stream, isMirrored) {
   session.connection = new Connection(stream, listener);
   const panel = setInterval(showPanel, PANEL_MS);
   const announcer = setInterval(announce, ANNOUNCE_MS);
+  checkInputs(stream, video, over.signal, showWarning);
   over.signal.addEventListener("abort", () => (clearInterval(panel), clearInterval(announcer)));
 }
 
@@ -257,16 +259,23 @@ function announce() {
 function showConnection(state, text) {
   element("connection").dataset.state = state;
   setText(element("connection-text"), text);
-  if (state === "live") element("notice").hidden = true;
+  if (state === "live") notice.hidden = true;
 }
 
 function showNotice(line, canRetry = false) {
-  setText(element("notice-text"), line);
-  element("retry").hidden = !canRetry;
-  element("notice").hidden = false;
+  setText(noticeText, line);
+  retry.hidden = !canRetry;
+  notice.hidden = false;
+}
+
+/** What is wrong with the inputs, or "". */
+function showWarning(line) {
+  setText(warning, line);
+  warning.hidden = !line;
 }
 
 function showSession() {
+  showWarning("");
   element("problem").hidden = true;
   element("welcome").hidden = true;
   element("session").hidden = element("stop").hidden = element("show-help").hidden = element("connection").hidden = false;
@@ -274,7 +283,7 @@ function showSession() {
 }
 
 function showWelcome(line) {
-  element("session").hidden = element("stop").hidden = element("show-help").hidden = element("connection").hidden = element("notice").hidden = true;
+  element("session").hidden = element("stop").hidden = element("show-help").hidden = element("connection").hidden = notice.hidden = true;
   element("welcome").hidden = false;
   element("last").hidden = lastRoom === null;
   showProblem(line);
@@ -313,7 +322,7 @@ element("meeting").addEventListener("click", () => {
   start(openMeeting);
 });
 element("stop").addEventListener("click", () => end());
-element("retry").addEventListener("click", () => session?.connection.retry());
+retry.addEventListener("click", () => session?.connection.retry());
 element("access").addEventListener("submit", (event) => {
   event.preventDefault();
   setToken(element("token").value.trim());

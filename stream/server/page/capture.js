@@ -53,6 +53,39 @@ export function followLoad(stream, level) {
   }
 }
 
+/** Seconds without any signal that are no pause. */
+const SILENT_MS = 5000;
+const SILENT_PEAK = 1e-4;
+const BLACK_LEVEL = 20;
+
+/**
+ * Calls `found(line)` once a second with what is wrong with `stream`, or "": a microphone without any signal, a `video`
+ * that is black. Ends when `signal` aborts.
+ */
+export function checkInputs(stream, video, signal, found) {
+  const context = new AudioContext();
+  const analyser = new AnalyserNode(context, { fftSize: 32_768 });
+  const hasAudio = stream.getAudioTracks().length > 0;
+  if (hasAudio) context.createMediaStreamSource(stream).connect(analyser);
+  const samples = new Float32Array(analyser.fftSize);
+  const canvas = new OffscreenCanvas(32, 18);
+  const pixels = canvas.getContext("2d", { willReadFrequently: true });
+  let [soundMs, lightMs] = [performance.now(), performance.now()];
+  const timer = setInterval(() => {
+    const now = performance.now();
+    analyser.getFloatTimeDomainData(samples);
+    const isMeasured = hasAudio && context.state === "running";
+    if (!isMeasured || samples.some((value) => Math.abs(value) > SILENT_PEAK)) soundMs = now;
+    pixels.drawImage(video, 0, 0, canvas.width, canvas.height);
+    const { data } = pixels.getImageData(0, 0, canvas.width, canvas.height);
+    if (video.readyState < 2 || data.some((value, k) => k % 4 < 3 && value > BLACK_LEVEL)) lightMs = now;
+    const silent = now - soundMs > SILENT_MS && t("The microphone is silent: is it muted or unplugged?");
+    const black = now - lightMs > SILENT_MS && t("The camera is black: is it covered?");
+    found([silent, black].filter(Boolean).join(" "));
+  }, 1000);
+  signal.addEventListener("abort", () => (clearInterval(timer), context.close()));
+}
+
 /** Releases camera, microphone and screen. */
 export function release(stream) {
   for (const track of stream.getTracks()) track.stop();

@@ -106,6 +106,8 @@ const GERMAN = {
   "That token is not the right one.": "Dieses Token ist nicht das richtige.",
   "Video ended: the camera was unplugged or sharing was stopped.": "Das Bild ist zu Ende: Kamera getrennt oder Teilen beendet.",
   "Audio ended: the microphone was unplugged or sharing was stopped.": "Der Ton ist zu Ende: Mikrofon getrennt oder Teilen beendet.",
+  "The microphone is silent: is it muted or unplugged?": "Das Mikrofon ist still: stummgeschaltet oder nicht eingesteckt?",
+  "The camera is black: is it covered?": "Die Kamera ist schwarz: abgedeckt?",
   "The connection was lost": "Die Verbindung ist abgebrochen",
   "The server does not answer": "Der Server antwortet nicht",
   "This server asks for a token.": "Dieser Server verlangt ein Token.",

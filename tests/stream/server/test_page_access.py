@@ -270,6 +270,28 @@ def test_the_page_speaks_german_to_german_browsers(new_page: Open, url: str) -> 
     expect(other.get_by_role("heading", name="See who is speaking")).to_be_visible()
 
 
+BLACK_AND_SILENT = """
+navigator.mediaDevices.getUserMedia = async () => {
+  const canvas = document.createElement("canvas");
+  [canvas.width, canvas.height] = [320, 180];
+  const context = canvas.getContext("2d");
+  setInterval(() => context.fillRect(0, 0, 320, 180), 40);
+  const audio = new AudioContext().createMediaStreamDestination();
+  return new MediaStream([...canvas.captureStream(25).getTracks(), ...audio.stream.getTracks()]);
+};
+"""
+
+
+def test_a_silent_microphone_and_a_black_camera_are_noted_on_the_picture(new_page: Open, url: str) -> None:
+    page = new_page()
+    page.add_init_script(BLACK_AND_SILENT)
+    start_camera(page, url)
+    expect(page.locator("#warning")).to_have_text(re.compile("microphone is silent.*camera is black"))
+    assert not violations(page)
+    page.get_by_role("button", name="Stop").click()
+    expect(page.locator("#warning")).to_be_hidden()
+
+
 def test_recognition_is_announced_before_the_camera_opens(new_page: Open, serve: Serve) -> None:
     for recognizes in (False, True):
         page = new_page()
