@@ -12,6 +12,7 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any, BinaryIO, Protocol, TypeVar
 
 import av.error
@@ -23,7 +24,7 @@ from av.video.frame import VideoFrame
 
 from speakerlight.clock import DeviceClock, SessionClock
 from speakerlight.core.errors import InputError
-from speakerlight.core.media import Frame, Samples
+from speakerlight.core.media import AudioChunk, Frame, Samples
 from speakerlight.redaction import redacted
 from speakerlight.rings import FrameRing
 from speakerlight.sources.addresses import is_pipe, open_address, open_pipe, scheme
@@ -67,10 +68,13 @@ RESUMES = 3
 
 OPTIONS = {"analyzeduration": "2000000", "rtsp_flags": "prefer_tcp", "overrun_nonfatal": "1"}
 
-RESUMING = {"reconnect": "1", "reconnect_delay_max": "1"}
-"""FFmpeg asks an http server that breaks off for the rest itself, where the server gives ranges."""
+RESUMING = {"reconnect": "1", "reconnect_delay_max": "1", "seg_max_retry": "3"}
+"""FFmpeg asks an http server that breaks off for the rest itself, where the server gives ranges, and asks again for a
+segment of a playlist that it was refused."""
 
 PULLED = ("http", "https")
+PLAYLIST_FORMATS = ("hls", "dash")
+"""Their size is that of the playlist. One without a length is live: it ends only when it cannot be read again."""
 UNTIMED_FORMATS = ("mjpeg", "mpjpeg")
 """FFmpeg makes up the timestamps of these; arrival is all there is."""
 
@@ -182,51 +186,54 @@ class NetworkSource(BufferedSource):
 
     def _capture_pulled(self, clock: SessionClock) -> None:
         media, container, timing = self._pulled, self._container, PulledTiming()
-        position, failures, is_recording = 0.0, 0, self._is_pipe
+        reached, failures, is_recording = _Reached(), 0, self._is_pipe
         while media is not None and container is not None:
             duration = None if container.duration is None else container.duration / av.time_base
-            is_recording = is_recording or duration is not None or (container.size or 0) > 0
-            reached = self._play_pulled(media, clock, timing, position)
+            is_playlist = container.format.name in PLAYLIST_FORMATS
+            is_recording = is_recording or duration is not None or (not is_playlist and (container.size or 0) > 0)
+            before = reached.latest
+            self._play_pulled(media, clock, timing, reached)
             identity, error = media.identity, media.error
             media.close()
-            is_whole = error is None and (duration is None or reached >= duration - BROKEN_OFF_SECONDS)
+            is_whole = error is None and (duration is None or reached.latest >= duration - BROKEN_OFF_SECONDS)
             if self._stopping.is_set() or (is_recording and is_whole) or self._is_pipe:
                 self._trouble = f"{self.name}: broken off ({reason(error)})" if error is not None else None
                 return
-            failures = 0 if reached > position else failures + 1
+            failures = 0 if reached.latest > before else failures + 1
             lost = f"{self.name}: the connection is lost" + (f" ({reason(error)})" if error is not None else "")
-            logger.warning("%s at %.1f s", lost, reached)
+            logger.warning("%s at %.1f s", lost, reached.latest)
             if is_recording and failures >= RESUMES:
-                self._trouble = f"{lost} at {reached:.0f} s and cannot be resumed; the rest is missing"
+                self._trouble = f"{lost} at {reached.latest:.0f} s and cannot be resumed; the rest is missing"
                 return
             container = self._reopened(self._connected, lost)
             media = self._pulled = None if container is None else self._pulled_from(container)
             if media is None or not media.wait(OPEN_SECONDS):
                 continue
-            if not is_recording and _is_same(media.identity, identity):
-                is_recording = True  # it begins again, so it is no live stream
+            begins_again = not is_recording and _is_same(media.identity, identity)
+            if begins_again and not is_playlist:
+                is_recording = True  # so it is no live stream
                 if error is None:
                     media.close()
                     return
-            position = reached if is_recording else 0.0
+            if not (is_recording or begins_again):
+                reached = _Reached()
             timing.restart()
 
-    def _play_pulled(self, media: OnePass, clock: SessionClock, timing: PulledTiming, position: float) -> float:
-        """Deliver what lies after ``position``, to the end or until stopped; gives how far it came, in seconds."""
+    def _play_pulled(self, media: OnePass, clock: SessionClock, timing: PulledTiming, reached: _Reached) -> None:
+        """Deliver what lies after what was ``reached``, to the end or until stopped."""
         for item in media:
-            if due(item) <= position:
+            if reached.includes(item):
                 continue
             moment = timing.session_time(due(item), clock.now())
             if not clock.wait_until(moment, self._stopping):
                 break
-            position = due(item)
-            shift = moment - position
+            reached.add(item)
+            shift = moment - due(item)
             if isinstance(item, Frame):
                 self._push_frame(Frame(item.time + shift, item.image))
             else:
                 self._ring.write(item.samples[:, None], item.time + shift)
             self._end_seconds = moment
-        return position
 
     def _push_frame(self, frame: Frame) -> None:
         newest = self.frames.newest() if self.frames is not None else None
@@ -287,6 +294,27 @@ class NetworkSource(BufferedSource):
             moment = timing.session_time(first)
             if abs(moment - now) < STALE_SECONDS and (self.has_video or clock.wait_until(moment, self._stopping)):
                 self._ring.write(samples[:, None], moment)
+
+
+@dataclass
+class _Reached:
+    """How far the frames and the audio of a pulled stream have come, seconds of its media: they break off apart."""
+
+    frames: float = -1.0
+    audio: float = -1.0
+
+    @property
+    def latest(self) -> float:
+        return max(self.frames, self.audio)
+
+    def includes(self, item: Frame | AudioChunk) -> bool:
+        return due(item) <= (self.frames if isinstance(item, Frame) else self.audio)
+
+    def add(self, item: Frame | AudioChunk) -> None:
+        if isinstance(item, Frame):
+            self.frames = due(item)
+        else:
+            self.audio = due(item)
 
 
 class PulledTiming:

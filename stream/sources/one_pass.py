@@ -151,6 +151,7 @@ class OnePass:
         self._audio = audio_stream(container, choice, video_stream(container, live=live)) if audio else None
         self._streams: list[Stream] = [stream for stream in (self._video, self._audio) if stream is not None]
         self.has_video, self.has_audio = self._video is not None, self._audio is not None
+        self._is_live = live
         self._patience = PATIENCE_SECONDS if live else float("inf")
         self._stop = stop or threading.Event()
         self._repair: TimestampRepair[Packet[Any]] = TimestampRepair(
@@ -223,7 +224,8 @@ class OnePass:
                 self._read(POLL_SECONDS)
                 continue
             item = min(items, key=lambda each: due(each[0])).popleft()
-            if isinstance(item, Frame) and audio in lacking and self._line.end:
+            is_broken_off = self._is_over and self._is_live  # its audio may come when it is connected again
+            if isinstance(item, Frame) and audio in lacking and self._line.end and not is_broken_off:
                 yield from self._line.fill(item.time)  # audio that ended or stays away is silence
             yield item
 

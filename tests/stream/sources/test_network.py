@@ -7,8 +7,10 @@ import subprocess
 import sys
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -257,6 +259,53 @@ def test_a_recording_that_always_breaks_off_at_one_place_ends_with_one_line(tmp_
         times = drained(source)
     assert 0 < len(times) < 45 and source.end_seconds is not None
     assert source.trouble is not None and source.trouble.endswith("cannot be resumed; the rest is missing")
+
+
+@contextmanager
+def serving_playlist(folder: Path, refused: str) -> Iterator[int]:
+    """A playlist of three seconds in fMP4 that grows, over HTTP; the second request for ``refused`` (the first, for a
+    segment) is answered with 404."""
+    clip = Clip(times=tuple(np.arange(75) / 25), sound_seconds=3.0, sound_codec="aac")
+    clip = replace(clip, options={"hls_time": "0.7", "hls_list_size": "0", "hls_segment_type": "fmp4"})
+    whole = clip.write(folder / "a.m3u8").read_text()
+    asked: Counter[str] = Counter()
+
+    class Handler(http.server.SimpleHTTPRequestHandler):
+        def do_GET(self) -> None:
+            name = self.path[1:]
+            asked[name] += 1
+            if name == refused and asked[name] == (2 if name.endswith("m3u8") else 1):
+                self.send_error(404)
+            elif name.endswith("m3u8") and asked[name] == 1 and name == refused:
+                begun = "#EXTINF".join(whole.split("#EXTINF")[:3]).encode()
+                self.send_response(200)
+                self.send_header("Content-Length", str(len(begun)))
+                self.end_headers()
+                self.wfile.write(begun)
+            else:
+                super().do_GET()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    handler = functools.partial(Handler, directory=str(folder))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield server.server_address[1]
+        server.shutdown()
+    assert asked[refused] > 1
+
+
+@pytest.mark.parametrize("refused", ["a1.m4s", "a.m3u8"])
+def test_a_segment_or_playlist_that_is_refused_once_loses_nothing(tmp_path: Path, quick: None, refused: str) -> None:
+    with serving_playlist(tmp_path, refused) as port:
+        source = NetworkSource(f"http://127.0.0.1:{port}/a.m3u8")
+        times = drained(source)
+    assert source.state is SourceState.ENDED and source.trouble is None
+    assert source.frames is not None and (np.diff(times) > 0).all()
+    assert len(times) + source.frames.dropped == 75
+    samples = np.concatenate([chunk.samples for chunk in source.take_audio()])
+    assert len(click_times(0.0, samples)) == 6
 
 
 def test_a_live_stream_over_http_goes_on_with_what_comes_next(tmp_path: Path, quick: None) -> None:
