@@ -19,6 +19,7 @@ from speakerlight.core.errors import InputError
 from speakerlight.core.geometry import Box
 from speakerlight.core.media import Image, Samples
 from speakerlight.core.timebase import SAMPLE_RATE, TICK_RATE
+from speakerlight.server.rtc.peer import PACKET_MS
 from tests.data import SHARED
 
 KEY_FRAME_TICKS = 50
@@ -97,6 +98,7 @@ def write(path: Path, images: Iterable[Image], samples: Samples, size: tuple[int
         video.options = {"deadline": "realtime", "cpu-used": "-6", "lag-in-frames": "0", "auto-alt-ref": "0"}
         audio = container.add_stream("libopus", rate=AUDIO_CLOCK, layout="mono")
         assert isinstance(audio, av.AudioStream)
+        audio.options = {"frame_duration": str(PACKET_MS)}  # which the server's answer asks of a page
         resampler = av.AudioResampler(format="s16", layout="mono", rate=AUDIO_CLOCK)
         pcm = (np.clip(samples, -1, 1) * 32767).astype(np.int16)
         block = SAMPLE_RATE // TICK_RATE

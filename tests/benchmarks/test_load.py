@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 
+from speakerlight.server.rtc.peer import PACKET_MS
 from tests.benchmarks import gpu
 from tests.benchmarks.__main__ import main
 from tests.benchmarks.load import Step, service
@@ -34,6 +35,8 @@ def test_a_recording_is_whole_and_in_order(recording: Recording) -> None:
         times = [packet.seconds for packet in packets]
         assert times == sorted(times) and times[0] < 0.05
     # RFC 6386, section 9.1: the lowest bit of a VP8 key frame is 0.
+    gaps = np.diff([packet.seconds for packet in recording.audio])
+    assert float(np.median(gaps)) == pytest.approx(PACKET_MS / 1000)
     keys = [index for index, packet in enumerate(recording.video) if not packet.data[0] & 1]
     assert keys[0] == 0 and max(np.diff([*keys, 100])) <= KEY_FRAME_TICKS
 
