@@ -17,7 +17,6 @@ from aiortc import (
 )
 from aiortc.codecs import get_capabilities
 from aiortc.mediastreams import MediaStreamError
-from av.audio.frame import AudioFrame
 from av.video.frame import VideoFrame
 
 from speakerlight.core.errors import InputError
@@ -112,8 +111,9 @@ class Peer:
         self._source = source
         self._sending = asyncio.create_task(_send_lines(self._channel, outbox))
         for receiver in self._receivers():
-            RtpTap(receiver, Kind(receiver.track.kind), self._arrived, self._reported)
-            self._pumps.append(asyncio.create_task(_pump(receiver.track, source)))
+            RtpTap(receiver, Kind(receiver.track.kind), self._arrived, self._reported, source.push_audio)
+            if receiver.track.kind == Kind.VIDEO:
+                self._pumps.append(asyncio.create_task(_pump(receiver.track, source)))
         try:
             await self._connection.setLocalDescription(await self._connection.createAnswer())
         except PortsTakenError:
@@ -205,8 +205,6 @@ async def _pump(track: MediaStreamTrack, source: BrowserSource) -> None:
             frame = await track.recv()
             if isinstance(frame, VideoFrame):
                 source.push_video(frame)
-            elif isinstance(frame, AudioFrame):
-                source.push_audio(frame)
     except MediaStreamError:
         return
 

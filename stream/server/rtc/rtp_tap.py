@@ -7,10 +7,14 @@ import queue
 from collections.abc import Callable
 from typing import Any
 
+import av
 from aiortc import RTCRtpCodecParameters, RTCRtpReceiver
+from aiortc.codecs import get_decoder
+from aiortc.codecs.base import Decoder
 from aiortc.jitterbuffer import JitterFrame
 from aiortc.rate import RemoteBitrateEstimator
 from aiortc.rtp import AnyRtcpPacket, RtcpSrPacket, RtpPacket
+from av.audio.frame import AudioFrame
 
 from speakerlight.server.rtc.encoded_size import encoded_size
 from speakerlight.server.rtc.jitter import PromptAudio, PromptVideo, elapsed
@@ -41,6 +45,7 @@ class RtpTap:
     """Taps one receiver. Stamps are those of its frames: ``frame.pts * frame.time_base`` in seconds.
 
     ``arrived(kind, stamp)``: called for a packet. ``reported(kind, stamp, sender_time)``: called for a sender report.
+    ``audio``: called with decoded audio.
     """
 
     def __init__(
@@ -49,6 +54,7 @@ class RtpTap:
         kind: Kind,
         arrived: Callable[[Kind, float], None],
         reported: Callable[[Kind, float, float], None],
+        audio: Callable[[AudioFrame], None],
     ) -> None:
         self._kind, self._arrived, self._reported = kind, arrived, reported
         # aiortc has no public interface for any of this: the transport calls these two methods by name, and a frame's
@@ -64,6 +70,7 @@ class RtpTap:
             vars(receiver)["_RTCRtpReceiver__remote_bitrate_estimator"] = _BandwidthFloor(bandwidth)
         else:
             vars(receiver)["_RTCRtpReceiver__jitter_buffer"] = PromptAudio()
+            vars(receiver)["_RTCRtpReceiver__decoder_queue"] = _AudioDecoder(audio)
         self._request_key_frame = receiver._send_rtcp_pli
         self._catching_up = False
         self._forward_packet = receiver._handle_rtp_packet
@@ -120,6 +127,33 @@ class _BandwidthFloor:
             return None
         bits_per_second, sources = estimate
         return max(bits_per_second, MIN_BITS_PER_SECOND), sources
+
+
+class _AudioDecoder(queue.Queue[Any]):
+    """Queue of the audio decoder, which decodes on the loop at once, for ``decoded``.
+
+    A packet takes 0.1 ms to decode; to hand it to a thread and the audio back takes longer.
+    """
+
+    def __init__(self, decoded: Callable[[AudioFrame], None]) -> None:
+        super().__init__()
+        self._decoded = decoded
+        self._decoder: Decoder | None = None
+
+    def put(self, item: Any, block: bool = True, timeout: float | None = None) -> None:
+        if item is None:  # the end, for aiortc's thread
+            super().put(item, block, timeout)
+            return
+        codec, encoded = item
+        self._decoder = self._decoder or get_decoder(codec)  # Opus is the one codec that is accepted
+        try:
+            frames = self._decoder.decode(encoded)
+        except av.FFmpegError as error:
+            logger.info("an audio packet cannot be decoded: %s", error)
+            return
+        for frame in frames:
+            if isinstance(frame, AudioFrame):
+                self._decoded(frame)
 
 
 class _DecoderQueue(queue.Queue[Any]):

@@ -9,19 +9,22 @@ from typing import Any, cast
 from unittest.mock import Mock
 
 import pytest
-from aiortc import RTCPeerConnection
+from aiortc import RTCPeerConnection, RTCRtpCodecParameters
+from aiortc.codecs import get_encoder
 from aiortc.jitterbuffer import JitterFrame
 from aiortc.rtp import RtcpSenderInfo, RtcpSrPacket, RtpPacket
+from av.audio.frame import AudioFrame
 
 from speakerlight.server.rtc.jitter import WRAP
 from speakerlight.server.rtc.rtp_tap import MAX_UNDECODED, MIN_BITS_PER_SECOND, RtpTap
 from speakerlight.server.source import BrowserSource
 from speakerlight.server.timeline import Kind
-from tests.stream.server.browser import Browser
+from tests.stream.server.browser import Browser, Hum
 from tests.stream.server.conftest import Serve
 
 SSRC = 5
 CODEC = SimpleNamespace(name="VP8")
+OPUS = RTCRtpCodecParameters("audio/opus", 48_000, 2, payloadType=96)
 
 
 class Receiver:
@@ -60,11 +63,13 @@ class Tapped:
         self.receiver: Any = Receiver()
         self.arrived: list[float] = []
         self.reported: list[tuple[float, float]] = []
+        self.audio: list[AudioFrame] = []
         RtpTap(
             cast(Any, self.receiver),
             kind,
             lambda _, stamp: self.arrived.append(stamp),
             lambda _, stamp, sender_time: self.reported.append((stamp, sender_time)),
+            self.audio.append,
         )
 
     def packet(self, time: int) -> None:
@@ -151,12 +156,17 @@ def test_packets_that_are_read_late_are_no_narrow_network() -> None:
         receiver.bandwidth.add.assert_called_with(**packet)
 
 
-def test_audio_is_never_dropped() -> None:
+def test_audio_is_decoded_at_once_and_a_damaged_packet_ends_nothing() -> None:
     tapped = Tapped(Kind.AUDIO)
-    for _ in range(100):
-        tapped.receiver.undecoded.put(object())
-    tapped.packet(0)
-    assert len(tapped.receiver.packets) == 1
+    encoder, hum = get_encoder(OPUS), Hum()
+    packets = [packet for _ in range(5) for packet in encoder.encode(asyncio.run(hum.recv()))[0]]
+    packets.insert(2, b"\xff" * 3)
+    for number, packet in enumerate(packets):
+        tapped.receiver.undecoded.put((OPUS, JitterFrame(packet, number * 960)))
+    assert len(tapped.audio) >= 5 and tapped.receiver.undecoded.empty()
+    assert tapped.audio[-1].pts == (len(packets) - 1) * 960 and tapped.audio[-1].sample_rate == 48_000
+    tapped.receiver.undecoded.put(None)
+    assert tapped.receiver.undecoded.get_nowait() is None, "the end reaches aiortc's thread"
 
 
 @pytest.mark.parametrize("kind", list(Kind))
@@ -164,7 +174,7 @@ def test_aiortc_still_has_what_is_listened_in_on(kind: Kind) -> None:
     async def play() -> None:
         connection = RTCPeerConnection()
         receiver = connection.addTransceiver(kind.value, "recvonly").receiver
-        RtpTap(receiver, kind, lambda *_: None, lambda *_: None)
+        RtpTap(receiver, kind, lambda *_: None, lambda *_: None, lambda _: None)
         for name in (
             "jitter_buffer",
             "timestamp_mapper",
