@@ -89,9 +89,6 @@ class Habits:
 
 BLINK_HALF_SECONDS = 0.11
 
-SMALLEST_CAST = 4
-"""Voices are cast for at least this many people: one alone does not always get the lowest voice."""
-
 BEARDED_PITCH_HZ = 135.0
 """Only people with a lower voice may have a beard."""
 
@@ -147,7 +144,7 @@ def cast(seed: int, count: int) -> tuple[Person, ...]:
     """``count`` people of ``seed``, as different from each other as the palettes allow."""
     rng = np.random.default_rng([seed, 1])
     order = [rng.permutation(n) for n in (len(SKINS), len(HAIRS), len(SHIRTS), len(WALLS), len(Hair), len(Room))]
-    voices = cast_voices(max(count, SMALLEST_CAST), rng)
+    voices = cast_voices(count, rng)
     return tuple(_person([int(o[i % len(o)]) for o in order], voices[i], rng) for i in range(count))
 
 
