@@ -116,22 +116,35 @@ class TimedPhone(NamedTuple):
     stress: float
 
 
+class Phrasing(NamedTuple):
+    """How talk is divided by pauses, both as ranges: syllables of a phrase (end exclusive), seconds of a pause."""
+
+    syllables: tuple[int, int]
+    pause_seconds: tuple[float, float]
+
+
+SPOKEN = Phrasing((5, 13), (0.12, 0.3))
+"""Phrases of fluent speech."""
+
+MOUTHED = Phrasing((2, 5), (0.5, 1.1))
+"""Phrases of a person who talks without a voice: to somebody in the room, with the microphone muted."""
+
 LEAD_SECONDS = 0.08
 """A mouth begins to open before the first phone, and closes after the last one."""
 
 
-def talk(seconds: float, syllable_rate: float, rng: np.random.Generator) -> Speech:
+def talk(seconds: float, syllable_rate: float, rng: np.random.Generator, phrasing: Phrasing = SPOKEN) -> Speech:
     """``seconds`` of talk at ``syllable_rate`` syllables a second; it begins and ends with the mouth at rest."""
-    return _curves(_sentence(seconds, syllable_rate, rng), seconds, rng)
+    return _curves(_sentence(seconds, syllable_rate, rng, phrasing), seconds, rng)
 
 
-def _sentence(seconds: float, syllable_rate: float, rng: np.random.Generator) -> list[TimedPhone]:
-    """Phrases of 5–12 syllables with short pauses between them, paced so that the last one fills the time."""
+def _sentence(seconds: float, syllable_rate: float, rng: np.random.Generator, phrasing: Phrasing) -> list[TimedPhone]:
+    """Phrases with pauses between them, paced so that the last one fills the time."""
     phones: list[TimedPhone] = []
-    now, stop, left = LEAD_SECONDS, seconds - LEAD_SECONDS, int(rng.integers(5, 13))
+    now, stop, left = LEAD_SECONDS, seconds - LEAD_SECONDS, int(rng.integers(*phrasing.syllables))
     while now + 0.8 / syllable_rate < stop:
-        if left == 0 and now + 1.0 < stop:
-            now, left = now + rng.uniform(0.12, 0.3), int(rng.integers(5, 13))
+        if left == 0 and now + phrasing.pause_seconds[1] + 0.7 < stop:
+            now, left = now + rng.uniform(*phrasing.pause_seconds), int(rng.integers(*phrasing.syllables))
             continue
         for phone, length, stress in _syllable(syllable_rate, rng, last=left == 1):
             phones.append(TimedPhone(phone, now, min(now + length, stop), stress))

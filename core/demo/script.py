@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from speakerlight.core.demo.articulation import Curve, chew, grin, keep_still, talk
+from speakerlight.core.demo.articulation import MOUTHED, Curve, chew, grin, keep_still, talk
 from speakerlight.core.geometry import Box
 
 MINUTE = 60.0
@@ -22,9 +22,9 @@ TURN_SECONDS = (2.0, 5.0)
 GAP_SECONDS = (0.3, 1.2)
 SHORTEST_SECONDS = 1.0
 INTRODUCTION_SECONDS = 20.0
-"""Start of a minute in which every turn is of a person in view."""
+"""Start of a minute in which every turn is of a person in view: as many of them as fit introduce themselves."""
 
-OFFSCREEN_SHARE = 0.15
+OFFSCREEN_SHARE = 0.25
 """Share of the later turns that a stranger speaks off-screen. A whole minute has at least one of them."""
 
 
@@ -61,7 +61,7 @@ class Activity(StrEnum):
 
     SPEAKING = "speaking"
     MOUTHING = "mouthing"
-    """Silent talk: syllables of its own, which are not in the audio."""
+    """Silent talk: syllables, pauses and a pace of its own, none of them in the audio."""
     CHEWING = "chewing"
     SMILING = "smiling"
     STILL = "still"
@@ -79,6 +79,9 @@ class ActivitySpan:
 IDLE_SHARES = {Activity.MOUTHING: 0.5, Activity.CHEWING: 0.12, Activity.SMILING: 0.13, Activity.STILL: 0.25}
 """Probabilities of the activities of a person who does not speak."""
 
+MOUTHING_PACE = 0.55
+"""Pace of silent talk relative to the person's own speech: slower than any speech in the audio."""
+
 
 def turns_of_minute(minute: int, people: int, seed: int, stop: float) -> tuple[ScriptedTurn, ...]:
     """The turns that begin in a minute; all end within it, and by ``stop`` seconds."""
@@ -87,7 +90,9 @@ def turns_of_minute(minute: int, people: int, seed: int, stop: float) -> tuple[S
     turns: list[ScriptedTurn] = []
     now, last = begin + 0.5, -1
     while (length := min(rng.uniform(*TURN_SECONDS), end - now)) >= SHORTEST_SECONDS:
-        tile: int | None = int(rng.choice([i for i in range(people) if i != last or people == 1]))
+        waiting = set(range(people)) - {turn.tile for turn in turns}
+        others = [i for i in sorted(waiting) or range(people) if i != last or people == 1]
+        tile: int | None = int(rng.choice(others))
         if now - begin > INTRODUCTION_SECONDS and rng.random() < OFFSCREEN_SHARE:
             tile = None
         turns.append(ScriptedTurn(tile, _on_grid(now), _on_grid(now + length)))
@@ -124,7 +129,7 @@ def _idle(start: float, end: float, rng: np.random.Generator) -> list[ActivitySp
 
 
 def idle_lips(span: ActivitySpan, syllable_rate: float, rng: np.random.Generator) -> Curve:
-    """The lips of a person who does not speak: points × 6."""
+    """The lips of a person who does not speak: points × 6. ``syllable_rate``: of the person's speech."""
     seconds = span.end - span.start
     match span.activity:
         case Activity.CHEWING:
@@ -134,7 +139,7 @@ def idle_lips(span: ActivitySpan, syllable_rate: float, rng: np.random.Generator
         case Activity.STILL:
             return keep_still(seconds, rng)
         case _:
-            return talk(seconds, syllable_rate, rng).lips
+            return talk(seconds, MOUTHING_PACE * syllable_rate, rng, MOUTHED).lips
 
 
 def cut(turns: tuple[ScriptedTurn, ...], end: float) -> tuple[ScriptedTurn, ...]:

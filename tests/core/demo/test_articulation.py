@@ -10,6 +10,8 @@ from scipy.ndimage import gaussian_filter1d
 from speakerlight.core.demo.articulation import (
     CONTROL_RATE,
     LEAD_SECONDS,
+    MOUTHED,
+    SPOKEN,
     Curve,
     Lips,
     chew,
@@ -52,6 +54,11 @@ def test_lips_that_are_pressed_are_shut_and_open_vowels_are_voiced() -> None:
     speech = talk(20.0, 4.5, rng())
     assert speech.lips[speech.lips[:, PRESS] > 0.98, OPENING].max() < 0.02
     assert speech.voicing[speech.lips[:, OPENING] > 0.7].mean() > 0.7
+
+
+def test_mouthed_talk_pauses_more_than_spoken_talk() -> None:
+    shut = [np.mean(talk(30.0, 4.5, rng(), phrasing).lips[:, OPENING] < 0.05) for phrasing in (SPOKEN, MOUTHED)]
+    assert shut[1] > shut[0] + 0.1
 
 
 def test_syllables_come_at_a_natural_rate() -> None:

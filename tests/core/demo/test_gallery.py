@@ -52,6 +52,12 @@ def test_every_minute_has_a_turn_of_the_stranger_and_none_in_the_first_20_second
             assert turns and all(turn.start % 60 > 20 for turn in turns)
 
 
+def test_everybody_in_view_speaks_before_anybody_speaks_twice() -> None:
+    for seed in range(8):
+        turns = [turn.tile for turn in Demo(DemoSettings(people=4, seed=seed, **SMALL)).truth(20).turns]
+        assert len(set(turns[:4])) == len(turns[:4])
+
+
 def test_mouthing_people_say_other_syllables_than_the_speaker() -> None:
     """No shift within ±300 ms brings a mouthing person's lips to the speaker's: own lips would correlate fully."""
     demo = Demo(DemoSettings(people=4, seed=0, seconds=None, **SMALL))
