@@ -1,4 +1,4 @@
-"""Virtual camera path: which part of the frame a view shows, moved as a camera operator would.
+"""Framing: which part of the frame a view shows, moved as a camera operator would.
 
 It frames the person on air, or else everybody. The director decides who is on air.
 """

@@ -1,4 +1,7 @@
-"""Timed media: frames and audio chunks as sources hand them on, NaN cleaned. All times are session seconds."""
+"""Timed media: frames and audio chunks as sources deliver them, and the removal of damaged samples (NaN, Inf).
+
+All times are session seconds.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Environment of the caller: what it leaves broken for libraries that need not care about it."""
+"""Environment of the caller: repairs settings and closed streams that would break libraries."""
 
 from __future__ import annotations
 
