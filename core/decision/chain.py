@@ -1,7 +1,7 @@
 """The chain: an exact, causal hidden Markov model of who speaks and at which lag.
 
-Its states are nobody in view, each face alone at each lag, and each pair of faces. A tick is one forward step: people
-take over, join and stop at learnt rates, then each state is weighed by how well it explains the tick's audio.
+Its states are: no active speaker in view, each face alone at each lag, each pair of faces. A tick is one forward step:
+people take over, join and stop at learnt rates, then each state is weighed by how well it explains the tick's audio.
 Normalised, the states are the posterior; nothing is averaged over a window, so that a turn is named as soon as the
 evidence is strong, and weak evidence adds up.
 """
@@ -27,14 +27,14 @@ AWAY_TICKS = 125
 """A face out of view keeps its state for 5 s: it may go on speaking unseen, and be in view again."""
 
 MAX_PRIOR = 0.25
-"""Most that is expected of a face before there is evidence, less than what a name takes: who is alone in view is not
-therefore the one who speaks. Of four faces and more the share is smaller anyway."""
+"""Maximum prior of a face, below the threshold of a name: a single person in view is not necessarily the speaker. With
+four faces or more the share is smaller anyway."""
 
 _REMEMBERED_FACES = 64
-"""Faces whose lag is remembered after that, the latest ones."""
+"""Number of faces, the latest ones, whose lag is remembered after that."""
 
 MAX_STEPS = 4
-"""Evidence of one tick counts for no more ticks than this: the least that is scored under load is every fourth."""
+"""Maximum number of ticks that the evidence of one tick counts for: under load at least every fourth is scored."""
 
 
 @dataclass(frozen=True)
@@ -42,9 +42,9 @@ class ChainConstants:
     """Learnt together with the emission; rates are probabilities a tick."""
 
     nobody: float
-    """Weight of nobody in view where a face has 1, before anything is known."""
+    """Prior weight of the state without an active speaker in view, relative to 1 for a face."""
     pair: float
-    """Prior probability that two speak at once."""
+    """Prior probability that two people speak at once."""
     change: float
     """Rate of a new speaker drawn from the prior while there is speech …"""
     fade: float
@@ -52,11 +52,11 @@ class ChainConstants:
     join: float
     """Rate of a second speaker joining."""
     leave: float
-    """Rate of one of two stopping."""
+    """Rate of one of two speakers stopping."""
     pair_gain: float
     """Share of both faces' evidence that counts for a pair …"""
     pair_bias: float
-    """… and what a pair has against it, log-odds a tick."""
+    """… and the bias of a pair, log-odds per tick."""
 
     @classmethod
     def of(cls, arrays: Mapping[str, npt.NDArray[np.float32]]) -> ChainConstants:
@@ -66,7 +66,7 @@ class ChainConstants:
 
 @dataclass(frozen=True)
 class VoiceCue:
-    """What the voice alone tells of who speaks at a tick.
+    """Evidence of the voice alone about who speaks at a tick.
 
     ``changed``: probability that another voice has begun since the tick before. ``prior``: relative weight of each face
     among those that a new speaker is drawn from, 1 for a face of which nothing is known; absent faces count 1.
@@ -86,11 +86,11 @@ NO_VOICE = VoiceCue()
 
 @dataclass(frozen=True, eq=False)
 class Posterior:
-    """Who speaks, given all so far. ``faces``: the probability of each face in view, alone or in a pair (sum 0 to 2).
+    """Posterior of who speaks. ``faces``: the probability of each face in view, alone or in a pair (sum 0 to 2).
 
     ``second``: for each face in view, the probability that it speaks beside ``first``, the most probable one.
-    ``nobody``: that nobody in view does. ``evidence``: what the tick alone tells of each face in view, at the lag it
-    most probably has: log-odds against nobody.
+    ``nobody``: probability of no active speaker in view. ``evidence``: log-odds of the tick alone for each face in
+    view, at its most probable lag, against no active speaker.
     """
 
     faces: Mapping[int, float]
@@ -100,7 +100,7 @@ class Posterior:
 
 
 class Chain:
-    """Keeps the posterior. Faces may come, leave and return."""
+    """Updates the posterior tick by tick. Faces may come, leave and return."""
 
     def __init__(self, constants: ChainConstants, lag: RoomLag) -> None:
         self._c = constants
@@ -122,7 +122,7 @@ class Chain:
         voice: VoiceCue = NO_VOICE,
     ) -> Posterior:
         """One forward step over ``steps`` ticks. ``gains`` [F, 31]: log-odds of each face in view at each lag against
-        nobody, 0 where nothing is known; ``speech``: probability in [0, 1]."""
+        no active speaker, 0 where nothing is known; ``speech``: probability in [0, 1]."""
         steps = min(steps, MAX_STEPS)
         self._keep(ids, steps)
         in_view, count = len(ids), len(self._ids)
@@ -146,7 +146,7 @@ class Chain:
         )
 
     def merge(self, face: int, into: int) -> None:
-        """Two faces turned out to be one, and are not in view together: ``into`` has what ``face`` had."""
+        """Merge two faces of one person, which are not in view together: ``into`` receives the state of ``face``."""
         if face in self._ids and into not in self._ids:
             self._ids[self._ids.index(face)] = into
 
@@ -169,7 +169,7 @@ class Chain:
         prior = np.minimum((1 - pair) * weights / total, MAX_PRIOR * np.maximum(weights, 1.0))
         singles = self._alone.sum(axis=1)
         own_lag = (self._alone + 1e-6 * lag_prior) / (singles + 1e-6)[:, None]
-        # A voice that has surely changed leaves nothing that could join or leave; more would make negative weights.
+        # When the voice has certainly changed, nothing is left to join or leave; otherwise weights would be negative.
         moving = min(steps, (1 - change) / max(c.join, c.leave, 1e-9)) if speech >= PAUSE_BELOW and in_view > 1 else 0.0
         join, leave = c.join * moving, c.leave * moving
         back = (0.5 * leave * self._pairs.sum(axis=1))[:, None] * own_lag
@@ -178,14 +178,14 @@ class Chain:
         self._alone = stays[:, None] * self._alone + change * prior[:, None] * lag_prior + back
         self._pairs *= 1 - change - leave
         if in_view > 1:
-            # Faces in view join each other; a face alone out of view is joined by nobody.
+            # Faces in view join each other; no face joins one that is alone out of view.
             begun = join * singles[:in_view] / (in_view - 1)
             drawn = change * pair / (in_view * (in_view - 1) / 2)
             self._pairs[:in_view, :in_view] += (begun[:, None] + begun + drawn) * _off_diagonal(in_view)
         self._nobody = (1 - change) * self._nobody + change * (1 - pair - prior.sum())
 
     def _weigh(self, gains: npt.NDArray[np.floating], weight: float, lag_prior: Floats) -> Floats:
-        """Weigh the states by the tick's evidence; that of each face in view at its own lag, log-odds a tick."""
+        """Weigh the states by the tick's evidence; return that of each face in view at its own lag, in log-odds."""
         in_view = len(gains)
         c = self._c
         factors = np.exp(weight * gains)
@@ -201,7 +201,7 @@ class Chain:
         return np.asarray(evidence)
 
     def _weigh_voice(self, weight: float, voice: VoiceCue) -> None:
-        """Weigh the states by whose voice is heard; where two speak it may be either's."""
+        """Weigh the states by the owner of the voice; in a pair the voice may belong to either."""
         each = np.exp(weight * np.array([voice.gains.get(i, 0.0) for i in self._ids]))
         self._alone *= each[:, None]
         self._pairs *= (each[:, None] + each) / 2
@@ -220,7 +220,7 @@ class Chain:
             self._counts = self._lag.learnt(self._counts, gained * speech, speech, steps)
 
     def _keep(self, ids: Sequence[int], steps: int) -> None:
-        """Bring the rows in order: faces in view first, then those away for a short time."""
+        """Sort the rows: faces in view first, then those away for a short time."""
         in_view = len(ids)
         if self._ids[:in_view] == list(ids) and not self._away[:in_view].any() and len(self._ids) == in_view:
             return

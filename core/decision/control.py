@@ -43,7 +43,7 @@ SCHEMA: dict[str, Any] = {
     "title": "Speakerlight commands",
     "oneOf": [
         _command("name", "Name a person; an empty name takes it back.", id=_ID, name={"type": "string"}),
-        _command("pin", "Show this person whoever speaks; null: follow the speaker again.", id=_ID_OR_NULL),
+        _command("pin", "Show this person, no matter who speaks; null: follow the speaker again.", id=_ID_OR_NULL),
         _command("exclude", "Never make this person primary.", id=_ID, on={"type": "boolean"}),
         _command(
             "ignore",
@@ -83,9 +83,7 @@ SCHEMA: dict[str, Any] = {
                 ]
             },
         ),
-        _command(
-            "reset", "Forget who is who, names and voices included; people of --people stay as their file has them."
-        ),
+        _command("reset", "Forget all people, names and voices included; the file of --people is not changed."),
         _command("record", "Start or stop the recording that --output asked for.", on={"type": "boolean"}),
     ],
 }
@@ -248,7 +246,7 @@ def _with_primary(snapshot: Snapshot, primary: int | None) -> Snapshot:
         return snapshot
     if primary is not None:
         return replace(snapshot, primary=primary, state=SpeakingState.SPEAKING)
-    # Somebody speaks whom the commands keep from being shown.
+    # The speaker is a person whom the commands exclude.
     state = SpeakingState.UNDECIDED if snapshot.state is SpeakingState.SPEAKING else snapshot.state
     return replace(snapshot, primary=None, state=state)
 

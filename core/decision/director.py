@@ -1,4 +1,4 @@
-"""Director: from turns to shots, for scene switchers and views.
+"""Director: decides shots and cuts from turns, for scene switchers and views.
 
 A shot shows one person, everybody, or the room while no active speaker is in view. A change of the active speaker
 becomes a cut only when it lasts, so that coughs and one-word answers never cut, and no shot is shorter than the
@@ -22,12 +22,12 @@ class DirectorSettings:
     """A new speaker must have been the active one for this long. A word is 0.2 to 0.4 s, a cough 0.3 s; with the 0.35 s
     after which a turn is reported the cut comes 0.75 s after the first syllable."""
     shortest_seconds: float = 1.2
-    """No shot is shorter."""
+    """Minimum length of a shot."""
     longest_seconds: float = 30.0
     """Longest shot of one person; a relief shot follows."""
     relief_seconds: float = 3.0
     """Length of a relief shot."""
-    nobody_after_seconds: float = 2.5
+    no_speaker_after_seconds: float = 2.5
     """Silence or speech out of view for this long ends the shot; a pause in a speech is under 1 s."""
     together_seconds: float = 1.0
     """Several people who speak at once for this long widen the shot; an interjection is shorter."""
@@ -49,18 +49,26 @@ class Preset(StrEnum):
 
 PRESETS = {
     Preset.CALM: DirectorSettings(
-        confirm_seconds=1.2, shortest_seconds=4.0, longest_seconds=60.0, nobody_after_seconds=4.0, together_seconds=2.0
+        confirm_seconds=1.2,
+        shortest_seconds=4.0,
+        longest_seconds=60.0,
+        no_speaker_after_seconds=4.0,
+        together_seconds=2.0,
     ),
     Preset.NORMAL: DirectorSettings(),
     Preset.QUICK: DirectorSettings(
-        confirm_seconds=0.3, shortest_seconds=0.8, longest_seconds=20.0, nobody_after_seconds=1.5, together_seconds=0.6
+        confirm_seconds=0.3,
+        shortest_seconds=0.8,
+        longest_seconds=20.0,
+        no_speaker_after_seconds=1.5,
+        together_seconds=0.6,
     ),
 }
 
 
 @dataclass(frozen=True)
 class _Wish:
-    """A shot that suits the moment, and how long it must suit before it is cut to."""
+    """A candidate shot, and how long it must be the candidate before the cut."""
 
     shot: Shot
     patience_seconds: float
@@ -97,7 +105,7 @@ class Director:
             self._announced = None
             return
         due = max(self._since + wish.patience_seconds, self._cut_at + self._settings.shortest_seconds)
-        # Without a wish at this very moment (a short interruption) nothing is cut.
+        # Without a candidate at this tick (a short interruption) there is no cut.
         if time >= due and self._wished_at == time:
             self._cut(time, wish)
         elif time < due - self._settings.announce_seconds:
@@ -106,7 +114,7 @@ class Director:
             self._announced = Candidate(time, wish.shot, max(due, time))
 
     def _wish_of(self, snapshot: Snapshot, pinned: int | None, is_held: bool) -> _Wish | None:
-        """The change that the moment asks for; None: no reason to change."""
+        """The candidate at this tick; None: no reason to change."""
         s = self._settings
         speaking = [face.id for face in snapshot.faces if face.speaking]
         if any(face.id == pinned for face in snapshot.faces) and pinned is not None:
@@ -114,7 +122,7 @@ class Director:
         elif is_held:
             return None
         elif snapshot.state in (SpeakingState.SILENCE, SpeakingState.OFFSCREEN):
-            wish = _Wish(NOBODY, s.nobody_after_seconds)
+            wish = _Wish(NOBODY, s.no_speaker_after_seconds)
         elif snapshot.primary is None or snapshot.time < self._relief_until:
             return None
         elif len(speaking) > 1:
@@ -142,7 +150,7 @@ class Director:
         return close_up(previous) if self._settings.has_reactions and previous is not None and in_view else WIDE
 
     def _follow(self, time: float, wish: _Wish | None) -> None:
-        """Keep the time since which the same shot has been wished for."""
+        """Update the time since which the same shot has been the candidate."""
         if wish is not None and self._wish is not None and wish.shot == self._wish.shot:
             self._wish, self._wished_at = wish, time
         elif self._wish is None or time - self._wished_at > self._settings.interruption_seconds:

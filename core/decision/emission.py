@@ -1,7 +1,7 @@
-"""Emission: how far each face, at each lag, explains the audio of a tick better than somebody out of view does.
+"""Emission: log-odds that a face at a lag explains the audio of a tick, against a speaker out of view.
 
-A small network, the same for every face and lag, looks at cosines of face and audio embeddings: the tick's own, running
-means of them, how they differ from the other lags and from the face's usual ones, and beside them at visual speech.
+A small network, the same for every face and lag. Its input: cosines of face and audio embeddings (the tick's own,
+running means, differences to the other lags and to the face's usual ones) and the visual voice activity.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from speakerlight.core.decision.lag import LAGS
 Floats = npt.NDArray[np.float32]
 
 FEATURES = 11
-"""Numbers of each face and lag: see ``features``."""
+"""Number of features per face and lag: see ``features``."""
 
-FAST_TICKS, SLOW_TICKS, LEVEL_TICKS = 3.0, 12.0, 100.0
-ACTIVITY_TICKS, USUAL_ACTIVITY_TICKS, FRESH_TICKS = 4.0, 150.0, 25.0
+FAST_TICKS, SLOW_TICKS, SIMILARITY_TICKS = 3.0, 12.0, 100.0
+VISUAL_VAD_TICKS, USUAL_VISUAL_VAD_TICKS, FRESH_TICKS = 4.0, 150.0, 25.0
 """Time constants of the running means."""
 
 BEST_TICKS, BEST_MIN_WEIGHT = 750.0, 6.0
@@ -30,7 +30,7 @@ BEST_TICKS, BEST_MIN_WEIGHT = 750.0, 6.0
 MIN_SPEECH_WEIGHT = 0.02
 """Weight of a tick without speech in a running mean; ticks with speech count by their probability."""
 
-MAX_ACTIVITY = 6.0
+MAX_VISUAL_VAD = 6.0
 """Log-odds of visual speech are clipped to plus and minus this."""
 
 MAX_GAIN = 3.0
@@ -64,7 +64,7 @@ class EmissionWeights:
         )
 
     def gains(self, features: Floats) -> Floats:
-        """Log-odds of one tick against nobody in view, [F, 31] of [F, 31, FEATURES]."""
+        """Log-odds of one tick against no active speaker in view, [F, 31] of [F, 31, FEATURES]."""
         rows = features.reshape(-1, FEATURES)
         hidden = np.tanh(rows @ self.hidden + self.hidden_bias)
         gains = rows @ self.linear + hidden @ self.output + np.float32(self.bias)
@@ -72,13 +72,13 @@ class EmissionWeights:
 
 
 class EmissionFeatures:
-    """Keeps the running means of the faces in view and makes features of them."""
+    """Updates the running means of the faces in view and makes features of them."""
 
     def __init__(self, scale: float, centre: float) -> None:
         self._scale, self._centre = np.float32(scale), np.float32(centre)
         self._ids: list[int] = []
         self._lags: Floats = np.zeros((2, 2, 0, len(LAGS)), np.float32)  # fast and slow, sum and weight
-        # Level, activity, usual activity and freshness: sum and weight.
+        # Lag-independent similarity, visual VAD, usual visual VAD and freshness: sum and weight.
         self._faces: Floats = np.zeros((4, 2, 0), np.float32)
         self._best: Floats = np.zeros(0, np.float32)
 
@@ -87,14 +87,14 @@ class EmissionFeatures:
         ids: Sequence[int],
         cosines: Floats,
         known: npt.NDArray[np.bool_],
-        activity: Floats,
+        visual_vad: Floats,
         fresh: Floats,
         speech: float,
         steps: int = 1,
     ) -> Floats:
         """Features of the faces ``ids`` at the next tick, [F, 31, FEATURES].
 
-        ``cosines`` [F, 31]; ``known`` [F, 31] where there is one; ``activity`` [F] log-odds of visual speech, 0 where
+        ``cosines`` [F, 31]; ``known`` [F, 31] where there is one; ``visual_vad`` [F] log-odds of visual speech, 0 where
         unknown; ``fresh`` [F]: 1 where the tick has a frame of its own, 0 where the one before is repeated; ``steps``:
         ticks since the last update.
         """
@@ -108,7 +108,7 @@ class EmissionFeatures:
         self._lags[:, 1] += weight
         values, weights = np.empty((2, 4, len(ids)), np.float32)
         values[0] = (cosines * known).sum(axis=1) / np.maximum(count, 1)
-        values[1:3] = activity.clip(-MAX_ACTIVITY, MAX_ACTIVITY)
+        values[1:3] = visual_vad.clip(-MAX_VISUAL_VAD, MAX_VISUAL_VAD)
         values[3] = fresh
         weights[:] = count > 0
         weights[0] *= spoken
@@ -127,7 +127,7 @@ class EmissionFeatures:
             return
         places = {i: k for k, i in enumerate(self._ids)}
         picks = np.array([places.get(i, len(self._ids)) for i in ids], int)
-        # Past the end stands the empty state of a new face.
+        # The entry past the end is the empty state of a new face.
         self._lags = np.concatenate([self._lags, np.zeros((2, 2, 1, len(LAGS)), np.float32)], axis=2)[:, :, picks]
         self._faces = np.concatenate([self._faces, np.zeros((4, 2, 1), np.float32)], axis=2)[:, :, picks]
         self._best = np.append(self._best, np.float32(0))[picks]
@@ -138,7 +138,7 @@ class EmissionFeatures:
 def _decays(steps: int) -> tuple[Floats, Floats, np.float32]:
     """How much of the running means is left after ``steps`` ticks: by lag, by face, and of the best match."""
     lag_ticks = np.array([FAST_TICKS, SLOW_TICKS])
-    face_ticks = np.array([LEVEL_TICKS, ACTIVITY_TICKS, USUAL_ACTIVITY_TICKS, FRESH_TICKS])
+    face_ticks = np.array([SIMILARITY_TICKS, VISUAL_VAD_TICKS, USUAL_VISUAL_VAD_TICKS, FRESH_TICKS])
     return (
         np.exp(-steps / lag_ticks).astype(np.float32)[:, None, None, None],
         np.exp(-steps / face_ticks).astype(np.float32)[:, None, None],
@@ -152,27 +152,27 @@ def features(
     fast: Floats,
     slow: Floats,
     means: Floats,
-    level_weight: Floats,
+    similarity_weight: Floats,
     best: Floats,
     speech: float | Floats,
     scale: np.float32,
     centre: np.float32,
 ) -> Floats:
-    """What the network sees, [..., F, 31, FEATURES].
+    """The network's input, [..., F, 31, FEATURES].
 
     ``cosines``, ``known``, ``fast`` and ``slow`` means [..., F, 31]; ``means`` of similarity (with its weight), visual
-    speech, usual visual speech and freshness, [4, ..., F]; ``best`` match so far [..., F]; ``speech`` [...].
+    VAD, usual visual VAD and freshness, [4, ..., F]; ``best`` match so far [..., F]; ``speech`` [...].
     """
     out = np.empty((FEATURES, *cosines.shape), np.float32)  # each in one piece, which is faster
-    level, mouth, usual_mouth, fresh = means
-    usual = level[..., None]
+    similarity, mouth, usual_mouth, fresh = means
+    usual = similarity[..., None]
     out[0] = scale * known * (cosines - usual)
     out[1] = scale * (fast - usual)
     out[2] = scale * (fast - _mean(fast)[..., None])
     out[3] = scale * (slow - _mean(slow)[..., None])
     out[4] = scale * (usual - centre)
     out[5] = mouth[..., None] / 4
-    out[6] = np.tanh(level_weight / 25)[..., None]
+    out[6] = np.tanh(similarity_weight / 25)[..., None]
     out[7] = np.asarray(speech, np.float32)[..., None, None]
     out[8] = (mouth - usual_mouth)[..., None] / 4
     out[9] = 1 - fresh[..., None]
@@ -186,8 +186,8 @@ def _mean(values: Floats) -> Floats:
 
 
 def match(slow: Floats, weight: Floats) -> Floats:
-    """How far the best lag's slow mean stands above the mean of all lags, [..., F] of [..., F, 31]; 0 where the means
-    have too little weight yet. People differ in how well they can match: who has once matched well is not heard when
-    the match is poor."""
+    """Height of the best lag's slow mean above the mean of all lags, [..., F] of [..., F, 31]; 0 where the means have
+    too little weight. People differ in how well they match: for a person who has matched well before, a poor match is
+    evidence against speaking."""
     rise = slow.max(axis=-1) - _mean(slow)
     return np.asarray(rise * (weight.min(axis=-1) >= BEST_MIN_WEIGHT), np.float32)

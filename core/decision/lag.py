@@ -1,4 +1,4 @@
-"""The audio-video lag: a prior over the lag of each face, learnt from who spoke at which lag.
+"""Audio-video lag estimation: one lag per room, refined per face, learnt from who spoke at which lag.
 
 A room's camera and microphone have one lag. The tiles of a video call or of a split screen each come with a delay of
 their own, so every face has a lag near the room's, learnt while it speaks.
@@ -20,16 +20,16 @@ LAGS = np.arange(-MAX_LAG_TICKS, MAX_LAG_TICKS + 1)
 Floats = npt.NDArray[np.float64]
 
 START_TICKS = 3.0
-"""Standard deviation of the lag that is expected before anybody has spoken: 120 ms."""
+"""Standard deviation of the lag's prior before any speech: 120 ms."""
 
 FLOOR = 0.02
-"""Share of the prior that is spread over all lags, so that a lag that slips is found again."""
+"""Share of the prior that is uniform over all lags, so that a lag that slips is found again."""
 
 START_COUNT = 12.0
-"""Ticks of speech that this prior counts as."""
+"""Weight of this prior in ticks of speech."""
 
 OWN_TICKS, ROOM_TICKS = 0.8, 1.5
-"""Standard deviation of a face's lag around where it was found before, and around where others were."""
+"""Standard deviation of a face's lag around its own earlier lag, and around the lags of other faces."""
 
 ROOM_SHARE = 0.73
 """Share of a face's prior that comes from the room."""

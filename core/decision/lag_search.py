@@ -1,7 +1,7 @@
-"""Search for a lag beyond those that are compared every tick: audio that is seconds off.
+"""Search for large lags: notices audio that is 0.6 to 3 s off, beyond the lags that are compared every tick.
 
-While there is speech that fits nobody in view, the embeddings of the last seconds are compared now and then over a
-wide range of lags. What is found is reported once, with the flag that mends it.
+While speech matches no face in view, the embeddings of the last seconds are compared at intervals over a wide range of
+lags. A lag that is found is reported once, with the flag that corrects it.
 """
 
 from __future__ import annotations
@@ -23,16 +23,16 @@ _WINDOW_TICKS = 100
 """Frames that each lag's mean is taken over: 4 s."""
 
 SEARCH_TICKS = _WINDOW_TICKS + 2 * FARTHEST_TICKS
-"""Embeddings the search needs of faces and audio."""
+"""Number of ticks whose face and audio embeddings the search needs."""
 
 _EVERY_TICKS = 50
 _UNEXPLAINED = 0.6
-"""Share of the recent speech that fits nobody in view from which the search runs …"""
+"""Share of the recent speech that matches no face in view, from which the search runs …"""
 _UNEXPLAINED_TICKS = 75.0
 """… with the time constant of that share, in ticks of speech."""
 
 _MIN_RISE, _MIN_DEVIATIONS = 0.08, 5.0
-"""Least height of a peak above the median over lags, as a cosine and in robust standard deviations."""
+"""Minimum height of a peak above the median over lags, as a cosine and in robust standard deviations."""
 
 _SAME_TICKS = 1
 """Two searches in a row must agree this closely."""
@@ -53,14 +53,14 @@ class LagSearch:
         tick: int,
         ids: Sequence[int],
         speech: float,
-        nobody: float,
+        no_speaker: float,
         steps: int,
         faces: FaceEncoderStream,
         audio: AudioEncoderStream,
     ) -> None:
-        """Take a tick's speech probability and the posterior that nobody in view speaks; search when it is due."""
+        """Update with a tick's speech probability and the posterior of no active speaker in view; search when due."""
         if speech >= 0.5:
-            self._unexplained += (nobody - self._unexplained) * min(1.0, steps / _UNEXPLAINED_TICKS)
+            self._unexplained += (no_speaker - self._unexplained) * min(1.0, steps / _UNEXPLAINED_TICKS)
         self._since += steps
         if self._unexplained < _UNEXPLAINED or self._since < _EVERY_TICKS or tick < SEARCH_TICKS:
             return

@@ -1,7 +1,7 @@
 """The scorer: tracked faces and audio in, one immutable Snapshot a tick out.
 
 For each tick every face's embedding is compared with the audio at lags −15…+15. The emission makes log-odds of the
-cosines, the chain adds them up to a posterior over who speaks at which lag, and turns are read off it. A tick is
+cosines, the chain accumulates them to a posterior over who speaks at which lag, and turns follow from it. A tick is
 decided a fixed look-ahead after its frame (plus the room lag, when the audio is later than the video).
 """
 
@@ -34,16 +34,16 @@ from speakerlight.core.timebase import TICK_RATE
 logger = logging.getLogger(__name__)
 
 _SLACK_TICKS = 32
-"""Ticks that arrive unevenly are kept beside those that are compared."""
+"""Extra ticks of memory, because ticks arrive unevenly."""
 
 _MEMORY_TICKS = SEARCH_TICKS + _SLACK_TICKS
-"""Embeddings kept of every face and of the audio."""
+"""Number of ticks whose embeddings are kept, of every face and of the audio."""
 
 _CATCH_UP_TICKS = 64
 """After a stall, ticks further back than this are dropped."""
 
 _FIRST_TICKS = 4
-"""The first embeddings of a face in view see too few frames to count."""
+"""The first embeddings of a face in view are made from too few frames and do not count."""
 
 
 class Scorer:
@@ -94,12 +94,12 @@ class Scorer:
             self._lag.set(min(max(ticks, float(LAGS[0])), float(LAGS[-1])))
 
     def push_tracks(self, frame_tracks: Sequence[FrameTracks]) -> None:
-        """Take the faces of the next ticks (ticks increase; some may be missing)."""
+        """Consume the faces of the next ticks (ticks increase; some may be missing)."""
         self._pending_tracks.extend(frame_tracks)
         self._who.push_tracks(frame_tracks)
 
     def push_audio(self, chunks: Sequence[AudioChunk]) -> None:
-        """Take the next chunks of audio: gapless, 16 kHz, from session time 0."""
+        """Consume the next chunks of audio: gapless, 16 kHz, from session time 0."""
         for chunk in chunks:
             self._pending_audio.append(chunk.samples)
             self._who.push_audio(chunk.samples)
@@ -120,7 +120,7 @@ class Scorer:
         return self._faces.vectors(ids, np.array([tick]))[:, 0]
 
     def finish(self) -> list[Snapshot]:
-        """Decide what is left at the end, without the audio and frames that would have come."""
+        """Decide the remaining ticks at the end, without the audio and frames that would follow."""
         self._faces.push(self._pending_tracks)
         self._faces.finish()
         self._audio.push_audio(_joined(self._pending_audio))
@@ -146,13 +146,13 @@ class Scorer:
 
     @property
     def _later(self) -> int:
-        """How many ticks of audio after a tick are waited for."""
+        """Number of ticks of audio after a tick that it waits for."""
         return max(0, self._middle + self._lag.ticks)
 
     def _decide(self, stride: int, audio_through: int | None) -> list[Snapshot]:
         self._next_tick = max(self._next_tick, self._faces.through - _CATCH_UP_TICKS - abs(self._middle))
         snapshots = []
-        # The lag may move with every tick that is scored, and with it what is decidable.
+        # The lag may move with every scored tick, and with it the ticks that are decidable.
         while self._next_tick <= self._faces.through and (
             audio_through is None or self._next_tick + self._later <= audio_through
         ):
@@ -201,11 +201,11 @@ class Scorer:
             self._features.update([], _NO_FACES, _NO_FACES > 0, nothing, nothing, speech, steps)
             return self._chain.update([], _NO_FACES, speech, steps, voice)
         cosines, known = self._cosines(tick, ids, stride)
-        activity = self._faces.activity(ids, np.array([tick]))[0]
-        mouth = activity[:, 0] if activity is not None else np.zeros(len(ids), np.float32)
+        visual_vad = self._faces.visual_vad(ids, np.array([tick]))[0]
+        mouth = visual_vad[:, 0] if visual_vad is not None else np.zeros(len(ids), np.float32)
         fresh = self._faces.fresh(ids, tick)
-        seen = self._features.update(ids, cosines, known, mouth * known.any(axis=1), fresh, speech, steps)
-        gains = self._weights.emission.gains(seen) * known
+        inputs = self._features.update(ids, cosines, known, mouth * known.any(axis=1), fresh, speech, steps)
+        gains = self._weights.emission.gains(inputs) * known
         posterior = self._chain.update(persons, gains, speech, steps, voice)
         if speech >= PAUSE_BELOW:
             self._who.learn(posterior.evidence, max(posterior.pairs.values(), default=0.0))
@@ -223,12 +223,12 @@ class Scorer:
         lags = self._middle + LAGS
         back, first, where = _frames_back(self._middle, self._later, stride)
         frames = tick - back
-        sounds = self._audio.vectors(frames + lags, newest)
-        heard = ~np.isnan(sounds[:, 0])
+        audio = self._audio.vectors(frames + lags, newest)
+        has_audio = ~np.isnan(audio[:, 0])
         there = self._faces.embedded(ids, tick - first, _FIRST_TICKS)
         vectors = self._faces.vectors(ids, tick - first)
-        cosines = np.matmul(vectors, np.where(heard[:, None], sounds, np.float32(0)).T)
-        return cosines[:, where, _ALL_LAGS], there[:, where] & heard
+        cosines = np.matmul(vectors, np.where(has_audio[:, None], audio, np.float32(0)).T)
+        return cosines[:, where, _ALL_LAGS], there[:, where] & has_audio
 
 
 _NO_FACES = np.zeros((0, len(LAGS)), np.float32)
@@ -240,7 +240,7 @@ _Ticks = npt.NDArray[np.int_]
 
 @lru_cache(maxsize=64)
 def _frames_back(middle: int, later: int, stride: int) -> tuple[_Ticks, _Ticks, _Ticks]:
-    """How many ticks before the decided one each lag's frame is; the different ones of these, and which is whose."""
+    """Ticks from each lag's frame to the decided tick; the distinct values of these, and the index of each lag's."""
     back = -(-np.maximum(0, middle + LAGS - later) // stride) * stride
     first, where = np.unique(back, return_inverse=True)
     return back, first, where

@@ -1,7 +1,7 @@
 """Constants of the decision that are not learnt: the voice activity gate, and what a wrong or a late name costs.
 
 What is learnt (emission, rates of the chain) is in the weights. Scores are probabilities, so thresholds follow from
-costs: to do what is right with probability p is worth more than not to do it when p exceeds cost / (cost + gain).
+costs: an action that is right with probability p pays when p exceeds cost / (cost + gain).
 """
 
 from __future__ import annotations

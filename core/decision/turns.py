@@ -1,4 +1,4 @@
-"""Turns: from the posterior to one state a tick, without flicker."""
+"""Turns: decides from the posterior whether a tick is silence, undecided, off-screen or a face's, without flicker."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from speakerlight.core.snapshot import SpeakingState
 
 @dataclass(frozen=True)
 class Turn:
-    """Who speaks now. ``primary``: the most probable speaker. ``speaking``: ids of all who more probably do than not,
-    the primary first among them; empty while it is but the best guess.
+    """Who speaks now. ``primary``: the most probable speaker. ``speaking``: ids of all marked faces, the primary
+    among them; empty while the primary speaker is only the best guess.
 
     ``scores``: the probability in [0, 1] that each face in view speaks.
     """
@@ -25,20 +25,20 @@ class Turn:
 
 
 class Turns:
-    """Voice activity gate, then the state that the posterior is worth; a name stays for a least time."""
+    """Voice activity gate, then thresholds of the posterior; a name stays for a minimum time."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._now = Turn(SpeakingState.SILENCE, None, frozenset(), {})
         self._speech_at = float("-inf")
         self._named_at = float("-inf")
-        self._fits_nobody_since = float("inf")
+        self._unmatched_since = float("inf")
         self._is_open = False
 
     def update(self, time: float, speech: float, posterior: Posterior) -> Turn:
         """Advance to ``time`` (seconds) with the speech probability and the posterior of that tick."""
         if not self._gate(time, speech):
-            self._fits_nobody_since = float("inf")
+            self._unmatched_since = float("inf")
             scores = dict.fromkeys(posterior.faces, 0.0)
             self._now = Turn(SpeakingState.SILENCE, None, frozenset(), scores)
             return self._now
@@ -50,7 +50,7 @@ class Turns:
         return self._now
 
     def merge(self, face: int, into: int) -> None:
-        """Two ids turned out to be one."""
+        """Replace an id after a merge."""
         now = self._now
         primary = into if now.primary == face else now.primary
         speaking = frozenset(into if i == face else i for i in now.speaking)
@@ -79,16 +79,16 @@ class Turns:
     def _state(self, time: float, primary: int | None, posterior: Posterior) -> SpeakingState:
         s = self._settings
         if posterior.nobody < s.offscreen_from:
-            self._fits_nobody_since = float("inf")
+            self._unmatched_since = float("inf")
         else:
-            self._fits_nobody_since = min(self._fits_nobody_since, time)
+            self._unmatched_since = min(self._unmatched_since, time)
         if primary is not None:
             return SpeakingState.SPEAKING
         is_away = self._now.state is SpeakingState.OFFSCREEN
         if is_away:
             enough = posterior.nobody >= s.offscreen_below
         else:
-            lasts = not posterior.faces or time - self._fits_nobody_since >= s.offscreen_seconds
+            lasts = not posterior.faces or time - self._unmatched_since >= s.offscreen_seconds
             enough = posterior.nobody >= s.offscreen_from and lasts
         return SpeakingState.OFFSCREEN if enough else SpeakingState.UNDECIDED
 

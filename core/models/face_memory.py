@@ -22,8 +22,8 @@ class FaceMemory:
         self._free = list(range(_FIRST_ROWS))
         self._features: Features | None = None
         self._vectors = np.zeros((_FIRST_ROWS, ticks, dimensions), np.float32)
-        self._activity = np.zeros((_FIRST_ROWS, ticks), np.float32)
-        self._has_activity = False
+        self._visual_vad = np.zeros((_FIRST_ROWS, ticks), np.float32)
+        self._has_visual_vad = False
         self._embedded = np.zeros((_FIRST_ROWS, ticks), np.bool_)
 
     @property
@@ -36,7 +36,7 @@ class FaceMemory:
         if not self._free:
             self._grow()
         row = self._free.pop()
-        self._vectors[row], self._activity[row], self._embedded[row] = 0.0, 0.0, False
+        self._vectors[row], self._visual_vad[row], self._embedded[row] = 0.0, 0.0, False
         if self._features is not None:
             self._features[row] = 0
         return row
@@ -47,7 +47,7 @@ class FaceMemory:
 
     def _grow(self) -> None:
         self._free.extend(range(self.rows, 2 * self.rows))
-        self._vectors, self._activity = np.tile(self._vectors, (2, 1, 1)), np.tile(self._activity, (2, 1))
+        self._vectors, self._visual_vad = np.tile(self._vectors, (2, 1, 1)), np.tile(self._visual_vad, (2, 1))
         self._embedded = np.tile(self._embedded, (2, 1))
         if self._features is not None:
             self._features = joined([self._features, self._features])
@@ -71,18 +71,18 @@ class FaceMemory:
     def put_embeddings(self, tick: int, rows: list[int], embeddings: FaceEmbeddings | None) -> None:
         """Store the embeddings of ``tick``, in the order of ``rows``; other faces have none. None: no face has any."""
         slot = tick % self._ticks
-        self._vectors[:, slot], self._activity[:, slot], self._embedded[:, slot] = 0.0, 0.0, False
+        self._vectors[:, slot], self._visual_vad[:, slot], self._embedded[:, slot] = 0.0, 0.0, False
         if embeddings is None:
             return
         self._vectors[rows, slot], self._embedded[rows, slot] = embeddings.vectors, True
-        if embeddings.activity is not None:
-            self._activity[rows, slot], self._has_activity = _log_odds(embeddings.activity), True
+        if embeddings.visual_vad is not None:
+            self._visual_vad[rows, slot], self._has_visual_vad = _log_odds(embeddings.visual_vad), True
 
     def vectors(self, rows: list[int], ticks: npt.NDArray[np.int_]) -> npt.NDArray[np.float32]:
         """[F, T, D], zero where there are none."""
         return self._vectors[_cells(rows, ticks % self._ticks)]
 
-    def activity(
+    def visual_vad(
         self, rows: list[int], ticks: npt.NDArray[np.int_]
     ) -> tuple[npt.NDArray[np.float32] | None, npt.NDArray[np.bool_]]:
         """Log-odds of visual speech [F, T], 0 without an embedding; also, where there is one, [F, T].
@@ -90,7 +90,7 @@ class FaceMemory:
         None instead of log-odds while no embedding had visual voice activity.
         """
         cells = _cells(rows, ticks % self._ticks)
-        return self._activity[cells] if self._has_activity else None, self._embedded[cells]
+        return self._visual_vad[cells] if self._has_visual_vad else None, self._embedded[cells]
 
 
 def _log_odds(probabilities: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:

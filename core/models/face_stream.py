@@ -85,7 +85,7 @@ class FaceEncoderStream:
 
     def embedded(self, ids: Sequence[int], ticks: npt.NDArray[np.int_], least: int) -> npt.NDArray[np.bool_]:
         """Where F known faces have a vector and were in view for more than ``least`` ticks in a row, [F, T]."""
-        there = self.memory.activity([self.known[i].row for i in ids], ticks)[1]
+        there = self.memory.visual_vad([self.known[i].row for i in ids], ticks)[1]
         ages = np.array([self.known[i].ages[ticks % self._ticks] for i in ids])
         return np.asarray(there & (ages > least))
 
@@ -93,7 +93,7 @@ class FaceEncoderStream:
         """1 where a known face has a frame of its own at ``tick``, 0 where it repeats the one before, [F]."""
         return np.array([self.known[i].fresh[tick % self._ticks] for i in ids], np.float32)
 
-    def activity(
+    def visual_vad(
         self, ids: Sequence[int], ticks: npt.NDArray[np.int_]
     ) -> tuple[npt.NDArray[np.float32] | None, npt.NDArray[np.bool_]]:
         """The log-odds that the mouths of F known faces speak at T remembered ticks, [F, T].
@@ -101,7 +101,7 @@ class FaceEncoderStream:
         0 where a face has no vector; also, where it has one, [F, T]. None instead of log-odds from a model without
         visual voice activity.
         """
-        return self.memory.activity([self.known[i].row for i in ids], ticks)
+        return self.memory.visual_vad([self.known[i].row for i in ids], ticks)
 
     def push(self, frame_tracks: Sequence[FrameTracks], stride: int = 1) -> None:
         """Consume the next frame tracks; many at once cost less. Only every ``stride``-th tick is embedded.

@@ -30,16 +30,16 @@ Crop = npt.NDArray[np.uint8]
 class FaceEmbeddings:
     """A batch of embedded faces, float32.
 
-    ``vectors``: [B, D], unit length. ``activity``: [B], visual voice activity: the probability in [0, 1] that the mouth
-    speaks, from the frames alone; None from a model without it.
+    ``vectors``: [B, D], unit length. ``visual_vad``: [B], visual voice activity: the probability in [0, 1] that the
+    mouth speaks, from the frames alone; None from a model without it.
     """
 
     vectors: npt.NDArray[np.float32]
-    activity: npt.NDArray[np.float32] | None
+    visual_vad: npt.NDArray[np.float32] | None
 
     def __getitem__(self, rows: slice) -> FaceEmbeddings:
         """The embeddings of some rows, as a view."""
-        return FaceEmbeddings(self.vectors[rows], None if self.activity is None else self.activity[rows])
+        return FaceEmbeddings(self.vectors[rows], None if self.visual_vad is None else self.visual_vad[rows])
 
 
 class LipSyncModel(Protocol):

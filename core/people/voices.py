@@ -70,11 +70,11 @@ class VoiceSettings:
     learn_hops: int = 3
     """Speech shorter than this does not update whose voice it is."""
     stranger: float = 0.7
-    """Odds that a voice is of somebody never seen, against one person in view of whom nothing is known."""
+    """Odds that a voice belongs to an unseen person, against one person in view without evidence."""
     most_match: float = 2.0
-    """Log-odds per hop that the voice heard is, or is not, a known one, at most: lips that fit overrule it."""
+    """Maximum log-odds per hop that the voice is, or is not, a known one: lip sync can overrule it."""
     unknown: float = 0.5
-    """Weight of a voice never heard among those of people out of view, where one that is surely nobody's has 1."""
+    """Weight of an unknown voice among those of people out of view, relative to 1 for one without an owner."""
 
 
 @dataclass(eq=False)
@@ -207,17 +207,17 @@ class VoiceClusters:
         if not self._gains:
             return {}, 0.0
         gains = np.array([self._gains.get(cluster.number, 0.0) for cluster in self._clusters])
-        heard = np.exp(gains.clip(-s.most_match, s.most_match))
+        likelihoods = np.exp(gains.clip(-s.most_match, s.most_match))
         odds = [self._odds(cluster, persons) for cluster in self._clusters]
         totals = np.array([s.stranger + sum(each.values()) for each in odds])
-        nobodys = s.stranger / totals
+        of_strangers = s.stranger / totals
         # People out of view: a stranger first, then each who is known to have a voice.
-        unseen, weight = float((s.unknown + nobodys @ heard) / (s.unknown + nobodys.sum())), 1.0
+        unseen, weight = float((s.unknown + of_strangers @ likelihoods) / (s.unknown + of_strangers.sum())), 1.0
         found: dict[int, float] = {}
         for person in set().union(*odds):
             shares = np.array([each.get(person, 0.0) for each in odds]) / totals
             owned = float(shares.sum())
-            likelihood = float(shares @ heard + max(0.0, 1.0 - owned)) / max(1.0, owned)
+            likelihood = float(shares @ likelihoods + max(0.0, 1.0 - owned)) / max(1.0, owned)
             found[person] = math.log(likelihood)
             if person not in persons:
                 unseen, weight = unseen + min(1.0, owned) * likelihood, weight + min(1.0, owned)

@@ -28,7 +28,7 @@ _SPEECH_FROM = 0.5
 """Probability above which a tick counts as speech."""
 
 _MATCH_SHARE = 0.5
-"""Share of a hop's evidence of whose voice is heard that counts: the windows of neighbouring hops overlap."""
+"""Weight of a hop's evidence of the voice's owner, below 1 because the windows of neighbouring hops overlap."""
 
 _LEAST_CHANGE = 0.02
 """Changes of the owners' probabilities below this are ignored as noise."""

@@ -1,7 +1,7 @@
-"""Made conversations: embedded training people, put together to scenes of which it is known who speaks when.
+"""Synthetic conversations: embedded training people, composed to scenes with known speakers.
 
 Each clip's face is embedded once, in the ways it can look (talking, at six frames a second, listening, chewing,
-frozen). A conversation is then slices of these arrays, and audio that is mixed and embedded as it would be heard.
+frozen). A conversation is then composed of slices of these arrays, and of audio that is mixed and embedded as a whole.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ TICKS = 500
 """Length of a conversation: 20 s."""
 
 _MARGIN_TICKS = 12
-"""A face embedding sees this many frames before its tick, and fewer after it."""
+"""Number of frames before its tick that a face embedding is made from; fewer after it."""
 
 _IDLE_TICKS = 80
 _SWING_TICKS = 12
@@ -49,15 +49,15 @@ TRUSTED = "people"
 """The source whose clips are used even where they show no lag: a flat curve there is a face that is hard to read."""
 
 NO_SPEECH, NOBODY = -1, 0
-"""Labels of a tick at which nothing is to be decided, and at which nobody in view speaks."""
+"""Labels of a tick without a decision, and of a tick with no active speaker in view."""
 
 
 @dataclass(frozen=True, eq=False)
 class Looks:
-    """A face in one way it can look: unit vectors [T, D] and log-odds of visual speech [T]."""
+    """One look of a face (talking, listening, …): unit vectors [T, D] and log-odds of visual speech [T]."""
 
     vectors: Floats
-    activity: Floats
+    visual_vad: Floats
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,7 +74,7 @@ class Clip:
 
 @dataclass(frozen=True, eq=False)
 class Person:
-    """Who can take part, with the share of conversations that is due to the source."""
+    """A person who can take part, and the source of their clips."""
 
     name: str
     source: str
@@ -86,13 +86,13 @@ class Conversation:
     """n faces over TICKS ticks.
 
     ``cosines`` [n, 31, T]: at each lag of LAGS the newest pair that is known when a tick is decided; ``known``
-    [n, 31, T]: where there is one. ``activity`` [n, T] log-odds. ``speech`` [T] at the room lag. ``in_view`` [n, T].
+    [n, 31, T]: where there is one. ``visual_vad`` [n, T] log-odds. ``speech`` [T] at the room lag. ``in_view`` [n, T].
     ``label`` [T]: NO_SPEECH, NOBODY, 1 + i for face i alone, 1 + n + k for the k-th pair of ``pairs(n)``.
     """
 
     cosines: npt.NDArray[np.float16]
     known: npt.NDArray[np.bool_]
-    activity: Floats
+    visual_vad: Floats
     speech: Floats
     in_view: npt.NDArray[np.bool_]
     label: npt.NDArray[np.int_]
@@ -137,7 +137,7 @@ def _embedded(example: Example, network: CompactSyncNet, rng: np.random.Generato
     crops, ticks = example.face.crops, example.ticks
 
     def looks(chosen: npt.NDArray[np.uint8]) -> Looks:
-        """The clip played round and round, so that no embedding sees its edges."""
+        """Embed the clip in a loop, so that no embedding sees its edges."""
         around = np.concatenate([chosen[-_MARGIN_TICKS:], chosen, chosen[:_MARGIN_TICKS]])
         stacks = stacked(plain_crops(torch.from_numpy(around)[None]))[0]
         features = torch.cat([network.frames(standardised(part)) for part in torch.split(stacks, 256)])
@@ -157,11 +157,11 @@ def _embedded(example: Example, network: CompactSyncNet, rng: np.random.Generato
 
 @dataclass(frozen=True)
 class Scene:
-    """What kind of conversation: drawn once, then filled with people."""
+    """Kind of conversation: drawn at random first, then filled with people."""
 
     seen: int
     away: int
-    """How many talk who have no face in view."""
+    """Number of people who talk without a face in view."""
     regime: str
     """What listeners do: ``moving`` (all lips move), ``still`` or ``mixed``."""
     held: bool
@@ -177,10 +177,10 @@ class Scene:
 
 
 _DRAWN_SHARE = 0.2
-"""Share of conversations of the demo's people: their lips fit more voices than real ones do."""
+"""Share of conversations of the demo's people: their lips match more voices than those of real people do."""
 
 MOST_PEOPLE = 10
-"""In one conversation: 8 in view, 2 away."""
+"""Maximum number of people in one conversation: 8 in view, 2 away."""
 
 
 def drawn_scene(rng: np.random.Generator) -> Scene:
@@ -207,7 +207,7 @@ class ConversationMaker:
         return _Stage(scene, self._cast(scene.seen + scene.away, rng), rng).play(self._encode)
 
     def _cast(self, count: int, rng: np.random.Generator) -> list[Person]:
-        """Drawn people stay among themselves: the demo's scenes show nobody else."""
+        """Choose the people. The demo's people are never mixed with others, because the demo shows only them."""
         if len(self._drawn) >= count and rng.random() < _DRAWN_SHARE:
             return [self._drawn[i] for i in rng.choice(len(self._drawn), count, replace=False)]
         names, shares = zip(*self._sources, strict=True)
@@ -231,13 +231,13 @@ class _Turn:
 
 
 class _Stage:
-    """One conversation while it is put together."""
+    """One conversation while it is composed."""
 
     def __init__(self, scene: Scene, cast: list[Person], rng: np.random.Generator) -> None:
         self._scene, self._cast, self._rng = scene, cast, rng
         size = cast[0].clips[0].talking.vectors.shape[1]
         n = scene.seen
-        self._vectors, self._activity = np.zeros((n, TICKS, size), np.float32), np.zeros((n, TICKS), np.float32)
+        self._vectors, self._visual_vad = np.zeros((n, TICKS, size), np.float32), np.zeros((n, TICKS), np.float32)
         self._samples = rng.normal(0, _ROOM_RMS * np.exp(rng.uniform(0, 2.5)), TICKS * SAMPLES_PER_TICK)
         room = int(np.clip(round(rng.normal(0, 3)), -10, 10))
         slip = int(rng.choice([-8, -6, -5, 5, 6, 8])) if scene.slips else 0
@@ -280,10 +280,13 @@ class _Stage:
 
     def _look(self, face: int, looks: Looks, start: int, first: int, end: int) -> None:
         picks = (start + np.arange(end - first)) % len(looks.vectors)
-        self._vectors[face, first:end], self._activity[face, first:end] = looks.vectors[picks], looks.activity[picks]
+        self._vectors[face, first:end], self._visual_vad[face, first:end] = (
+            looks.vectors[picks],
+            looks.visual_vad[picks],
+        )
 
     def _listen(self, face: int, first: int, go_on: tuple[Clip, int] | None = None) -> None:
-        """Fill from ``first`` to the end with what the face does while others speak."""
+        """Fill from ``first`` to the end with the face's looks while others speak."""
         rng, regime = self._rng, self._scene.regime
         clip, start = go_on or self._any_clip(face)
         is_moving = regime == "moving" or (regime == "mixed" and rng.random() < 0.5)
@@ -333,21 +336,21 @@ class _Stage:
         self._samples[first : first + len(piece)] += piece
 
     def _add_noise(self) -> None:
-        """A stretch of hiss, or of tones as of music."""
+        """Add a segment of hiss, or of tones as of music."""
         rng = self._rng
         first, seconds = int(rng.integers(TICKS - 100)) * SAMPLES_PER_TICK, float(rng.uniform(1, 6))
         part = self._samples[first : first + int(seconds * TICK_RATE) * SAMPLES_PER_TICK]
         time = np.arange(len(part)) / (SAMPLES_PER_TICK * TICK_RATE)
         if rng.random() < 0.5:
-            sound = rng.normal(0, 1, len(part))
+            noise = rng.normal(0, 1, len(part))
         else:
             notes = 220 * 2 ** (rng.integers(0, 24, (3, 1 + int(seconds * 3))) / 12)
             beat = np.minimum((time * 3).astype(int), notes.shape[1] - 1)
-            sound = np.sin(2 * np.pi * np.cumsum(notes[:, beat], 1) / (SAMPLES_PER_TICK * TICK_RATE)).sum(0)
-        part += sound * _TURN_RMS * 10 ** (rng.uniform(-25, -8) / 20) / sound.std()
+            noise = np.sin(2 * np.pi * np.cumsum(notes[:, beat], 1) / (SAMPLES_PER_TICK * TICK_RATE)).sum(0)
+        part += noise * _TURN_RMS * 10 ** (rng.uniform(-25, -8) / 20) / noise.std()
 
     def _presence(self) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
-        """Where each face is in view, and where besides it is found by the detector: [n, T] each."""
+        """Where each face is in view, and where the detector finds it: [n, T] each."""
         rng, n = self._rng, self._scene.seen
         in_view = np.ones((n, TICKS), np.bool_)
         if self._scene.comes_and_goes:
@@ -364,14 +367,14 @@ class _Stage:
         return in_view, found
 
     def _as_conversation(
-        self, sounds: Floats, speech: Floats, in_view: npt.NDArray[np.bool_], found: npt.NDArray[np.bool_]
+        self, audio: Floats, speech: Floats, in_view: npt.NDArray[np.bool_], found: npt.NDArray[np.bool_]
     ) -> Conversation:
         room = int(np.median(self._room))
-        cosines, known = lag_cosines(self._vectors, found, sounds, max(0, room))
+        cosines, known = lag_cosines(self._vectors, found, audio, max(0, room))
         voiced = speech[(np.arange(TICKS) + room).clip(0, TICKS - 1)]
         label = np.array([self._label(tick, in_view[:, tick]) for tick in range(TICKS)])
         fresh = _HELD_RATE / TICK_RATE if self._scene.held else 1.0
-        return Conversation(cosines.astype(np.float16), known, self._activity * found, voiced, in_view, label, fresh)
+        return Conversation(cosines.astype(np.float16), known, self._visual_vad * found, voiced, in_view, label, fresh)
 
     def _label(self, tick: int, in_view: npt.NDArray[np.bool_]) -> int:
         n = self._scene.seen
@@ -389,9 +392,9 @@ class _Stage:
 
 
 def lag_cosines(
-    vectors: Floats, found: npt.NDArray[np.bool_], sounds: Floats, later: int
+    vectors: Floats, found: npt.NDArray[np.bool_], audio: Floats, later: int
 ) -> tuple[Floats, npt.NDArray[np.bool_]]:
-    """The cosines of n faces [n, T, D] with audio [T, D] at each lag of LAGS, [n, 31, T], and where they are known.
+    """Cosines of n faces [n, T, D] with audio [T, D] at each lag of LAGS, [n, 31, T], and where they are known.
 
     A tick is decided when audio is known up to ``later`` ticks after it. At greater lags an earlier frame of the face
     meets the newest audio.
@@ -402,7 +405,7 @@ def lag_cosines(
         back = max(0, lag - later)
         first, end = max(back, back - lag), min(ticks, ticks + back - lag)
         # At tick t the face's frame t − back meets the audio of t − back + lag.
-        frames, heard = slice(first - back, end - back), slice(first - back + lag, end - back + lag)
-        cosines[:, k, first:end] = np.einsum("ntd,td->nt", vectors[:, frames], sounds[heard])
+        frames, audio_ticks = slice(first - back, end - back), slice(first - back + lag, end - back + lag)
+        cosines[:, k, first:end] = np.einsum("ntd,td->nt", vectors[:, frames], audio[audio_ticks])
         known[:, k, first:end] = found[:, frames]
     return cosines, known

@@ -23,17 +23,17 @@ from torch import nn
 
 from speakerlight.core.decision.chain import MAX_PRIOR, PAUSE_BELOW
 from speakerlight.core.decision.emission import (
-    ACTIVITY_TICKS,
     BEST_TICKS,
     FAST_TICKS,
     FEATURES,
     FRESH_TICKS,
-    LEVEL_TICKS,
-    MAX_ACTIVITY,
     MAX_GAIN,
+    MAX_VISUAL_VAD,
     MIN_SPEECH_WEIGHT,
+    SIMILARITY_TICKS,
     SLOW_TICKS,
-    USUAL_ACTIVITY_TICKS,
+    USUAL_VISUAL_VAD_TICKS,
+    VISUAL_VAD_TICKS,
     features,
     match,
 )
@@ -59,13 +59,13 @@ STRIDE = 2
 """Every second tick stands for two: a conversation costs half as much, and neighbours hardly differ."""
 
 _FIRST_TICKS, _FIRST_WEIGHT = 4, 0.5
-"""The first ticks of a turn cannot be decided yet, and count less; …"""
+"""Weight of the first ticks of a turn, which cannot be decided yet; …"""
 
 _EARLY_TICKS, _EARLY_WEIGHT = 20, 2.0
 """… those until 0.8 s count twice: a late name is what a turn is judged by."""
 
 _LEAST_LOG = -6.0
-"""One tick costs no more than this: a few clips are not what they seem."""
+"""Minimum log-probability of one tick in the loss: a few clips are labelled wrongly."""
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,7 @@ class FitSettings:
 
 
 def conversation_features(talk: Conversation, scale: float, centre: float) -> npt.NDArray[np.float32]:
-    """What the network sees of a whole conversation, [T, n, 31, FEATURES], as ``EmissionFeatures`` makes it."""
+    """The network's input for a whole conversation, [T, n, 31, FEATURES], equal to that of ``EmissionFeatures``."""
     cosines = talk.cosines.astype(np.float32)
     spoken = np.maximum(talk.speech, MIN_SPEECH_WEIGHT)
 
@@ -95,13 +95,13 @@ def conversation_features(talk: Conversation, scale: float, centre: float) -> np
     count = talk.known.sum(axis=1)
     overall = (cosines * talk.known).sum(axis=1) / np.maximum(count, 1)
     seen = (count > 0) * spoken
-    level_weight = weights_of(seen, LEVEL_TICKS)
-    activity = talk.activity.clip(-MAX_ACTIVITY, MAX_ACTIVITY)
+    similarity_weight = weights_of(seen, SIMILARITY_TICKS)
+    visual_vad = talk.visual_vad.clip(-MAX_VISUAL_VAD, MAX_VISUAL_VAD)
     means = [
-        mean(overall, seen, LEVEL_TICKS),
-        mean(activity, count > 0, ACTIVITY_TICKS),
-        mean(activity, count > 0, USUAL_ACTIVITY_TICKS),
-        mean(np.full_like(activity, talk.fresh), count > 0, FRESH_TICKS),
+        mean(overall, seen, SIMILARITY_TICKS),
+        mean(visual_vad, count > 0, VISUAL_VAD_TICKS),
+        mean(visual_vad, count > 0, USUAL_VISUAL_VAD_TICKS),
+        mean(np.full_like(visual_vad, talk.fresh), count > 0, FRESH_TICKS),
     ]
     slow = np.moveaxis(mean(cosines, weight, SLOW_TICKS), -1, 0)
     best = match(slow, np.moveaxis(weights_of(weight, SLOW_TICKS), -1, 0))
@@ -113,7 +113,7 @@ def conversation_features(talk: Conversation, scale: float, centre: float) -> np
         np.moveaxis(mean(cosines, weight, FAST_TICKS), -1, 0),
         slow,
         np.moveaxis(np.stack(means), -1, 1),
-        np.moveaxis(level_weight, -1, 0),
+        np.moveaxis(similarity_weight, -1, 0),
         best,
         talk.speech,
         np.float32(scale),
@@ -134,7 +134,7 @@ class DecisionModel(nn.Module):
         for layer in (self.linear, self.output):
             nn.init.zeros_(layer.weight)
             nn.init.zeros_(layer.bias)
-        # Bent from the start: what depends on a face's best match is no sum.
+        # Nonlinear from the start: the effect of a face's best match is not additive.
         nn.init.normal_(self.hidden.weight, 0.0, 0.6)
         nn.init.normal_(self.hidden.bias, 0.0, 0.6)
         with torch.no_grad():
@@ -182,7 +182,7 @@ class DecisionModel(nn.Module):
     def forward(
         self, x: torch.Tensor, known: torch.Tensor, speech: torch.Tensor, in_view: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """The posterior of each face alone [T, B, n], of pairs [T, B, n, n] and of nobody [T, B].
+        """Posterior of each face alone [T, B, n], of pairs [T, B, n, n] and of no active speaker in view [T, B].
 
         ``x`` [T, B, n, 31, FEATURES], ``known`` [T, B, n, 31], ``speech`` [T, B], ``in_view`` [T, B, n].
         """
@@ -327,7 +327,7 @@ def fit(
     centre: float,
     start: Mapping[str, npt.NDArray[np.float32]] | None = None,
 ) -> DecisionModel:
-    """Learn from ``talks``, from the stored weights ``start`` on if given."""
+    """Fit a model to ``talks``, from the stored weights ``start`` on if given."""
     torch.manual_seed(settings.seed)
     rng = np.random.default_rng(settings.seed)
     groups: dict[int, list[int]] = {}
@@ -380,15 +380,15 @@ def batch_of(talks: Sequence[Conversation], scale: float, centre: float) -> tupl
 
 
 def expert_like(talk: Conversation, rng: np.random.Generator) -> Conversation:
-    """``talk`` as a network without visual speech whose embeddings are non-negative could see it.
+    """``talk`` with the statistics of a network that has non-negative embeddings and no visual VAD.
 
     Stands in for Wav2Lip's expert where its weights are not at hand. Its cosines lie in [0, 1], at a level that
-    microphone and camera shift; it sees five frames a tick, so that single cosines are rougher. Level, contrast and
+    microphone and camera shift; it uses five frames per tick, so single cosines are noisier. Level, contrast and
     roughness are drawn per conversation: what is learnt must not rest on any of them.
     """
     level, contrast, rough = rng.uniform(0.05, 0.35), rng.uniform(0.6, 1.1), rng.uniform(0.05, 0.15)
     cosines = level + contrast * talk.cosines.astype(np.float32) + rng.normal(0, rough, talk.cosines.shape)
-    return replace(talk, cosines=cosines.clip(0, 1).astype(np.float16), activity=np.zeros_like(talk.activity))
+    return replace(talk, cosines=cosines.clip(0, 1).astype(np.float16), visual_vad=np.zeros_like(talk.visual_vad))
 
 
 def learn(

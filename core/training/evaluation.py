@@ -47,10 +47,10 @@ class EmbeddedClip:
 
     faces: npt.NDArray[np.float32]
     audio: npt.NDArray[np.float32]
-    activity: npt.NDArray[np.float32]
+    visual_vad: npt.NDArray[np.float32]
 
     def part(self, ticks: slice) -> EmbeddedClip:
-        return EmbeddedClip(self.faces[ticks], self.audio[ticks], self.activity[ticks])
+        return EmbeddedClip(self.faces[ticks], self.audio[ticks], self.visual_vad[ticks])
 
 
 @dataclass(frozen=True)
@@ -178,7 +178,7 @@ def frozen_similarity(network: CompactSyncNet, examples: Sequence[Example]) -> t
     """Mean cosine of a frozen face with its own running voice, and the face's mean visual voice activity."""
     clips = [embed_clip(network, np.repeat(e.face.crops[:1], e.ticks, 0), e.face.samples) for e in examples]
     cosine = np.mean([(c.faces * c.audio).sum(1).mean() for c in clips])
-    return float(cosine), float(np.mean([c.activity.mean() for c in clips]))
+    return float(cosine), float(np.mean([c.visual_vad.mean() for c in clips]))
 
 
 def with_second_voices(examples: Sequence[Example]) -> list[Example]:
@@ -199,7 +199,7 @@ def report(network: CompactSyncNet, examples: Sequence[Example]) -> dict[str, fl
         replace(clip, audio=embed_audio(network, example.face.samples, example.ticks))
         for clip, example in zip(clips, with_second_voices(examples), strict=True)
     ]
-    frozen, frozen_activity = frozen_similarity(network, examples)
+    frozen, frozen_visual_vad = frozen_similarity(network, examples)
     return {
         "whose voice of 4, 1 s": whose_voice(clips, 1.0)[0],
         "whose voice of 4, 2 s": whose_voice(clips, 2.0)[0],
@@ -211,8 +211,8 @@ def report(network: CompactSyncNet, examples: Sequence[Example]) -> dict[str, fl
         "offset within a frame, 2 s": offset_found(clips, 2.0)[0],
         "true cosine": float(np.mean([(c.faces * c.audio).sum(1).mean() for c in clips])),
         "frozen cosine": frozen,
-        "activity, talking": float(np.mean([c.activity.mean() for c in clips])),
-        "activity, frozen": frozen_activity,
+        "activity, talking": float(np.mean([c.visual_vad.mean() for c in clips])),
+        "activity, frozen": frozen_visual_vad,
     }
 
 

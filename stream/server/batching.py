@@ -187,9 +187,9 @@ def _shares(wanted: list[int], capacity: int) -> list[int]:
 
 
 def _joined_embeddings(parts: list[FaceEmbeddings]) -> FaceEmbeddings:
-    activities = [part.activity for part in parts if part.activity is not None]
+    visual_vads = [part.visual_vad for part in parts if part.visual_vad is not None]
     return FaceEmbeddings(
-        np.concatenate([part.vectors for part in parts]), np.concatenate(activities) if activities else None
+        np.concatenate([part.vectors for part in parts]), np.concatenate(visual_vads) if visual_vads else None
     )
 
 

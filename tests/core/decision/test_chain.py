@@ -48,7 +48,7 @@ def test_it_equals_the_sum_over_all_paths() -> None:
     ]
     total = np.zeros(len(prior))
     rates = [ALONE.fade if s < 0.35 else ALONE.change for s in speech]
-    # Before the first tick nobody speaks.
+    # Before the first tick no face speaks.
     for path in product(range(len(prior)), repeat=2):
         weight, before = 1.0, 0
         for tick, state in enumerate(path):
@@ -84,7 +84,7 @@ def test_who_fits_is_found_among_others_and_at_its_own_lag() -> None:
     assert int(np.argmax(chain.counts[1])) == CENTRE + 4
 
 
-def test_evidence_against_all_leaves_nobody() -> None:
+def test_evidence_against_all_leaves_no_active_speaker() -> None:
     assert follow(Chain(TWO, RoomLag()), 40, [1, 2], np.full((2, len(LAGS)), -0.3)).nobody > 0.9
 
 
@@ -177,7 +177,7 @@ def test_a_single_face_of_which_nothing_is_known_is_not_expected_to_speak() -> N
     assert follow(Chain(TWO, RoomLag()), 300, [1], gains(0.0)).faces[1] <= MAX_PRIOR + 1e-9
 
 
-def test_nobody_in_view_and_the_first_face() -> None:
+def test_no_face_in_view_and_the_first_face() -> None:
     chain = Chain(TWO, RoomLag())
     empty = np.zeros((0, len(LAGS)))
     alone = follow(chain, 20, [], empty)

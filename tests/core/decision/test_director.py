@@ -92,7 +92,7 @@ def test_undecided_speech_changes_nothing() -> None:
 def test_lasting_silence_and_speech_out_of_view_end_the_shot(state: SpeakingState) -> None:
     cuts, _ = directed((2.0, speaking(1)), (1.5, state), (2.0, speaking(1)), (4.0, state))
     assert [cut.shot for cut in cuts] == [close_up(1), NOBODY]
-    assert cuts[1].time == pytest.approx(5.5 + NORMAL.nobody_after_seconds, abs=0.04)
+    assert cuts[1].time == pytest.approx(5.5 + NORMAL.no_speaker_after_seconds, abs=0.04)
 
 
 def test_several_who_go_on_speaking_widen_the_shot() -> None:
@@ -176,13 +176,13 @@ def test_silence_speech_out_of_view_and_several_at_once_are_wide(
         (speaking(1, 2), WIDE),
         (speaking(3), close_up(3)),
     ):
-        seconds = settings.shortest_seconds + settings.relief_seconds + settings.nobody_after_seconds + 2.0
+        seconds = settings.shortest_seconds + settings.relief_seconds + settings.no_speaker_after_seconds + 2.0
         cuts, _ = directed(*spans, (seconds, lasting), settings=replace(settings, longest_seconds=1000.0))
         assert (cuts[-1].shot if cuts else NOBODY) == expected
 
 
 @given(some_spans, some_settings)
-def test_nobody_is_on_air_for_longer_than_the_longest_shot(
+def test_no_person_is_on_air_for_longer_than_the_longest_shot(
     spans: list[tuple[float, Moment]], settings: DirectorSettings
 ) -> None:
     cuts, _ = directed(*spans, (3 * settings.longest_seconds, speaking(2)), settings=settings)

@@ -18,8 +18,8 @@ def vectors(seed: int, count: int) -> npt.NDArray[np.float32]:
     return np.asarray(out / np.linalg.norm(out, axis=1, keepdims=True))
 
 
-def heard(lag: int, likeness: float = 0.5) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
-    """Two faces, of which the second is heard ``lag`` ticks later, as clearly as real ones."""
+def streams(lag: int, likeness: float = 0.5) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+    """Two faces, of which the second matches the audio at ``lag`` ticks, as clearly as real ones."""
     audio = vectors(0, COUNT + 2 * FARTHEST_TICKS)
     own = audio[FARTHEST_TICKS + lag : FARTHEST_TICKS + lag + COUNT]
     second = likeness * own + (1 - likeness) * vectors(1, COUNT)
@@ -28,12 +28,12 @@ def heard(lag: int, likeness: float = 0.5) -> tuple[npt.NDArray[np.float32], npt
 
 @pytest.mark.parametrize("lag", [-75, -40, 16, 50, 74])
 def test_a_far_lag_is_found(lag: int) -> None:
-    assert far_lag(*heard(lag)) == lag
+    assert far_lag(*streams(lag)) == lag
 
 
 @pytest.mark.parametrize("lag", [-15, 0, 7])
 def test_a_lag_that_is_compared_anyway_is_none(lag: int) -> None:
-    assert far_lag(*heard(lag)) is None
+    assert far_lag(*streams(lag)) is None
 
 
 def test_other_peoples_audio_has_no_lag() -> None:
@@ -42,21 +42,21 @@ def test_other_peoples_audio_has_no_lag() -> None:
     assert far_lag(np.zeros((1, COUNT, SIZE), np.float32), np.full_like(audio, np.nan)) is None
 
 
-def run(lag: int, nobody: float) -> list[str]:
-    faces, audio = heard(lag)
+def run(lag: int, no_speaker: float) -> list[str]:
+    faces, audio = streams(lag)
     lines: list[str] = []
     search = LagSearch(lines.append)
     for tick in range(SEARCH_TICKS, SEARCH_TICKS + 600):
         shown = Mock(vectors=Mock(return_value=faces))
-        search.update(tick, [1, 2], 0.9, nobody, 1, shown, Mock(vectors=Mock(return_value=audio)))
+        search.update(tick, [1, 2], 0.9, no_speaker, 1, shown, Mock(vectors=Mock(return_value=audio)))
     return lines
 
 
 def test_it_is_reported_once_with_the_flag_that_mends_it() -> None:
-    lines = run(50, nobody=0.9)
+    lines = run(50, no_speaker=0.9)
     assert len(lines) == 1 and "--lag 2000" in lines[0] and "2.0 s later" in lines[0]
-    assert "--lag -1600" in run(-40, nobody=0.9)[0] and "earlier" in run(-40, nobody=0.9)[0]
+    assert "--lag -1600" in run(-40, no_speaker=0.9)[0] and "earlier" in run(-40, no_speaker=0.9)[0]
 
 
 def test_nothing_is_searched_while_faces_explain_the_speech() -> None:
-    assert run(50, nobody=0.2) == []
+    assert run(50, no_speaker=0.2) == []

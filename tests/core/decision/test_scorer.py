@@ -28,7 +28,7 @@ class StandIn:
     """A model of perfect embeddings: faces and audio carry the code of a moment; equal codes are equal vectors.
 
     A face's crop holds the number of its code. Audio embeddings are given by tick, as for a perfect model: the audio
-    of tick k has code k, ``lag`` ticks later. What is heard (silence or speech) does not matter to it.
+    of tick k has code k, ``lag`` ticks later. Whether the audio is silence or speech does not matter to it.
     """
 
     name = "stand-in"
@@ -55,10 +55,10 @@ class StandIn:
         return stacks[:, -1, 0, :1].astype(np.float32) + 1
 
     def embed_faces(self, windows: Features) -> FaceEmbeddings:
-        # The embedded tick is the first of the window: four come after it. Nothing was seen: code 0, nobody's.
+        # The embedded tick is the first of the window: four come after it. No frame: code 0, of no face.
         codes = np.asarray(windows)[:, 0, 0].astype(int)
-        activity = np.full(len(codes), 0.8, np.float32) if self.has_activity else None
-        return FaceEmbeddings(self._codes[codes].astype(np.float32), activity)
+        visual_vad = np.full(len(codes), 0.8, np.float32) if self.has_activity else None
+        return FaceEmbeddings(self._codes[codes].astype(np.float32), visual_vad)
 
     def embed_audio(self, mel: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         ticks = self._next_tick + np.arange(len(mel)) - self.lag
@@ -88,7 +88,7 @@ Codes = Callable[[int], dict[int, int]]
 
 
 def talking_and_others(tick: int) -> dict[int, int]:
-    """Face 2 says what is heard; 1 says other things, 3 holds still."""
+    """Face 2 matches the audio; face 1 moves its lips to other words, face 3 holds still."""
     return {1: (tick * 97 + 31) % CODES, 2: tick % CODES, 3: 5}
 
 
@@ -98,7 +98,7 @@ def tracks(tick: int, codes: Codes = talking_and_others) -> FrameTracks:
     return FrameTracks(tick, tick / 25, faces, tuple(np.full((1, 1), code, np.uint8) for code in shown.values()))
 
 
-def sound_of(samples: npt.NDArray[np.float32], tick: int) -> AudioChunk:
+def audio_of(samples: npt.NDArray[np.float32], tick: int) -> AudioChunk:
     start = tick * SAMPLES_PER_TICK
     return AudioChunk(tick / 25, samples[start : start + SAMPLES_PER_TICK])
 
@@ -114,7 +114,7 @@ def lock_step(
     for tick in ticks:
         scorer.push_tracks([tracks(tick, codes)])
         if samples is not None:
-            scorer.push_audio([sound_of(samples, tick)])
+            scorer.push_audio([audio_of(samples, tick)])
         snapshots += scorer.advance(stride)
     return snapshots + scorer.finish()
 
@@ -168,7 +168,7 @@ def test_a_lag_can_be_set_while_it_runs_and_estimated_again(talk: npt.NDArray[np
         snapshots = []
         for tick in range(first, last):
             scorer.push_tracks([tracks(tick)])
-            scorer.push_audio([sound_of(talk, tick)])
+            scorer.push_audio([audio_of(talk, tick)])
             snapshots += scorer.advance()
         return snapshots
 
@@ -204,7 +204,7 @@ def test_the_look_ahead_is_exactly_as_stated(talk: npt.NDArray[np.float32], lag_
     """Frames: the model's four ticks. Audio: the room lag when it comes later, and what its embedding sees."""
     scorer = Scorer(StandIn(), lag_ms=lag_ms)
     for tick in range(TICKS):
-        scorer.push_audio([sound_of(talk, tick)])
+        scorer.push_audio([audio_of(talk, tick)])
     decided = []
     for tick in range(50):
         scorer.push_tracks([tracks(tick)])
@@ -216,7 +216,7 @@ def test_the_look_ahead_is_exactly_as_stated(talk: npt.NDArray[np.float32], lag_
         scorer.push_tracks([tracks(tick)])
     decided = []
     for tick in range(30):
-        scorer.push_audio([sound_of(talk, tick)])
+        scorer.push_audio([audio_of(talk, tick)])
         decided += [(s.tick, tick) for s in scorer.advance()]
     # One more block: the last mel column of a tick's audio looks 2.5 ms beyond the tick's end.
     later = 1 + max(0, round(lag_ms / 40))
@@ -240,7 +240,7 @@ def test_finishing_decides_the_last_ticks(talk: npt.NDArray[np.float32]) -> None
     decided = []
     for tick in range(100):
         scorer.push_tracks([tracks(tick)])
-        scorer.push_audio([sound_of(talk, tick)])
+        scorer.push_audio([audio_of(talk, tick)])
         decided += scorer.advance()
     assert len(decided) == 96
     last = scorer.finish()
@@ -259,7 +259,7 @@ def test_audio_that_ends_early_stalls_nothing(talk: npt.NDArray[np.float32]) -> 
     for tick in range(60):
         scorer.push_tracks([tracks(tick)])
         if tick < 40:
-            scorer.push_audio([sound_of(talk, tick)])
+            scorer.push_audio([audio_of(talk, tick)])
         decided += scorer.advance()
     decided += scorer.finish()
     assert [s.tick for s in decided] == list(range(60))
@@ -292,13 +292,13 @@ def test_audio_is_embedded_before_its_frames_come(talk: npt.NDArray[np.float32])
     with patch.object(model, "embed_audio", listens):
         scorer = Scorer(model)
         for tick in range(TICKS):
-            scorer.push_audio([sound_of(talk, tick)])
+            scorer.push_audio([audio_of(talk, tick)])
             assert scorer.advance(4) == []
     assert {len(call.args[0]) for call in listens.call_args_list[1:]} == {4}
     assert listens.call_count >= TICKS // 4 - 1
 
 
-def assert_same(told: list[Snapshot], expected: list[Snapshot]) -> None:
+def assert_same(actual: list[Snapshot], expected: list[Snapshot]) -> None:
     """But for the rounding of products of other sizes."""
 
     def exact(snapshot: Snapshot) -> Snapshot:
@@ -308,36 +308,36 @@ def assert_same(told: list[Snapshot], expected: list[Snapshot]) -> None:
     def rounded(snapshots: list[Snapshot]) -> list[list[float]]:
         return [[s.speech, s.lag.confidence, *(face.score for face in s.faces)] for s in snapshots]
 
-    assert [exact(s) for s in told] == [exact(s) for s in expected]
-    np.testing.assert_allclose(rounded(told), rounded(expected), atol=1e-5)
-    assert [s.lag.milliseconds for s in told] == pytest.approx([s.lag.milliseconds for s in expected], abs=1e-2)
+    assert [exact(s) for s in actual] == [exact(s) for s in expected]
+    np.testing.assert_allclose(rounded(actual), rounded(expected), atol=1e-5)
+    assert [s.lag.milliseconds for s in actual] == pytest.approx([s.lag.milliseconds for s in expected], abs=1e-2)
 
 
 def steps(order: str, ticks: int) -> Iterator[str]:
-    """What comes next, "see" or "hear", never more than 20 ticks apart; "decide" now and then."""
-    rng, seen, heard = np.random.default_rng(0), 0, 0
-    while seen < ticks or heard < ticks:
-        ahead = {"sound first": 20, "pictures first": -20}.get(order, int(rng.integers(-20, 21)))
-        hears = heard - seen < ahead if seen < ticks and heard < ticks else heard < ticks
-        heard, seen = heard + hears, seen + (not hears)
-        yield "hear" if hears else "see"
+    """The next input, "frame" or "audio", never more than 20 ticks apart; "decide" at random."""
+    rng, frames, chunks = np.random.default_rng(0), 0, 0
+    while frames < ticks or chunks < ticks:
+        ahead = {"audio first": 20, "frames first": -20}.get(order, int(rng.integers(-20, 21)))
+        is_audio = chunks - frames < ahead if frames < ticks and chunks < ticks else chunks < ticks
+        chunks, frames = chunks + is_audio, frames + (not is_audio)
+        yield "audio" if is_audio else "frame"
         if order != "in bursts" or rng.random() < 0.1:
             yield "decide"
 
 
 @pytest.mark.parametrize("lag", [-4, 6])
-@pytest.mark.parametrize("order", ["sound first", "pictures first", "at random", "in bursts"])
+@pytest.mark.parametrize("order", ["audio first", "frames first", "at random", "in bursts"])
 def test_it_does_not_matter_what_comes_first(talk: npt.NDArray[np.float32], order: str, lag: int) -> None:
     ticks = 90
     expected = lock_step(Scorer(StandIn(lag)), talk, ticks=range(ticks))
     scorer = Scorer(StandIn(lag))
-    sights, sounds = iter(range(ticks)), iter(range(ticks))
+    frame_ticks, audio_ticks = iter(range(ticks)), iter(range(ticks))
     snapshots = []
     for step in steps(order, ticks):
-        if step == "see":
-            scorer.push_tracks([tracks(next(sights))])
-        elif step == "hear":
-            scorer.push_audio([sound_of(talk, next(sounds))])
+        if step == "frame":
+            scorer.push_tracks([tracks(next(frame_ticks))])
+        elif step == "audio":
+            scorer.push_audio([audio_of(talk, next(audio_ticks))])
         else:
             snapshots += scorer.advance()
     assert_same(snapshots + scorer.finish(), expected)
@@ -349,7 +349,7 @@ def test_ticks_without_a_frame_are_bridged(talk: npt.NDArray[np.float32]) -> Non
     for tick in range(TICKS):
         if tick % 5 != 2 or tick < 5:
             scorer.push_tracks([tracks(tick)])
-        scorer.push_audio([sound_of(talk, tick)])
+        scorer.push_audio([audio_of(talk, tick)])
         decided += scorer.advance()
     decided += scorer.finish()
     assert [s.tick for s in decided] == list(range(TICKS))
@@ -360,7 +360,7 @@ def test_after_a_stall_old_ticks_are_let_go_and_the_newest_are_scored(talk: npt.
     scorer = Scorer(StandIn())
     for tick in range(TICKS):
         scorer.push_tracks([tracks(tick)])
-        scorer.push_audio([sound_of(talk, tick)])
+        scorer.push_audio([audio_of(talk, tick)])
     ticks = [s.tick for s in scorer.advance()]
     assert ticks == list(range(ticks[0], TICKS - 4)) and 20 < len(ticks) < 128
 

@@ -16,7 +16,7 @@ TICK = 0.04
 
 
 def posterior(*faces: float, pairs: dict[tuple[int, int], float] | None = None) -> Posterior:
-    """Faces 1, 2, … with these probabilities; nobody has what is left."""
+    """Faces 1, 2, … with these probabilities; the rest is off-screen."""
     pairs = pairs or {}
     return Posterior(dict(enumerate(faces, start=1)), pairs, max(0.0, 1 - sum(faces) + sum(pairs.values())))
 
@@ -51,7 +51,7 @@ def test_the_gate_has_two_thresholds_and_holds_over_a_short_pause() -> None:
     assert pause[-1].state is SpeakingState.SILENCE
 
 
-def test_speech_of_nobody_known_is_undecided_then_off_screen() -> None:
+def test_speech_of_an_unknown_voice_is_undecided_then_off_screen() -> None:
     talk = Talk()
     assert talk.go_on(0.2, 0.9, posterior(0.25, 0.25))[-1].state is SpeakingState.UNDECIDED
     assert talk.go_on(0.12, 0.9, posterior(0.1, 0.1))[-1].state is SpeakingState.UNDECIDED, (
@@ -62,7 +62,7 @@ def test_speech_of_nobody_known_is_undecided_then_off_screen() -> None:
     assert talk.go_on(0.2, 0.9, posterior(0.25, 0.25, 0.2))[-1].state is SpeakingState.UNDECIDED
 
 
-def test_with_nobody_in_view_it_is_off_screen() -> None:
+def test_without_faces_in_view_it_is_off_screen() -> None:
     assert Talk().go_on(0.2, 0.9, posterior())[-1] == Turn(SpeakingState.OFFSCREEN, None, frozenset(), {})
 
 

@@ -93,8 +93,8 @@ def test_shapes_are_those_of_the_interface(model: Compact) -> None:
     assert features.shape == (5, WIDTH)
     faces = model.embed_faces(np.tile(features, (2, 3, 1))[:, :FRAME_WINDOW])
     assert faces.vectors.shape == (2, DIMENSIONS) and faces.vectors.dtype == np.float32
-    assert faces.activity is not None and faces.activity.shape == (2,)
-    assert float(faces.activity.min()) >= 0 and float(faces.activity.max()) <= 1
+    assert faces.visual_vad is not None and faces.visual_vad.shape == (2,)
+    assert float(faces.visual_vad.min()) >= 0 and float(faces.visual_vad.max()) <= 1
     chunks = model.embed_audio(np.zeros((3, MEL_WINDOW, COMPACT_MEL.mels), np.float32))
     assert chunks.shape == (3, DIMENSIONS) and chunks.dtype == np.float32
     for vectors in (faces.vectors, chunks):
@@ -120,8 +120,8 @@ def test_folding_the_batch_norms_changes_nothing(network: CompactSyncNet, model:
     vectors, logits = network.embed_windows(features.transpose(1, 2))
     embedded = model.embed_faces(features.numpy())
     np.testing.assert_allclose(embedded.vectors, vectors[..., 0], atol=1e-5)
-    assert embedded.activity is not None
-    np.testing.assert_allclose(embedded.activity, torch.sigmoid(logits[:, 0]), atol=1e-5)
+    assert embedded.visual_vad is not None
+    np.testing.assert_allclose(embedded.visual_vad, torch.sigmoid(logits[:, 0]), atol=1e-5)
 
 
 def test_in_half_precision_it_gives_nearly_the_same(network: CompactSyncNet, model: Compact) -> None:
@@ -131,8 +131,8 @@ def test_in_half_precision_it_gives_nearly_the_same(network: CompactSyncNet, mod
     windows = np.repeat(features[:, None], FRAME_WINDOW, axis=1)
     one, other = half.embed_faces(windows), model.embed_faces(windows)
     assert cosines(one.vectors, other.vectors).min() > 0.999
-    assert one.activity is not None and other.activity is not None
-    assert np.abs(one.activity - other.activity).max() < 0.02
+    assert one.visual_vad is not None and other.visual_vad is not None
+    assert np.abs(one.visual_vad - other.visual_vad).max() < 0.02
     mel = np.random.default_rng(1).uniform(-1, 1, (4, MEL_WINDOW, COMPACT_MEL.mels)).astype(np.float32)
     assert cosines(half.embed_audio(mel), model.embed_audio(mel)).min() > 0.999
 

@@ -38,11 +38,11 @@ def test_who_was_not_there_has_empty_features_and_no_embedding() -> None:
     memory.put_embeddings(20, [], None)
     assert memory.windows(20, rows[1:])[0, :, 0].tolist() == [0.0, 100.0 * rows[1] + 19, 0.0]
     vectors = memory.vectors(rows[1:], np.arange(17, 21))
-    activity, known = memory.activity(rows[1:], np.arange(17, 21))
+    visual_vad, known = memory.visual_vad(rows[1:], np.arange(17, 21))
     assert known[0].tolist() == [True, False, True, False]
     assert vectors[0, :, 1].tolist() == [100.0 * rows[1] + 17, 0.0, 100.0 * rows[1] + 19, 0.0]
-    assert activity is not None
-    np.testing.assert_allclose(activity[0], [np.log(4), 0, np.log(4), 0], rtol=1e-6)
+    assert visual_vad is not None
+    np.testing.assert_allclose(visual_vad[0], [np.log(4), 0, np.log(4), 0], rtol=1e-6)
 
 
 def test_a_row_that_is_taken_again_is_empty() -> None:
@@ -54,8 +54,8 @@ def test_a_row_that_is_taken_again_is_empty() -> None:
     assert memory.take() == first
     assert not memory.windows(5, [first]).any()
     vectors = memory.vectors([first], np.arange(TICKS))
-    activity, known = memory.activity([first], np.arange(TICKS))
-    assert activity is not None and not vectors.any() and not activity.any() and not known.any()
+    visual_vad, known = memory.visual_vad([first], np.arange(TICKS))
+    assert visual_vad is not None and not vectors.any() and not visual_vad.any() and not known.any()
 
 
 def test_there_is_room_for_more_faces_and_those_before_keep_theirs() -> None:
@@ -66,4 +66,4 @@ def test_there_is_room_for_more_faces_and_those_before_keep_theirs() -> None:
     rows += [memory.take() for _ in range(24)]
     assert len(set(rows)) == 25 and memory.rows == 32
     assert memory.windows(0, rows)[:, -1, 0].tolist() == [100.0 * rows[0]] + 24 * [0.0]
-    assert memory.activity(rows, np.arange(1))[1][:, 0].tolist() == [True] + 24 * [False]
+    assert memory.visual_vad(rows, np.arange(1))[1][:, 0].tolist() == [True] + 24 * [False]

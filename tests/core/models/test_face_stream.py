@@ -67,9 +67,9 @@ def vectors(faces: FaceEncoderStream, ticks: npt.NDArray[np.int_] | range, perso
     return np.asarray(faces.vectors([person], np.asarray(ticks))[0])
 
 
-def activity(faces: FaceEncoderStream, ticks: npt.NDArray[np.int_] | range) -> npt.NDArray[np.float32]:
+def visual_vad(faces: FaceEncoderStream, ticks: npt.NDArray[np.int_] | range) -> npt.NDArray[np.float32]:
     """The probability that the mouth speaks, NaN where there is none."""
-    log_odds, known = faces.activity([1], np.asarray(ticks))
+    log_odds, known = faces.visual_vad([1], np.asarray(ticks))
     assert log_odds is not None
     return np.asarray(np.where(known, 1 / (1 + np.exp(-log_odds)), np.nan)[0], np.float32)
 
@@ -84,7 +84,7 @@ def test_a_stream_gives_the_whole_clips_embeddings(network: CompactSyncNet, mode
     faces.finish()
     assert faces.through == TICKS - 1
     np.testing.assert_allclose(vectors(faces, range(TICKS)), whole.faces, atol=3e-3)
-    np.testing.assert_allclose(activity(faces, range(TICKS)), whole.activity, atol=3e-3)
+    np.testing.assert_allclose(visual_vad(faces, range(TICKS)), whole.visual_vad, atol=3e-3)
 
 
 def test_on_the_same_grey_values_both_are_the_same(
@@ -95,7 +95,7 @@ def test_on_the_same_grey_values_both_are_the_same(
     faces = seen(model, range(TICKS))
     faces.finish()
     np.testing.assert_allclose(vectors(faces, range(TICKS)), whole.faces, atol=1e-4)
-    np.testing.assert_allclose(activity(faces, range(TICKS)), whole.activity, atol=1e-4)
+    np.testing.assert_allclose(visual_vad(faces, range(TICKS)), whole.visual_vad, atol=1e-4)
 
 
 def test_a_face_is_embedded_four_ticks_after_it_was_seen(model: Compact) -> None:
@@ -129,7 +129,7 @@ def test_many_ticks_at_once_are_what_they_are_one_by_one(model: Compact) -> None
         assert at_once.at(tick) == one_by_one.at(tick)
     ids, ticks = list(one_by_one.known), np.arange(MEMORY)
     np.testing.assert_allclose(at_once.vectors(ids, ticks), one_by_one.vectors(ids, ticks), atol=1e-5)
-    for given, expected in zip(at_once.activity(ids, ticks), one_by_one.activity(ids, ticks), strict=True):
+    for given, expected in zip(at_once.visual_vad(ids, ticks), one_by_one.visual_vad(ids, ticks), strict=True):
         assert given is not None and expected is not None
         np.testing.assert_allclose(given, expected, atol=1e-5)
 
@@ -142,7 +142,7 @@ def test_to_shed_load_only_some_ticks_are_embedded_and_those_are_the_same(model:
     embedded = np.arange(0, some.through + 1, 4)
     np.testing.assert_allclose(vectors(some, embedded), vectors(every, embedded), atol=1e-5)
     ticks = np.arange(some.through + 1)
-    assert some.activity([1], ticks)[1][0].tolist() == [tick % 4 == 0 for tick in ticks]
+    assert some.visual_vad([1], ticks)[1][0].tolist() == [tick % 4 == 0 for tick in ticks]
 
 
 def test_who_was_in_view_and_where_is_known_by_tick(model: Compact) -> None:
@@ -177,7 +177,7 @@ def test_nothing_old_shows_through_where_a_face_was_away_for_a_moment(model: Com
     slots = np.array(away) % 32
     assert all(faces.at(tick) == {} for tick in away)
     assert not vectors(faces, slots).any()
-    assert np.isnan(activity(faces, slots)).all()
+    assert np.isnan(visual_vad(faces, slots)).all()
     assert faces.at(49) and faces.at(60)
 
 

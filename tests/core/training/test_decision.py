@@ -38,10 +38,10 @@ def talk(seed: int, faces: int = 3, ticks: int = 200) -> Conversation:
     for tick, who in enumerate(label.tolist()):
         if who != NOBODY:
             cosines[who - 1, CENTRE_LAG, tick] += 0.4
-    activity = rng.normal(1, 1, (faces, ticks)).astype(np.float32)
+    visual_vad = rng.normal(1, 1, (faces, ticks)).astype(np.float32)
     everywhere = np.ones((faces, len(LAGS), ticks), np.bool_)
     speech = np.full(ticks, 0.9, np.float32)
-    return Conversation(cosines.astype(np.float16), everywhere, activity, speech, everywhere[:, 0], label)
+    return Conversation(cosines.astype(np.float16), everywhere, visual_vad, speech, everywhere[:, 0], label)
 
 
 def test_features_of_a_whole_conversation_are_those_of_the_run_time() -> None:
@@ -52,7 +52,7 @@ def test_features_of_a_whole_conversation_are_those_of_the_run_time() -> None:
             [1, 2, 3],
             made.cosines[:, :, tick].astype(np.float32),
             made.known[:, :, tick],
-            made.activity[:, tick],
+            made.visual_vad[:, tick],
             np.ones(3, np.float32),
             float(made.speech[tick]),
         )
@@ -88,7 +88,7 @@ def test_fitting_raises_the_probability_of_the_truth(tmp_path: Path) -> None:
     features, chain = EmissionFeatures(emission.scale, emission.centre), Chain(weights.chain, RoomLag())
     for tick in range(200):
         cosines, ones = made.cosines[:, :, tick].astype(np.float32), np.ones(3, np.float32)
-        seen = features.update([1, 2, 3], cosines, made.known[:, :, tick], made.activity[:, tick], ones, 0.9)
+        seen = features.update([1, 2, 3], cosines, made.known[:, :, tick], made.visual_vad[:, tick], ones, 0.9)
         posterior = chain.update([1, 2, 3], emission.gains(seen), 0.9)
         who = int(made.label[tick])
         losses.append(-np.log(max(posterior.nobody if who == NOBODY else posterior.faces[who], 1e-3)))
@@ -122,7 +122,7 @@ def test_a_fit_may_go_on_from_stored_weights() -> None:
 
 def test_the_experts_stand_in_has_its_range_and_no_visual_speech() -> None:
     made = expert_like(talk(5), np.random.default_rng(0))
-    assert made.cosines.min() >= 0 and made.cosines.max() <= 1 and not made.activity.any()
+    assert made.cosines.min() >= 0 and made.cosines.max() <= 1 and not made.visual_vad.any()
 
 
 def test_shipped_weights_are_in_range() -> None:

@@ -82,10 +82,10 @@ def test_too_few_people_give_nan() -> None:
 def test_a_clip_has_one_embedding_a_tick(network: CompactSyncNet) -> None:
     (example,) = people(1, ticks=30)
     embedded = embed_clip(network, example.face.crops, example.face.samples)
-    assert embedded.faces.shape == embedded.audio.shape == (30, 128) and embedded.activity.shape == (30,)
+    assert embedded.faces.shape == embedded.audio.shape == (30, 128) and embedded.visual_vad.shape == (30,)
     for vectors in (embedded.faces, embedded.audio):
         np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-5)
-    assert embedded.activity.min() >= 0 and embedded.activity.max() <= 1
+    assert embedded.visual_vad.min() >= 0 and embedded.visual_vad.max() <= 1
 
 
 def test_clips_are_embedded_without_dropout() -> None:

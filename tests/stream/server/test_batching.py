@@ -79,8 +79,8 @@ def test_rooms_get_what_the_model_itself_gives(compact: LipSyncModel) -> None:
         windows = np.repeat(features[:, None], compact.frame_window, axis=1)
         given, alone = model.embed_faces(windows), own.embed_faces(windows)
         np.testing.assert_allclose(given.vectors, alone.vectors, atol=1e-5, rtol=1e-5)
-        assert given.activity is not None and alone.activity is not None
-        np.testing.assert_allclose(given.activity, alone.activity, atol=1e-5, rtol=1e-5)
+        assert given.visual_vad is not None and alone.visual_vad is not None
+        np.testing.assert_allclose(given.visual_vad, alone.visual_vad, atol=1e-5, rtol=1e-5)
         mel = random.normal(size=(3, compact.mel_window, compact.mel.mels)).astype(np.float32)
         np.testing.assert_allclose(model.embed_audio(mel), own.embed_audio(mel), atol=1e-5, rtol=1e-5)
 
