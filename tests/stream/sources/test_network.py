@@ -183,16 +183,22 @@ def test_a_file_behind_http_is_played_at_its_own_pace_and_ends(tmp_path: Path) -
 
 
 @contextmanager
+def listening(handler: Callable[..., http.server.BaseHTTPRequestHandler]) -> Iterator[int]:
+    """An HTTP server on loopback; its port."""
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield server.server_address[1]
+        server.shutdown()
+
+
+@contextmanager
 def serving_directory(folder: Path) -> Iterator[int]:
     class Handler(http.server.SimpleHTTPRequestHandler):
         def log_message(self, *_: object) -> None:
             pass
 
-    handler = functools.partial(Handler, directory=str(folder))
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield server.server_address[1]
-        server.shutdown()
+    with listening(functools.partial(Handler, directory=str(folder))) as port:
+        yield port
 
 
 @contextmanager
@@ -218,10 +224,8 @@ def answering(bodies: list[list[bytes]], kind: str = "video/mp2t", length: int |
         def log_message(self, *_: object) -> None:
             pass
 
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield server.server_address[1]
-        server.shutdown()
+    with listening(Handler) as port:
+        yield port
 
 
 def drained(source: NetworkSource) -> list[float]:
@@ -288,11 +292,8 @@ def serving_playlist(folder: Path, refused: str) -> Iterator[int]:
         def log_message(self, *_: object) -> None:
             pass
 
-    handler = functools.partial(Handler, directory=str(folder))
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield server.server_address[1]
-        server.shutdown()
+    with listening(functools.partial(Handler, directory=str(folder))) as port:
+        yield port
     assert asked[refused] > 1
 
 
