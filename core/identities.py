@@ -30,3 +30,8 @@ class Identities:
 
 
 NO_IDENTITIES = Identities()
+
+
+def voice_label(voice: int) -> str:
+    """What a voice without a person is called."""
+    return f"voice {voice}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from array import array
 from dataclasses import dataclass
 
+from speakerlight.core.identities import voice_label
 from speakerlight.core.snapshot import Snapshot, SpeakingState
 from speakerlight.core.timebase import TICK_RATE
 
@@ -89,7 +90,7 @@ class Identities:
         for merge in snapshot.merges:
             self._into[merge.id] = merge.into
             name = self.names.pop(merge.id, None)
-            if name is not None:
+            if name is not None and name != voice_label(-merge.id):
                 self.names.setdefault(merge.into, name)
         self.names.update(snapshot.names)
 

@@ -284,7 +284,11 @@ class FaceRecognizer:
         if len(track.looks) < self._settings.first_looks:
             return
         ranked = self._ranked(number, track, mean)
-        if ranked and ranked[0][0] < self._settings.same_distance and 0 < ranked[0][1].id < track.person.id:
+        if not ranked or ranked[0][0] >= self._settings.same_distance or not 0 < ranked[0][1].id < track.person.id:
+            return
+        # A look that another face left in a person's track is near it; most of the person's looks are not.
+        distances = np.linalg.norm(np.array(ranked[0][1].looks) - mean, axis=1)
+        if np.mean(distances < self._settings.other_distance) > 0.5:
             self._merge(track.person, ranked[0][1])
 
     def _merge(self, person: Person, into: Person) -> None:

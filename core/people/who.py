@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from speakerlight.core.decision.chain import NO_VOICE, VoiceCue
 from speakerlight.core.faces.vision import FrameTracks
-from speakerlight.core.identities import NO_IDENTITIES, Identities, Merge
+from speakerlight.core.identities import NO_IDENTITIES, Identities, Merge, voice_label
 from speakerlight.core.media import Samples
 from speakerlight.core.people.enrolment import Enrolled
 from speakerlight.core.people.voices import HOP_TICKS, VoiceClusters, VoiceSettings
@@ -123,7 +123,7 @@ class WhoIsWho:
             if owner is not None:
                 self._nobodys.discard(voice)
                 merges.append(Merge(-voice, owner))
-        voices = {-voice: self._clusters.name(voice) or f"voice {voice}" for voice in self._nobodys}
+        voices = {-voice: self._clusters.name(voice) or voice_label(voice) for voice in self._nobodys}
         names = {**self._identities.names, **voices}
         return Identities(self._identities.persons, tuple(merges), names)
 

@@ -100,3 +100,10 @@ def test_undecided_speech_before_a_silence_or_long_ago_is_nobodys() -> None:
 
 def test_undecided_speech_before_a_stall_is_nobodys() -> None:
     assert run(undecided(0.0), snapshot(5.0, 1), snapshot(5.04)) == [Segment(1, 5.0, 5.04)]
+
+
+def test_a_voice_that_turns_out_to_be_a_persons_leaves_them_without_its_label() -> None:
+    identities = Identities()
+    identities.update(replace(snapshot(0.0), names={-3: "voice 3", -4: "Ada"}))
+    identities.update(replace(snapshot(0.04), merges=(Merge(-3, 1), Merge(-4, 2))))
+    assert identities.names == {2: "Ada"}, "an enrolled voice has a name"

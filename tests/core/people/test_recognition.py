@@ -185,3 +185,15 @@ def test_after_forgetting_everybody_is_new_but_who_was_enrolled() -> None:
     now = scene.step({3: 10, 4: 20})
     assert dict(now.persons) == {3: 3, 4: 4} and dict(now.names) == {4: "Ada"} and now.resets == 1
     assert {person.id for person in scene.recognizer.known} == {3, 4} and scene.merges == []
+
+
+def test_people_stay_two_when_one_of_their_tracks_showed_the_other_for_a_look() -> None:
+    """A cut within one track left a look of another person; minutes later both were taken for one."""
+    scene = Scene()
+    scene.run({1: 10}, 6.0)
+    scene.run({}, 1.0)
+    scene.run({2: 20}, 6.0)
+    first = scene.recognizer.known[0]
+    assert first.id == 1 and len(first.looks) >= 1
+    first.looks.append(scene.looks.look(20))
+    assert scene.run({2: 20}, 12.0) == {2: 2} and scene.merges == []
