@@ -154,7 +154,7 @@ def test_each_word_is_that_of_the_speaker_at_its_middle() -> None:
 
 
 def test_a_word_beside_a_segment_belongs_to_it_and_one_far_away_to_no_one() -> None:
-    joined = join([Word("early", 5.5, 5.7), Word("lost", 4.8, 5.0), Word("late", 7.2, 7.4)], SESSION)
+    joined = join([Word("early", 5.5, 5.7), Word("lost", 4.8, 5.0), Word("late", 6.9, 7.1)], SESSION)
     assert [line.id for line in joined.lines] == [1, None, 1]
 
 
