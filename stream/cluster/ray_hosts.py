@@ -27,6 +27,7 @@ from speakerlight.core.errors import InputError
 from speakerlight.model_loading import COMPACT
 from speakerlight.run_settings import RunSettings
 from speakerlight.server.capacity import rooms_on, usable_cores
+from speakerlight.server.client_address import in_url
 from speakerlight.server.tokens import new_token
 
 try:
@@ -76,7 +77,7 @@ class HostActor:
         self._own = ray.get_runtime_context().current_actor
         self._process = HostProcess(name, made)
         self._messages = self._process.messages()
-        self._address = HostAddress(name, f"http://{_in_url(address)}:{self._port()}", secret)
+        self._address = HostAddress(name, f"http://{in_url(address)}:{self._port()}", secret)
         for work in (self._watch, self._report):
             threading.Thread(target=work, daemon=True).start()
 
@@ -267,7 +268,3 @@ def _connected(address: str | None) -> str | None:
         why = str(failure).partition("\n")[0]
         raise InputError(f"--cluster {address or 'auto'}: Ray cannot be used: {why}") from None
     return context.dashboard_url or None
-
-
-def _in_url(address: str) -> str:
-    return f"[{address}]" if ":" in address else address

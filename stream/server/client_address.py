@@ -14,6 +14,11 @@ CLIENT_PREFIX_IPV6 = 64
 """A host gets a whole /64 of IPv6 addresses (RFC 6177): limits count the network, not the address."""
 
 
+def in_url(host: str) -> str:
+    """A name or an address as it stands in a URL: IPv6 in brackets."""
+    return f"[{host}]" if ":" in host else host
+
+
 def parse_ip(text: str) -> IpAddress | None:
     """An IP address as it appears in a socket name or a header, IPv4-mapped IPv6 as IPv4; None for anything else."""
     try:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from urllib.parse import unquote
 
 from speakerlight.core.errors import InputError
-from speakerlight.server.client_address import IpAddress
+from speakerlight.server.client_address import IpAddress, in_url
 
 DEFAULT_PORTS = {"stun": 3478, "turn": 3478, "turns": 5349}
 """RFC 7064, RFC 7065."""
@@ -44,8 +44,7 @@ class IceServer:
     @property
     def url(self) -> str:
         """The URL as browsers take it, without user and credential."""
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        url = f"{self.scheme}:{host}:{self.port}"
+        url = f"{self.scheme}:{in_url(self.host)}:{self.port}"
         return f"{url}?transport={self.transport}" if self.is_turn else url
 
     def for_browser(self) -> dict[str, str]:

@@ -9,7 +9,7 @@ from pathlib import Path
 from speakerlight.cluster.cluster_settings import ClusterSettings
 from speakerlight.core.errors import InputError
 from speakerlight.server.capacity import ROOMS_A_PROCESS
-from speakerlight.server.client_address import Network
+from speakerlight.server.client_address import Network, in_url
 from speakerlight.server.ice_settings import IceSettings
 from speakerlight.server.tokens import Tokens
 
@@ -67,8 +67,7 @@ class ServeSettings:
     @property
     def url(self) -> str:
         """The address for a browser on this machine, without the token."""
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"{'https' if self.cert else 'http'}://{host}:{self.port}/"
+        return f"{'https' if self.cert else 'http'}://{in_url(self.host)}:{self.port}/"
 
 
 def leads_to_loopback(host: str) -> bool:
