@@ -134,6 +134,8 @@ class Chain:
             evidence = weight * self._weigh(gains, weight, lag_prior)
         if weight and (voice.gains or voice.nobody_gain):
             self._weigh_voice(weight, voice)
+        if weight:
+            self._normalise()
         singles, both = self._alone.sum(axis=1), self._pairs.sum(axis=1)
         self._learn_lags(singles, both, lag_prior, speech * (speech >= PAUSE_BELOW), steps)
         each = singles + both
@@ -197,7 +199,6 @@ class Chain:
             each[:in_view] = c.pair_gain * evidence
             self._pairs *= np.exp(weight * (each[:, None] + each + c.pair_bias))
         self._alone[:in_view] *= factors
-        self._normalise()
         return np.asarray(evidence)
 
     def _weigh_voice(self, weight: float, voice: VoiceCue) -> None:
@@ -206,7 +207,6 @@ class Chain:
         self._alone *= each[:, None]
         self._pairs *= (each[:, None] + each) / 2
         self._nobody *= math.exp(weight * voice.nobody_gain)
-        self._normalise()
 
     def _normalise(self) -> None:
         total = self._nobody + self._alone.sum() + self._pairs.sum() / 2

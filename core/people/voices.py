@@ -119,7 +119,6 @@ class VoiceClusters:
     def update(self, windows: npt.NDArray[np.float32], speech: float) -> None:
         """Consume the next hop: its embeddings by window length [8, 256], and the share of it that is speech."""
         s = self._settings
-        self._gains = {}
         if speech < 0.5:
             self._change(s.pause_change)
             self._pause()
