@@ -9,18 +9,18 @@ from dataclasses import dataclass
 from speakerlight.core.segments import Segment
 
 LEAST_OVERLAP_SECONDS = 0.3
-"""Least time that both speak when one interrupts the other. A mark outlasts its speaker by 0.25 s in the median: most
-shorter overlaps are changes of turn without an interruption."""
+"""Minimum overlap of an interruption. A mark outlasts its speaker by 0.25 s in the median, so most shorter overlaps are
+changes of turn."""
 
 _RECENT_SEGMENTS = 64
-"""Ended segments kept: those that a later one may have interrupted."""
+"""Number of ended segments kept: a later segment may have interrupted them."""
 
 
 @dataclass(frozen=True)
 class Talk:
-    """What one person said in all. ``turns``: segments without a longer pause; ``longest_seconds``: of a turn.
+    """Statistics of one person: total talk time, number of segments, the longest of them.
 
-    ``interruptions``: turns that began while another person spoke, and went on when that person had stopped.
+    ``interruptions``: turns that began while another person spoke, and continued after that person stopped.
     """
 
     seconds: float = 0.0
@@ -38,7 +38,7 @@ class Talk:
 
 
 class TalkStatistics:
-    """Takes segments in the order in which they end. Memory is bounded by the number of persons."""
+    """Counts segments, which must come in order of their ends. Memory is bounded by the number of persons."""
 
     def __init__(self) -> None:
         self._by_person: dict[int, Talk] = {}
@@ -53,13 +53,13 @@ class TalkStatistics:
         self._recent.append(segment)
 
     def merge(self, person: int, into: int) -> None:
-        """Two ids are one person."""
+        """Add the statistics of ``person`` to those of ``into``: both ids are one person."""
         if (talk := self._by_person.pop(person, None)) is not None:
             self._by_person[into] = self._by_person.get(into, Talk()) + talk
 
     @property
     def by_person(self) -> dict[int, Talk]:
-        """By id, longest talk time first."""
+        """Statistics by person id, longest talk time first."""
         return dict(sorted(self._by_person.items(), key=lambda item: (-item[1].seconds, item[0])))
 
 
@@ -72,6 +72,6 @@ def talk_of(segments: Iterable[Segment]) -> dict[int, Talk]:
 
 
 def _interrupts(segment: Segment, other: Segment) -> bool:
-    """Whether ``segment`` took the floor from ``other``, which ended no later."""
+    """Whether ``segment`` began during ``other``, which ended no later, and continued after it."""
     overlap, goes_on = other.end - segment.start, segment.end > other.end
     return other.id != segment.id and other.start < segment.start and goes_on and overlap >= LEAST_OVERLAP_SECONDS

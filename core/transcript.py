@@ -12,7 +12,7 @@ from speakerlight.core.segments import Segment
 from speakerlight.core.talk import talk_of
 
 VERSION = 1
-"""Version of the JSON form; rises when a reader of the previous one could break."""
+"""Version of the JSON format; increased when a reader of the previous one could break."""
 
 CSV_COLUMNS = ("start", "end", "duration", "id", "name", "text")
 
@@ -29,7 +29,7 @@ class Line:
 
 @dataclass(frozen=True)
 class Transcript:
-    """A session as it is exported. ``names``: of persons who have one. ``about``: more fields for the JSON form."""
+    """A session for export. ``names``: of persons who have one. ``about``: additional fields of the JSON format."""
 
     lines: Sequence[Line]
     names: Mapping[int, str] = field(default_factory=dict)
@@ -37,7 +37,7 @@ class Transcript:
     about: Mapping[str, object] = field(default_factory=dict)
 
     def name(self, person: int | None) -> str:
-        """The name on show, on one line."""
+        """The displayed name, on one line."""
         if person is None:
             return "Unknown"
         return " ".join(self.names.get(person, "").split()) or f"Person {person}"
@@ -46,7 +46,7 @@ class Transcript:
 def transcript_of(
     segments: Sequence[Segment], names: Mapping[int, str], duration: float, about: Mapping[str, object]
 ) -> Transcript:
-    """A transcript without text, a line a segment."""
+    """A transcript without text: one line for each segment."""
     lines = [Line(segment.id, segment.start, segment.end) for segment in segments]
     return Transcript(lines, names, duration, about)
 
@@ -77,7 +77,7 @@ def to_json(transcript: Transcript) -> str:
 
 
 def to_csv(transcript: Transcript) -> str:
-    """A header and a row a line; RFC 4180."""
+    """CSV (RFC 4180): a header, then one row for each line."""
     file = io.StringIO()
     writer = csv.writer(file)
     writer.writerow(CSV_COLUMNS)
@@ -88,7 +88,7 @@ def to_csv(transcript: Transcript) -> str:
 
 
 def to_vtt(transcript: Transcript) -> str:
-    """WebVTT with a voice tag a cue."""
+    """WebVTT; each cue has a voice tag."""
     cues = ["WEBVTT"]
     for number, (line, text) in enumerate(_cues(transcript), 1):
         speaker = _escaped(transcript.name(line.id))
@@ -107,7 +107,7 @@ def to_srt(transcript: Transcript) -> str:
 
 
 def to_text(transcript: Transcript) -> str:
-    """A line for people: when it began, who spoke, what was said."""
+    """Plain text, one line each: start time, speaker, text."""
     return encodable("".join(f"[{_clock(line.start, '.')}] {text}\n" for line, text in _cues(transcript)))
 
 
@@ -122,7 +122,7 @@ FORMATS: dict[str, Callable[[Transcript], str]] = {
 
 
 def _cues(transcript: Transcript) -> list[tuple[Line, str]]:
-    """Lines that last, with "Ada:" before what was said."""
+    """Lines longer than a millisecond, their text preceded by "Ada:"."""
     shown = [line for line in transcript.lines if round(line.end, 3) > round(line.start, 3)]
     return [(line, f"{transcript.name(line.id)}: {' '.join(line.text.split())}".rstrip()) for line in shown]
 
@@ -139,5 +139,5 @@ def _escaped(text: str) -> str:
 
 
 def encodable(text: str) -> str:
-    """Without what UTF-8 cannot express: the bytes of a file name that are not UTF-8."""
+    """Replace what UTF-8 cannot encode: bytes of a file name that are not UTF-8."""
     return text.encode(errors="replace").decode()

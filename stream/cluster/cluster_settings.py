@@ -1,4 +1,4 @@
-"""Cluster settings: where hosts run, as ``--cluster`` is written."""
+"""Cluster settings: parses ``--cluster``, which says where hosts run."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ ADDRESS = re.compile(r"(ray://)?(\[[0-9A-Fa-f:.]+\]|[^\s:/\[\]]+):\d{1,5}")
 
 @dataclass(frozen=True)
 class LocalCluster:
-    """Hosts as worker processes of this machine. ``hosts``: how many."""
+    """Hosts are worker processes of this machine. ``hosts``: their number."""
 
     hosts: int
 
 
 @dataclass(frozen=True)
 class RayCluster:
-    """Hosts as actors of a Ray cluster. ``address`` None: one that is started here. ``sizes_hosts``: each host admits
-    as many rooms as its own node carries, since no number was given."""
+    """Hosts are actors of a Ray cluster. ``address`` None: the cluster is started here. ``sizes_hosts``: without
+    ``--rooms``, each host derives its number of rooms from its node's cores."""
 
     address: str | None
     sizes_hosts: bool = True

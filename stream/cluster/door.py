@@ -1,6 +1,7 @@
-"""Door: the one address of many hosts. A room's id names its host, so it needs no store; media goes to the host itself.
+"""Door: the one HTTP address of a cluster; forwards offers, WHIP, WHEP and room requests to hosts. Media bypasses it.
 
-It keeps a copy of what each room would hand over, so that pages of a host that died find their names at another.
+It is stateless: a room's id names its host. Its copies of the rooms' handovers, polled from the hosts, only let pages
+of a dead host keep their names, pins and people at another one.
 """
 
 from __future__ import annotations
@@ -30,25 +31,26 @@ from speakerlight.server.whip import ROOM_NAME, SDP
 logger = logging.getLogger(__name__)
 
 POLL_SECONDS = 0.5
-"""Between two looks at the hosts. A name that was given later than this before its host died is lost."""
+"""Interval of host polls. A name typed less than this before its host dies is lost."""
 
 STATUS_SECONDS = 2.0
-"""A host that takes longer gets no new rooms until it answers again."""
+"""Timeout of a host poll. A host that misses it gets no new rooms until it answers again."""
 
 FORWARD_SECONDS = 12.0
-"""A little more than a host gives an offer."""
+"""Timeout of a forwarded request: a little more than a host allows for an offer."""
 
 CONNECT_SECONDS = 2.0
+"""Timeout of a TCP connection to a host."""
 
 HANDOVER_SECONDS = 1.0
-"""A room whose old host takes longer begins without names."""
+"""Timeout of fetching a room's handover from its old host. After it the door's copy is used."""
 
 REQUEST_HEADERS = ("Content-Type", "If-Match")
 RESPONSE_HEADERS = ("Retry-After", "Location", "ETag", "Accept-Patch", "Accept-Post", "Link")
 
 
 class Door(HttpServer):
-    """Forwards to ``hosts``, which may change at any time."""
+    """HTTP server that forwards to ``hosts()``, which may return other hosts at any time."""
 
     def __init__(
         self,
@@ -65,20 +67,20 @@ class Door(HttpServer):
         timeout = aiohttp.ClientTimeout(total=None, connect=CONNECT_SECONDS)
         app = self.guarded_application(metrics, OFFER_BYTES)
         async with aiohttp.ClientSession(timeout=timeout) as session:
-            watch = _Watch(table, records, session, self._hosts, self._notify)
-            await watch.look()
-            looking = asyncio.create_task(watch.run())
-            _publish(table, metrics)
+            monitor = _HostMonitor(table, records, session, self._hosts, self._notify)
+            await monitor.poll()
+            monitoring = asyncio.create_task(monitor.run())
+            _add_gauges(table, metrics)
             read_token = self._listening.settings.tokens.for_links
             app.add_routes(_Forwarding(table, records, session, read_token).routes())
             try:
                 yield app
             finally:
-                looking.cancel()
+                monitoring.cancel()
 
 
-class _Watch:
-    """Keeps the table of hosts and the copies of their rooms up to date."""
+class _HostMonitor:
+    """Polls the hosts: keeps their status in ``table``, and the handovers of their rooms in ``records``."""
 
     def __init__(
         self,
@@ -94,21 +96,21 @@ class _Watch:
     async def run(self) -> None:
         while True:
             await asyncio.sleep(POLL_SECONDS)
-            await self.look()
+            await self.poll()
 
-    async def look(self) -> None:
+    async def poll(self) -> None:
         self._table.update(tuple(self._hosts()))
-        await asyncio.gather(*map(self._ask, self._table.all()))
+        await asyncio.gather(*map(self._poll_host, self._table.all()))
 
-    async def _ask(self, host: Host) -> None:
+    async def _poll_host(self, host: Host) -> None:
         try:
             async with asyncio.timeout(STATUS_SECONDS):
-                given = await self._json(host, "GET", "/host")
-                host.status = HostStatus(**given | {"named": tuple(given["named"])})
+                status = await self._json(host, "GET", "/host")
+                host.status = HostStatus(**status | {"named": tuple(status["named"])})
                 if host.status.rooms:
                     tags = self._records.tags(host.address.name)
-                    reported = await self._json(host, "POST", "/host/handovers", json=tags)
-                    self._records.update(host.address.name, reported, asyncio.get_running_loop().time())
+                    handovers = await self._json(host, "POST", "/host/handovers", json=tags)
+                    self._records.update(host.address.name, handovers, asyncio.get_running_loop().time())
         except (aiohttp.ClientError, OSError, TimeoutError, ValueError, TypeError, KeyError) as failure:
             if host.status is not None:
                 self._notify(f"host {host.address.name} does not answer ({type(failure).__name__})")
@@ -121,7 +123,7 @@ class _Watch:
 
 
 class _Forwarding:
-    """Handlers of requests about rooms. ``read_token``: what pages put into links."""
+    """HTTP handlers of requests about rooms. ``read_token``: the token that pages put into links."""
 
     def __init__(
         self, table: HostTable, records: RoomRecords, session: aiohttp.ClientSession, read_token: str | None
@@ -137,8 +139,8 @@ class _Forwarding:
             web.post("/rooms/{id}/commands", self._command),
             web.get("/events", self._listeners.relay),
             web.get("/control", self._listeners.relay),
-            web.post("/whip", self._publish),
-            web.post("/whep", self._watch),
+            web.post("/whip", self._whip),
+            web.post("/whep", self._whep),
             web.options("/{kind:whip|whep}", self._options),
             web.patch("/{kind:whip|whep}/{id}", self._by_path),
             web.delete("/{kind:whip|whep}/{id}", self._by_path),
@@ -147,21 +149,22 @@ class _Forwarding:
         ]
 
     async def _offer(self, request: web.Request) -> web.Response:
-        body, before = await self._with_handover(await request.read())
+        body, old_room = await self._with_handover(await request.read())
         answer = await self._to_emptiest(request, body)
         if answer.status != 200 or not isinstance(answer.body, bytes):
             return answer
         content = json.loads(answer.body)
-        if before is not None:
-            self._records.moved(before, content["room"])
+        if old_room is not None:
+            self._records.moved(old_room, content["room"])
         return web.json_response(content | {"read_token": self._read_token})
 
     async def _with_handover(self, body: bytes) -> tuple[bytes, str | None]:
-        """An offer with what its ``room`` hands over, the one that its page had before; and that room, if any."""
+        """Replace an offer's ``room``, the one its page had before, by that room's handover. Also returns that room;
+        None where there was none or nothing is known of it."""
         try:
             offer = json.loads(body)
         except (ValueError, RecursionError):
-            return body, None  # a host says what is wrong with it
+            return body, None  # the host's refusal says what is wrong
         if not isinstance(offer, dict):
             return body, None
         offer.pop("handover", None)
@@ -173,7 +176,7 @@ class _Forwarding:
         return json.dumps(offer).encode(), room if handover is not None else None
 
     async def _handover(self, room: str) -> Mapping[str, Any] | None:
-        """From the room's host, or else the copy of it."""
+        """The room's handover from its host, or else the door's copy; None where there is neither."""
         if (host := self._table.of(room)) is not None and host.status is not None:
             url = f"{host.address.url}/rooms/{room}/handover"
             with suppress(aiohttp.ClientError, OSError, TimeoutError, ValueError):
@@ -182,11 +185,11 @@ class _Forwarding:
                     self._session.get(url, headers=host.address.headers) as answer,
                 ):
                     if answer.status == 200:
-                        found: dict[str, Any] = await answer.json()
-                        return found
+                        handover: dict[str, Any] = await answer.json()
+                        return handover
         return self._records.handover(room)
 
-    async def _publish(self, request: web.Request) -> web.Response:
+    async def _whip(self, request: web.Request) -> web.Response:
         name = request.query.get("room")
         host = self._table.of(name) if name is not None else None
         return await self._to_emptiest(request, name=name) if host is None else await self._to(host, request)
@@ -194,8 +197,9 @@ class _Forwarding:
     async def _to_emptiest(
         self, request: web.Request, body: bytes | None = None, name: str | None = None
     ) -> web.Response:
-        """The answer of the host with most places left, or of the next one where that refuses or has gone. ``name``: of
-        the room, where its sender chose one."""
+        """Forward an offer to the host with the most free places, and to the next one where that refuses or is dead.
+
+        ``name``: of the room, where its sender chose one."""
         tried: set[str] = set()
         while True:
             with self._table.emptiest(tried) as host:
@@ -207,7 +211,7 @@ class _Forwarding:
             if answer.status not in (502, 503):
                 return answer
 
-    async def _watch(self, request: web.Request) -> web.Response:
+    async def _whep(self, request: web.Request) -> web.Response:
         room = self._newest(request.query.get("room"))
         host = self._table.of(room)
         if host is None:
@@ -215,7 +219,7 @@ class _Forwarding:
         return await self._to(host, request, query={} if room is None else {"room": room})
 
     def _newest(self, room: str | None) -> str | None:
-        """The room that a request means, which has moved since its link was made."""
+        """The current id of a room whose page may have moved since the link to it was made."""
         return None if room is None else self._records.newest(room)
 
     async def _options(self, request: web.Request) -> web.Response:
@@ -231,7 +235,7 @@ class _Forwarding:
     async def _about(self, identifier: str, request: web.Request, path: str) -> web.Response:
         host = self._table.of(identifier)
         answer = await self._to(host, request, path) if host is not None else None
-        if answer is None or answer.status == 502:  # the room went with its host
+        if answer is None or answer.status == 502:  # the host is dead, and the room with it
             return no_room()
         return answer
 
@@ -244,9 +248,9 @@ class _Forwarding:
         body: bytes | None = None,
         query: Mapping[str, str] | None = None,
     ) -> web.Response:
-        """The host's answer to a request; 502 where it gives none."""
-        kept = {name: request.headers[name] for name in REQUEST_HEADERS if name in request.headers}
-        kept |= host.address.headers | {"X-Forwarded-For": str(request[CLIENT_ADDRESS])}
+        """Forward a request to a host and return its answer; 502 where it does not answer."""
+        headers = {name: request.headers[name] for name in REQUEST_HEADERS if name in request.headers}
+        headers |= host.address.headers | {"X-Forwarded-For": str(request[CLIENT_ADDRESS])}
         if query is None:
             query = {name: value for name, value in request.query.items() if name != "token"}
         body = await request.read() if body is None else body
@@ -254,7 +258,7 @@ class _Forwarding:
             async with (
                 asyncio.timeout(FORWARD_SECONDS),
                 self._session.request(
-                    request.method, host.address.url + (path or request.path), params=query, headers=kept, data=body
+                    request.method, host.address.url + (path or request.path), params=query, headers=headers, data=body
                 ) as answer,
             ):
                 response = web.Response(status=answer.status, body=await answer.read())
@@ -281,7 +285,7 @@ class _Forwarding:
         return await self._to(host, request, "/host/drain")
 
 
-def _publish(table: HostTable, metrics: Metrics) -> None:
+def _add_gauges(table: HostTable, metrics: Metrics) -> None:
     metrics.gauge("hosts", "Hosts that answer", lambda: len(table.answering()))
     metrics.gauge("rooms", "Open rooms", lambda: sum(each.rooms for each in table.answering()))
     metrics.gauge("capacity", "Maximum number of rooms", lambda: sum(each.capacity for each in table.answering()))

@@ -1,4 +1,4 @@
-"""``drain HOST``: a host of a cluster takes no new rooms, and its pages move to others."""
+"""Command ``drain HOST``: a host of a cluster opens no new rooms, and its pages move to other hosts."""
 
 from __future__ import annotations
 

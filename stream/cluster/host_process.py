@@ -1,7 +1,7 @@
-"""Host process: a host in an interpreter of its own, which ends with the process that started it.
+"""Host process: runs a host (server with rooms) in a child interpreter, which ends with its parent.
 
-It is started as ``python -m speakerlight.cluster.host_process NAME``, not by multiprocessing: that would load the main
-module of its parent, and MediaPipe cannot be loaded into a process that has loaded Ray.
+It is started as ``python -m speakerlight.cluster.host_process NAME``, not by multiprocessing, which would load the
+parent's main module: MediaPipe cannot be loaded into a process that has loaded Ray.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from speakerlight.core.errors import InputError
@@ -27,14 +28,16 @@ if TYPE_CHECKING:
     from speakerlight.server.server import Server
 
 END_SECONDS = 10.0
+"""Time for a host to end before it is killed."""
+
 DRAINED_POLL_SECONDS = 0.2
 
 READY, FAILED, NOTE, DRAINED = "ready", "failed", "note", "drained"
-"""Kinds of messages: with the port, with the reason, with a line for people, and without anything."""
+"""Kinds of messages from the child. Their values: the port, the reason, a line for people, nothing."""
 
 
 class HostProcess:
-    """A host with a name. ``settings``: as ``host_settings`` makes them."""
+    """The parent's handle of a host process. ``settings``: as ``host_settings`` makes them."""
 
     def __init__(self, name: str, settings: RunSettings) -> None:
         self.name = name
@@ -46,7 +49,7 @@ class HostProcess:
             self._process.stdin.flush()
 
     def messages(self) -> Iterator[tuple[str, Any]]:
-        """What it reports, kind and value, until it ends. To be used by one thread."""
+        """Yield its messages, kind and value, until it ends. For one thread."""
         assert self._process.stdout is not None
         for line in self._process.stdout:
             kind, value = json.loads(line)
@@ -68,9 +71,9 @@ class HostProcess:
 
 
 def host_settings(settings: RunSettings, secret: str, address: str = LOOPBACK) -> RunSettings:
-    """The settings of hosts that listen for doors on ``address``; each knows only the ``secret``."""
+    """Settings of a host that listens for doors on ``address``; its only token is ``secret``."""
     assert settings.serve is not None
-    # Whoever knows the secret is a door, whose word about its clients counts.
+    # Only doors know the secret, so X-Forwarded-For is trusted from anywhere.
     anywhere = (parse_network("0.0.0.0/0"), parse_network("::/0"))
     ice, rooms = settings.serve.ice, settings.serve.rooms
     return replace(settings, serve=ServeSettings(address, 0, secret, trusted_proxies=anywhere, ice=ice, rooms=rooms))
@@ -78,22 +81,23 @@ def host_settings(settings: RunSettings, secret: str, address: str = LOOPBACK) -
 
 @contextmanager
 def _running(name: str, settings: RunSettings, notify: Callable[[str], None]) -> Iterator[Server]:
+    from speakerlight.model_future import LoadFuture
     from speakerlight.model_loading import load_models
     from speakerlight.server.listener import listening
     from speakerlight.session import open_server
 
     assert settings.serve is not None
     with listening(settings.serve) as address:
-        models = load_models(settings)
+        models = LoadFuture(partial(load_models, settings)).result()
         with open_server(settings, address, models, notify, host=name) as (server, _):
             yield server
 
 
 def _serve(name: str) -> None:
-    """Serve until it is drained and empty, or until standard input ends, also by the end of the parent."""
+    """Serve until the host is drained and empty, or until standard input ends, as it does when the parent dies."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the door ends its hosts
     lock, over = threading.Lock(), threading.Event()
-    # What libraries print must not come between the messages.
+    # Output of libraries must not mix with the messages.
     messages = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
     settings: RunSettings = pickle.load(sys.stdin.buffer)

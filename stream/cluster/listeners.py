@@ -1,4 +1,4 @@
-"""Listeners of a door: sockets of ``/events`` and ``/control`` that follow their room from host to host."""
+"""WebSocket relay of a door: ``/events`` and ``/control`` listeners follow their room from host to host."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from speakerlight.server.guard import CLIENT_ADDRESS, error, no_room
 from speakerlight.server.handlers import listener_socket, until_one_ends
 
 FOLLOW_SECONDS = 15.0
-"""How long a listener waits for the page of a lost room to open another one."""
+"""How long a listener of a lost room waits until the room's page has opened another one."""
 
 FOLLOW_POLL_SECONDS = 0.1
 
 NAME_ONE = "; name one with ?room=ID"
 MOVED = '{"type":"moved"'
-"""How a host's line begins that asks the page to move."""
+"""Beginning of the line with which a host asks a page to move."""
 
 
 @dataclass(eq=False)
 class _Upstream:
-    """A room's socket at its host. ``room`` None: the only room there is. ``is_moving``: its page was asked to move."""
+    """A room's WebSocket at its host. ``room`` None: the only room. ``is_moving``: its page was asked to move."""
 
     host: Host
     room: str | None
@@ -36,7 +36,7 @@ class _Upstream:
 
     @property
     def is_lost(self) -> bool:
-        """Whether its page goes on at another host; a room that only ended closed its sockets in order."""
+        """Whether its page continues at another host. A room that just ended has closed its sockets in order."""
         return self.is_moving or self.socket.close_code != aiohttp.WSCloseCode.OK
 
 
@@ -47,7 +47,8 @@ class Listeners:
         self._table, self._records, self._session = table, records, session
 
     async def relay(self, request: web.Request) -> web.StreamResponse:
-        """Events of a room, also of the one that its page moves to: a ``moved`` line with its id comes in between."""
+        """Send a room's events, then those of the room that its page moves to, after a ``moved`` line with the new
+        id."""
         joined = await self._join(request, None)
         if isinstance(joined, web.Response):
             return joined
@@ -67,7 +68,7 @@ class Listeners:
                 await client.send_str(line("moved", room=joined.room))
 
     async def _join(self, request: web.Request, lost: _Upstream | None) -> _Upstream | web.Response:
-        """The socket of the room that the request means now, but not the ``lost`` one; a response that says why not."""
+        """Connect to the request's current room, unless it is the ``lost`` one; else a response with the reason."""
         asked = request.query.get("room")
         room = None if asked is None else self._records.newest(asked)
         host = self._table.of(room)

@@ -1,4 +1,4 @@
-"""Local hosts: processes of this machine, each with an event loop and an interpreter of its own."""
+"""Local hosts (``--cluster local:N``): starts N host processes on this machine and replaces those that die."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from speakerlight.core.errors import InputError
 from speakerlight.run_settings import RunSettings
 
 START_SECONDS = 120.0
-"""A host loads its models, which may have to be fetched first."""
+"""Time for a host to start: it loads its models, which may have to be fetched first."""
 
 RESTART_SECONDS = 1.0
-"""Before a host that died is started anew: one that dies at once must not keep the machine busy."""
+"""Pause before a dead host is replaced: one that dies at once must not keep the machine busy."""
 
 
 class LocalHosts:
-    """``count`` hosts. One that dies, or that is drained and empty, is replaced by a new one under another name: on one
-    machine a host is drained to start it afresh, not to do without it.
+    """``count`` hosts. One that dies, or is drained and empty, is replaced by a new one under another name: on a single
+    machine draining serves to restart a host, not to remove it.
 
     ``settings``: of each host, with the address and the secret by which the door reaches it.
     """
@@ -82,7 +82,7 @@ class LocalHosts:
             return process
 
     def _watch(self, process: HostProcess) -> str:
-        """Take a host's messages until it ends; how it did, for people."""
+        """Process a host's messages until it ends; returns how it ended, as text for people."""
         why = "died and is replaced; its pages connect to another"
         for kind, value in process.messages():
             if kind == READY:

@@ -1,6 +1,7 @@
-"""Ray hosts: named detached actors, one for each node of a Ray cluster, or one for each GPU of a node that has some.
+"""Ray hosts (``--cluster auto`` or HOST:PORT): named detached actors, one for each node, or for each GPU of a node.
 
-Ray starts, restarts and finds them. Media and requests never cross it: browsers reach a host over UDP, doors over HTTP.
+Ray starts, restarts and finds them. No media and no request passes through Ray: browsers reach a host over UDP, doors
+over HTTP.
 """
 
 from __future__ import annotations
@@ -44,32 +45,35 @@ logger = logging.getLogger(__name__)
 
 NAMESPACE = "speakerlight"
 ACTOR = "speakerlight host "
-"""Begins an actor's name; the host's follows."""
+"""Prefix of an actor's name, before the host's."""
 
 NAME_DIGITS = 6
-"""Hexadecimal digits of a node's id in the name of its hosts."""
+"""Number of hexadecimal digits of the node's id in a host's name."""
 
 START_SECONDS = 120.0
-"""A host loads its models, which may have to be fetched first."""
+"""Time for a host to start: it loads its models, which may have to be fetched first."""
 
 REACH_SECONDS = 3.0
-"""For a cluster to accept a connection: Ray itself goes on for half a minute."""
+"""Timeout of a connection to a cluster: Ray itself would keep trying for half a minute."""
 
-LOOK_SECONDS = 0.5
+POLL_SECONDS = 0.5
+"""Interval of polls for nodes and hosts."""
+
 ANSWER_SECONDS = 2.0
+"""Timeout of an answer from actors and hosts."""
 
 REPORT_SECONDS = 1.0
-"""Between two updates of a host's metrics."""
+"""Interval of updates of a host's metrics."""
 
 STORE_BYTES = 256 << 20
-"""Ray's object store: a scorer's batches alone go through it."""
+"""Size of Ray's object store, which only holds a scorer's batches."""
 
 
 class HostActor:
-    """Keeps a host process on its node. Its methods answer at once."""
+    """Ray actor that runs a host process on its node. Its methods return at once."""
 
     def __init__(self, name: str, settings: RunSettings, cores: float | None) -> None:
-        """``cores``: what it sizes its rooms by; None: as ``settings`` say. Raises InputError."""
+        """``cores``: from which the number of rooms is derived; None: as in ``settings``. Raises InputError."""
         address, secret = get_node_ip_address(), new_token()
         made = host_settings(settings, secret, address)
         if cores is not None and made.serve is not None:
@@ -82,7 +86,7 @@ class HostActor:
             threading.Thread(target=work, daemon=True).start()
 
     def address(self) -> HostAddress:
-        """Where doors reach it."""
+        """The host's address for doors."""
         return self._address
 
     def _port(self) -> int:
@@ -94,7 +98,7 @@ class HostActor:
         raise InputError("its process ended while it was starting")
 
     def _watch(self) -> None:
-        """End with the process: for good when it was drained; otherwise Ray starts both anew."""
+        """End the actor when the process ends: for good after draining; otherwise Ray restarts both."""
         for kind, value in self._messages:
             if kind == DRAINED:
                 ray.kill(self._own, no_restart=True)
@@ -105,8 +109,8 @@ class HostActor:
     def _report(self) -> None:
         """Publish the host's metrics."""
         gauges = {
-            "rooms": Gauge("speakerlight_rooms", "Rooms that there are", ("host",)),
-            "capacity": Gauge("speakerlight_capacity", "Rooms that there may be", ("host",)),
+            "rooms": Gauge("speakerlight_rooms", "Open rooms", ("host",)),
+            "capacity": Gauge("speakerlight_capacity", "Maximum number of rooms", ("host",)),
             "latency_ms": Gauge(
                 "speakerlight_latency_ms", "95th percentile from capture to event in the slowest room", ("host",)
             ),
@@ -125,10 +129,10 @@ class HostActor:
 
 
 class RayHosts:
-    """Hosts on every node that has a core for them. A process that dies is started again by Ray, under its name; a
-    host that is drained is not: a node is drained to be taken away. In a cluster that was joined they outlive the door.
+    """Hosts on every node that has a core for them. Ray restarts a process that dies, under its name, but not a drained
+    host: a node is drained to be removed. In a cluster that was joined, the hosts outlive the door.
 
-    ``settings``: of each host; its address and secret are its own.
+    ``settings``: of each host, except for its address and secret.
     """
 
     def __init__(self, settings: RunSettings, cluster: RayCluster, notify: Callable[[str], None]) -> None:
@@ -168,8 +172,8 @@ class RayHosts:
             self._notify(f"Ray's dashboard: http://{dashboard}")
 
     def _started_scorer(self) -> str | None:
-        """The address of the scorer for nodes without a GPU, where others have some and the model is worth it: the
-        compact one takes less time than its crops take on the way."""
+        """Start the scorer for nodes without a GPU and return its address; None where all nodes or none have GPUs, and
+        for the compact model, which scores faster than its crops are sent."""
         gpus = [int(node["Resources"].get("GPU", 0)) for node in ray.nodes() if node["Alive"]]
         if self._settings.model == COMPACT or self._settings.device == "cpu" or not any(gpus) or all(gpus):
             return None
@@ -181,22 +185,22 @@ class RayHosts:
         started = self._start_missing()
         deadline = time.monotonic() + START_SECONDS
         while started - {each.name for each in self._addresses} - set(self._failed) and time.monotonic() < deadline:
-            self._look()
+            self._poll()
         for name, why in self._failed.items():
             self._notify(f"host {name} does not start: {why}")
         if not self._addresses:
             raise InputError("--cluster: no host starts on any node of the cluster")
 
     def _watch(self) -> None:
-        while not self._ended.wait(LOOK_SECONDS):
+        while not self._ended.wait(POLL_SECONDS):
             try:
                 self._start_missing()
-                self._look()
-            except Exception as failure:  # the cluster is gone or in trouble: hosts that answer the door go on
+                self._poll()
+            except Exception as failure:  # the cluster fails, but hosts that answer the door still work
                 logger.warning("the Ray cluster does not answer: %s", failure)
 
     def _start_missing(self) -> set[str]:
-        """Start the hosts of nodes that were not known yet; their names."""
+        """Start the hosts of new nodes and return their names."""
         names: set[str] = set()
         for node in ray.nodes():
             if node["Alive"] and node["NodeID"] not in self._nodes:
@@ -206,7 +210,7 @@ class RayHosts:
 
     def _start_on(self, node: str, resources: dict[str, float]) -> Iterator[str]:
         if resources.get("CPU", 0) < 1:
-            return  # a head that only manages
+            return  # a head node that only manages
         gpus = int(resources.get("GPU", 0))
         settings, gpu_share = self._settings, 1.0 if gpus else 0.0
         if self._scorer is not None:
@@ -220,14 +224,14 @@ class RayHosts:
                 get_if_exists=True,
                 lifetime="detached",
                 max_restarts=-1,
-                num_cpus=0,  # rooms are counted by the host itself
+                num_cpus=0,  # the host itself limits its rooms
                 num_gpus=gpu_share,
                 scheduling_strategy=NodeAffinitySchedulingStrategy(node, soft=False),
             ).remote(name, settings, cores)
             yield name
 
-    def _look(self) -> None:
-        """Ask each host where it is. One question at a time: Ray keeps those that an actor has not answered."""
+    def _poll(self) -> None:
+        """Ask each host for its address. One request at a time: Ray queues those that an actor has not answered."""
         names = {each.removeprefix(ACTOR) for each in list_named_actors() if each.startswith(ACTOR)}
         for name in names - set(self._asked):
             with suppress(ValueError):  # it ended meanwhile
@@ -236,7 +240,7 @@ class RayHosts:
         answered = ray.wait(waiting, num_returns=len(waiting), timeout=ANSWER_SECONDS)[0] if waiting else []
         for name, reference in tuple(self._asked.items()):
             if reference not in answered:
-                continue  # busy, which its rooms need not know, or being started
+                continue  # busy or starting
             del self._asked[name]
             try:
                 self._found[name] = ray.get(reference)
@@ -248,14 +252,15 @@ class RayHosts:
 
 
 def _reason(failure: Exception) -> str:
-    """The last line, which names what was raised in a host's own process."""
+    """The last line of the message, which names the exception in the host's process."""
     return (str(failure).strip().splitlines() or [type(failure).__name__])[-1]
 
 
 def _connected(address: str | None) -> str | None:
-    """Start a cluster here, or join one; the address of its dashboard, if it has one. Raises InputError."""
+    """Start a cluster here (``address`` None) or join one; returns the address of its dashboard, if any. Raises
+    InputError."""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    os.environ.setdefault("RAY_worker_niceness", "0")  # of a cluster that is started here: hosts run in real time
+    os.environ.setdefault("RAY_worker_niceness", "0")  # a cluster that is started here runs in real time
     options = {"namespace": NAMESPACE, "logging_level": logging.ERROR, "log_to_driver": False}
     try:
         if address is None:
@@ -264,7 +269,7 @@ def _connected(address: str | None) -> str | None:
             parts = urlsplit(address if "//" in address else f"//{address}")
             socket.create_connection((parts.hostname or "", parts.port or 0), REACH_SECONDS).close()
             context = ray.init(address=address, **options)
-    except Exception as failure:  # Ray raises the class itself when a node starts too slowly
+    except Exception as failure:  # of any kind: Ray raises even a class when a node starts too slowly
         why = str(failure).partition("\n")[0]
         raise InputError(f"--cluster {address or 'auto'}: Ray cannot be used: {why}") from None
     return context.dashboard_url or None

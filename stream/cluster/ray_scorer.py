@@ -1,4 +1,4 @@
-"""Ray scorer: a Serve deployment that batches the expert's work of many hosts on the cluster's GPUs."""
+"""Ray scorer: a Ray Serve deployment that computes the expert for many hosts in batches on the cluster's GPUs."""
 
 from __future__ import annotations
 
@@ -20,23 +20,23 @@ if TYPE_CHECKING:
 
 NAME, ROUTE = "speakerlight-scorer", "/scorer"
 PORT = 8799
-"""Of Serve's HTTP proxy on the cluster's head; Serve's own 8000 is where doors are by default."""
+"""Port of Serve's HTTP proxy on the cluster's head. Serve's default of 8000 is the door's."""
 
 BATCH_ROWS = 256
-"""Most faces, or audio windows, in one batch: some ten milliseconds on a card."""
+"""Maximum number of faces or audio windows in a batch: about ten milliseconds on a GPU (estimated)."""
 
 WAIT_SECONDS = 0.002
-"""How long a request may wait for those of other hosts: a twentieth of a tick."""
+"""How long a request may wait for requests of other hosts: a twentieth of a tick."""
 
 GPU_SHARE = 0.5
-"""Of each card; the other half is its host's, whose rooms score locally."""
+"""Share of each GPU. The other half is for the host on it, whose rooms score locally."""
 
 Rows = npt.NDArray[Any]
 Vectors = npt.NDArray[np.float32]
 
 
 class Scorer:
-    """``load``: loads the model in the replica's process."""
+    """A replica. ``load``: loads the model in the replica's process."""
 
     def __init__(self, load: Callable[[], LipSyncModel]) -> None:
         self._model = load()
@@ -62,7 +62,7 @@ class Scorer:
 
 
 def _batched(embed: Callable[[Rows], Vectors]) -> Callable[[Rows], Awaitable[Vectors]]:
-    """The vectors of one request, computed in one batch with those of others."""
+    """``embed`` for one request, computed in a batch with other requests."""
 
     async def together(requests: Sequence[Rows]) -> list[Vectors]:
         vectors = embed(np.concatenate(requests))
@@ -75,9 +75,9 @@ def _batched(embed: Callable[[Rows], Vectors]) -> Callable[[Rows], Awaitable[Vec
 
 
 def start_scorer(load: Callable[[], LipSyncModel], replicas: int, gpus: float = GPU_SHARE, port: int = PORT) -> str:
-    """Start the deployment, or update it; its address, once it answers. ``gpus``: of each replica."""
+    """Start or update the deployment; returns its address once it answers. ``gpus``: of each replica."""
     address = get_node_ip_address()
-    quiet = {"log_level": "WARNING", "enable_access_log": False}  # a host sends fifty requests a second
+    quiet = {"log_level": "WARNING", "enable_access_log": False}  # each host sends fifty requests a second
     serve.start(proxy_location="HeadOnly", http_options={"host": address, "port": port}, logging_config=quiet)
     deployment = serve.deployment(Scorer).options(num_replicas=replicas, ray_actor_options={"num_gpus": gpus})
     serve.run(deployment.bind(load), name=NAME, route_prefix=ROUTE, logging_config=quiet)
@@ -85,7 +85,7 @@ def start_scorer(load: Callable[[], LipSyncModel], replicas: int, gpus: float = 
 
 
 def expert_on_gpu(path: Path) -> LipSyncModel:
-    """The expert from its checkpoint, in a replica with a card."""
+    """Load the expert from its checkpoint, in a replica with a GPU."""
     import torch
 
     from speakerlight.core.models.expert import load_expert

@@ -1,7 +1,7 @@
-"""Remote model: the expert's interface, whose encoders run at a scorer elsewhere, for machines without a GPU.
+"""Remote model: the expert's interface over HTTP, computed by a scorer elsewhere, for machines without a GPU.
 
-A scorer takes a batch as the body of a POST, uint8 crops to ``/faces`` and float32 mel columns to ``/audio``, and
-answers float32 embeddings.
+Each batch is the body of a POST request: uint8 crops to ``/faces``, float32 mel columns to ``/audio``. The response is
+float32 embeddings.
 """
 
 from __future__ import annotations
@@ -21,19 +21,19 @@ from speakerlight.core.models.lipsync import FaceEmbeddings
 logger = logging.getLogger(__name__)
 
 DEADLINE_SECONDS = 0.06
-"""For one batch: one and a half ticks. A scorer that is later than this makes rooms late, and they shed load."""
+"""Timeout of one batch: one and a half ticks. A slower scorer makes rooms late, and they shed load."""
 
 START_SECONDS = 30.0
-"""For the first batch, which compiles kernels."""
+"""Timeout of the first batch, for which kernels are compiled."""
 
 FACES, AUDIO = "/faces", "/audio"
 
 
 class RemoteExpert(Expert):
-    """The expert at ``url``. A batch that misses its deadline has no evidence: its faces get zero vectors and its audio
-    is unknown. The wait for it makes the room late, so that it scores fewer faces and ticks.
+    """The expert at ``url``. A batch that misses its deadline gives no evidence: zero vectors for its faces, NaN for
+    its audio. The wait makes the room late, so that it scores fewer faces and ticks.
 
-    As all models it is called by one thread at a time. Raises InputError where there is no scorer.
+    For one thread at a time, like all models. Raises InputError where there is no scorer.
     """
 
     def __init__(self, url: str, deadline_seconds: float = DEADLINE_SECONDS) -> None:
@@ -41,7 +41,7 @@ class RemoteExpert(Expert):
         self._path = parts.path.rstrip("/")
         self._connection = HTTPConnection(parts.hostname or "", parts.port, timeout=START_SECONDS)
         self.missed = 0
-        """Batches that missed the deadline, or failed."""
+        """Number of batches that missed the deadline or failed."""
         silence = np.full((1, self.mel_window, self.mel.mels), self.mel.silence, np.float32)
         if self._embedded(AUDIO, silence) is None:
             raise InputError(f"--model {url}: no scorer answers there")
@@ -72,16 +72,16 @@ class RemoteExpert(Expert):
             vectors = None
         if vectors is not None and len(vectors) == len(rows):
             return vectors.astype(np.float32)
-        self._connection.close()  # its answer, if one comes, must not be taken for the next batch's
+        self._connection.close()  # a late response must not be read as that of the next batch
         self.missed += 1
         return None
 
 
 def faces_in(body: bytes) -> npt.NDArray[np.uint8]:
-    """The crops of a request, [B, W, *crop]. Raises ValueError."""
+    """The crops of a request's body, uint8 [B, W, *crop]. Raises ValueError for another size."""
     return np.frombuffer(body, np.uint8).reshape(-1, Expert.frame_window, *CROP_SHAPE)
 
 
 def audio_in(body: bytes) -> npt.NDArray[np.float32]:
-    """The mel columns of a request, [B, mel_window, mels]. Raises ValueError."""
+    """The mel columns of a request's body, float32 [B, mel_window, mels]. Raises ValueError for another size."""
     return np.frombuffer(body, "<f4").reshape(-1, Expert.mel_window, Expert.mel.mels)

@@ -1,7 +1,6 @@
-"""Room records of a door: the newest handover of each room, and the room that a moved page has now.
+"""Room records of a door: a copy of each room's newest handover, and which room a moved page has now.
 
-Both only outlive a lost host by ``KEPT_SECONDS`` or shorten the search for a room: a door that starts anew finds every
-room by its id without them.
+They are a cache: a door that restarts finds every room by its id without them.
 """
 
 from __future__ import annotations
@@ -11,10 +10,10 @@ from dataclasses import dataclass
 from typing import Any
 
 KEPT_SECONDS = 60.0
-"""How long the copy of a room is kept that its host no longer reports: a page reconnects within some seconds."""
+"""How long a copy is kept after its host stopped reporting the room. Pages reconnect within some seconds."""
 
 MOST_MOVES = 10_000
-"""Most moved rooms whose old ids still lead to the new ones; the oldest are dropped."""
+"""Maximum number of old room ids that still lead to the new ones; the oldest are dropped."""
 
 
 @dataclass(frozen=True)
@@ -33,11 +32,11 @@ class RoomRecords:
         self._moves: dict[str, str] = {}
 
     def tags(self, host: str) -> dict[str, int]:
-        """The tag of each copy of a host's rooms."""
+        """Tags of the copies of a host's rooms, which the host compares with its own."""
         return {room: copy.tag for room, copy in self._copies.items() if copy.host == host}
 
     def update(self, host: str, reported: Mapping[str, Mapping[str, Any] | None], now: float) -> None:
-        """The rooms of a host: tag and handover of each, or None where the copy's tag is still right."""
+        """Store what a host reported: tag and handover of each room, None where the copy's tag is current."""
         for room, change in reported.items():
             if change is not None:
                 self._copies[room] = _Copy(host, int(change["tag"]), dict(change["handover"]), now)
@@ -46,19 +45,19 @@ class RoomRecords:
         self._copies = {room: copy for room, copy in self._copies.items() if now - copy.seen < KEPT_SECONDS}
 
     def handover(self, room: str) -> Mapping[str, Any] | None:
-        """The newest known handover of a room; None: there is none."""
+        """The copy of a room's handover; None where there is none."""
         copy = self._copies.get(room)
         return copy.handover if copy is not None else None
 
     def moved(self, before: str, after: str) -> None:
-        """The page of the room ``before`` has the room ``after`` now."""
+        """Record that the page of the room ``before`` now has the room ``after``."""
         self._moves.pop(before, None)
         self._moves[before] = after
         if len(self._moves) > MOST_MOVES:
             del self._moves[next(iter(self._moves))]
 
     def newest(self, room: str) -> str:
-        """The room that the page of ``room`` has now: itself where it has not moved."""
+        """The room that the page of ``room`` has now: ``room`` itself where it has not moved."""
         passed: set[str] = set()
         while (after := self._moves.get(room)) is not None and room not in passed:
             passed.add(room)

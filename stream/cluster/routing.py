@@ -1,4 +1,4 @@
-"""Routing: which host a request belongs to, and which one a new room goes to. By count, not by measured load."""
+"""Routing: finds the host of a room by the room's id, and chooses the host with the most free places for a new room."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from speakerlight.server.rooms import HOST_END, HostStatus
 
 @dataclass(frozen=True)
 class HostAddress:
-    """Where doors reach a host. ``url``: without a slash at its end. ``secret``: what it asks of doors."""
+    """Address of a host for doors. ``url``: without a trailing slash. ``secret``: the token that doors need."""
 
     name: str
     url: str
@@ -20,12 +20,12 @@ class HostAddress:
 
     @property
     def headers(self) -> dict[str, str]:
-        """Of each request to it."""
+        """Headers of each request to it."""
         return {"Authorization": f"Bearer {self.secret}"}
 
 
 class Hosts(Protocol):
-    """The hosts of a door, from ``__enter__`` to ``__exit__``."""
+    """Starts or finds the hosts of a door; they are available from ``__enter__`` to ``__exit__``."""
 
     def __enter__(self) -> Self: ...
 
@@ -38,36 +38,36 @@ class Hosts(Protocol):
 
 @dataclass(eq=False)
 class Host:
-    """A host as the door last saw it. ``status`` None: it has not answered yet, or no more."""
+    """A host and its status at the last poll. ``status`` None: it has not answered yet, or no longer does."""
 
     address: HostAddress
     status: HostStatus | None = None
     pending: int = 0
-    """Offers on their way to it."""
+    """Offers forwarded to it and not yet answered."""
 
     @property
     def free(self) -> int:
-        """Rooms that it can still take."""
+        """Number of rooms that it can still open. Admission is by count, not by measured load."""
         if self.status is None or self.status.is_draining:
             return 0
         return max(self.status.capacity - self.status.rooms - self.pending, 0)
 
 
 class HostTable:
-    """The hosts of a door. Belongs to the door's loop."""
+    """The hosts of a door, by name. Belongs to the door's loop."""
 
     def __init__(self) -> None:
         self._hosts: dict[str, Host] = {}
 
     def update(self, addresses: tuple[HostAddress, ...]) -> None:
-        """The hosts that there are."""
+        """Replace the set of hosts; known ones keep their status."""
         self._hosts = {
             each.name: host if (host := self._hosts.get(each.name)) and host.address == each else Host(each)
             for each in addresses
         }
 
     def all(self) -> list[Host]:
-        """The hosts that there are, those that do not answer included."""
+        """All hosts, those that do not answer included."""
         return list(self._hosts.values())
 
     def answering(self) -> list[HostStatus]:
@@ -79,7 +79,7 @@ class HostTable:
         return self._hosts.get(name)
 
     def of(self, identifier: str | None) -> Host | None:
-        """The host of a room or a session; of the only room there is for None."""
+        """The host of a room or WHIP session, by its id. Without an id: the one host that has rooms, if it is one."""
         if identifier is None:
             occupied = [host for host in self._hosts.values() if host.status is not None and host.status.rooms]
             return occupied[0] if len(occupied) == 1 else None
@@ -88,7 +88,7 @@ class HostTable:
 
     @contextmanager
     def emptiest(self, tried: set[str]) -> Iterator[Host | None]:
-        """The host with most places left, one of which is kept meanwhile; None where all are full. Not those tried."""
+        """The host with the most free places, without those ``tried``; one place is reserved meanwhile. None: full."""
         free = [host for name, host in self._hosts.items() if name not in tried and host.free]
         host = max(free, key=lambda each: each.free, default=None)
         if host is None:
@@ -102,7 +102,7 @@ class HostTable:
             host.pending -= 1
 
     def opened(self, host: Host, name: str | None = None) -> None:
-        """A room was opened, which the host's next status counts. ``name``: chosen by its sender."""
+        """Count a room that was opened, until the host's next status does. ``name``: where its sender chose one."""
         if host.status is not None:
             named = host.status.named + (() if name is None else (name,))
             host.status = replace(host.status, rooms=host.status.rooms + 1, named=named)
