@@ -1,4 +1,7 @@
-"""Background: runs a slow output in a thread of its own, so that encoding and a slow disk never delay the live path."""
+"""Background output: runs a slow output in a thread of its own, so that encoding and a slow disk never delay the run.
+
+The frames and events of an output that falls behind are dropped, counted and logged here.
+"""
 
 from __future__ import annotations
 

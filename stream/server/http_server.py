@@ -1,4 +1,4 @@
-"""HTTP server thread: one event loop in a thread of its own, which serves an application on a bound socket."""
+"""HTTP server thread: an event loop of its own that serves an application; security headers of all responses."""
 
 from __future__ import annotations
 

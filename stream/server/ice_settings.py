@@ -1,4 +1,4 @@
-"""ICE settings: STUN and TURN servers, public addresses and the UDP port range of WebRTC connections."""
+"""ICE settings: STUN and TURN servers with their credentials (TURN REST too), public addresses, the UDP port range."""
 
 from __future__ import annotations
 

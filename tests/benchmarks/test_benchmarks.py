@@ -70,7 +70,7 @@ def test_the_plain_way_gives_the_engines_cosine() -> None:
     assert PlainExpert(plain_expert(), CPU).score([crop] * 5, mel) == pytest.approx(cosine, abs=1e-2)
 
 
-def test_a_run_that_fails_says_why() -> None:
+def test_a_failed_run_reports_the_reason() -> None:
     with pytest.raises(engine.RunFailedError, match="no such file"):
         engine.watch(["--video", "nowhere.mp4", "--audio", "none"])
 
@@ -117,6 +117,6 @@ def test_the_first_overlay_is_seen_from_outside() -> None:
     assert 0.3 < seconds < 100, "no launch is faster than torch's import"
 
 
-def test_a_launch_without_an_overlay_says_why() -> None:
+def test_a_launch_without_an_overlay_reports_the_reason() -> None:
     with pytest.raises(engine.RunFailedError, match="no such file"):
         engine.first_overlay_seconds(["--video", "nowhere.mp4", "--audio", "none"])

@@ -92,13 +92,13 @@ def test_speech_that_is_not_decided_yet_belongs_to_the_segment_after_it() -> Non
     assert run(*change) == [Segment(2, 0.0, 0.04), Segment(1, 0.04, 0.12)]
 
 
-def test_undecided_speech_before_a_silence_or_long_ago_is_nobodys() -> None:
+def test_undecided_speech_before_a_silence_or_long_ago_has_no_speaker() -> None:
     assert run(undecided(0.0), snapshot(0.04), snapshot(0.08, 1), snapshot(0.12)) == [Segment(1, 0.08, 0.12)]
     long = [*(undecided(k / 25) for k in range(100)), snapshot(4.0, 1), snapshot(4.04)]
     assert run(*long) == [Segment(1, 4.0 - LONGEST_UNDECIDED_SECONDS, 4.04)]
 
 
-def test_undecided_speech_before_a_stall_is_nobodys() -> None:
+def test_undecided_speech_before_a_stall_has_no_speaker() -> None:
     assert run(undecided(0.0), snapshot(5.0, 1), snapshot(5.04)) == [Segment(1, 5.0, 5.04)]
 
 

@@ -212,7 +212,7 @@ def test_audio_may_begin_before_the_first_frame_and_what_begins_long_before_is_d
         (np.full((22_050, 1), 8192, np.int16), 22_050),
     ],
 )
-def test_any_rate_type_and_layout_is_taken(stand_ins: list[Engine], samples: npt.NDArray[Any], rate: int) -> None:
+def test_any_rate_type_and_layout_is_accepted(stand_ins: list[Engine], samples: npt.NDArray[Any], rate: int) -> None:
     shots, _ = frames_and_tone(1.0)
     events = scores(pushed(SpeakerDetector(), shots, [(0.0, samples, rate)]))
     assert [event.speech for event in events[2:-2]] == pytest.approx([0.25] * 21, abs=0.02)
@@ -262,7 +262,7 @@ def test_audio_that_never_comes_counts_as_silence_after_a_minute(stand_ins: list
     assert len(events) + len(scores(detector.finish())) == count
 
 
-def test_one_stream_alone_is_enough_when_said_so(stand_ins: list[Engine]) -> None:
+def test_one_stream_alone_is_enough_when_declared(stand_ins: list[Engine]) -> None:
     shots, blocks = frames_and_tone(2.0)
     silent = SpeakerDetector(has_audio=False)
     assert len(scores(pushed(silent, shots, []))) == 50

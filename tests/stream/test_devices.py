@@ -33,7 +33,7 @@ def test_cameras_and_microphones_are_listed_as_the_command_line_takes_them(
     ]
 
 
-def test_nothing_found_and_no_portaudio_are_said_in_words(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nothing_found_and_no_portaudio_are_reported_in_words(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def missing() -> None:
         raise InputError("no PortAudio library")
 

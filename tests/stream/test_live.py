@@ -202,13 +202,13 @@ def test_a_stage_that_fails_ends_the_run_with_one_line() -> None:
         run.run(threading.Event())
 
 
-def test_what_happened_to_the_source_is_said_once() -> None:
+def test_trouble_of_the_source_is_reported_once() -> None:
     lines: list[str] = []
     live(Camera(fails_with="pulled out"), stand_in(False), Kept(), notify=lines.append).run(threading.Event())
     assert lines == ["made-up camera: capture ended: pulled out"]
 
 
-def test_a_machine_that_is_too_slow_sheds_load_and_says_so() -> None:
+def test_a_machine_that_is_too_slow_sheds_load_and_reports_it() -> None:
     """A look takes 70 ms where 40 are there: only at detector stride 2 can it keep up."""
     kept = Kept()
     report, _ = timed(live(Camera(), Engine(StandInVision(0.07), StandInScorer(False)), kept, duration_seconds=5.5))

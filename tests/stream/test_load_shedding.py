@@ -67,7 +67,7 @@ def test_lateness_sheds_one_level_after_the_other_and_no_faster_than_it_can_show
     assert all(b - a >= GovernorSettings.settle_seconds - TICK for a, b in pairwise(rises))
 
 
-def test_work_is_taken_on_again_when_all_has_been_easy_for_a_while() -> None:
+def test_work_is_resumed_after_a_while_without_load() -> None:
     governor = LoadGovernor()
     levels(governor, 0.5, 0, 1.2)
     assert governor.plan.level == 2 or governor.plan.level == 3
@@ -89,7 +89,7 @@ def test_a_machine_at_its_limit_does_not_swing() -> None:
     assert len([moment for moment in changes if moment > 300]) <= 12
 
 
-def test_a_step_that_was_too_much_is_taken_back_before_anybody_sees_it() -> None:
+def test_a_step_that_was_too_much_is_reverted_before_it_shows() -> None:
     governor = LoadGovernor()
     levels(governor, 0.5, 0, 1.2)
     level = governor.plan.level

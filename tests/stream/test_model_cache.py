@@ -118,7 +118,7 @@ def test_the_official_address_is_asked_once(shelf: ThreadingHTTPServer, cache: P
     assert list(cache.iterdir()) == [path], "nothing half-written stays"
 
 
-def test_a_file_put_there_by_hand_is_taken(cache: Path) -> None:
+def test_a_file_put_there_by_hand_is_used(cache: Path) -> None:
     cache.mkdir()
     (cache / "small.tflite").write_bytes(CONTENT)
     assert fetch(MODEL) == cache / "small.tflite"
@@ -156,7 +156,7 @@ def test_an_unknown_file_is_never_accepted(shelf: ThreadingHTTPServer, cache: Pa
     assert not (cache / "small.tflite").exists()
 
 
-def test_without_any_network_one_line_says_where_the_file_belongs(cache: Path) -> None:
+def test_without_any_network_one_line_names_the_place_of_the_file(cache: Path) -> None:
     message = refusal(replace(MODEL, url="http://127.0.0.1:1/small.tflite"))
     assert message.startswith("cannot fetch small.tflite (its address cannot be reached; PyPI cannot be reached)")
     assert f"get http://127.0.0.1:1/small.tflite by hand and save it as {cache / 'small.tflite'}" in message

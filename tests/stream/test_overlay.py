@@ -74,7 +74,7 @@ def test_the_pinned_person_stands_out_while_in_the_frame() -> None:
     assert painted(pinned, 2) > painted(draw_overlay(frame(), people, OverlayInfo()), 2)
 
 
-def test_the_state_is_said_in_words() -> None:
+def test_the_state_is_shown_in_words() -> None:
     people = [face(1, 50, speaking=True), face(2, 250, speaking=True)]
     assert state_text(scene()) == "Silence"
     assert state_text(scene(state=SpeakingState.OFFSCREEN)) == "Off-screen speaker"

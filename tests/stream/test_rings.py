@@ -14,7 +14,7 @@ def frame(time: float) -> Frame:
     return Frame(time, np.zeros((2, 2, 3), np.uint8))
 
 
-def test_frames_are_taken_in_order_and_the_oldest_is_dropped_when_full() -> None:
+def test_frames_are_consumed_in_order_and_the_oldest_is_dropped_when_full() -> None:
     ring = FrameRing(3)
     for number in range(5):
         ring.push(frame(number))

@@ -118,7 +118,7 @@ def run(display: str | None, seconds: float) -> subprocess.Popen[str]:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems always have a display")
 @pytest.mark.parametrize("display", [None, "", ":4711", "nonsense"])
-def test_without_a_display_the_run_says_so_once_and_goes_on(display: str | None) -> None:
+def test_without_a_display_the_run_reports_it_once_and_continues(display: str | None) -> None:
     with run(display, 0.1) as process:
         out, _ = process.communicate(timeout=20)
     assert process.returncode == 0
@@ -163,7 +163,7 @@ class Keyboard:
         self._x11.XCloseDisplay(self._display)
 
 
-def test_on_a_display_keys_are_taken_and_q_ends(xvfb: str) -> None:
+def test_on_a_display_keys_are_read_and_q_ends(xvfb: str) -> None:
     keyboard = Keyboard(xvfb)
     with run(xvfb, 20) as process:
         assert process.stdout

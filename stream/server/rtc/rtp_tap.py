@@ -1,4 +1,7 @@
-"""RTP receiver hooks that aiortc does not offer: arrival times, sender reports, a bounded decoder queue."""
+"""RTP receiver hooks that aiortc does not offer: arrival times, sender reports, bounded decoding, bandwidth floor.
+
+When the decoder falls behind, packets are dropped here and a key frame is requested.
+"""
 
 from __future__ import annotations
 

@@ -196,7 +196,7 @@ def test_a_voice_that_is_known_tells_faces_apart_that_lip_sync_cannot() -> None:
     assert absent.nobody > 0.8
 
 
-def test_lips_that_fit_overrule_a_voice_that_is_taken_for_another_ones() -> None:
+def test_lips_that_fit_overrule_a_voice_assigned_to_another_person() -> None:
     chain = Chain(TWO, RoomLag())
     follow(chain, 25, [1, 2], gains(0.6, -0.6))
     for _ in range(25):

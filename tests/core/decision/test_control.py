@@ -62,7 +62,7 @@ def after(*commands: dict[str, Any], time: float = 0.0) -> ControlState:
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=str)
-def test_every_command_is_taken_and_is_in_the_schema(command: dict[str, Any]) -> None:
+def test_every_command_is_accepted_and_is_in_the_schema(command: dict[str, Any]) -> None:
     jsonschema.validate(command, SCHEMA)
     assert isinstance(ControlState().after(command, 1.0), ControlState)
 

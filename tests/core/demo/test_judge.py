@@ -68,7 +68,7 @@ def test_the_first_half_second_of_a_turn_and_the_moment_after_it_are_not_judged(
     assert held.reliability() == []
 
 
-def test_nothing_to_judge_is_said() -> None:
+def test_nothing_to_judge_is_reported() -> None:
     assert str(judge().verdict()) == "demo: too short to judge"
 
 

@@ -18,7 +18,7 @@ def test_the_total_is_scipys(shape: tuple[int, int]) -> None:
         assert gain[rows, columns].sum() == pytest.approx(gain[linear_sum_assignment(gain, maximize=True)].sum())
 
 
-def test_a_second_choice_is_taken_where_that_is_better_for_all() -> None:
+def test_a_second_choice_is_made_where_the_total_is_better() -> None:
     assert sorted(best_pairs(np.array([[0.9, 0.8], [0.9, 0.1]]))) == [(0, 1), (1, 0)]
 
 

@@ -76,7 +76,7 @@ def test_a_head_turned_aside_keeps_its_size() -> None:
     assert likeness(crop, REFERENCE) > 0.98
 
 
-def test_the_field_says_how_much_of_the_face_is_seen() -> None:
+def test_the_field_gives_the_visible_share_of_the_face() -> None:
     image, keypoints = drawn((320, 240), 80, 0.0), keypoints_of((320, 240), 80, 0.0)
     wide = mouth_crop(image, keypoints, MouthCrop(96, 2.5))
     assert likeness(wide[24:72, 24:72], REFERENCE) > 0.99

@@ -56,7 +56,7 @@ def test_a_training_checkpoint_gives_its_weights(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("zipped", [True, False], ids=["new format", "format before torch 1.6"])
 @pytest.mark.parametrize("prefix", ["", "module."])
-def test_weights_alone_and_parallel_names_are_taken_too(tmp_path: Path, prefix: str, zipped: bool) -> None:
+def test_weights_alone_and_parallel_names_are_accepted_too(tmp_path: Path, prefix: str, zipped: bool) -> None:
     path = tmp_path / "c.pth"
     state = {prefix + name: tensor for name, tensor in layer().state_dict().items()}
     torch.save(state, path, _use_new_zipfile_serialization=zipped)

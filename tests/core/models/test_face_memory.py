@@ -45,7 +45,7 @@ def test_who_was_not_there_has_empty_features_and_no_embedding() -> None:
     np.testing.assert_allclose(visual_vad[0], [np.log(4), 0, np.log(4), 0], rtol=1e-6)
 
 
-def test_a_row_that_is_taken_again_is_empty() -> None:
+def test_a_row_that_is_reused_is_empty() -> None:
     memory = FaceMemory(WINDOW, TICKS, DIMENSIONS)
     first = memory.take()
     memory.put_features(5, [first], numbered(5, [first]))

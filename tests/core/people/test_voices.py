@@ -142,7 +142,7 @@ def test_what_was_wrong_is_unlearnt() -> None:
     assert owners[2] > 0.9
 
 
-def test_an_unknown_voice_says_nothing_of_who_speaks() -> None:
+def test_an_unknown_voice_is_no_evidence_of_who_speaks() -> None:
     owners, stranger = VoiceClusters().owners([1, 2, 3], {})
     assert set(owners.values()) == {0.25} and stranger == 0.25
 

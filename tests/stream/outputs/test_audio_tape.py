@@ -13,7 +13,7 @@ def tone(time: float, count: int, level: float = 0.5) -> AudioChunk:
     return AudioChunk(time, np.full(count, level, np.float32))
 
 
-def test_what_was_put_is_taken_at_its_time() -> None:
+def test_audio_is_consumed_at_its_time() -> None:
     tape = AudioTape()
     tape.put(AudioChunk(0.1, np.linspace(-1, 1, 320, dtype=np.float32)))
     assert tape.end == 1920

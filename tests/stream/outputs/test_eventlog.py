@@ -56,7 +56,7 @@ def test_nothing_is_made_before_the_first_event(tmp_path: Path) -> None:
     assert path.read_text() == "of an earlier run"
 
 
-def test_an_unwritable_place_is_said_at_once(tmp_path: Path) -> None:
+def test_an_unwritable_place_is_reported_at_once(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="--events"):
         EventLog(str(tmp_path / "missing" / "e.jsonl"))
 
@@ -144,7 +144,7 @@ def test_after_a_reader_left_the_next_gets_whole_lines_and_the_others_are_counte
     assert log.missed_events == 2
 
 
-def test_standard_output_that_is_closed_is_said_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_closed_standard_output_is_reported_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "__stdout__", None)
     with pytest.raises(InputError, match="standard output is closed"):
         EventLog("-")

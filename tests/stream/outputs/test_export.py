@@ -45,7 +45,7 @@ def test_a_run_without_a_tick_leaves_nothing(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_bad_name_or_place_is_said_before_the_run(tmp_path: Path) -> None:
+def test_a_bad_name_or_place_is_reported_before_the_run(tmp_path: Path) -> None:
     for name in ("s.doc", "s", "missing/s.json"):
         with pytest.raises(InputError, match="--export"):
             Export(tmp_path / name)

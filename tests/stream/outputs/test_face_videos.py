@@ -80,7 +80,7 @@ def test_a_run_without_a_face_leaves_nothing(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_bad_place_is_said_before_the_run(tmp_path: Path) -> None:
+def test_a_bad_place_is_reported_before_the_run(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(InputError, match="--save-faces"):
         FaceVideos(tmp_path / "file")

@@ -115,7 +115,7 @@ def test_an_output_that_was_deleted_during_the_run_is_lost(tmp_path: Path) -> No
     moved.close()
 
 
-def test_a_record_that_does_not_fit_is_taken_back(tmp_path: Path) -> None:
+def test_a_record_that_does_not_fit_is_removed(tmp_path: Path) -> None:
     path = tmp_path / "o.txt"
     writer = RecordWriter(open_output(path))
     with disk_of(1000), pytest.raises(OSError):

@@ -107,7 +107,7 @@ def test_every_output_is_closed_even_if_one_cannot_be() -> None:
     assert before.notes[-1] == "closed", "what comes later is ignored"
 
 
-def test_an_output_that_fails_ends_alone_and_is_said_once() -> None:
+def test_an_output_that_fails_ends_alone_and_is_reported_once() -> None:
     warnings: list[str] = []
     full, notes = Full(), Notes()
     hub = OutputHub([full, notes], warnings.append)

@@ -145,6 +145,6 @@ def test_a_run_without_a_tick_leaves_nothing(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["missing/p.png", "p.jpg"])
-def test_a_bad_place_is_said_before_the_run(tmp_path: Path, name: str) -> None:
+def test_a_bad_place_is_reported_before_the_run(tmp_path: Path, name: str) -> None:
     with pytest.raises(InputError, match="--plot"):
         Plot(tmp_path / name)

@@ -192,7 +192,7 @@ def test_a_run_without_a_frame_leaves_nothing(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["missing/o.mp4", "o.avi", "in.mp4"])
-def test_a_bad_place_is_said_before_the_run(tmp_path: Path, name: str) -> None:
+def test_a_bad_place_is_reported_before_the_run(tmp_path: Path, name: str) -> None:
     (tmp_path / "in.mp4").touch()
     with pytest.raises(InputError, match="--output"):
         Recorder(tmp_path / name, plain, sources=[str(tmp_path / "in.mp4")])

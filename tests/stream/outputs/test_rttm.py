@@ -39,7 +39,7 @@ def test_a_silent_run_leaves_an_empty_file(tmp_path: Path) -> None:
     assert (tmp_path / "r.rttm").read_text() == ""
 
 
-def test_an_unwritable_place_is_said_at_once(tmp_path: Path) -> None:
+def test_an_unwritable_place_is_reported_at_once(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="--rttm"):
         Rttm(tmp_path / "missing" / "r.rttm", "news")
 

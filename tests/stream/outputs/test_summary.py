@@ -30,7 +30,7 @@ def test_a_run_of_nothing() -> None:
     assert Tally().finish(Percentiles()) == SummaryEvent(0.0, 0, 0, (), Percentiles())
 
 
-def test_the_text_says_who_spoke_how_late_it_was_and_what_was_dropped() -> None:
+def test_the_text_reports_speakers_latency_and_dropped_frames() -> None:
     summary = SummaryEvent(12.5, 300, 250, ((2, 4.56), (1, 1.0)), Percentiles(81.0, 120.4, 130.0), {2: "Ada"})
     assert summary_text(summary, dropped_frames=3).splitlines() == [
         "12.5 s, 300 frames, 250 ticks scored",

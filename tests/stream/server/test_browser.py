@@ -322,7 +322,7 @@ def test_keyboard_alone_starts_and_stops_and_every_control_has_a_name(
         (400, '{"error":"the offer needs one frame"}', "the offer needs one frame"),
     ],
 )
-def test_what_the_server_refuses_is_said_clearly(
+def test_a_refusal_of_the_server_is_shown_clearly(
     playwright: Playwright, server: str, shown: Shown, status: int, body: str, shows: str
 ) -> None:
     _, footage = shown(2, 5)

@@ -64,9 +64,7 @@ def test_chromium_plays_a_rooms_view(serve: Serve, browser: Browser) -> None:
     assert max(watched["size"]) >= 320
 
 
-def test_the_page_says_why_there_is_no_way_through(
-    serve: Serve, browser: Browser, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_page_shows_why_ice_failed(serve: Serve, browser: Browser, monkeypatch: pytest.MonkeyPatch) -> None:
     """As behind NAT: the server sends nothing to the browser's addresses, and announces one that leads nowhere."""
     monkeypatch.setattr(connection, "is_allowed", lambda *_: False)
     monkeypatch.setattr(connection.IceConnection, "request_received", lambda *_: None)

@@ -41,7 +41,7 @@ def test_a_ping_is_answered_with_the_time() -> None:
     assert Page(now=None).notify(type="ping", sent=1) == [], "before the session has begun there is no time"
 
 
-def test_names_are_reported_to_all_until_they_are_taken_back() -> None:
+def test_names_are_reported_to_all_until_they_are_removed() -> None:
     page = Page()
     command = {"type": "name", "id": 3, "name": "  Ada \n Lovelace\x07"}
     assert page.notify(**command) == [{"type": "ack", "time": 0.0, "command": command}]

@@ -22,7 +22,7 @@ def test_a_port_is_found_where_none_is_asked_for() -> None:
         socket.create_connection(("127.0.0.1", port), timeout=1.0)
 
 
-def test_an_address_that_is_taken_is_reported() -> None:
+def test_an_address_in_use_is_reported() -> None:
     with listening(ServeSettings("127.0.0.1", 0)) as taken:
         message = rf"^--serve 127.0.0.1:{taken.port}: address already in use; choose another port or address$"
         with pytest.raises(InputError, match=message), listening(ServeSettings("127.0.0.1", taken.port)):

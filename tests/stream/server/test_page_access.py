@@ -282,7 +282,7 @@ navigator.mediaDevices.getUserMedia = async () => {
 """
 
 
-def test_a_silent_microphone_and_a_black_camera_are_noted_on_the_picture(new_page: Open, url: str) -> None:
+def test_a_silent_microphone_and_a_black_camera_are_noted_on_the_video(new_page: Open, url: str) -> None:
     page = new_page()
     page.add_init_script(BLACK_AND_SILENT)
     start_camera(page, url)

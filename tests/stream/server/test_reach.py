@@ -57,7 +57,7 @@ def sockets(namespace: str) -> set[int]:
     return {int(line.split()[3].rpartition(":")[2]) for line in listed.splitlines()}
 
 
-def test_without_settings_the_failure_says_what_to_set(network: None) -> None:
+def test_without_settings_the_failure_reports_what_to_set(network: None) -> None:
     with server(SERVER) as process:
         failure = reach(CLIENT, PUBLIC_SERVER, "--short")["failure"]
         assert "the client offered host 192.168.7.2" in failure and "the server announced host 10.9.0.2" in failure

@@ -59,7 +59,7 @@ def test_a_late_listener_receives_the_state_but_no_old_scores() -> None:
     asyncio.run(play())
 
 
-def test_it_ends_when_all_is_taken() -> None:
+def test_it_ends_when_all_is_consumed() -> None:
     async def play() -> None:
         relay = Relay(asyncio.get_running_loop())
         outbox, gone = relay.subscribe(), relay.subscribe()

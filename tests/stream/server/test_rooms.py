@@ -170,7 +170,7 @@ def test_a_page_that_is_reloaded_gets_a_new_room(serve: Serve) -> None:
     asyncio.run(play(serve().port))
 
 
-def test_a_full_server_says_so(serve: Serve) -> None:
+def test_a_full_server_refuses_with_the_reason(serve: Serve) -> None:
     async def play(port: int) -> None:
         async with Browser(port) as first:
             await first.scored(1)
@@ -256,7 +256,7 @@ def test_too_much_nonsense_on_the_channel_ends_that_room_alone(serve: Serve) -> 
     asyncio.run(play(serve().port))
 
 
-def test_an_engine_that_fails_ends_its_room_and_says_so(serve: Serve, lines: list[str]) -> None:
+def test_an_engine_that_fails_ends_its_room_and_is_reported(serve: Serve, lines: list[str]) -> None:
     opened = 0
 
     @contextmanager

@@ -78,7 +78,7 @@ def test_a_microphone_that_is_not_there_is_one_clear_line(portaudio: FakePortAud
         MicrophoneSource()
 
 
-def test_without_the_portaudio_library_the_line_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_the_portaudio_library_the_line_names_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     class Missing:
         def find_spec(self, name: str, path: object = None, target: object = None) -> None:
             if name == "sounddevice":

@@ -33,7 +33,7 @@ def test_a_region_is_written_with_four_whole_numbers() -> None:
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="about X11 and Wayland")
-def test_where_there_is_no_screen_one_line_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_screen_is_reported_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("XDG_SESSION_TYPE", raising=False)
     monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
     monkeypatch.delenv("DISPLAY", raising=False)

@@ -241,7 +241,7 @@ def two_tracks(path: Path, levels: tuple[float, float]) -> Path:
     return path
 
 
-def test_the_track_with_a_voice_is_used_and_said_and_a_silent_one_is_named(
+def test_the_track_with_a_voice_is_used_and_reported_and_a_silent_one_is_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(audio_choice, "_has_voice", lambda samples: bool(np.abs(samples).max(initial=0) > 0.1))

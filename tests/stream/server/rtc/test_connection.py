@@ -160,7 +160,7 @@ def test_all_sockets_of_eight_rooms_are_in_the_range(serve: Serve, monkeypatch: 
     assert len(bound) >= 8 and all(first <= each <= last for each in bound)
 
 
-def test_a_range_that_is_taken_is_refused_clearly(serve: Serve) -> None:
+def test_a_port_range_in_use_is_refused_clearly(serve: Serve) -> None:
     server = serve(ice=IceSettings(udp_ports=(41_100, 41_100)))
 
     async def play(port: int) -> None:
@@ -198,7 +198,7 @@ def test_public_addresses_are_announced_on_the_same_ports(serve: Serve, suffix: 
     asyncio.run(play(serve(ice=settings).port))
 
 
-def test_a_report_says_what_there_was_and_what_to_set() -> None:
+def test_an_ice_report_lists_the_candidates_and_what_to_set() -> None:
     report = IceReport((("host", "10.0.0.2"),), (("host", "192.168.1.2"), ("host", "x.local")), ("127.0.0.1",), ())
     line = report.describe(IceSettings())
     assert "the client offered host 192.168.1.2, host x.local; the server announced host 10.0.0.2" in line
