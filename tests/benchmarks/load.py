@@ -1,9 +1,9 @@
-"""Server load without browsers: rooms a core, several hosts, a burst of offers, and a simulation of many rooms.
+"""Server load without browsers: rooms a core, several hosts, a burst of offers, the door, a simulation of many rooms.
 
 Clients replay recorded RTP in processes of their own. Rooms are added one by one until the 95th percentile of the event
-delay (from a frame's sending to its ``scores`` event at the client) or identity misses its bar; each host is bound to
-one core, the clients to the others. Processor time comes from /proc, so that rooms a core can be told on a busy
-machine too. Several hosts are processes of their own, each with its own address.
+delay (from a frame's sending to its ``scores`` event at the client) or identity misses its bar. Each host is bound to
+one core; the last core is the clients'. Hosts beyond the remaining cores share them. Processor time comes from /proc,
+so rooms a core by processor time can be measured on a busy machine too.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import sys
 import tempfile
 import time
 import urllib.request
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,13 +27,11 @@ import aiohttp
 import numpy as np
 from aiortc import RTCPeerConnection
 
-from speakerlight.cluster.door import Door
 from speakerlight.cluster.host_process import READY, HostProcess, host_settings
 from speakerlight.cluster.routing import HostAddress
 from speakerlight.core.errors import InputError
 from speakerlight.run_settings import RunSettings
 from speakerlight.server.client_address import parse_network
-from speakerlight.server.listener import listening
 from speakerlight.server.serve_settings import ServeSettings
 from speakerlight.server.tokens import new_token
 from tests.benchmarks.engine import ROOT, cpu_seconds
@@ -43,27 +41,32 @@ from tests.benchmarks.load_simulation import ASSUMPTIONS, Costs, Measured, fleet
 from tests.benchmarks.measure import Row, Spread, exactly, header, line, spread, write_json
 from tests.stream.server.test_serving import command
 
-DELAY_BAR_SECONDS, IDENTITY_BAR = 0.3, 0.95
+DELAY_BAR_SECONDS, IDENTITY_BAR, ROOMS_BAR = 0.3, 0.95, 4
 BURST, CAPACITY = 50, 16
 RUNNING = 1
-"""Rooms that run while the burst comes, beside the capacity."""
+"""Number of rooms that run during the burst, in addition to the capacity."""
 
 BURST_SECONDS = 1.0
+MIN_OFFERS, OFFERS_A_SECOND = 10, 4
+"""Number of timed offers by each way: at least the first, and the second times ``--seconds``."""
+
 OFFER_PAUSE_SECONDS = 0.1
-"""Between offers that are timed: the room of the one before closes meanwhile."""
+"""Pause between timed offers, in which the previous offer's room closes."""
 
 SETTLE_SECONDS = 6.0
-"""Before a measurement: lag, people and load level of new rooms settle."""
+"""Pause before a measurement: lag, people and load level of new rooms settle."""
 
 FLEETS = (10, 1_000, 10_000)
+PARTS = ("rooms", "burst", "door")
 SEED = 5
 
 
 @dataclass(frozen=True)
 class Step:
-    """What was measured with some rooms. Delays in seconds, one list a room; ``server_cores``, ``client_cores``:
-    processor seconds a second; ``loop_cores``: of the busiest host's event loop."""
+    """Measurement with a number of rooms on a number of hosts. ``delays``: seconds, one list for each room;
+    ``server_cores``, ``client_cores``: processor seconds a second; ``loop_cores``: of the busiest host's event loop."""
 
+    hosts: int
     rooms: int
     delays: tuple[tuple[float, ...], ...]
     identities: tuple[float | None, ...]
@@ -78,7 +81,7 @@ class Step:
 
     @property
     def identity(self) -> float:
-        """Of the worst room."""
+        """Identity of the worst room."""
         return min(0.0 if share is None else share for share in self.identities)
 
     @property
@@ -93,7 +96,7 @@ class Step:
 
 @dataclass(frozen=True, eq=False)
 class Client:
-    """A process with rooms in it."""
+    """A client process with one or more rooms."""
 
     process: subprocess.Popen[str]
 
@@ -111,13 +114,13 @@ class Client:
 
 
 def measured(hosts: int, rooms: int, recordings: Sequence[Path], seconds: float) -> Step:
-    """``rooms`` spread over ``hosts`` processes."""
+    """Measure ``rooms`` spread over ``hosts`` processes."""
     with ExitStack() as stack:
         served = [stack.enter_context(server(index)) for index in range(hosts)]
-        return _watched([process.pid for process, _ in served], [url for _, url in served], rooms, recordings, seconds)
+        return _observed([process.pid for process, _ in served], [url for _, url in served], rooms, recordings, seconds)
 
 
-def _watched(pids: Sequence[int], urls: Sequence[str], rooms: int, recordings: Sequence[Path], seconds: float) -> Step:
+def _observed(pids: Sequence[int], urls: Sequence[str], rooms: int, recordings: Sequence[Path], seconds: float) -> Step:
     with ExitStack() as stack:
         clients = []
         for index, url in enumerate(urls):
@@ -137,23 +140,27 @@ def _watched(pids: Sequence[int], urls: Sequence[str], rooms: int, recordings: S
         client_cores = (_used([each.process.pid for each in clients]) - client_used) / (end - begin)
         loop_cores = max(_loop_seconds(url) - before for url, before in zip(urls, loops, strict=True)) / (end - begin)
         reports = [room for each in clients for room in each.report(begin, end)]
-        return _step(reports, server_cores, client_cores, loop_cores)
+        return _step(reports, len(urls), server_cores, client_cores, loop_cores)
 
 
 def _loop_seconds(url: str) -> float:
-    """Processor time of a server's event loop."""
+    """Processor time of a server's event loop so far."""
     with urllib.request.urlopen(f"{url}/metrics") as answer:
         lines = answer.read().decode().splitlines()
     return next(float(each.split()[1]) for each in lines if each.startswith("speakerlight_loop_seconds "))
 
 
 def _step(
-    reports: Sequence[dict[str, Any]], server_cores: float = 0.0, client_cores: float = 0.0, loop_cores: float = 0.0
+    reports: Sequence[dict[str, Any]],
+    hosts: int = 1,
+    server_cores: float = 0.0,
+    client_cores: float = 0.0,
+    loop_cores: float = 0.0,
 ) -> Step:
     delays = tuple(tuple(report["delays"]) for report in reports)
     identities = tuple(report["identity"] for report in reports)
     level = max(report["level"] for report in reports)
-    return Step(len(reports), delays, identities, server_cores, client_cores, level, loop_cores)
+    return Step(hosts, len(reports), delays, identities, server_cores, client_cores, level, loop_cores)
 
 
 def _used(pids: Sequence[int]) -> float:
@@ -162,18 +169,18 @@ def _used(pids: Sequence[int]) -> float:
 
 @contextmanager
 def server(index: int, *arguments: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    """A host on a core of its own where there are enough."""
+    """A host bound to one core, its own where there are enough. Another core is left for the clients."""
     with command("--rooms", str(CAPACITY), *arguments) as (process, url):
-        _bind(process.pid, {index % _cores()})
+        _bind(process.pid, {index % max(_cores() - 1, 1)})
         yield process, url
 
 
 @contextmanager
 def client(url: str, recording: Path, rooms: int, first: int) -> Iterator[Client]:
-    """A process with so many rooms; ``first``: number of the first, which gives it its address."""
+    """A client process with ``rooms`` rooms. ``first``: number of its first room, which determines its address."""
     words = [sys.executable, "-m", "tests.benchmarks.load_client", url, str(recording), str(rooms), str(first)]
     process = subprocess.Popen(words, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-    _bind(process.pid, set(range(_cores())) - {0} or {0})
+    _bind(process.pid, {_cores() - 1})
     try:
         yield Client(process)
     finally:
@@ -191,7 +198,7 @@ def _bind(pid: int, cores: set[int]) -> None:
 
 
 def saturated(hosts: int, recordings: Sequence[Path], most: int, seconds: float) -> Iterator[Step]:
-    """One more room a step, up to the first step that misses a bar, which is measured as well."""
+    """Measure with one more room on each host a step, up to and including the first step that misses a bar."""
     for rooms in range(hosts, most + 1, hosts):
         step = measured(hosts, rooms, recordings, seconds)
         yield step
@@ -200,7 +207,7 @@ def saturated(hosts: int, recordings: Sequence[Path], most: int, seconds: float)
 
 
 def burst(recordings: Sequence[Path], seconds: float) -> list[Row]:
-    """50 offers of different clients within a second, while a room runs; the joined rooms send nothing."""
+    """Send 50 offers of different clients within a second while a room runs. The rooms they open receive nothing."""
     with ExitStack() as stack:
         process, url = stack.enter_context(command("--rooms", str(CAPACITY + RUNNING)))
         running = stack.enter_context(client(url, recordings[0], RUNNING, 0))
@@ -230,7 +237,7 @@ def burst(recordings: Sequence[Path], seconds: float) -> list[Row]:
 
 
 def door(seconds: float) -> list[Row]:
-    """Offers in turns to a host and through a door, which runs in this process: its figure is an upper bound."""
+    """Send offers alternately to a host and through a door; each runs in a process of its own."""
     secret, name = new_token(), "h1"
     serve = ServeSettings("127.0.0.1", 0, rooms=CAPACITY, trusted_proxies=(parse_network("127.0.0.0/8"),))
     process = HostProcess(name, host_settings(RunSettings(serve=serve, people=False), secret))
@@ -239,9 +246,9 @@ def door(seconds: float) -> list[Row]:
         if port is None:
             raise InputError("load: a host did not start")
         host = HostAddress(name, f"http://127.0.0.1:{port}", secret)
-        with listening(serve) as address, Door(address, lambda: (host,), print) as made:
-            ways = {"direct": (host.url, host.headers), "through the door": (f"http://127.0.0.1:{made.port}", {})}
-            times = asyncio.run(_offer_in_turns(ways, max(round(seconds), 10)))
+        with door_process(host) as url:
+            ways = {"direct": (host.url, host.headers), "through the door": (url, {})}
+            times = asyncio.run(_offer_in_turns(ways, max(round(OFFERS_A_SECOND * seconds), MIN_OFFERS)))
     finally:
         process.close()
         process.join()
@@ -254,8 +261,21 @@ def door(seconds: float) -> list[Row]:
     return [*rows, _row("added by the door", 0, exactly(p95), "ms", note)]
 
 
+@contextmanager
+def door_process(host: HostAddress) -> Iterator[str]:
+    """A door in front of ``host`` in a process of its own; its URL."""
+    words = [sys.executable, "-m", "tests.benchmarks.load_door", host.name, host.url, host.secret]
+    process = subprocess.Popen(words, cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    try:
+        assert process.stdout is not None
+        yield process.stdout.readline().strip()
+    finally:
+        process.kill()
+        process.communicate()
+
+
 async def _offer_in_turns(ways: dict[str, tuple[str, dict[str, str]]], count: int) -> dict[str, list[float]]:
-    """Milliseconds of each offer by each way; the rooms are closed again at once."""
+    """Milliseconds of each offer by each way. The rooms are closed again at once."""
     sdp = await _unconnected_offer()
     times: dict[str, list[float]] = {way: [] for way in ways}
     for number in range(count):
@@ -274,7 +294,7 @@ async def _offer_in_turns(ways: dict[str, tuple[str, dict[str, str]]], count: in
 
 
 async def _unconnected_offer() -> str:
-    """An SDP whose client never answers."""
+    """The SDP of a client that never connects."""
     connection = RTCPeerConnection()
     connection.createDataChannel("events")
     for kind in ("audio", "video"):
@@ -286,7 +306,7 @@ async def _unconnected_offer() -> str:
 
 
 async def _offer_many(url: str) -> list[tuple[int, bool, float]]:
-    """Status, whether a refusal says why and when to try again, and the seconds until the answer, of each offer."""
+    """Status of each offer, whether a refusal has its reason and Retry-After, and the seconds until the answer."""
     body = {"type": "offer", "sdp": await _unconnected_offer()}
 
     async def one(number: int) -> tuple[int, bool, float]:
@@ -303,8 +323,8 @@ async def _offer_many(url: str) -> list[tuple[int, bool, float]]:
 
 
 def service(steps: Sequence[Step]) -> Measured | None:
-    """Processor time of a room and of the server without one, fitted over the steps in which no work was shed; None
-    where it always was."""
+    """Processor time of a room and of a host without rooms, fitted over the steps in which no load was shed; None where
+    it always was."""
     whole = [step for step in steps if step.level == 0]
     if not whole:
         return None
@@ -312,7 +332,8 @@ def service(steps: Sequence[Step]) -> Measured | None:
         a_room, fixed = np.polyfit([step.rooms for step in whole], [step.server_cores for step in whole], 1).tolist()
     else:
         a_room, fixed = whole[0].server_cores / whole[0].rooms, 0.0
-    return Measured(a_room, max(fixed, 0.0), percentile([d for room in whole[0].delays for d in room], 0.5))
+    fixed_a_host = max(fixed, 0.0) / whole[0].hosts
+    return Measured(a_room, fixed_a_host, percentile([d for room in whole[0].delays for d in room], 0.5))
 
 
 def main(arguments: list[str]) -> int:
@@ -320,6 +341,7 @@ def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks load", description=__doc__)
     parser.add_argument("--rooms", type=int, default=8, help="try at most so many (default 8)")
     parser.add_argument("--hosts", type=int, nargs="+", default=[1], help="1 to 4, one after the other")
+    parser.add_argument("--only", choices=PARTS, nargs="+", default=PARTS, help="measure only these parts")
     parser.add_argument("--seconds", type=float, default=20.0, help="measured a step")
     parser.add_argument("--size", default="640x360", help="of the recordings")
     parser.add_argument("--people", choices=("demo", "recorded"), default="demo", help="who is before the cameras")
@@ -334,33 +356,53 @@ def main(arguments: list[str]) -> int:
         print(line(row), flush=True)
 
     print(f"load average {os.getloadavg()[0]:.1f} on {_cores()} cores before the run\n{header()}", flush=True)
+    is_met = True
     with tempfile.TemporaryDirectory() as folder:
         recordings = _recordings(Path(folder), given.people, given.size)
-        by_hosts: dict[int, list[Step]] = {}
-        for hosts in given.hosts:
-            by_hosts[hosts] = []
-            for step in saturated(hosts, recordings, given.rooms, given.seconds):
-                by_hosts[hosts].append(step)
-                for row in _step_rows(hosts, step):
-                    show(row)
-        for row in [*burst(recordings, given.seconds), *door(given.seconds)]:
+        if "rooms" in given.only:
+            by_hosts = {
+                hosts: list(_shown(saturated(hosts, recordings, given.rooms, given.seconds), show))
+                for hosts in given.hosts
+            }
+            is_met = _compare(by_hosts, show)
+        for row in burst(recordings, given.seconds) if "burst" in given.only else ():
             show(row)
-    steps = by_hosts[given.hosts[0]]
-    best = max((step.rooms for step in steps if step.is_met), default=0)
-    show(_row("rooms a core, met bars", best, exactly(best / given.hosts[0]), "rooms", "the core also runs other work"))
-    if (times := service(steps)) is None:
-        print("work was shed from the first room on: the machine is too busy for processor time or a simulation")
-    else:
-        by_cpu = (1 - times.fixed_cores) / times.room_cores
-        show(_row("rooms a core, by CPU", best, exactly(by_cpu), "rooms", str(times)))
-        print_simulation(times, steps if given.hosts[0] == 1 else [])
+        for row in door(given.seconds) if "door" in given.only else ():
+            show(row)
     if given.json:
         write_json(given.json, rows)
-    return int(best < 4 * given.hosts[0])
+    return int(not is_met)
+
+
+def _shown(steps: Iterator[Step], show: Callable[[Row], None]) -> Iterator[Step]:
+    for step in steps:
+        for row in _step_rows(step):
+            show(row)
+        yield step
+
+
+def _compare(by_hosts: dict[int, list[Step]], show: Callable[[Row], None]) -> bool:
+    """Show rooms a core for each number of hosts, against the first one, and the simulation; whether the bar is met."""
+    per_core: dict[int, float] = {}
+    first, is_met = next(iter(by_hosts)), True
+    for hosts, steps in by_hosts.items():
+        label, cores = _label(hosts), min(hosts, max(_cores() - 1, 1))
+        best = max((step.rooms for step in steps if step.is_met), default=0)
+        is_met &= best >= ROOMS_BAR * cores
+        show(_row(f"{label}: rooms a core, met bars", best, exactly(best / cores), "rooms", f"hosts on {cores} cores"))
+        if (times := service(steps)) is None:
+            print(f"{label}: load was shed from the first room on, so there is no processor time of a room")
+            continue
+        per_core[hosts] = (1 - times.fixed_cores) / times.room_cores
+        note = f"{times}; {per_core[hosts] / per_core[first]:.2f} of {_label(first)}'s" if first in per_core else ""
+        show(_row(f"{label}: rooms a core, by CPU", best, exactly(per_core[hosts]), "rooms", note))
+    if (times := service(by_hosts[first])) is not None:
+        print_simulation(times, by_hosts.get(1, []))
+    return is_met
 
 
 def print_simulation(times: Measured, steps: Sequence[Step]) -> None:
-    """The simulation beside what was measured, then the fleets."""
+    """Print the simulation beside the measurement of one host, then the fleets."""
     print("\nsimulation, which assumes:")
     for assumption in ASSUMPTIONS:
         print(f"  - {assumption}")
@@ -382,19 +424,18 @@ def _recordings(folder: Path, people: str, size: str) -> list[Path]:
     return made
 
 
-def _step_rows(hosts: int, step: Step) -> list[Row]:
-    label = f"{hosts} host{'s' if hosts > 1 else ''}"
+def _step_rows(step: Step) -> list[Row]:
+    label, loop = _label(step.hosts), step.loop_cores * step.hosts / step.rooms
+    saturation = f"one loop saturates with {1 / max(loop, 0.001):.0f} rooms"
     return [
         _row(f"{label}: event delay p95", step.rooms, exactly(step.p95), "s", step.note),
         _row(f"{label}: cores a room", step.rooms, exactly(step.server_cores / step.rooms), "cores", ""),
-        _row(
-            f"{label}: event loop a room",
-            step.rooms,
-            exactly(step.loop_cores * hosts / step.rooms),
-            "cores",
-            f"one loop saturates with {step.rooms / max(step.loop_cores * hosts, 0.001):.0f} rooms",
-        ),
+        _row(f"{label}: event loop a room", step.rooms, exactly(loop), "cores", saturation),
     ]
+
+
+def _label(hosts: int) -> str:
+    return f"{hosts} host{'s' if hosts > 1 else ''}"
 
 
 def _row(measure: str, rooms: int, value: Spread, unit: str, note: str) -> Row:

@@ -80,12 +80,12 @@ def test_delay_and_identity_are_on_the_recordings_own_time(recording: Recording)
 
 
 def test_a_room_costs_the_slope_of_processor_time() -> None:
-    steps = [Step(rooms, ((0.2,),), (1.0,), 0.1 + 0.2 * rooms, 0.0, 0, 0.1) for rooms in (1, 2, 3)]
-    times = service([*steps, Step(4, ((0.9,),), (1.0,), 5.0, 0.0, 4, 0.1)])
+    steps = [Step(1, rooms, ((0.2,),), (1.0,), 0.1 + 0.2 * rooms, 0.0, 0, 0.1) for rooms in (1, 2, 3)]
+    times = service([*steps, Step(1, 4, ((0.9,),), (1.0,), 5.0, 0.0, 4, 0.1)])
     assert times is not None
     assert times.room_cores == pytest.approx(0.2)
     assert times.fixed_cores == pytest.approx(0.1)
-    assert service([Step(1, ((0.9,),), (1.0,), 0.1, 0.0, 4, 0.1)]) is None, "work that was shed costs nothing"
+    assert service([Step(1, 1, ((0.9,),), (1.0,), 0.1, 0.0, 4, 0.1)]) is None, "work that was shed costs nothing"
 
 
 def test_more_rooms_wait_longer_and_more_cores_shorter() -> None:
