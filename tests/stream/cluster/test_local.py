@@ -1,4 +1,4 @@
-"""A door and two hosts as real processes: rooms, a burst, a host that drains and a host that is killed."""
+"""A door and two hosts as real processes: rooms, a burst, draining a host, killing a host."""
 
 from __future__ import annotations
 
@@ -35,12 +35,12 @@ ROOMS = 8
 KILLED_SECONDS, DRAINED_SECONDS = 8.0, 3.0
 DOOR_SECONDS = 0.02
 BUSY_LOAD = 3.0
-"""Load average a core; the test by itself brings about 1.5."""
+"""Load average per core above which a missed bar is a skip; the test itself causes about 1.5."""
 COPIED_SECONDS = 3 * POLL_SECONDS
-"""By then a door has a copy of a name, even on a busy machine."""
+"""Time after which the door has a copy of a name, even on a busy machine."""
 
-DOUBTED_SECONDS = 1.5
-"""As on the page: after so much silence it asks whether its room is still there."""
+DOUBTED_SECONDS, PING_SECONDS = 0.7, 0.5
+"""As on the page: after the first without an event it asks at each ping whether its room still exists."""
 
 
 @pytest.fixture
@@ -78,13 +78,17 @@ async def asked(url: str, path: str, method: str = "GET") -> Any:
 async def until_left(browser: Browser) -> float:
     """Wait, as the page does, until the room is moved or gone; when the last event came."""
     count, since = 0, time.monotonic()
+    ping = since + PING_SECONDS
     while True:
-        await asyncio.sleep(0.1)
+        await asyncio.sleep(0.05)
         if browser.of("moved"):
             return time.monotonic()
         if len(browser.events) != count:
             count, since = len(browser.events), time.monotonic()
-        elif time.monotonic() - since > DOUBTED_SECONDS:
+        if time.monotonic() < ping:
+            continue
+        ping += PING_SECONDS
+        if time.monotonic() - since > DOUBTED_SECONDS:
             answer = await asked(browser.url, f"/rooms/{browser.room}")
             if "error" in answer:
                 return since
@@ -92,7 +96,8 @@ async def until_left(browser: Browser) -> float:
 
 @dataclass(frozen=True)
 class Followed:
-    """One page that went from room to room. Seconds without events, and from the last event to the first mark."""
+    """A page that moved from one room to another. ``gap``: seconds without events; ``unmarked``: seconds from the last
+    event to the first mark."""
 
     before: str
     after: str
@@ -122,7 +127,7 @@ async def marked_and_named(browser: Browser) -> None:
 
 
 async def followed(port: int, recording: Recording, before: Browser) -> Followed:
-    """A page that is marked at another host, under the same names, after its host was lost."""
+    """Wait until the page's host is lost, then until the page is marked at another host under the same names."""
     lost = await until_left(before)
     async with page(port, recording, moved_from=before.room) as after:
         await after.until(lambda: after.of("scores"), 30)
@@ -134,7 +139,7 @@ async def followed(port: int, recording: Recording, before: Browser) -> Followed
 
 
 async def host_left(port: int, recording: Recording, leave: Callable[[str, str], Awaitable[None]]) -> list[Followed]:
-    """Four pages of one of two hosts, which leaves. The other one is kept empty before that."""
+    """Four pages on one of two hosts, which ``leave`` then stops; the other host has no rooms before."""
     url, sdp = f"http://127.0.0.1:{port}", await asyncio.to_thread(unconnected_offer)
     async with AsyncExitStack() as stack:
         pages: list[Browser] = []
@@ -182,7 +187,7 @@ def report(how: str, pages: list[Followed]) -> None:
 
 
 def within(bar_seconds: float, seconds: list[float]) -> None:
-    """Fails where a bar is missed, on a machine that has time for the rooms."""
+    """Fail where a bar is missed; skip where the machine is too busy to judge."""
     load = os.getloadavg()[0] / (os.cpu_count() or 1)
     if max(seconds) > bar_seconds and load > BUSY_LOAD:
         pytest.skip(f"this machine is busy: {load:.1f} processes wait for each core; {max(seconds):.1f} s")
@@ -190,7 +195,7 @@ def within(bar_seconds: float, seconds: list[float]) -> None:
 
 
 async def until_replaced(port: int, host: str, seconds: float = 60.0) -> list[str]:
-    """The names of two hosts, once the one named is not among them."""
+    """Wait until ``host`` is replaced; returns the names of the two hosts."""
     async with asyncio.timeout(seconds):
         while True:
             names = [each["name"] for each in await asked(f"http://127.0.0.1:{port}", "/hosts")]

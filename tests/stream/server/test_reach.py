@@ -75,9 +75,16 @@ def test_a_public_address_is_reached_directly(network: None, suffix: str) -> Non
     assert host == PUBLIC_SERVER and UDP_PORTS[0] <= port <= UDP_PORTS[1] and not reached["is_relayed"]
 
 
-def test_the_right_person_is_marked_through_nat(network: None) -> None:
-    settings = ("--public-address", PUBLIC_SERVER, "--udp-ports", PORTS)
-    with server(SERVER, *settings, program=("run_live.py",)):
+@pytest.mark.parametrize("way", ["public address", "TURN only"])
+def test_the_right_person_is_marked_through_nat(network: None, tmp_path: Path, way: str) -> None:
+    settings = {
+        "public address": ("--public-address", PUBLIC_SERVER, "--udp-ports", PORTS),
+        "TURN only": ("--ice-server", f"turn:ada:lovelace@{TURN}"),
+    }[way]
+    with (
+        turn_server(tmp_path, "--lt-cred-mech", "--user=ada:lovelace"),
+        server(SERVER, *settings, program=("run_live.py",)),
+    ):
         judged = reach(CLIENT, PUBLIC_SERVER, "--demo")
     if "skipped" in judged:
         pytest.skip(judged["skipped"])
