@@ -40,11 +40,11 @@ COMMANDS = (
     "soak",
     "whip",
 )
-"""Modules with a command line of their own."""
+"""Modules with their own command line."""
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run a command, or measure, print and write; gives the exit status."""
+    """Run a command, or measure sections, print and write them; returns the exit status."""
     arguments = sys.argv[1:] if arguments is None else arguments
     if arguments and arguments[0] in COMMANDS:
         return _command(arguments[0], arguments[1:])

@@ -1,4 +1,4 @@
-"""The plain way, after the script that this project grew from: a face a call, float32, nothing folded or shared.
+"""Baseline for timing, after the script this project grew from: one face a call, float32, nothing folded or shared.
 
 Its audio is embedded again for every face. Its faults (order of channels, padding) are not repeated: they cost nothing.
 """
@@ -17,7 +17,7 @@ from speakerlight.core.models.expert import FRAMES, MEL_COLUMNS, SyncNetColor
 
 
 class PlainExpert:
-    """The expert, a face and a tick at a time."""
+    """The expert, one face and one tick at a time."""
 
     def __init__(self, network: SyncNetColor, device: str) -> None:
         self._network, self._device = network.to(device), device
@@ -34,7 +34,7 @@ class PlainExpert:
 
 
 class PlainTick:
-    """All faces of a tick, one after the other."""
+    """All faces of a tick, one after another."""
 
     def __init__(self, expert: PlainExpert, crops: tuple[Crop, ...]) -> None:
         self._expert = expert

@@ -1,4 +1,4 @@
-"""Commands by each way in: how long until they are acknowledged, seen by a second client, and in force.
+"""Command latency of each interface: until acknowledged, visible to a second client, and in force.
 
 Each command goes to a room of a real server by the page's data channel, the WebSocket ``/control`` or HTTP, or comes
 from a key of the window to this machine's own run. A second client listens on ``/events``. In force is a command with
@@ -51,7 +51,7 @@ Event = dict[str, Any]
 
 @dataclass(frozen=True)
 class Delays:
-    """Milliseconds from a command until it is acknowledged, seen by another client, and in force."""
+    """Milliseconds from a command until it is acknowledged, visible to another client, and in force."""
 
     acknowledged: float
     seen: float
@@ -94,17 +94,17 @@ class Client:
         self._changed = asyncio.Event()
 
     async def listen(self, socket: aiohttp.ClientWebSocketResponse) -> None:
-        """Take events until the connection ends."""
+        """Receive events until the connection ends."""
         async for message in socket:
             self.take(json.loads(message.data))
 
     def take(self, event: Event) -> None:
-        """Keep an event."""
+        """Store an event with its time of arrival."""
         self._received.append((time.monotonic(), event))
         self._changed.set()
 
     async def time_of(self, wanted: Callable[[Event], bool], since: float) -> float:
-        """When the first such event came after ``since``, monotonic."""
+        """Monotonic time at which the first matching event after ``since`` arrived."""
         async with asyncio.timeout(LIMIT_SECONDS):
             while True:
                 for moment, event in reversed(self._received):
@@ -117,7 +117,7 @@ class Client:
 
 
 async def measured(way: str, count: int) -> list[Delays]:
-    """The delays of ``count`` commands that are given by ``way``."""
+    """Delays of ``count`` commands given through ``way``."""
     async with _window() if way == WINDOW_KEY else _room(way) as opened:
         delays = []
         for number in range(count):
@@ -205,7 +205,7 @@ async def _room(way: str) -> AsyncIterator[WayIn]:
 
 @asynccontextmanager
 async def _window() -> AsyncIterator[WayIn]:
-    """This machine's own run, with a window. A key is acknowledged when the run has taken its command."""
+    """This machine's own run, with a window. A key is acknowledged when the run has accepted its command."""
     control, presses, stop = Control(), deque([KeyPress(Action.PICK, 1)]), threading.Event()
     window = StandInWindow(lambda: [presses.popleft()] if presses else [])
     with _server(control) as server, ExitStack() as stack:
@@ -235,7 +235,7 @@ async def _window() -> AsyncIterator[WayIn]:
 
 
 def main(arguments: list[str]) -> int:
-    """Print a line a way; status 1 when a command takes longer than the bar."""
+    """Print a line for each interface; status 1 when a command takes longer than the bar."""
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks commands", description=__doc__)
     parser.add_argument("--count", type=int, default=50, help="commands by each way")
     given = parser.parse_args(arguments)

@@ -1,4 +1,4 @@
-"""What the decision makes of what the network knows, and what it costs: bounds and events on galleries with truth.
+"""Decision accuracy on galleries with ground truth: the network's bounds, the events, and processor time.
 
     python -m tests.benchmarks decision DIR [--events DIR ...] [--weights FILE]
 
@@ -38,7 +38,7 @@ from speakerlight.sources import open_reader
 from tests.tiles import tile_of
 
 COLLAR_SECONDS = 0.5
-"""Of each turn's beginning nothing is judged but the delay."""
+"""Beginning of each turn, in seconds, in which only the delay is judged."""
 
 _RECENT_TICKS = 37
 
@@ -47,7 +47,7 @@ Truth = dict[str, Any]
 
 @dataclass
 class Tally:
-    """What was right, over the ticks of one gallery. ``scores``: pairs of probability and truth."""
+    """Accuracy over the ticks of one gallery. ``scores``: pairs of probability and truth."""
 
     timed: int = 0
     right: int = 0
@@ -73,7 +73,7 @@ class Tick:
 
 
 def judged(ticks: Iterable[Tick], truth: Truth) -> Tally:
-    """Hold the ticks against the turns, as ``score_events.py`` does."""
+    """Judge the ticks by the turns, as ``score_events.py`` does."""
     tally, turns, seen = Tally(), truth["turns"], len(truth["tiles"])
     first: list[float | None] = [None] * len(turns)
     before: object = None
@@ -136,7 +136,7 @@ def from_events(path: Path, tiles: Sequence[Box]) -> Iterable[Tick]:
 
 
 def expected_calibration_error(scores: list[tuple[float, bool]]) -> float:
-    """Mean distance of stated probability and share of truth, over deciles of the stated one."""
+    """Calibration error: mean distance of predicted probability and share of truth, over deciles of the prediction."""
     values = np.array(scores, float)
     decile = np.minimum((values[:, 0] * 10).astype(int), 9)
     parts = [values[decile == k] for k in range(10) if (decile == k).any()]

@@ -20,7 +20,7 @@ PEOPLE = 4
 
 @dataclass(frozen=True)
 class Bar:
-    """Bound of the mean over all seeds: ``least`` or ``most``."""
+    """Bar for the mean over all seeds: at least ``least``, or at most ``most``."""
 
     least: float = 0.0
     most: float = 1.0
@@ -65,7 +65,7 @@ def mean(verdicts: Sequence[Verdict], measure: str) -> float:
 
 
 def main(arguments: list[str]) -> int:
-    """Print a line a measure; status 1 when a bar is missed."""
+    """Print a line for each measure; status 1 when a bar is missed."""
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks demo", description=__doc__)
     parser.add_argument("--seeds", type=int, nargs="+", default=list(SEEDS))
     parser.add_argument("--people", type=int, default=PEOPLE)

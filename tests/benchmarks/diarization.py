@@ -52,7 +52,7 @@ def _recordings(folder: Path) -> Iterator[tuple[Path, Path]]:
 
 
 def whole(video: Path) -> Segments:
-    """What the program writes."""
+    """Segments of the program's RTTM output."""
     with tempfile.TemporaryDirectory() as folder:
         rttm = Path(folder) / "out.rttm"
         run(RunSettings(video=str(video), fast=True, window=False, rttm=rttm), notify=lambda line: None)
@@ -60,7 +60,7 @@ def whole(video: Path) -> Segments:
 
 
 def audio_only(video: Path) -> Segments:
-    """The same voice activity and voice clusters, without faces."""
+    """Segments from the same voice activity and voice clusters, without faces."""
     return voice_segments(_samples(video))
 
 

@@ -1,4 +1,4 @@
-"""Whole runs, as a user would start them: real time, latency, growth, cores, memory, start-up and speed of files.
+"""Whole runs from the command line: real time, latency, growth, cores, memory, start-up, speed on files.
 
 Each runs ``run_live.py`` in a process of its own and reads its events as they come. Processor time and memory are read
 from /proc (Linux).
@@ -29,13 +29,13 @@ CLIP_SECONDS = 60.0
 
 @dataclass
 class Run:
-    """What was seen of one run from outside. Times are seconds since its launch."""
+    """Measurements of one run from outside. Times are seconds since its launch."""
 
     seconds: float = 0.0
     arrivals: list[float] = field(default_factory=list)
-    """When each ``scores`` event came …"""
+    """Arrival of each ``scores`` event …"""
     moments: list[float] = field(default_factory=list)
-    """… and the media time that it is about."""
+    """… and its media time."""
     memory: list[tuple[float, int]] = field(default_factory=list)
     """Resident bytes, about once a second."""
     cpu: list[tuple[float, float]] = field(default_factory=list)
@@ -47,7 +47,7 @@ class Run:
 
 
 class RunFailedError(Exception):
-    """The message is what the run said last."""
+    """A run failed; the message is its last line."""
 
 
 def watch(arguments: list[str], prefix: tuple[str, ...] = ()) -> Run:
@@ -91,7 +91,7 @@ def resident_bytes(process: int) -> int:
 
 
 def cpu_seconds(process: int) -> float:
-    """How long a process has used a processor so far."""
+    """Processor time of a process so far, in seconds."""
     fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
@@ -161,7 +161,7 @@ def first_overlay_seconds(arguments: list[str]) -> float:
 
 
 def fast(people: int, model: list[str], seconds: float) -> Row:
-    """How much faster than real time a file is gone through, without start-up and with it."""
+    """Speed on a file relative to real time, without start-up and with it."""
     with tempfile.TemporaryDirectory() as folder:
         clip = write_clip(Path(folder), people, seconds, 25)
         run = watch(["--video", str(clip), "--fast", *model])
@@ -172,7 +172,7 @@ def fast(people: int, model: list[str], seconds: float) -> Row:
 
 @dataclass(frozen=True)
 class Section:
-    """A measure with the numbers of faces that each model is judged with."""
+    """A measure, and for each model the numbers of faces it is judged with."""
 
     measure: Callable[[int, list[str], float], Row]
     faces: tuple[int, ...]

@@ -1,4 +1,4 @@
-"""Fault injection: breaks one thing after another around a real run; reports what is lost and when it is right again.
+"""Fault injection: breaks one thing after another around a real run; reports losses and the time until recovery.
 
 Each fault has a run of its own, on the real thing where there is one; a fault whose tools are missing says so. Exit
 status 1 when something was lost that was already there, or a run did not survive.
@@ -39,10 +39,10 @@ ROOT = Path(__file__).parents[2]
 DEMO = "demo:people=2,seed=0"
 
 START_SECONDS = 60.0
-"""A busy machine takes this long to begin at worst."""
+"""Longest wait for a run to begin, on a busy machine."""
 
 PATIENCE_SECONDS = 30.0
-"""Longest wait for a run to be right again, or to end."""
+"""Longest wait for a run to recover, or to end."""
 
 Event = dict[str, Any]
 
@@ -102,7 +102,7 @@ class Run:
         return float("inf")
 
     def play(self, seconds: float) -> None:
-        """Wait until so much of the session has been scored. Raises UnavailableError when the run does not begin."""
+        """Wait until this much of the session has been scored. Raises UnavailableError when the run does not begin."""
         begun = self.wait_for(lambda event: is_scored(event) and event["time"] >= seconds, limit=START_SECONDS)
         if begun == float("inf"):
             raise UnavailableError(f"the run did not begin: {self.said[-1:] or 'nothing was said'}")
@@ -438,7 +438,7 @@ FAULTS = {
 
 
 class FailingCamera:
-    """As much of OpenCV's VideoCapture as is used; ``is_failing``: its file descriptor gives errors."""
+    """The part of OpenCV's VideoCapture that is used; ``is_failing``: its file descriptor gives errors."""
 
     is_failing = False
 
@@ -545,7 +545,7 @@ def playing(path: Path, env: dict[str, str]) -> Iterator[None]:
 
 
 Link = tuple[Sequence[str], tuple[int, int], Callable[[bool], None], str]
-"""What commands at both ends begin with, the ports to send to and to listen on, a switch for the fault, its name."""
+"""Prefixes of commands at both ends, the ports to send to and to listen on, a switch for the fault, its name."""
 
 
 @contextmanager
@@ -642,7 +642,7 @@ def send(clip: Path, port: int) -> None:
 
 
 def main(arguments: list[str]) -> int:
-    """Print a markdown table, a line a fault as it is known; status 1 when one was not survived."""
+    """Print a markdown table, one line for each fault as it is measured; status 1 when one was not survived."""
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks faults", description=__doc__)
     parser.add_argument("faults", nargs="*", metavar="FAULT", help=f"{', '.join(FAULTS)}; default: all")
     given = parser.parse_args(arguments)
@@ -659,7 +659,7 @@ def main(arguments: list[str]) -> int:
 
 
 def measured(fault: Callable[[Path], Outcome]) -> tuple[str, bool]:
-    """A fault's line of the table, and whether it was survived (or not tried)."""
+    """The table's line for a fault, and whether it was survived (or not tried)."""
     title = (fault.__doc__ or "").splitlines()[0].rstrip(".")
     with tempfile.TemporaryDirectory(prefix="fault", ignore_cleanup_errors=True) as folder:
         try:

@@ -1,4 +1,4 @@
-"""Fuzzing: every property test of the suite with other examples, round after round, for as long as wanted.
+"""Fuzzing: runs every property test of the suite with new examples, in rounds, for a given time.
 
 Files, SDP, JSON, timestamps and audio each have such tests. A round is one pytest run with a seed of its own, so a
 crash or a hang of the process is a failure as well. Exit status 1, with the command that repeats it, at the first one.
@@ -14,10 +14,10 @@ from time import monotonic
 
 ROOT = Path(__file__).parents[2]
 MARK = "from hypothesis import"
-"""Every file that holds this has property tests."""
+"""Files that contain this have property tests."""
 
 HANG_SECONDS = 900
-"""Of one test with all its examples."""
+"""Timeout of one test with all its examples, in seconds."""
 
 
 def property_files(folder: Path = ROOT / "tests") -> list[str]:

@@ -1,7 +1,7 @@
-"""The models on a CUDA card: its tests, stages, the largest batch within a tick, and the README's open rows.
+"""GPU benchmark: tests on CUDA, stages, the largest batch within a tick, and the README's open rows.
 
-Takes less than five minutes. The share of the card's matrix rate is measured by turns with a matrix product, so that
-both see the same clock and heat. Without a card: one line, status 2.
+Takes less than five minutes. The share of the GPU's matrix rate is measured alternately with a matrix product, so that
+both run at the same clock and temperature. Without a GPU: one line, status 2.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from tests.benchmarks.stages import model_stages
 WINDOWS = 512
 MATRIX = 8192
 GMAC_A_WINDOW = 1.11
-"""Of the expert's face encoder; one multiply-accumulate is two operations."""
+"""Multiply-accumulates of the expert's face encoder, in 10⁹ a window; each is two operations."""
 
 WARM_UP_ROUNDS = 10
 FACES = (1, 8, 25)
@@ -40,7 +40,7 @@ SHARE_BAR, FACES_BAR = 0.2, 2_000
 
 
 def card(device: str, rounds: int) -> list[Row]:
-    """Matrix rate and encoder by turns."""
+    """Measure matrix rate and encoder alternately."""
     expert = model("expert", device)
     windows = _windows(WINDOWS, device)
     a, b = (torch.randn(MATRIX, MATRIX, device=device, dtype=torch.bfloat16) for _ in range(2))
@@ -72,7 +72,7 @@ def largest_batch(encode_ms: Callable[[int], float], limit_ms: float = TICK_MS, 
 
 
 def batch_rows(used: LipSyncModel, device: str) -> list[Row]:
-    """The largest batch of the expert in a tick, and the rooms of two people that it serves."""
+    """The expert's largest batch within a tick, and the number of rooms of two people that it serves."""
 
     def encode_ms(count: int) -> float:
         windows = _windows(count, device)

@@ -1,4 +1,4 @@
-"""Words under the right name: galleries through ``--fast --export``, then ``speakerlight join`` with known words.
+"""Accuracy of ``speakerlight join``: galleries through ``--fast --export``, then joined with known words.
 
 The words fill the turns of the ground truth as speech does, and their times are off as a recogniser's are. Galleries
 have their ground truth beside them, as for ``peers``; the demo without any.
@@ -61,7 +61,7 @@ def joined(words: Sequence[SpokenWord], session: Path, folder: Path) -> dict[str
 
 
 def tiles_of(gallery: Gallery, snapshots: Sequence[Snapshot]) -> dict[int, int]:
-    """The tile in which each person was for most of the time."""
+    """The tile in which each person was most of the time."""
     places = Counter(
         (face.id, tile)
         for snapshot in snapshots
@@ -91,7 +91,7 @@ def measured(gallery: Gallery, seconds: float | None = None) -> tuple[float, int
 
 
 def main(arguments: list[str]) -> int:
-    """Print a line a gallery; status 1 when the bar is missed."""
+    """Print a line for each gallery; status 1 when the bar is missed."""
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks join", description=__doc__)
     parser.add_argument("galleries", nargs="*", type=Path, metavar="GALLERY.mp4")
     given = parser.parse_args(arguments)

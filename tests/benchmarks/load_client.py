@@ -1,4 +1,4 @@
-"""Rooms without browsers: aiortc connections in a process of their own that replay a recording without encoding it.
+"""Clients of the load test: aiortc connections that replay an encoded recording into rooms, without browsers.
 
 ``python -m tests.benchmarks.load_client URL RECORDING ROOMS FIRST``: prints ``ready`` once every room is scored. Each
 line on standard input, ``BEGIN END`` in seconds of the monotonic clock, gets one line of JSON about the events that
@@ -27,7 +27,7 @@ READY_SECONDS = 40.0
 
 
 class Replay(MediaStreamTrack):
-    """Encoded packets in real time, over and over, from ``begun`` on (seconds of the monotonic clock)."""
+    """Encoded packets in real time, repeated, from ``begun`` on (seconds of the monotonic clock)."""
 
     def __init__(self, kind: str, packets: tuple[Encoded, ...], seconds: float, begun: float) -> None:
         self.kind = kind
@@ -47,12 +47,12 @@ class Replay(MediaStreamTrack):
 
 
 def loopback(number: int) -> str:
-    """An own loopback address for a client: limits count by address."""
+    """The loopback address of a client: limits are per address."""
     return f"127.0.{1 + number // 200}.{1 + number % 200}"
 
 
 class Room:
-    """One client. ``received``: when each line came, seconds of the monotonic clock, and the line."""
+    """One client. ``received``: arrival of each line, in seconds of the monotonic clock, and the line."""
 
     def __init__(self, url: str, recording: Recording, number: int) -> None:
         self._url, self._recording, self._number = url, recording, number
@@ -67,7 +67,7 @@ class Room:
         return any('"type":"scores"' in text for _, text in self.received)
 
     async def open(self) -> None:
-        """Offer, and replay from now on."""
+        """Connect, and replay from now on."""
         self._begun = time.monotonic()
         for kind, packets in (("audio", self._recording.audio), ("video", self._recording.video)):
             self._connection.addTrack(Replay(kind, packets, self._recording.seconds, self._begun))
@@ -84,7 +84,7 @@ class Room:
         await self._connection.setRemoteDescription(RTCSessionDescription(answer["sdp"], "answer"))
 
     async def ping(self) -> None:
-        """Ask for the session's time again and again."""
+        """Ask for the session's time at intervals."""
         while True:
             await asyncio.sleep(PING_SECONDS)
             if self._channel.readyState == "open":
@@ -137,7 +137,7 @@ async def play(url: str, recording: Recording, count: int, first: int) -> None:
 
 
 def percentile(delays: list[float], share: float) -> float:
-    """Of delays in seconds; infinite where none came."""
+    """Quantile ``share`` of delays in seconds; infinite without delays."""
     return float(np.quantile(delays, share)) if delays else float("inf")
 
 

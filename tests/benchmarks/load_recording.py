@@ -1,4 +1,4 @@
-"""Recordings for the load test: composed sessions, encoded once as VP8 and Opus, with their truth beside them."""
+"""Recordings for the load test: composed sessions, encoded once as VP8 and Opus, with their ground truth in a file."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ from speakerlight.server.rtc.peer import PACKET_MS
 from tests.data import SHARED
 
 KEY_FRAME_TICKS = 50
-"""A replay cannot make a key frame on request: one every two seconds."""
+"""Interval of key frames, in ticks: a replay cannot make one on request."""
 
 BITS_PER_SECOND = 1_500_000
 VIDEO_CLOCK, AUDIO_CLOCK = 90_000, 48_000
-"""Hz, of RTP (RFC 7741, RFC 7587)."""
+"""RTP clock rates in Hz (RFC 7741, RFC 7587)."""
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,7 @@
-"""Where a scorer elsewhere pays: processor time of a host for a batch of faces, scored there or sent to Ray Serve.
+"""Cost of a remote scorer: a host's processor time for a batch of faces, scored locally or sent to Ray Serve.
 
-The scorer here answers with a small network, so that its own time is the
-way alone: the request, Serve's proxy, its batch. Local times are those of the networks themselves, the expert's with
-weights that were never trained, which take as long.
+The scorer of this benchmark runs a small network, so its time is that of the transport: request, Serve's proxy, batch.
+Local times are those of the networks themselves; the expert's weights are untrained, which takes as long.
 """
 
 from __future__ import annotations
@@ -37,7 +36,7 @@ def windows(faces: int) -> np.ndarray[Any, np.dtype[np.uint8]]:
 
 
 def timed(work: Callable[[], object]) -> tuple[list[float], list[float]]:
-    """Milliseconds of this process's processor, and of the clock, of each call."""
+    """Milliseconds of processor time of this process, and of wall time, of each call."""
     used, waited = [], []
     for _ in range(ROUNDS):
         begun, cpu = time.perf_counter(), time.process_time()

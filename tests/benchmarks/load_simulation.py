@@ -1,4 +1,4 @@
-"""Simulation of many rooms on measured service times: queues of ticks on one host, then whole fleets.
+"""Simulation of many rooms with measured service times: queues of ticks on one host, then fleets of hosts.
 
 A host is simulated tick by tick: every room brings work each 40 ms at a phase of its own, first to the interpreter lock
 (one server a process), then to the cores. Fleets are sized by Erlang's loss formula. ``ASSUMPTIONS`` lists what is
@@ -19,7 +19,7 @@ LOCK_SHARE = 0.5
 """Share of a room's processor time that holds the interpreter lock: decoding and scoring release it."""
 
 SPREAD = 0.5
-"""Deviation of service times over their mean."""
+"""Standard deviation of service times, relative to their mean."""
 
 SESSION_SECONDS = 1800.0
 REFUSED_SHARE = 0.001
@@ -55,7 +55,7 @@ class Measured:
 
 @dataclass(frozen=True)
 class Costs:
-    """Prices in dollars an hour, and what a host and a card hold."""
+    """Prices in dollars an hour, and capacities of a host and a GPU."""
 
     core: float = 0.04
     card: float = 3.0
@@ -85,7 +85,7 @@ def predicted_p95(times: Measured, rooms: int, cores: int, seconds: int = SIMULA
 
 
 def rooms_a_host(times: Measured, cores: int, bar_seconds: float = 0.3) -> int:
-    """The most rooms whose predicted 95th percentile stays within the bar."""
+    """Maximum number of rooms whose predicted 95th percentile stays within the bar."""
     rooms = 0
     while predicted_p95(times, rooms + 1, cores, 10) <= bar_seconds:
         rooms += 1
@@ -93,7 +93,7 @@ def rooms_a_host(times: Measured, cores: int, bar_seconds: float = 0.3) -> int:
 
 
 def refused(offered: float, places: int) -> float:
-    """Erlang's loss formula: the share refused at ``offered`` rooms in the mean and so many places."""
+    """Erlang's loss formula: share of rooms refused with ``offered`` rooms in the mean and ``places`` places."""
     share = 1.0
     for place in range(1, places + 1):
         share = offered * share / (place + offered * share)
@@ -101,7 +101,7 @@ def refused(offered: float, places: int) -> float:
 
 
 def places_for(rooms: float) -> int:
-    """Fewest places that refuse at most ``REFUSED_SHARE``."""
+    """Minimum number of places that refuse at most ``REFUSED_SHARE``."""
     share, place = 1.0, 0
     while share > REFUSED_SHARE:
         place += 1
@@ -110,7 +110,7 @@ def places_for(rooms: float) -> int:
 
 
 def fleet(times: Measured, rooms: int, costs: Costs) -> str:
-    """One line about ``rooms`` in the mean: hosts, cards, cost, and what is nearest to its limit."""
+    """One line about ``rooms`` in the mean: hosts, GPUs, cost, and the resource nearest to its limit."""
     each = max(rooms_a_host(times, costs.host_cores), 1)
     places = places_for(rooms)
     hosts = math.ceil(places / each)

@@ -27,7 +27,7 @@ SIDE = 112
 COEFFICIENTS = 13
 MFCC_PER_TICK = 4
 DURATIONS = (1, 2, 3, 4, 5, 6)
-"""Seconds of the pieces that the authors score a track in; the mean over all counts."""
+"""Lengths in seconds of the segments in which the authors score a track; their scores are averaged."""
 
 SMOOTHING_TICKS = 2
 """The authors average a score over this many ticks on both sides."""
@@ -37,7 +37,7 @@ PADDING = 110
 
 PIXEL_MEAN, PIXEL_DEVIATION = 0.4161, 0.1688
 EPSILON = 1e-3
-"""Of all its batch norms."""
+"""Epsilon of all its batch norms."""
 
 WEIGHTS = ("finetuning_TalkSet.model", "pretrain_AVA.model")
 """The authors' files; the first is the one that they use on videos outside AVA."""
@@ -54,7 +54,7 @@ def find_weights(folder: Path) -> Path:
 
 
 def crop(image: Image, box: Box) -> npt.NDArray[np.uint8]:
-    """What it sees of a face: uint8 112 × 112, grey. ``box`` is BlazeFace's.
+    """Its input crop of a face: uint8 112 × 112, grey. ``box`` is BlazeFace's.
 
     The authors cut 2.8 half-sides of S3FD's box, from its upper edge down, and keep the middle half of that.
     """
@@ -170,7 +170,7 @@ class LrAsd:
         return functional.batch_norm(x, mean, var, scale, shift, eps=EPSILON)
 
     def _attended(self, x: torch.Tensor, name: str) -> torch.Tensor:
-        """[T, C] weighted by a gate that each tick sets for itself."""
+        """[T, C] weighted by a gate computed from the same tick."""
         gate = functional.conv1d(x.T[None], self._weights[f"{name}.attention.weight"])
         return x * torch.sigmoid(self._norm(gate, f"{name}.bn"))[0].T
 

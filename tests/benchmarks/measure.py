@@ -1,4 +1,4 @@
-"""Timing that survives a busy machine: what is compared takes turns in one run, medians with their spread."""
+"""Timing on a busy machine: compared cases alternate within one run; medians with their spread."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ WARM_UP_ROUNDS = 3
 
 @dataclass(frozen=True)
 class Case:
-    """Something to time. ``threads``: torch's, while it runs; ``before``: what it needs each time, not timed."""
+    """A timed case. ``threads``: of PyTorch while it runs; ``before``: its preparation each time, not timed."""
 
     call: Callable[[], object]
     threads: int = 1
@@ -36,7 +36,7 @@ class Spread:
 
 @dataclass(frozen=True)
 class Row:
-    """One line of the table. ``ratio``: baseline / ours, or what else the measure is judged by, as ``unit`` says."""
+    """One line of the table. ``ratio``: baseline / ours, or another quantity that is judged, as ``unit`` says."""
 
     section: str
     measure: str
@@ -72,7 +72,7 @@ def spread(values: list[float]) -> Spread:
 
 
 def exactly(value: float) -> Spread:
-    """What was measured once."""
+    """A value that was measured once."""
     return Spread(value, value, value)
 
 
@@ -98,7 +98,7 @@ def line(row: Row) -> str:
 
 
 def write_json(path: Path, rows: list[Row]) -> None:
-    """Rows as they are, beside what they were measured on."""
+    """Rows as JSON, with the machine they were measured on."""
     load = os.getloadavg()[0] if hasattr(os, "getloadavg") else None
     machine = {
         "system": platform.platform(),

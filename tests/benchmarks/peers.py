@@ -1,4 +1,4 @@
-"""Against a peer: LR-ASD on our face tracks and the same galleries, scored offline as its authors do, beside ours.
+"""Comparison with a peer: LR-ASD on our face tracks and the same galleries, scored offline as its authors do.
 
 A gallery is a video with its ground truth beside it, ``G.mp4`` and ``G.json``: {"tiles": [[x, y, w, h], …], "turns":
 [{"tile": i, "start": s, "end": e}, …]}; a tile beyond the list is a voice off-screen. Without galleries, the demo is
@@ -39,7 +39,7 @@ from tests.benchmarks.lr_asd import LrAsd, crop, find_weights
 DEMO_SEEDS = (0, 1)
 DEMO_SECONDS = 60.0
 SHORTEST_TICKS = 5
-"""The authors drop shorter tracks."""
+"""Minimum length of a track; the authors drop shorter ones."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,7 +93,7 @@ class Track:
 
 @dataclass(frozen=True)
 class Result:
-    """What a contestant made of a gallery. ``delay``: median seconds from a turn's start to the right mark."""
+    """Result of one method on a gallery. ``delay``: median seconds from a turn's start to the right mark."""
 
     verdict: Verdict
     delay: float | None
@@ -208,7 +208,7 @@ def line(name: str, contestant: str, result: Result) -> str:
 
 
 def main(arguments: list[str]) -> int:
-    """Print two lines a gallery."""
+    """Print two lines for each gallery."""
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks peers", description=__doc__)
     parser.add_argument("--model-dir", type=Path, required=True, help="folder with LR-ASD's weights, fetched by you")
     parser.add_argument("galleries", type=Path, nargs="*", metavar="GALLERY.mp4")

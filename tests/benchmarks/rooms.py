@@ -1,4 +1,4 @@
-"""Rooms at once: browsers on this very machine, each with two people before its camera, and the server that they share.
+"""Several rooms at once: browsers on this machine, each with two people before its camera, on one server.
 
 What a browser without a graphics card takes is part of the load: more than the server does.
 """
@@ -40,7 +40,7 @@ PEOPLE = 2
 FIRST_SEED = 5
 
 Buckets = dict[float, float]
-"""Of a histogram: how many were at most this."""
+"""A bucket of a histogram: number of values up to a bound."""
 
 
 def rooms(browsers: int, seconds: float) -> list[Row]:
@@ -94,7 +94,7 @@ def _latency(url: str) -> Buckets:
 
 
 def _quantile(before: Buckets, after: Buckets, share: float) -> float:
-    """Of what came in between, in seconds; its bucket is taken to be filled evenly."""
+    """Percentile of the values between two histograms, in seconds; buckets are assumed to be filled evenly."""
     edges = np.array([0.0, *after])
     counts = np.array([0.0, *(after[edge] - before[edge] for edge in after)])
     edges[-1] = 2 * edges[-2]  # the last one has no end

@@ -33,7 +33,7 @@ Network = TypeVar("Network", bound=nn.Module)
 MODELS = ("compact", "expert")
 
 FRAME_COUNT = 10
-"""Different frames of a scene; longer times show them back and forth."""
+"""Number of different frames of a scene; longer times repeat them back and forth."""
 
 _KEYPOINTS = np.array(((0.3, 0.35), (0.7, 0.35), (0.5, 0.55), (0.5, 0.75), (0.05, 0.4), (0.95, 0.4)))
 """Eyes, nose, mouth and ears in BlazeFace's box."""
@@ -41,7 +41,7 @@ _KEYPOINTS = np.array(((0.3, 0.35), (0.7, 0.35), (0.5, 0.55), (0.5, 0.75), (0.05
 
 @dataclass(frozen=True, eq=False)
 class Scene:
-    """``people`` in a video call, everybody known already."""
+    """``people`` in a video call, all of them known already."""
 
     images: tuple[Image, ...]
     faces: tuple[TrackedFace, ...]
@@ -52,7 +52,7 @@ class Scene:
         return self.images[min(place, 2 * FRAME_COUNT - 2 - place)]
 
     def audio_chunk(self, tick: int) -> AudioChunk:
-        """The 40 ms of ``tick``."""
+        """Audio of ``tick``: 40 ms."""
         start = tick * SAMPLES_PER_TICK % len(self.audio)
         return AudioChunk(tick / TICK_RATE, self.audio[start : start + SAMPLES_PER_TICK])
 
@@ -61,7 +61,7 @@ class Scene:
         return FrameTracks(tick, tick / TICK_RATE, self.faces, crops)
 
     def detections(self, tick: int) -> list[Detection]:
-        """Everybody, half a pixel to and fro."""
+        """All faces, moved half a pixel to and fro."""
         shift = 0.5 * (tick % 2)
         return [
             Detection(
@@ -73,7 +73,7 @@ class Scene:
 
 @lru_cache
 def scene(people: int) -> Scene:
-    """The demo with that many people: 1280×720, 1920×1080 from ten on."""
+    """The demo with ``people``: 1280×720, from ten people on 1920×1080."""
     demo = Demo(DemoSettings(people=people, seconds=None))
     faces = []
     for number, box in enumerate(demo.faces):

@@ -45,7 +45,7 @@ WINDOW_SECONDS = 600.0
 FEWEST_WINDOWS = 6
 
 TAIL_SECONDS = 0.8
-"""A mark may outlive its turn by this much."""
+"""How long a mark may outlast its turn, in seconds."""
 
 WRONG_TICKS = 10
 """A wrong mark counts once it has lasted 0.4 s."""
@@ -53,7 +53,7 @@ WRONG_TICKS = 10
 STALL_EVERY_TICKS, STALL_SECONDS = 5000, 2.0
 
 SAMPLE_TICKS = 250
-"""Memory is sampled every so many ticks; a window keeps the median."""
+"""Interval of memory samples, in ticks; a window keeps the median."""
 
 MOST_MEMORY, MOST_LATENCY = 1.02, 1.05
 """Largest ratio of the last window to the reference window."""
@@ -208,7 +208,7 @@ def soak(seconds: float, seed: int, paced: bool, scenes: int = SCENES) -> list[W
 
 
 def failures(windows: Sequence[Window]) -> list[str]:
-    """What grew, a line each. The first window is warm-up."""
+    """Quantities that grew, one line each. The first window is warm-up."""
     reference, last = windows[1], windows[-1]
     found = []
     for name, most in (("memory_mib", MOST_MEMORY), ("latency_ms", MOST_LATENCY)):
@@ -226,7 +226,7 @@ def failures(windows: Sequence[Window]) -> list[str]:
 
 
 def main(arguments: list[str]) -> int:
-    """Print a line a window and the verdict; status 1 when something grew."""
+    """Print a line for each window and the verdict; status 1 when something grew."""
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks soak", description=__doc__)
     parser.add_argument("--hours", type=float, help="of media; default: 24, with --paced 1")
     parser.add_argument("--paced", action="store_true", help="in real time")

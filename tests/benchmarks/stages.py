@@ -1,4 +1,4 @@
-"""What each stage of one tick costs, for a model and a number of faces, beside the plain way where there is one."""
+"""Cost of each stage of one tick, for a model and a number of faces, with the baseline where there is one."""
 
 from __future__ import annotations
 
@@ -36,16 +36,16 @@ from tests.benchmarks.measure import Case, Row, against, spread, take_turns
 from tests.benchmarks.scene import Scene, model, plain_expert, scene, write_clip
 
 SETTLED_TICKS = 20
-"""After so many ticks every memory is full and every face is known."""
+"""Number of ticks after which every memory is full and every face is known."""
 
 CLIP_SECONDS = 2.0
 
 PLAIN = " plain"
-"""Ends the name of a stage's baseline."""
+"""Suffix of the name of a stage's baseline."""
 
 
 def vision_stages(people: int, detector_file: Path, rounds: int) -> list[Row]:
-    """Everything that no lip-sync model has a part in."""
+    """Stages that do not depend on the lip-sync model."""
     share_cores("cpu", COMPACT)
     shown = scene(people)
     with tempfile.TemporaryDirectory() as folder, quiet_libraries():
@@ -65,7 +65,7 @@ def vision_stages(people: int, detector_file: Path, rounds: int) -> list[Row]:
 
 
 def model_stages(name: str, people: int, device: str, rounds: int) -> list[Row]:
-    """What a model's side of a tick costs; the plain way is the expert's, whichever model stands against it."""
+    """Stages of a lip-sync model; the baseline is the expert's for every model."""
     share_cores(device, name)
     threads = torch.get_num_threads()
     shown, used = scene(people), model(name, device)

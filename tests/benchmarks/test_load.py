@@ -1,4 +1,4 @@
-"""That the load test measures what it says: its recordings, its clients, and its simulation."""
+"""The load test: its recordings, its clients, and its simulation."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def recording(tmp_path_factory: pytest.TempPathFactory) -> Recording:
     return read(demo_recording(path, 5, 4.0, (320, 180)))
 
 
-def test_a_recording_is_whole_and_in_order(recording: Recording) -> None:
+def test_a_recording_is_complete_and_in_order(recording: Recording) -> None:
     assert recording.seconds == 4.0 and recording.size == (320, 180) and len(recording.tiles) == 2
     assert len(recording.video) == 100 and 95 <= len(recording.audio) <= 102
     for packets in (recording.video, recording.audio):
@@ -41,7 +41,7 @@ def test_a_recording_is_whole_and_in_order(recording: Recording) -> None:
     assert keys[0] == 0 and max(np.diff([*keys, 100])) <= KEY_FRAME_TICKS
 
 
-def test_a_replay_goes_on_after_its_end_with_rising_stamps() -> None:
+def test_a_replay_repeats_with_rising_timestamps() -> None:
     packets = (Encoded(0.0, b"a"), Encoded(0.04, b"b"))
 
     async def play() -> list[int]:

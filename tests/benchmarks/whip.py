@@ -1,9 +1,8 @@
 """Identity over WHIP: Debian's whip-client sends a gallery of two people to a room, judged against ``--fast``.
 
-The gallery follows a lead without faces, so that its beginning shows in the room's events; the speech in both puts them
-on one time to a tick. The same file paced like a camera, on the same machine, tells what load costs from what the way
-costs. ``score_events.py``, beside the clips of real people, judges all; without it there is nothing to send or to judge
-with.
+A lead without faces precedes the gallery, so that its beginning shows in the room's events; both logs are then aligned
+to a tick by their speech. The same file paced like a camera separates the cost of load from that of WHIP.
+``score_events.py`` and the clips of people are needed; they are not part of this repository.
 """
 
 from __future__ import annotations
@@ -33,7 +32,7 @@ from tests.stream.server.test_serving import command
 from tests.stream.server.test_whip import UPNP_STUB
 
 BAR = 0.05
-"""So much less identity than ``--fast`` is met."""
+"""Maximum loss of identity against ``--fast``."""
 
 SIZE = (640, 360)
 LEAD_SECONDS = 4.0
@@ -44,8 +43,8 @@ AUDIO += "application/x-rtp,media=audio,encoding-name=OPUS,payload=100"
 
 
 SEARCHED_SECONDS = 1.0
-"""How far the beginning that faces show may be from the true one: a face is confirmed over several frames, of which a
-room that sheds load sees every other one."""
+"""Range of the alignment. A beginning found by faces is late: a face is confirmed over several frames, and a room that
+sheds load processes every other one."""
 
 
 def file_events(clip: Path, out: Path, *options: str) -> None:
@@ -75,7 +74,7 @@ def whip_events(clip: Path, folder: Path, out: Path) -> None:
 
 
 def align(path: Path, reference: Path) -> float:
-    """Move the events of ``path`` to where their speech fits that of ``reference`` best; by how many seconds."""
+    """Shift the events of ``path`` to where their speech fits that of ``reference`` best; returns the seconds."""
     times, speech = _speech(path)
     true_times, true_speech = _speech(reference)
     shifts = np.arange(-SEARCHED_SECONDS, SEARCHED_SECONDS + 1e-6, 1 / TICK_RATE)
@@ -108,7 +107,7 @@ def how_it_went(path: Path) -> str:
 
 
 def _with_lead(clip: Path, path: Path) -> float:
-    """Write what is sent; the gallery's length in seconds."""
+    """Write the file that is sent; returns the gallery's length in seconds."""
     images, samples = decoded(clip)
     before = list(lead(*SIZE, TICK_RATE))
     silence = np.zeros(len(before) * SAMPLE_RATE // TICK_RATE, np.float32)
