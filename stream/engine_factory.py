@@ -5,9 +5,8 @@ from __future__ import annotations
 import logging
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,17 +22,15 @@ from speakerlight.core.media import Image
 from speakerlight.core.people.enrolment import LOOK_NUMBERS, Enrolled
 from speakerlight.core.people.who import WhoIsWho
 from speakerlight.engine import Engine
-from speakerlight.model_future import LoadFuture
-from speakerlight.model_loading import Models, PeopleFiles
+from speakerlight.model_loading import Models
 from speakerlight.people_file import PeopleFile
 from speakerlight.run_settings import RunSettings
 from speakerlight.sources.quiet_libraries import quiet_libraries
 from speakerlight.steering import SteeredScorer
 
 if TYPE_CHECKING:
-    from speakerlight.core.people.face_encoder import FaceEncoder
     from speakerlight.core.people.recognition import FaceRecognizer
-    from speakerlight.people_encoders import BackgroundVoices
+    from speakerlight.people_encoders import PeopleEncoders
 
 WARM_UP_SIDES = range(128, 192, 8)
 """Sides in pixels of the first frames a detector gets. MediaPipe prints lines when it starts, at its first frame and at
@@ -87,6 +84,7 @@ def open_engine(
     people_file: PeopleFile | None = None,
     updates_people: bool = True,
     people_later: bool = False,
+    encoders: PeopleEncoders | None = None,
 ) -> Iterator[Engine]:
     """A fresh engine over ``models``, of which only the model may be shared.
 
@@ -94,8 +92,8 @@ def open_engine(
     files. ``control``: the commands that steer it. Its face detector comes from ``detectors``; None: its own.
     ``people_file``: who is enrolled; updated at the end when ``updates_people``. ``people_later``: load the people
     encoders only when the run needs them: its first overlay is earlier, and a moment after that it stalls. Rooms run
-    beside others, which must not stall. ``notify`` takes lines for the user; None: they are logged. Must be used by one
-    thread at a time.
+    beside others, which must not stall. ``encoders``: those that it shares with other engines; None: its own.
+    ``notify`` takes lines for the user; None: they are logged. Must be used by one thread at a time.
     """
     from speakerlight.core.decision.scorer import Scorer
 
@@ -110,15 +108,14 @@ def open_engine(
         known = people_file.load() if people_file is not None and models.people is not None else []
         recognizer = loading = voices = None
         if models.people is not None:
-            from speakerlight.people_encoders import LoadingRecognizer
+            from speakerlight.people_encoders import LoadingRecognizer, PeopleEncoders
 
-            encoder = LoadFuture(partial(_face_encoder, models.people), "face encoder")
-            stack.callback(encoder.wait)
-            recognizer = _recognizer(encoder, known)
-            loading = LoadingRecognizer(recognizer, encoder, lambda: control.state.resets)
-            voices = stack.enter_context(_voices(models.people)) if has_audio else None
+            encoders = encoders or stack.enter_context(PeopleEncoders(models.people))
+            recognizer = _recognizer(encoders, known)
+            loading = LoadingRecognizer(recognizer, encoders.faces, lambda: control.state.resets)
+            voices = encoders.voices() if has_audio else None
             if not people_later:
-                encoder.result()
+                encoders.faces.result()
                 if voices is not None:
                     voices.load()
         vision = Vision(detector, crop, VisionSettings(max_faces=settings.max_faces), loading)
@@ -162,26 +159,13 @@ class _Memory:
         self._who.restore(people)
 
 
-def _face_encoder(files: PeopleFiles) -> FaceEncoder:
-    from speakerlight.core.people.face_encoder import FaceEncoder
-
-    return FaceEncoder(files.face_manifest, files.face_weights)
-
-
-def _recognizer(encoder: LoadFuture[FaceEncoder], known: Sequence[Enrolled]) -> FaceRecognizer:
+def _recognizer(encoders: PeopleEncoders, known: Sequence[Enrolled]) -> FaceRecognizer:
     from speakerlight.core.people.recognition import FaceRecognizer, Person, RecognitionSettings
     from speakerlight.people_encoders import FIRST_LOOK_SECONDS
 
     persons = [Person(0, each.name, list(each.looks)) for each in known]
     settings = RecognitionSettings(first_look_seconds=FIRST_LOOK_SECONDS)
-    return FaceRecognizer(lambda crops: encoder.result()(crops), settings, persons)
-
-
-def _voices(files: PeopleFiles) -> AbstractContextManager[BackgroundVoices]:
-    from speakerlight.core.people.voice_encoder import VoiceEncoder
-    from speakerlight.people_encoders import voices_in_background
-
-    return voices_in_background(partial(VoiceEncoder, files.voice))
+    return FaceRecognizer(encoders.embed_faces, settings, persons)
 
 
 @contextmanager

@@ -32,11 +32,13 @@ class LoadFuture(Generic[Result]):
         self._what = what
         self._future: Future[Result] = Future()
         self._thread = threading.Thread(target=self._run, args=(work,), name=LOADING, daemon=True)
+        self._beginning = threading.Lock()
 
     def begin(self) -> None:
-        """Start the thread, unless it was started already."""
-        if self._thread.ident is None:
-            self._thread.start()
+        """Start the thread, unless it was started already. From any thread."""
+        with self._beginning:
+            if self._thread.ident is None:
+                self._thread.start()
 
     def result(self) -> Result:
         """Wait for ``work`` and return its result; raise what it raised."""

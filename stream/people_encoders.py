@@ -1,17 +1,18 @@
-"""People encoders in the background: loaded before they are needed; voices are embedded in a thread of their own.
+"""People encoders (face and voice) of a process: loaded once in the background, shared by all its engines.
 
 Each takes a third of a second to load, which no first overlay has to wait for: nothing of them is needed in a session's
-first 0.7 s.
+first 0.7 s. Voices are embedded in a thread of their own, one for all engines.
 What is computed does not depend on when: a caller that needs a result not yet there waits for it.
 """
 
 from __future__ import annotations
 
+import threading
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
-from functools import cache
+from functools import cache, partial
+from typing import Self
 
 import numpy as np
 import numpy.typing as npt
@@ -23,6 +24,7 @@ from speakerlight.core.people.face_encoder import FaceEncoder
 from speakerlight.core.people.recognition import FaceRecognizer
 from speakerlight.core.people.voice_encoder import VoiceEncoder, VoiceStream, samples_for_hop
 from speakerlight.model_future import LoadFuture
+from speakerlight.model_loading import PeopleFiles
 
 FIRST_HOPS = 2
 """Hops before the voice encoder is loaded: 0.4 s. The first overlay is drawn by then."""
@@ -55,16 +57,6 @@ class LoadingRecognizer:
             self._forgotten = resets
             self._recognizer.forget()
         return self._recognizer.identify(time, image, faces)
-
-
-@contextmanager
-def voices_in_background(load: Callable[[], VoiceEncoder]) -> Iterator[BackgroundVoices]:
-    """Voice embeddings by a thread of their own, in which ``load`` runs when the first audio is embedded."""
-    thread = ThreadPoolExecutor(1, "voices")
-    try:
-        yield BackgroundVoices(thread, load)
-    finally:
-        thread.shutdown(cancel_futures=True)
 
 
 class BackgroundVoices:
@@ -103,3 +95,40 @@ class BackgroundVoices:
         if not self._ready and self._embedding:
             self._ready.extend(self._embedding.popleft().result())
         return self._ready.popleft() if self._ready else None
+
+
+class PeopleEncoders:
+    """The face and the voice encoder of ``files``, from ``__enter__`` to ``__exit__``, for engines in any threads.
+
+    Faces are embedded in the caller's thread, one call at a time (5 ms each); voices in one thread for all.
+    """
+
+    def __init__(self, files: PeopleFiles) -> None:
+        self.faces = LoadFuture(partial(FaceEncoder, files.face_manifest, files.face_weights), "face encoder")
+        self._voice = LoadFuture(partial(VoiceEncoder, files.voice), "voice encoder")
+        self._embedding_faces = threading.Lock()
+        self._thread = ThreadPoolExecutor(1, "voices")
+
+    def load(self) -> None:
+        """Load both now, unless they are loaded. Raises InputError for a damaged file."""
+        self._voice.begin()
+        self.faces.result()
+        self._voice.result()
+
+    def embed_faces(self, crops: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+        """As :class:`FaceEncoder`."""
+        encoder = self.faces.result()
+        with self._embedding_faces:
+            return encoder(crops)
+
+    def voices(self) -> BackgroundVoices:
+        """Voice embeddings of one engine's audio."""
+        return BackgroundVoices(self._thread, self._voice.result)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._thread.shutdown(cancel_futures=True)
+        self.faces.wait()
+        self._voice.wait()

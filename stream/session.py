@@ -39,6 +39,7 @@ from speakerlight.sources.pacing import PacedSource
 from speakerlight.window import LOST, Window
 
 if TYPE_CHECKING:
+    from speakerlight.people_encoders import PeopleEncoders
     from speakerlight.server.listener import Listening
     from speakerlight.server.serve_settings import ServeSettings
     from speakerlight.server.server import Server
@@ -216,7 +217,7 @@ def _serve_browsers(settings: RunSettings, address: Listening, stop: threading.E
         with _interrupts(stop):
             run_door(settings, address, stop, notify)
         return SummaryEvent(0.0, 0, 0, ())
-    models = load_models(settings)
+    models = LoadFuture(partial(load_models, settings)).result()
     with open_server(settings, address, models, notify), _interrupts(stop):
         stop.wait(settings.duration_seconds)
     return SummaryEvent(0.0, 0, 0, ())
@@ -261,12 +262,24 @@ def open_server(
             detectors=detectors,
             people_file=people,
             updates_people=False,
+            encoders=encoders,
         )
 
     live = source if isinstance(source, LiveSource) else None
     server = serving(address, models, open_room_engine, notify, local=local, source=live, view=settings.view, host=host)
-    with detectors.opened(address.settings.rooms), server as running:
-        yield running
+    with detectors.opened(address.settings.rooms), _people_encoders(models) as encoders:
+        if encoders is not None and local is None:  # this machine's own run does not wait for them
+            encoders.load()
+        with server as running:
+            yield running
+
+
+def _people_encoders(models: Models) -> AbstractContextManager[PeopleEncoders | None]:
+    if models.people is None:
+        return nullcontext()
+    from speakerlight.people_encoders import PeopleEncoders
+
+    return PeopleEncoders(models.people)
 
 
 def _demo_in(source: Source) -> Demo | None:

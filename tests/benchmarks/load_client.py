@@ -108,8 +108,8 @@ class Room:
                 across = self._recording.size[0] / event["width"]
             elif event["type"] == "speaker":
                 who = event["id"] if event["state"] == "speaking" else None
-            elif event["type"] == "load" and arrival >= begin:
-                level = max(level, event["level"])
+            elif event["type"] == "load":
+                level = max(level, event["level"]) if arrival >= begin else event["level"]
             elif event["type"] == "scores" and arrival >= begin:
                 captured = event["time"] + offset
                 delays.append(arrival - captured)
