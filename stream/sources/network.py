@@ -7,6 +7,7 @@ at the same position, or ends.
 
 from __future__ import annotations
 
+import errno
 import logging
 import queue
 import threading
@@ -194,6 +195,8 @@ class NetworkSource(BufferedSource):
             before = reached.latest
             self._play_pulled(media, clock, timing, reached)
             identity, error = media.identity, media.error
+            if not is_playlist and _is_close_of_unsized(container, error):
+                error = None
             media.close()
             is_whole = error is None and (duration is None or reached.latest >= duration - BROKEN_OFF_SECONDS)
             if self._stopping.is_set() or (is_recording and is_whole) or self._is_pipe:
@@ -414,6 +417,14 @@ def interruptible(work: Callable[[], Result]) -> Result:
     if isinstance(result, BaseException):
         raise result
     return result
+
+
+def _is_close_of_unsized(container: InputContainer, error: Exception | None) -> bool:
+    """Whether the server closed the connection of a response without a stated length: its regular end in HTTP.
+
+    FFmpeg calls that an input/output error. A reset or a timeout is another error.
+    """
+    return isinstance(error, OSError) and error.errno == errno.EIO and (container.size or 0) <= 0
 
 
 def _is_same(first: Sequence[object], second: Sequence[object]) -> bool:

@@ -265,6 +265,29 @@ def test_a_recording_that_always_breaks_off_at_one_place_ends_with_one_line(tmp_
     assert source.trouble is not None and source.trouble.endswith("cannot be resumed; the rest is missing")
 
 
+@pytest.mark.parametrize("kind", ["ts", "mkv", "mp4", "webm"])
+def test_a_response_without_a_length_ends_when_the_server_closes_it(tmp_path: Path, quick: None, kind: str) -> None:
+    codecs = {"webm": ("vp8", "libopus"), "ts": ("libx264", "mp2")}.get(kind, ("libx264", "aac"))
+    options = {"movflags": "faststart"} if kind == "mp4" else {}
+    clip = Clip(video_codec=codecs[0], sound_codec=codecs[1], options=options).write(tmp_path / f"a.{kind}")
+    with answering([[clip.read_bytes()]], kind="video/x") as port:
+        source = NetworkSource(f"http://127.0.0.1:{port}/a.{kind}")
+        times = drained(source)
+    assert source.state is SourceState.ENDED and source.trouble is None and source.frames is not None
+    assert len(times) + source.frames.dropped == 50 and (np.diff(times) > 0).all()
+
+
+def test_a_response_without_a_length_that_ends_before_its_stated_duration_is_resumed(
+    tmp_path: Path, quick: None
+) -> None:
+    data = Clip(times=tuple(np.arange(100) / 25), sound_seconds=4.0).write(tmp_path / "a.mkv").read_bytes()
+    with answering([[data[: len(data) // 4]], [data]], kind="video/x") as port:
+        source = NetworkSource(f"http://127.0.0.1:{port}/a.mkv")
+        times = drained(source)
+    assert source.state is SourceState.ENDED and source.trouble is None and source.frames is not None
+    assert len(times) + source.frames.dropped >= 98 and (np.diff(times) > 0).all()
+
+
 @contextmanager
 def serving_playlist(folder: Path, refused: str) -> Iterator[int]:
     """A playlist of three seconds in fMP4 that grows, over HTTP; the second request for ``refused`` (the first, for a
