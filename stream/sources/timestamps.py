@@ -23,7 +23,8 @@ GAP_SECONDS = 1.0
 """A gap in audio and video that is longer than this is reported; it is kept, as a player keeps it."""
 
 LONE_JUMP_SECONDS = 600.0
-"""The same for video without audio: a screen recording has no frame while nothing changes."""
+"""The same for video without audio: a screen recording has no frame while nothing changes. Also for a stream that
+begins after the others have ended: its first timestamp is no jump."""
 
 CONFIRMING_PACKETS = 2
 """A new clock is one when the next packets of its stream follow it; when they return to the old one, a packet was
@@ -122,10 +123,10 @@ class TimestampRepair(Generic[Item]):
                 if self._is_damaged(packet):
                     yield Repaired(self._held.popleft().item, None)
                     continue
-                segment = self._begin(packet, followers)
+                segment = self._late_start(packet) or self._begin(packet, followers)
             self._current[packet.stream] = segment
             gap = packet.start - segment.end
-            if segment.ends and GAP_SECONDS < gap <= self._longest_gap:
+            if segment.ends and gap > GAP_SECONDS:
                 self._report_gap(f"there is no media for {_span(gap)}; the time counts as a pause")
             segment.follow(packet.stream, packet.stamp, packet.end)
             yield Repaired(self._held.popleft().item, segment.offset)
@@ -177,25 +178,40 @@ class TimestampRepair(Generic[Item]):
             return False
         return all(self._goes_on(own, packet.stream, stamp) for stamp in later[:CONFIRMING_PACKETS])
 
+    def _late_start(self, packet: Stamped[Item]) -> _Segment | None:
+        """The newest segment, where ``packet`` begins a stream on its clock after all other streams have ended."""
+        newest = self._newest
+        if newest is None or any(other.stream in self._current for other in self._held):
+            return None
+        return newest if 0 <= packet.start - newest.end <= LONE_JUMP_SECONDS else None
+
     def _begin(self, packet: Stamped[Item], followers: list[Stamped[Item]]) -> _Segment:
         start = min(follower.start for follower in followers)
         if self._newest is None:
             self._newest = _Segment(0.0, start)
             return self._newest
         own = self._current.get(packet.stream)
-        place = self._end_of_all() if own is None or self._is_joint(followers) else own.ends[packet.stream] + own.offset
+        if self._is_joint(followers):
+            place = self._end_of_all()
+        elif own is not None:
+            place = own.ends[packet.stream] + own.offset
+        else:  # a stream with a clock of its own, beside others that go on
+            place = max(self._settled_ends())
         self._report_jump(start - (own or self._newest).end)
         self._newest = _Segment(place - start, start)
         return self._newest
 
     def _end_of_all(self) -> float:
         """Where the media of the segments before a new one ends, that which is still held included."""
-        ends = [segment.ends[stream] + segment.offset for stream, segment in self._current.items()]
+        ends = self._settled_ends()
         for other in self._held:
             own = self._current.get(other.stream)
             if own is not None and other.stamp is not None and abs(other.stamp - own.last[other.stream]) < WAIT_SECONDS:
                 ends.append(other.end + own.offset)
         return max(ends)
+
+    def _settled_ends(self) -> list[float]:
+        return [segment.ends[stream] + segment.offset for stream, segment in self._current.items()]
 
     def _report_jump(self, seconds: float) -> None:
         way = "ahead" if seconds > 0 else "back"

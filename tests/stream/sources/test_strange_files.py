@@ -135,6 +135,15 @@ def test_a_camera_that_is_switched_on_late_keeps_its_time(tmp_path: Path) -> Non
     assert frames[0].time == pytest.approx(40.0, abs=0.002) and len(samples) >= 40.9 * 16_000 and not lines
 
 
+@pytest.mark.parametrize("kind", ["mkv", "mp4"])
+def test_audio_that_begins_long_after_the_video_has_ended_keeps_its_time(tmp_path: Path, kind: str) -> None:
+    clip = Clip(sound_start=20.0, sound_codec="aac").write(tmp_path / f"late.{kind}")
+    frames, samples, lines = read(clip)
+    assert len(frames) == 50 and frames[-1].time < 2.0
+    np.testing.assert_allclose(click_times(0.0, samples), 20.25 + np.arange(4) / 2, atol=0.06)
+    assert len(lines) == 1 and "no media for 18 s" in lines[0]
+
+
 def test_frames_that_pause_while_the_audio_goes_on_keep_their_time(tmp_path: Path) -> None:
     times = [*np.arange(25) / 25, *(30 + np.arange(25) / 25)]
     frames, _, lines = read(Clip(times=times, sound_seconds=31.0).write(tmp_path / "pause.mkv"))

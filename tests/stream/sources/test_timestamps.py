@@ -78,6 +78,20 @@ def test_a_short_gap_of_all_streams_is_kept() -> None:
     assert np.abs(off).max() < 1e-9 and lines == []
 
 
+@pytest.mark.parametrize("first", [VIDEO, AUDIO])
+def test_a_stream_that_begins_long_after_the_other_has_ended_keeps_its_time(first: int) -> None:
+    packets = piece(0, 3, 0, [first]) + piece(500, 3, 500, [AUDIO if first == VIDEO else VIDEO])
+    off, lines = errors(packets)
+    assert np.abs(off).max() < 1e-9 and lines == []
+
+
+def test_a_stream_that_begins_on_another_clock_beside_the_first_is_in_step_with_it() -> None:
+    packets = piece(0, 1, 0, [VIDEO])
+    both = piece(1, 5, 1, [VIDEO]) + piece(401, 5, 1, [AUDIO])
+    off, lines = errors(packets + sorted(both, key=lambda each: each.item[1]))
+    assert np.abs(off).max() < 0.05 and len(lines) == 1
+
+
 def test_video_alone_may_pause_for_longer() -> None:
     off, lines = errors(piece(0, 3, 0, [VIDEO]) + piece(300, 3, 300, [VIDEO]), longest_gap=600)
     assert np.abs(off).max() < 1e-9 and lines == []
