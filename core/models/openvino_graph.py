@@ -67,10 +67,18 @@ class Compiled:
     """``function`` of a batch, row by row, for rows of ``shape`` and ``dtype``. For one thread at a time."""
 
     def __init__(
-        self, function: Callable[[Node], Node], shape: tuple[int, ...], dtype: npt.DTypeLike, precision: Precision
+        self,
+        function: Callable[[Node], Node],
+        shape: tuple[int, ...],
+        dtype: npt.DTypeLike,
+        precision: Precision,
+        batch: int | None = None,
     ) -> None:
+        """``batch``: the one size of all batches. None: any size; one that keeps coming gets a graph of its own, whose
+        compilation stalls the caller then."""
         self._function, self._shape, self._dtype, self._precision = function, shape, np.dtype(dtype), precision
-        self._any_size = self._request(-1)
+        self._batch = batch
+        self._any_size = self._request(-1 if batch is None else batch)
         self._sizes: dict[int, tuple[Any, int]] = {}  # graph and the call that used it last, in order
         self._calls = 0
         self._last_size, self._in_a_row = 0, 0
@@ -78,7 +86,7 @@ class Compiled:
     def __call__(self, rows: npt.NDArray[Any]) -> Floats:
         """[B, *shape] to [B, ...], float32."""
         given = np.ascontiguousarray(rows, self._dtype)  # read in place, without a copy
-        request = self._request_for(len(given))
+        request = self._any_size if self._batch is not None else self._request_for(len(given))
         request.set_input_tensor(_openvino.Tensor(given, shared_memory=True))
         request.infer()
         return np.array(request.get_output_tensor().data, np.float32)

@@ -74,14 +74,15 @@ class VoiceEncoder:
         """Raises InputError when the file does not hold the network."""
         try:
             weights = read_legacy(path)["model_state"]
-            self._step = Compiled(lambda rows: _network(rows, weights), (_COLUMNS * _MELS + _STATE,), np.float32, "f32")
+            row = (_COLUMNS * _MELS + _STATE,)
+            self._step = Compiled(lambda rows: _network(rows, weights), row, np.float32, "f32", batch=WINDOWS)
         except Exception as error:  # damaged bytes end in nearly any exception
             raise InputError(f"cannot use the voice encoder's file {path}: delete it and run again") from error
 
     def __call__(
         self, mel: npt.NDArray[np.float32], states: npt.NDArray[np.float32]
     ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
-        """One hop of mel powers [20, 40] into windows with ``states`` [N, S]: new states, and embeddings [N, 256]."""
+        """One hop of mel powers [20, 40] into windows with ``states`` [8, S]: new states, and embeddings [8, 256]."""
         rows = np.concatenate([np.tile(mel.reshape(1, -1), (len(states), 1)), states], axis=1)
         out = self._step(rows)
         return out[:, :_STATE], out[:, _STATE:]

@@ -93,8 +93,7 @@ def test_faces_of_several_threads_are_embedded_as_those_of_one(shared: PeopleEnc
     alone = [shared.embed_faces(crop) for crop in crops]
     with ThreadPoolExecutor(4) as threads:
         together = list(threads.map(shared.embed_faces, np.repeat(crops, 3, axis=0)))
-    # The same batch size from one call after another gets a graph of its own, which rounds differently.
-    np.testing.assert_allclose(together, np.repeat(alone, 3, axis=0), atol=1e-5)
+    np.testing.assert_array_equal(together, np.repeat(alone, 3, axis=0))
 
 
 def test_the_end_does_not_wait_for_audio_that_is_never_read(shared: PeopleEncoders) -> None:

@@ -18,9 +18,9 @@ WEIGHTS = np.random.default_rng(0).normal(size=(4, 3)).astype(np.float32)
 class Counted:
     """A small layer, and how often a graph of it was made."""
 
-    def __init__(self) -> None:
+    def __init__(self, batch: int | None = None) -> None:
         self.made = 0
-        self.compiled = Compiled(self._layer, (4,), np.float32, "f32")
+        self.compiled = Compiled(self._layer, (4,), np.float32, "f32", batch)
 
     def _layer(self, rows: Node) -> Node:
         self.made += 1
@@ -45,6 +45,13 @@ def test_sizes_that_change_all_the_time_get_none() -> None:
     layer = Counted()
     for size in 5 * [1, 2, 3, 2]:
         layer.of(size)
+    assert layer.made == 1
+
+
+def test_the_one_size_of_all_batches_has_the_only_graph() -> None:
+    layer = Counted(batch=3)
+    for _ in range(2 * _IN_A_ROW):
+        layer.of(3)
     assert layer.made == 1
 
 

@@ -33,7 +33,7 @@ def test_a_window_is_the_network_from_its_start(encoder: VoiceEncoder) -> None:
     lstm.load_state_dict({name.removeprefix("lstm."): w for name, w in state.items() if name.startswith("lstm.")})
     linear.load_state_dict({name.removeprefix("linear."): w for name, w in state.items() if name.startswith("linear.")})
     mel = np.abs(np.random.default_rng(1).normal(0, 0.1, (3, 20, 40))).astype(np.float32)
-    states = np.zeros((1, 2 * 3 * 256), np.float32)
+    states = np.zeros((WINDOWS, 2 * 3 * 256), np.float32)
     for hop in mel:
         states, voices = encoder(hop, states)
     with torch.no_grad():
