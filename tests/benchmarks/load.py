@@ -407,9 +407,8 @@ def print_simulation(times: Measured, steps: Sequence[Step]) -> None:
     for assumption in ASSUMPTIONS:
         print(f"  - {assumption}")
     for step in steps:
-        print(
-            f"{step.rooms} rooms on 1 core: p95 {predicted_p95(times, step.rooms, 1):.3f} s, measured {step.p95:.3f} s"
-        )
+        predicted = f"{predicted_p95(times, step.rooms, 1):.3f} s"
+        print(f"{step.rooms} rooms on 1 core: p95 {predicted}, measured {step.p95:.3f} s at load level {step.level}")
     for rooms in FLEETS:
         print(fleet(times, rooms, Costs()))
 
