@@ -383,7 +383,6 @@ def _shown(steps: Iterator[Step], show: Callable[[Row], None]) -> Iterator[Step]
 
 def _compare(by_hosts: dict[int, list[Step]], show: Callable[[Row], None]) -> bool:
     """Show rooms a core for each number of hosts, against the first one, and the simulation; whether the bar is met."""
-    per_core: dict[int, float] = {}
     first, is_met = next(iter(by_hosts)), True
     for hosts, steps in by_hosts.items():
         label, cores = _label(hosts), min(hosts, max(_cores() - 1, 1))
@@ -392,13 +391,23 @@ def _compare(by_hosts: dict[int, list[Step]], show: Callable[[Row], None]) -> bo
         show(_row(f"{label}: rooms a core, met bars", best, exactly(best / cores), "rooms", f"hosts on {cores} cores"))
         if (times := service(steps)) is None:
             print(f"{label}: load was shed from the first room on, so there is no processor time of a room")
-            continue
-        per_core[hosts] = (1 - times.fixed_cores) / times.room_cores
-        note = f"{times}; {per_core[hosts] / per_core[first]:.2f} of {_label(first)}'s" if first in per_core else ""
-        show(_row(f"{label}: rooms a core, by CPU", best, exactly(per_core[hosts]), "rooms", note))
+        else:
+            by_cpu = exactly((1 - times.fixed_cores) / times.room_cores)
+            show(_row(f"{label}: rooms a core, by CPU", best, by_cpu, "rooms", str(times)))
+        for name, ratio in _against(by_hosts[first], steps) if hosts != first else ():
+            show(_row(f"{label}: rooms a core, ratio", best, exactly(ratio), "", f"to {_label(first)}, {name}"))
     if (times := service(by_hosts[first])) is not None:
         print_simulation(times, by_hosts.get(1, []))
     return is_met
+
+
+def _against(reference: Sequence[Step], steps: Sequence[Step]) -> Iterator[tuple[str, float]]:
+    """Processor time of ``reference`` over that of ``steps``, for each number of rooms that both have."""
+    of_reference = {step.rooms: step for step in reference}
+    for step in steps:
+        if (other := of_reference.get(step.rooms)) is not None:
+            levels = f"load levels {other.level} and {step.level}"
+            yield f"by CPU with {step.rooms} rooms, {levels}", other.server_cores / step.server_cores
 
 
 def print_simulation(times: Measured, steps: Sequence[Step]) -> None:
