@@ -6,11 +6,15 @@ their own, so every face has a lag near the room's, learnt while it speaks.
 
 from __future__ import annotations
 
+import logging
+
 import numpy as np
 import numpy.typing as npt
 
 from speakerlight.core.snapshot import Lag
 from speakerlight.core.timebase import TICK_RATE
+
+logger = logging.getLogger(__name__)
 
 MAX_LAG_TICKS = 15
 """Lags from −15 to +15 ticks (±600 ms) are compared, as SyncNet's authors do."""
@@ -37,6 +41,18 @@ ROOM_SHARE = 0.73
 MEMORY_TICKS = 400.0
 """Time constant in ticks of speech: clocks drift, and streams stall."""
 
+RECENT_TICKS, SLIP_WEIGHT = 25.0, 12.0
+"""Time constant of recent speech, in ticks, and how much of it shows that the room's lag has slipped …"""
+
+LEAST_SLIP_TICKS, SLIP_SHARE = 3, 0.6
+"""… by at least this many ticks, where this share of it agrees within a tick …"""
+
+KNOWN_WEIGHT = 25.0
+"""… at faces whose own lag is known from this many ticks. A new face may have a lag of its own."""
+
+NO_OFFSET = 2 * MAX_LAG_TICKS
+"""Index of no difference among those between two lags."""
+
 _FIXED_TICKS = 0.7
 """Standard deviation around a lag that was set by hand."""
 
@@ -61,6 +77,7 @@ class RoomLag:
             self._start = _normalised(np.exp(-0.5 * (near / _FIXED_TICKS) ** 2) + 1e-9)
         self._room = self._start
         self._likeliest = int(np.argmax(self._room))
+        self._offsets = np.zeros(2 * NO_OFFSET + 1)
 
     def prior(self, counts: Floats) -> Floats:
         """The prior over lags of each of F faces [F, 31] from the ticks explained by each, [F, 31]."""
@@ -71,11 +88,31 @@ class RoomLag:
 
     def learnt(self, counts: Floats, explained: Floats, speech: float, steps: int) -> Floats:
         """``counts`` with what a tick's posterior ``explained`` [F, 31] adds; the room lag follows."""
+        slipped = self._slipped(counts, explained, speech, steps) if len(counts) and self._fixed is None else 0
         counts = counts * (1 - 1 / MEMORY_TICKS) ** (speech * steps) + steps * explained
+        if slipped:
+            logger.info("the lag of all faces slipped by %+d ms", slipped * 1000 // TICK_RATE)
+            counts = _shifted(counts, slipped)
         if self._fixed is None:
             self._room = _normalised(START_COUNT * self._start + self._others @ counts.sum(axis=0))
             self._likeliest = int(np.argmax(self._room))
         return counts
+
+    def _slipped(self, counts: Floats, explained: Floats, speech: float, steps: int) -> int:
+        """By how many ticks the lags of all faces have slipped, 0 as a rule: recent speech fits at lags that are all
+        equally far from those known of its faces."""
+        self._offsets *= (1 - 1 / RECENT_TICKS) ** (speech * steps)
+        face = int(np.argmax(explained.sum(axis=1)))
+        if counts[face].sum() >= KNOWN_WEIGHT:
+            first = NO_OFFSET - int(np.argmax(self._own @ counts[face]))
+            self._offsets[first : first + len(LAGS)] += steps * explained[face]
+        agreeing = np.convolve(self._offsets, np.ones(3), "same")
+        offset = int(np.argmax(agreeing + 0.1 * self._offsets))
+        enough = max(SLIP_WEIGHT, SLIP_SHARE * float(self._offsets.sum()))
+        if abs(offset - NO_OFFSET) < LEAST_SLIP_TICKS or agreeing[offset] < enough:
+            return 0
+        self._offsets[:] = 0
+        return offset - NO_OFFSET
 
     @property
     def ticks(self) -> int:
@@ -90,6 +127,16 @@ class RoomLag:
         near = slice(max(0, k - 1), k + 2)
         lag = float((LAGS[near] * self._room[near]).sum() / self._room[near].sum())
         return Lag(lag * 1000 / TICK_RATE, float(self._room[max(0, k - 2) : k + 3].sum()))
+
+
+def _shifted(counts: Floats, ticks: int) -> Floats:
+    """``counts`` [F, 31] moved by ``ticks``; what falls off the range of lags is dropped."""
+    moved = np.zeros_like(counts)
+    if ticks > 0:
+        moved[:, ticks:] = counts[:, :-ticks]
+    else:
+        moved[:, :ticks] = counts[:, -ticks:]
+    return moved
 
 
 def _normalised(weights: Floats, axis: int | None = None) -> Floats:

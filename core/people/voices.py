@@ -55,7 +55,7 @@ class VoiceSettings:
     """Maximum weight of a voice's mean, in hops."""
     most_voices: int = 24
     """Maximum number of voices; those that spoke most are kept."""
-    evidence_scale: float = 2.0
+    evidence_scale: float = 3.0
     """Divisor of the log-odds of lip sync: successive ticks are less independent than the chain assumes."""
     most_evidence: float = 6.0
     """Maximum log-odds that a voice belongs to a person."""
@@ -71,7 +71,7 @@ class VoiceSettings:
     """Speech shorter than this does not update whose voice it is."""
     stranger: float = 0.7
     """Odds that a voice belongs to an unseen person, against one person in view without evidence."""
-    most_match: float = 2.0
+    most_match: float = 3.0
     """Maximum log-odds per hop that the voice is, or is not, a known one: lip sync can overrule it."""
     unknown: float = 0.5
     """Weight of an unknown voice among those of people out of view, relative to 1 for one without an owner."""
@@ -242,12 +242,18 @@ class VoiceClusters:
         return best if best is not None and odds[best] / (1.0 + sum(odds.values())) > self._settings.owned else None
 
     def _odds(self, cluster: _VoiceCluster, persons: Sequence[int]) -> dict[int, float]:
+        """Odds that the voice is each person's, against a stranger's. A person has one voice: evidence that another
+        voice is the person's is evidence against this one."""
         scaled = {p: self._scaled(e) for p, e in cluster.evidence.items() if p in persons or e > 0}
-        return {p: math.exp(scaled.get(p, 0.0)) for p in {*persons, *scaled}}
+        return {
+            person: math.exp(scaled.get(person, 0.0) - max(0.0, self._best_evidence(person, cluster)))
+            for person in {*persons, *scaled}
+        }
 
-    def _best_evidence(self, person: int) -> float:
-        """Probability that one of the known voices belongs to the person."""
-        return max((self._scaled(c.evidence.get(person, 0.0)) for c in self._clusters), default=0.0)
+    def _best_evidence(self, person: int, besides: _VoiceCluster | None = None) -> float:
+        """Log-odds that one of the known voices, ``besides`` left out, belongs to the person."""
+        others = (c.evidence.get(person, 0.0) for c in self._clusters if c is not besides)
+        return self._scaled(max(others, default=0.0))
 
     def _scaled(self, evidence: float) -> float:
         s = self._settings

@@ -66,6 +66,24 @@ def test_a_slip_is_followed_within_some_seconds() -> None:
     assert room.ticks == 8
 
 
+@pytest.mark.parametrize("slip", [8, -5])
+def test_a_slip_at_one_face_moves_the_lags_of_all_within_two_seconds(slip: int) -> None:
+    room = RoomLag()
+    counts = learn(room, np.zeros((2, COUNT)), 200, 0, 0)
+    counts = learn(room, counts, 200, 1, 3)
+    counts = learn(room, counts, 40, 0, slip)
+    assert np.argmax(room.prior(counts), axis=1).tolist() == [slip + MAX_LAG_TICKS, 3 + slip + MAX_LAG_TICKS]
+    counts = learn(room, counts, 50, 1, 3 + slip)
+    assert int(np.argmax(room.prior(counts)[0])) == slip + MAX_LAG_TICKS, "one slip counts once"
+
+
+def test_a_new_face_with_a_lag_of_its_own_is_no_slip() -> None:
+    room = RoomLag()
+    counts = learn(room, np.zeros((2, COUNT)), 200, 0, 0)
+    counts = learn(room, counts, 60, 1, 6)
+    assert int(np.argmax(room.prior(counts)[0])) == MAX_LAG_TICKS
+
+
 def test_a_lag_set_by_hand_stays() -> None:
     room = RoomLag(fixed_ticks=-3.0)
     counts = learn(room, np.zeros((1, COUNT)), 300, 0, 5)

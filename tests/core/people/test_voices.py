@@ -123,6 +123,17 @@ def test_an_unknown_voice_is_evidence_against_all_owners_of_voices() -> None:
     assert max(found.values()) < -0.5 < nobody
 
 
+def test_a_new_voice_is_a_strangers_where_all_in_view_have_one_already() -> None:
+    talk = two_owners()
+    talk.speak(4, 2.0)
+    _, stranger = talk.clusters.owners([7, 8], talk.clusters.probabilities)
+    assert stranger > 0.9
+    for _ in range(50):  # a listener whose lips happen to fit for two seconds
+        talk.clusters.learn({7: 0.2, 8: -0.2})
+    _, stranger = talk.clusters.owners([7, 8], talk.clusters.probabilities)
+    assert stranger > 0.5, "a person has one voice"
+
+
 def test_four_people_who_alternate_after_pauses_have_four_voices() -> None:
     """With 0.8 s windows alone, they became one voice."""
     talk = Talk()
