@@ -22,16 +22,24 @@ from tests.stream.server.namespaces import HTTP_PORT
 SECONDS = 25.0
 
 
+def asking(host: str, token: str) -> aiohttp.ClientSession:
+    return aiohttp.ClientSession(f"http://{host}:{HTTP_PORT}", headers={"Authorization": f"Bearer {token}"})
+
+
+async def ice_servers(session: aiohttp.ClientSession) -> tuple[list[dict[str, str]], list[RTCIceServer]]:
+    """The server's ICE servers, as it gives them and as aiortc takes them."""
+    given = (await (await session.get("/ice")).json())["iceServers"]
+    return given, [RTCIceServer(each["urls"], each.get("username"), each.get("credential")) for each in given]
+
+
 async def identity(host: str, token: str) -> dict[str, object]:
     """Play the demo to the server: how often the right person was marked."""
     import pytest  # these two take seconds to import, and the other ways of calling this program need neither
 
     from tests.stream.server.test_serving import Stage, watched
 
-    headers = {"Authorization": f"Bearer {token}"}
-    async with aiohttp.ClientSession(f"http://{host}:{HTTP_PORT}", headers=headers) as session:
-        given = (await (await session.get("/ice")).json())["iceServers"]
-    servers = [RTCIceServer(each["urls"], each.get("username"), each.get("credential")) for each in given]
+    async with asking(host, token) as session:
+        _, servers = await ice_servers(session)
     try:
         judge = await watched(HTTP_PORT, Stage(3), token=token, host=host, ice_servers=servers)
     except pytest.skip.Exception as busy:
@@ -40,10 +48,8 @@ async def identity(host: str, token: str) -> dict[str, object]:
 
 
 async def reach(host: str, token: str) -> dict[str, object]:
-    headers = {"Authorization": f"Bearer {token}"}
-    async with aiohttp.ClientSession(f"http://{host}:{HTTP_PORT}", headers=headers) as session:
-        given = (await (await session.get("/ice")).json())["iceServers"]
-        servers = [RTCIceServer(each["urls"], each.get("username"), each.get("credential")) for each in given]
+    async with asking(host, token) as session:
+        given, servers = await ice_servers(session)
         browser = Browser(HTTP_PORT, token=token, host=host, ice_servers=servers)
         try:
             await browser.__aenter__()
