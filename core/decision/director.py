@@ -13,14 +13,17 @@ from enum import StrEnum
 from speakerlight.core.shot import NOBODY, WIDE, Candidate, Direction, Shot, close_up
 from speakerlight.core.snapshot import Snapshot, SpeakingState
 
+SPEECH = 0.5
+"""Speech probability from which a tick counts as speech."""
+
 
 @dataclass(frozen=True)
 class DirectorSettings:
     """When to cut. All in seconds."""
 
-    confirm_seconds: float = 0.4
-    """A new speaker must have been the active one for this long. A word is 0.2 to 0.4 s, a cough 0.3 s; with the 0.35 s
-    after which a turn is reported the cut comes 0.75 s after the first syllable."""
+    confirm_seconds: float = 0.3
+    """A new speaker must have been the active one for this long while there is speech. A word is 0.2 to 0.4 s, a cough
+    0.3 s: with the 0.3 s after which a turn is named they are over before the cut."""
     shortest_seconds: float = 1.2
     """Minimum length of a shot."""
     longest_seconds: float = 30.0
@@ -57,7 +60,6 @@ PRESETS = {
     ),
     Preset.NORMAL: DirectorSettings(),
     Preset.QUICK: DirectorSettings(
-        confirm_seconds=0.3,
         shortest_seconds=0.8,
         longest_seconds=20.0,
         no_speaker_after_seconds=1.5,
@@ -84,6 +86,7 @@ class Director:
         self._cut_at = float("-inf")
         self._relief_until = float("-inf")
         self._previous_person: int | None = None
+        self._pinned: int | None = None
         self._wish: _Wish | None = None
         self._since = 0.0
         self._wished_at = 0.0
@@ -92,9 +95,13 @@ class Director:
     def update(self, snapshot: Snapshot, pinned: int | None = None, *, is_held: bool = False) -> Direction:
         """Advance to the snapshot's time.
 
-        ``pinned``: person whom a command keeps on air while in view. ``is_held``: a command freezes the shot.
+        ``pinned``: person whom a command keeps on air while in view; the cut comes at once, as short as the shot before
+        it may be. ``is_held``: a command freezes the shot.
         """
         self._follow_merges(snapshot)
+        before, self._pinned = self._pinned, pinned
+        if pinned is not None and pinned not in (before, self._shot.person) and _is_in_view(snapshot, pinned):
+            self._cut(snapshot.time, _Wish(close_up(pinned), 0.0))
         self._advance(snapshot.time, self._wish_of(snapshot, pinned, is_held))
         return Direction(self._shot, self._announced)
 
@@ -117,13 +124,14 @@ class Director:
         """The candidate at this tick; None: no reason to change."""
         s = self._settings
         speaking = [face.id for face in snapshot.faces if face.speaking]
-        if any(face.id == pinned for face in snapshot.faces) and pinned is not None:
+        if pinned is not None and _is_in_view(snapshot, pinned):
             wish = _Wish(close_up(pinned), s.announce_seconds)
         elif is_held:
             return None
         elif snapshot.state in (SpeakingState.SILENCE, SpeakingState.OFFSCREEN):
             wish = _Wish(NOBODY, s.no_speaker_after_seconds)
-        elif snapshot.primary is None or snapshot.time < self._relief_until:
+        elif snapshot.primary is None or snapshot.speech < SPEECH or snapshot.time < self._relief_until:
+            # A name outlives its speech by half a second: that must not confirm a cough.
             return None
         elif len(speaking) > 1:
             wish = _Wish(WIDE, s.together_seconds)
@@ -146,8 +154,9 @@ class Director:
 
     def _relief(self, snapshot: Snapshot) -> Shot:
         previous = self._previous_person
-        in_view = any(face.id == previous for face in snapshot.faces)
-        return close_up(previous) if self._settings.has_reactions and previous is not None and in_view else WIDE
+        if previous is None or not self._settings.has_reactions or not _is_in_view(snapshot, previous):
+            return WIDE
+        return close_up(previous)
 
     def _follow(self, time: float, wish: _Wish | None) -> None:
         """Update the time since which the same shot has been the candidate."""
@@ -162,3 +171,7 @@ class Director:
         if self._shot.person is not None and not wish.is_relief:
             self._previous_person = self._shot.person
         self._shot, self._cut_at, self._wish, self._announced = wish.shot, time, None, None
+
+
+def _is_in_view(snapshot: Snapshot, person: int) -> bool:
+    return any(face.id == person for face in snapshot.faces)

@@ -73,7 +73,7 @@ def test_a_turn_is_cut_to_once_it_is_confirmed_and_announced_before() -> None:
 
 
 def test_a_cough_or_a_word_is_no_cut_and_an_announced_one_is_withdrawn() -> None:
-    cuts, candidates = directed((3.0, speaking(1)), (0.4, speaking(2)), (3.0, speaking(1)))
+    cuts, candidates = directed((3.0, speaking(1)), (0.28, speaking(2)), (3.0, speaking(1)))
     assert [cut.shot for cut in cuts] == [close_up(1)]
     assert [candidate and candidate.shot for candidate in candidates] == [close_up(1), close_up(2), None]
 
@@ -81,6 +81,18 @@ def test_a_cough_or_a_word_is_no_cut_and_an_announced_one_is_withdrawn() -> None
 def test_a_short_gap_in_a_new_turn_does_not_start_the_wait_again() -> None:
     cuts, _ = directed((3.0, speaking(1)), (0.2, speaking(2)), (0.12, SpeakingState.UNDECIDED), (2.0, speaking(2)))
     assert cuts[1].time == pytest.approx(3.0 + NORMAL.confirm_seconds, abs=0.04)
+
+
+def test_a_name_that_outlives_a_cough_is_no_cut() -> None:
+    """Person 2 coughs for 0.3 s and is named for half a second more, without speech."""
+    director, quiet = Director(), replace_speech(snapshots((0.8, speaking(2))), after=0.3)
+    for each in snapshots((3.0, speaking(1))):
+        director.update(each)
+    assert {director.update(replace(each, time=each.time + 3.0)).shot for each in quiet} == {close_up(1)}
+
+
+def replace_speech(given: Iterator[Snapshot], after: float) -> Iterator[Snapshot]:
+    return (replace(each, speech=0.0) if each.time >= after else each for each in given)
 
 
 def test_undecided_speech_changes_nothing() -> None:
@@ -200,6 +212,15 @@ def test_a_pinned_person_stays_on_air_and_a_hold_freezes_the_shot(
     assert [cut.shot for cut in cuts] == [close_up(2)]
     cuts, _ = directed(*spans, settings=settings, is_held=True)
     assert not cuts
+
+
+def test_a_new_pin_is_cut_to_at_once() -> None:
+    director = Director()
+    pins = [None] * 20 + [2] + [3] * 54
+    played = zip(snapshots((3.0, speaking(1))), pins, strict=True)
+    shots = [director.update(each, pinned=pin).shot for each, pin in played]
+    assert shots[19:22] == [close_up(1), close_up(2), close_up(3)]
+    assert set(shots[21:]) == {close_up(3)}
 
 
 def test_a_person_whose_id_changes_stays_on_air_without_a_cut() -> None:
