@@ -348,13 +348,19 @@ class LiveRun:
             load_level=self._plan.level,
             view=control.view,
             is_recording=control.is_recording,
-            notices=(*self._check.notices(), *(text for text, is_on in notices.items() if is_on)),
+            notices=(
+                *self._selection.notices(self._snapshot.names if self._snapshot else {}),
+                *self._check.notices(),
+                *(text for text, is_on in notices.items() if is_on),
+            ),
         )
 
     def _obey(self, key: KeyPress) -> None:
-        if key.action is Action.QUIT:
+        # A q is part of a name that is being typed; a closed window is no character.
+        if key.action is Action.QUIT and (self._selection.typed is None or not key.character):
             self._stop.set()
-        control, view = self._engine.control, self._status.info.view or self._first_view
+        control = self._engine.control
+        view = control.state.view or self._first_view
         self._selection, command = self._selection.after(key, self._shown_snapshot(), control.state, view)
         if command is not None:
             control.execute(command)

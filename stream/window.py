@@ -6,17 +6,18 @@ import ctypes
 import ctypes.util
 import json
 import logging
+import math
 import os
 import select
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 
 import cv2
 
-from speakerlight.core.decision.control import ControlState
+from speakerlight.core.decision.control import LONGEST_LAG_MS, NAME_LETTERS, ControlState
 from speakerlight.core.framing import View
 from speakerlight.core.media import Image
 from speakerlight.core.snapshot import Snapshot
@@ -43,6 +44,12 @@ class Action(StrEnum):
     SURER = "surer"
     LESS_SURE = "less sure"
     RESET = "reset"
+    NAME = "name"
+    IGNORE = "ignore"
+    SOUND_EARLIER = "sound earlier"
+    SOUND_LATER = "sound later"
+    ESTIMATE_LAG = "estimate lag"
+    OTHER = "other"
 
 
 KEYS = {
@@ -57,23 +64,37 @@ KEYS = {
     "+": Action.SURER,
     "-": Action.LESS_SURE,
     "x": Action.RESET,
+    "n": Action.NAME,
+    "i": Action.IGNORE,
+    ",": Action.SOUND_EARLIER,
+    ".": Action.SOUND_LATER,
+    "0": Action.ESTIMATE_LAG,
 }
 
 HELP = (
-    "1-9    pick a person",
+    "1-9    pick a person, by order of number; again: nobody",
+    "n      name the picked person or the speaker: type, then Enter",
     "p      pin the picked person or the speaker, or let go",
     "e      exclude the picked person or the speaker, or allow again",
+    "i      ignore the place of the picked person; nobody picked: show all",
     "space  hold the speaker, or release",
     "v      next view",
     "r      stop or start the recording",
     "+ -    mark when surer, less sure",
+    ", .    sound comes earlier, later by 20 ms; 0: estimated",
     "x      forget who is who",
-    "h      hide the marks",
+    "h      hide the marks, or show them",
     "?      hide this sheet",
     "q      quit",
 )
 
 SENSITIVITY_STEP = 0.1
+LAG_STEP_MS = 20.0
+
+IGNORED_MARGIN = 0.3
+"""Of a face's size: a poster's or a TV's face moves a little within the place that is ignored. As on the page."""
+
+ENTER, ESCAPE, BACKSPACE = "\r", "\x1b", "\b"
 
 Place = tuple[int, int, int, int]
 """Left, top, width and height of a window's image, in pixels of the desktop."""
@@ -90,28 +111,39 @@ POLLS_A_LOOK = 20
 
 @dataclass(frozen=True)
 class KeyPress:
-    """What a key asks for. ``number``: 1 … 9 for PICK, else 0."""
+    """What a key asks for. ``number``: 1 … 9 for PICK, else 0. ``character``: what it types."""
 
     action: Action
     number: int = 0
+    character: str = ""
+
+
+Command = dict[str, object]
 
 
 @dataclass(frozen=True)
 class Selection:
-    """What the keys have set for this window alone. ``picked``: id of the person that the next key is about."""
+    """What the keys have set for this window alone. ``picked``: id of the person that the next key is about.
+
+    ``typed``: the name typed so far, for the person ``named``; None: keys are commands.
+    """
 
     is_hidden: bool = False
     is_help_shown: bool = False
     picked: int | None = None
+    named: int | None = None
+    typed: str | None = None
 
     def after(
         self, key: KeyPress, snapshot: Snapshot | None, control: ControlState, view: View
-    ) -> tuple[Selection, dict[str, object] | None]:
+    ) -> tuple[Selection, Command | None]:
         """The selection after a key, and the command that it gives, if any. ``view``: the one on show.
 
-        Key n picks the n-th person in view in order of id; while a person is pinned it moves the pin. p, e and space
-        are about the picked person, or else the primary one.
+        Key n picks the n-th person in view in order of id, or nobody if that one is picked already; while a person is
+        pinned it moves the pin. n, p, e are about the picked person, or else the primary one.
         """
+        if self.typed is not None:
+            return self._typing(key.character, self.typed)
         match key.action:
             case Action.HIDE:
                 return replace(self, is_hidden=not self.is_hidden), None
@@ -119,21 +151,55 @@ class Selection:
                 return replace(self, is_help_shown=not self.is_help_shown), None
             case Action.PICK:
                 return self._picking(key.number, snapshot, control)
+            case Action.NAME:
+                person = self._person(snapshot)
+                return replace(self, named=person, typed=None if person is None else ""), None
+            case Action.IGNORE:
+                return replace(self, picked=None), self._ignoring(snapshot, control)
         return self, self._command(key.action, snapshot, control, view)
+
+    def notices(self, names: Mapping[int, str]) -> list[str]:
+        """Texts for the status line: who is picked, the name that is being typed."""
+        if self.typed is not None:
+            return [f"name of {self.named}: {self.typed}_"]
+        return [f"picked: {names.get(self.picked, str(self.picked))}"] if self.picked is not None else []
+
+    def _person(self, snapshot: Snapshot | None) -> int | None:
+        return self.picked if self.picked is not None else snapshot.primary if snapshot else None
+
+    def _typing(self, character: str, typed: str) -> tuple[Selection, Command | None]:
+        done = replace(self, named=None, typed=None)
+        if character in (ENTER, "\n"):
+            return done, {"type": "name", "id": self.named, "name": typed}
+        if character == ESCAPE:
+            return done, None
+        if character in (BACKSPACE, "\x7f"):
+            return replace(self, typed=typed[:-1]), None
+        is_letter = character.isprintable() and len(typed) < NAME_LETTERS
+        return replace(self, typed=typed + character) if is_letter else self, None
 
     def _picking(
         self, number: int, snapshot: Snapshot | None, control: ControlState
-    ) -> tuple[Selection, dict[str, object] | None]:
+    ) -> tuple[Selection, Command | None]:
         people = sorted(face.id for face in snapshot.faces) if snapshot else []
         if number > len(people):
             return self, None
         picked = people[number - 1]
-        return replace(self, picked=picked), {"type": "pin", "id": picked} if control.pinned is not None else None
+        if control.pinned is not None:
+            return replace(self, picked=picked), {"type": "pin", "id": picked}
+        return replace(self, picked=None if picked == self.picked else picked), None
 
-    def _command(
-        self, action: Action, snapshot: Snapshot | None, control: ControlState, view: View
-    ) -> dict[str, object] | None:
-        person = self.picked if self.picked is not None else snapshot.primary if snapshot else None
+    def _ignoring(self, snapshot: Snapshot | None, control: ControlState) -> Command | None:
+        faces = snapshot.faces if snapshot else ()
+        box = next((face.box for face in faces if face.id == self.picked), None)
+        if box is None:
+            return {"type": "ignore", "region": None} if control.ignored_regions and self.picked is None else None
+        across, down = IGNORED_MARGIN * box.width, IGNORED_MARGIN * box.height
+        region = [box.x - across, box.y - down, box.width + 2 * across, box.height + 2 * down]
+        return {"type": "ignore", "region": [round(value) for value in region]}
+
+    def _command(self, action: Action, snapshot: Snapshot | None, control: ControlState, view: View) -> Command | None:
+        person = self._person(snapshot)
         match action:
             case Action.PIN if control.pinned is not None:
                 return {"type": "pin", "id": None}
@@ -154,9 +220,21 @@ class Selection:
             case Action.SURER | Action.LESS_SURE:
                 step = SENSITIVITY_STEP if action is Action.SURER else -SENSITIVITY_STEP
                 return {"type": "sensitivity", "score": round(min(max(control.sensitivity + step, 0.0), 1.0), 1)}
+            case Action.SOUND_EARLIER | Action.SOUND_LATER:
+                step_ms = LAG_STEP_MS if action is Action.SOUND_LATER else -LAG_STEP_MS
+                return {"type": "lag", "milliseconds": _lag_ms(snapshot, control) + step_ms}
+            case Action.ESTIMATE_LAG:
+                return {"type": "lag", "milliseconds": None}
             case Action.RESET:
                 return {"type": "reset"}
         return None
+
+
+def _lag_ms(snapshot: Snapshot | None, control: ControlState) -> float:
+    """The lag in force, in whole steps within what is compared."""
+    set_ms = control.lag_ms if control.lag_ms is not None else snapshot.lag.milliseconds if snapshot else 0.0
+    steps = round(set_ms / LAG_STEP_MS) if math.isfinite(set_ms) else 0
+    return min(max(steps * LAG_STEP_MS, LAG_STEP_MS - LONGEST_LAG_MS), LONGEST_LAG_MS - LAG_STEP_MS)
 
 
 class Window:
@@ -274,12 +352,13 @@ def _write_place(path: Path | None, place: Place | None) -> None:
 
 
 def key_press(code: int) -> KeyPress | None:
-    """The meaning of an OpenCV key code, None if it has none. Letters count in either case."""
-    character = chr(code & 0xFF).lower() if code >= 0 else ""
-    if character.isdigit() and character != "0":
-        return KeyPress(Action.PICK, int(character))
-    action = KEYS.get(character)
-    return KeyPress(action) if action else None
+    """The meaning of an OpenCV key code, None without a key. Letters count in either case."""
+    if code < 0:
+        return None
+    character = chr(code & 0xFF)
+    if character.isdecimal() and character != "0":
+        return KeyPress(Action.PICK, int(character), character)
+    return KeyPress(KEYS.get(character.lower(), Action.OTHER), 0, character)
 
 
 class Display:

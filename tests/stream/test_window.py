@@ -11,13 +11,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 
-from speakerlight.core.decision.control import ControlState
+from speakerlight.core.decision.control import NAME_LETTERS, ControlState
 from speakerlight.core.framing import View
 from speakerlight.window import HELP, KEYS, LOST, NOTICE, Action, KeyPress, Selection, Window, key_press
 from tests.stream.outputs.made import snapshot
@@ -47,10 +48,13 @@ print("ended", flush=True)
 
 
 def test_every_key_has_a_meaning_and_stands_on_the_help_sheet() -> None:
-    assert key_press(ord("q")) == key_press(ord("Q")) == KeyPress(Action.QUIT)
-    assert [key_press(ord(str(n))) for n in range(1, 10)] == [KeyPress(Action.PICK, n) for n in range(1, 10)]
-    assert [key_press(code) for code in (-1, ord("0"), ord("z"), 27)] == [None] * 4
-    assert {press.action for key in KEYS if (press := key_press(ord(key)))} == set(Action) - {Action.PICK}
+    assert key_press(ord("q")) == KeyPress(Action.QUIT, 0, "q")
+    assert key_press(ord("Q")) == KeyPress(Action.QUIT, 0, "Q")
+    assert [key_press(ord(str(n))) for n in range(1, 10)] == [KeyPress(Action.PICK, n, str(n)) for n in range(1, 10)]
+    assert key_press(-1) is None
+    assert [key_press(code) for code in (ord("z"), 0xB2)] == [KeyPress(Action.OTHER, 0, each) for each in "z²"]
+    others = {Action.PICK, Action.OTHER}
+    assert {press.action for key in KEYS if (press := key_press(ord(key)))} == set(Action) - others
     sheet = " ".join(HELP)
     assert all((key if key != " " else "space") in sheet for key in KEYS)
 
@@ -68,6 +72,35 @@ def test_a_digit_picks_by_order_of_id_and_moves_the_pin() -> None:
     assert pressed(picked, Action.PIN)[1] == {"type": "pin", "id": 7}
     assert pressed(picked, Action.PICK, 1, control=ControlState(pinned=7))[1] == {"type": "pin", "id": 2}
     assert pressed(picked, Action.PICK, 9) == (picked, None), "there is no ninth"
+    assert picked.notices({}) == ["picked: 7"] and picked.notices({7: "Ada"}) == ["picked: Ada"]
+    assert pressed(picked, Action.PICK, 3) == (Selection(), None), "the second time nobody is picked"
+
+
+def test_a_name_is_typed_and_no_letter_of_it_is_a_command() -> None:
+    selection, _ = pressed(Selection(), Action.PICK, 3)
+    selection, command = pressed(selection, Action.NAME)
+    for character in "q1x\b Adaé":
+        assert command is None
+        key = key_press(ord(character))
+        assert key is not None
+        selection, command = selection.after(key, None, ControlState(), View.BOXES)
+    assert selection.notices({}) == ["name of 7: q1 Adaé_"]
+    assert selection.after(KeyPress(Action.OTHER, 0, "\x1b"), None, ControlState(), View.BOXES)[1] is None
+    done, command = selection.after(KeyPress(Action.OTHER, 0, "\r"), None, ControlState(), View.BOXES)
+    assert (done, command) == (Selection(picked=7), {"type": "name", "id": 7, "name": "q1 Adaé"})
+    long = replace(selection, typed=NAME_LETTERS * "a")
+    assert long.after(KeyPress(Action.OTHER, 0, "a"), None, ControlState(), View.BOXES) == (long, None)
+
+
+def test_the_place_of_the_picked_person_is_ignored_and_all_are_shown_again() -> None:
+    picked, _ = pressed(Selection(), Action.PICK, 3)
+    selection, command = pressed(picked, Action.IGNORE)
+    face = next(face.box for face in snapshot(0.0, [2], people=(7, 2, 5)).faces if face.id == 7)
+    assert selection == Selection() and command is not None
+    ignored = ControlState().after(command, 0.0)
+    assert ignored.ignored_regions[0].contains(face.centre) and ignored.ignored_regions[0].width > face.width
+    assert pressed(Selection(), Action.IGNORE, control=ignored)[1] == {"type": "ignore", "region": None}
+    assert pressed(Selection(), Action.IGNORE)[1] is None
 
 
 @pytest.mark.parametrize(
@@ -84,6 +117,10 @@ def test_a_digit_picks_by_order_of_id_and_moves_the_pin() -> None:
         (Action.RECORD, ControlState(), {"type": "record", "on": False}),
         (Action.SURER, ControlState(sensitivity=0.2), {"type": "sensitivity", "score": 0.3}),
         (Action.LESS_SURE, ControlState(sensitivity=0.05), {"type": "sensitivity", "score": 0.0}),
+        (Action.SOUND_LATER, ControlState(), {"type": "lag", "milliseconds": 20.0}),
+        (Action.SOUND_EARLIER, ControlState(lag_ms=33.0), {"type": "lag", "milliseconds": 20.0}),
+        (Action.SOUND_LATER, ControlState(lag_ms=3000.0), {"type": "lag", "milliseconds": 3000.0}),
+        (Action.ESTIMATE_LAG, ControlState(lag_ms=33.0), {"type": "lag", "milliseconds": None}),
         (Action.RESET, ControlState(), {"type": "reset"}),
         (Action.QUIT, ControlState(), None),
     ],
@@ -95,8 +132,9 @@ def test_a_key_gives_the_command(action: Action, control: ControlState, command:
 
 
 def test_in_silence_pin_and_exclude_have_no_target() -> None:
-    for action in (Action.PIN, Action.EXCLUDE):
-        assert Selection().after(KeyPress(action), snapshot(0.0), ControlState(), View.BOXES)[1] is None
+    for action in (Action.PIN, Action.EXCLUDE, Action.NAME):
+        after = Selection().after(KeyPress(action), snapshot(0.0), ControlState(), View.BOXES)
+        assert after == (Selection(), None)
 
 
 def pressed(
