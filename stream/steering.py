@@ -27,7 +27,7 @@ class SteeredScorer:
     def __init__(self, scorer: LagScorer, control: Control, director: DirectorSettings) -> None:
         self._scorer, self._control = scorer, control
         self._steering, self._director = Steering(), Director(director)
-        self._lag_ms: float | None = None
+        self._lag_commands = 0
 
     def push_tracks(self, frame_tracks: Sequence[FrameTracks]) -> None:
         self._scorer.push_tracks(frame_tracks)
@@ -43,10 +43,10 @@ class SteeredScorer:
         return self._steered(self._scorer.finish())
 
     def _follow_lag(self) -> None:
-        lag_ms = self._control.state.lag_ms
-        if lag_ms != self._lag_ms:
-            self._lag_ms = lag_ms
-            self._scorer.set_lag(lag_ms)
+        state = self._control.state
+        if state.lag_commands != self._lag_commands:
+            self._lag_commands = state.lag_commands
+            self._scorer.set_lag(state.lag_ms)
 
     def _steered(self, snapshots: Sequence[Snapshot]) -> list[Snapshot]:
         return [self._directed(each) for each in snapshots]

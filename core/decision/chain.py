@@ -152,6 +152,11 @@ class Chain:
         if face in self._ids and into not in self._ids:
             self._ids[self._ids.index(face)] = into
 
+    def forget_lags(self) -> None:
+        """Forget at which lags each face spoke."""
+        self._counts = np.zeros_like(self._counts)
+        self._remembered.clear()
+
     def _pairs_in_view(self, ids: Sequence[int]) -> dict[tuple[int, int], float]:
         n = len(ids)
         rows, columns = _upper(n)

@@ -75,7 +75,7 @@ SCHEMA: dict[str, Any] = {
         _command("view", "What window, recording and virtual camera show.", view={"enum": [v.value for v in View]}),
         _command(
             "lag",
-            "Milliseconds by which the audio is late; null: estimated.",
+            "Milliseconds by which the audio is late; null: estimated, beginning anew.",
             milliseconds={
                 "anyOf": [
                     {"type": "number", "minimum": -LONGEST_LAG_MS, "maximum": LONGEST_LAG_MS},
@@ -95,7 +95,8 @@ class ControlState:
     """What the commands have set.
 
     ``hold_until``: seconds of the session; infinity: until released; None: no hold. ``sensitivity`` in [0, 1].
-    ``view`` and ``lag_ms`` None: as the run was started. ``resets``: how often people were forgotten.
+    ``view`` and ``lag_ms`` None: as the run was started. ``lag_commands``: how often the lag was commanded; ``resets``:
+    how often people were forgotten.
     """
 
     names: Mapping[int, str] = field(default_factory=dict)
@@ -106,6 +107,7 @@ class ControlState:
     sensitivity: float = 0.0
     view: View | None = None
     lag_ms: float | None = None
+    lag_commands: int = 0
     resets: int = 0
     is_recording: bool = True
 
@@ -141,7 +143,7 @@ class ControlState:
                 return replace(self, view=View(view))
             case {"type": "lag", "milliseconds": ms, **rest} if not rest:
                 lag_ms = None if ms is None else _number("milliseconds", ms, -LONGEST_LAG_MS, LONGEST_LAG_MS)
-                return replace(self, lag_ms=lag_ms)
+                return replace(self, lag_ms=lag_ms, lag_commands=self.lag_commands + 1)
             case {"type": "reset", **rest} if not rest:
                 return replace(self, names={}, pinned=None, excluded=frozenset(), resets=self.resets + 1)
             case {"type": "record", "on": bool(on), **rest} if not rest:

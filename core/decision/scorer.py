@@ -83,12 +83,13 @@ class Scorer:
         self._who = who or WhoIsWho()
 
     def set_lag(self, lag_ms: float | None) -> None:
-        """Set the lag by hand from the next decided tick on, or estimate it (None).
+        """Set the lag by hand from the next decided tick on, or estimate it, beginning anew (None).
 
         Lags within ±600 ms are compared, around 0 or a greater lag that was set at first; one outside is clipped.
         """
         if lag_ms is None:
             self._lag.set(None)
+            self._chain.forget_lags()
         else:
             ticks = lag_ms * TICK_RATE / 1000 - self._middle
             self._lag.set(min(max(ticks, float(LAGS[0])), float(LAGS[-1])))

@@ -80,14 +80,14 @@ def test_a_hold_freezes_who_was_primary_when_it_was_given() -> None:
 
 def test_a_lag_reaches_the_scorer_once_before_its_next_tick() -> None:
     control = Control()
-    playing = Playing(*(snapshot(tick / 25, 1) for tick in range(4)))
+    playing = Playing(*(snapshot(tick / 25, 1) for tick in range(5)))
     scorer = SteeredScorer(playing, control, DirectorSettings())
     scorer.advance()
-    for lag_ms in (120, None):
+    for lag_ms in (120, None, None):
         control.execute({"type": "lag", "milliseconds": lag_ms})
         scorer.advance()
     scorer.advance()
-    assert playing.lags == [120, None]
+    assert playing.lags == [120, None, None], "estimated anew, although it was estimated before"
 
 
 def test_a_command_that_is_refused_changes_nothing_and_is_no_event() -> None:

@@ -84,6 +84,20 @@ def test_who_fits_is_found_among_others_and_at_its_own_lag() -> None:
     assert int(np.argmax(chain.counts[1])) == CENTRE + 4
 
 
+def test_lags_that_are_forgotten_are_learnt_anew() -> None:
+    lag = RoomLag()
+    chain = Chain(TWO, lag)
+    late = np.full((2, len(LAGS)), -0.1)
+    late[1, CENTRE + 4] = 0.5
+    follow(chain, 100, [1, 2], late)
+    assert lag.ticks == 4
+    lag.set(None)
+    chain.forget_lags()
+    early = late[:, ::-1]
+    follow(chain, 60, [1, 2], early)
+    assert lag.ticks == -4
+
+
 def test_evidence_against_all_leaves_no_active_speaker() -> None:
     assert follow(Chain(TWO, RoomLag()), 40, [1, 2], np.full((2, len(LAGS)), -0.3)).nobody > 0.9
 

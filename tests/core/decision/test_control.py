@@ -77,6 +77,7 @@ def test_the_commands_add_up() -> None:
         sensitivity=0.7,
         view=View.SPLIT,
         lag_ms=-120.5,
+        lag_commands=1,
     )
     assert state.after({"type": "hold", "seconds": None}, 0.0).hold_until == math.inf
     assert state.after({"type": "name", "id": 3, "name": " \n"}, 0.0).names == {}
