@@ -149,8 +149,8 @@ class ViewBroadcast(Output):
 
 
 def overlay_info(control: Control) -> OverlayInfo:
-    """The view that commands have set."""
-    return OverlayInfo(pinned=control.state.pinned)
+    """The view and the pin that commands have set."""
+    return OverlayInfo(pinned=control.state.pinned, view=control.state.view)
 
 
 class _AudioFrames:
