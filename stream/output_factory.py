@@ -32,11 +32,13 @@ def make_outputs(
     frame_size: tuple[int, int] | None,
     status: OverlayStatus,
     stop: threading.Event,
+    notify: Callable[[str], None],
 ) -> list[Output]:
     """The outputs that ``settings`` ask for. ``status``: what a recording shows beside the scores.
 
     ``frame_size``: of the source, where it is known before the first frame. ``stop``, once set, ends an output's wait
-    for a reader. Raises InputError for one that cannot be written; no file is made or changed yet.
+    for a reader. ``notify`` receives lines about an output in trouble. Raises InputError for one that cannot be
+    written; no file is made or changed yet.
     """
     inputs = settings.inputs
     outputs: list[Output] = []
@@ -67,7 +69,7 @@ def make_outputs(
     if settings.virtual_camera:
         outputs.append(VirtualCamera())
     if settings.obs is not None and settings.obs_scenes is not None:
-        outputs.append(Obs(settings.obs, settings.obs_scenes))
+        outputs.append(Obs(settings.obs, settings.obs_scenes, notify))
     if settings.osc is not None:
         outputs.append(Osc(settings.osc))
     return outputs

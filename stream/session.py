@@ -88,7 +88,14 @@ def run(
         settings, source = open_source(settings, notify)
         cleanup.callback(source.stop if isinstance(source, LiveSource) else source.close)
         status = OverlayStatus()
-        own = make_outputs(settings, has_audio=source.has_audio, frame_size=source.frame_size, status=status, stop=stop)
+        own = make_outputs(
+            settings,
+            has_audio=source.has_audio,
+            frame_size=source.frame_size,
+            status=status,
+            stop=stop,
+            notify=notify,
+        )
         all_outputs = [*own, *outputs]
         loading.begin()
         accuracy = DemoAccuracy(demo) if (demo := _demo_in(source)) else None

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import logging
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -63,7 +63,14 @@ class SceneMap:
 
     def filters(self) -> set[Target]:
         """All targets whose filters are enabled and disabled."""
-        return {target for target in (*self.people.values(), self.wide, self.nobody) if target.filter is not None}
+        return {target for target in self._targets() if target.filter is not None}
+
+    def scenes(self) -> set[str]:
+        """The scenes that are switched to."""
+        return {target.scene for target in self._targets() if target.scene is not None}
+
+    def _targets(self) -> tuple[Target, ...]:
+        return (*self.people.values(), self.wide, self.nobody)
 
 
 def read_scenes(path: Path) -> SceneMap:
@@ -93,12 +100,12 @@ def _target(given: object, path: Path) -> Target:
 
 
 class _Client(Protocol):
-    def send(self, param: str, data: dict[str, Any] | None = None) -> Any: ...
+    def send(self, param: str, data: dict[str, Any] | None = None, raw: bool = False) -> Any: ...
     def disconnect(self) -> None: ...
 
 
 class Obs(Output):
-    """Switches OBS to the director's shots.
+    """Switches OBS to the director's shots. ``notify`` receives a line about an OBS that cannot be reached or used.
 
     Raises InputError for a scene file or an address that cannot be used, or when the library is missing; an OBS that is
     not there yet is waited for.
@@ -106,8 +113,10 @@ class Obs(Output):
 
     option = "--obs"
 
-    def __init__(self, address: str, scenes: Path) -> None:
+    def __init__(self, address: str, scenes: Path, notify: Callable[[str], None] = logger.warning) -> None:
         self._host, self._port = _parsed(address)
+        self._notify = notify
+        self._reported = ""
         self._scenes = read_scenes(scenes)
         try:
             import obsws_python  # noqa: F401
@@ -142,16 +151,30 @@ class Obs(Output):
             try:
                 client = self._connected()
             except Exception as error:  # the library raises exceptions of many kinds
-                logger.info("OBS at %s:%d cannot be reached (%s); trying again", self._host, self._port, error)
+                self._report(f"OBS cannot be reached ({error}); trying on. Is its WebSocket on, the password right?")
                 self._wait(RETRY_SECONDS, None)
                 continue
             logger.info("connected to OBS at %s:%d", self._host, self._port)
             try:
+                self._check_scenes(client)
                 self._serve(client)
             except Exception as error:
-                logger.warning("OBS at %s:%d is gone (%s); trying again", self._host, self._port, error)
+                self._report(f"OBS is gone ({error}); trying on")
             finally:
                 client.disconnect()
+
+    def _report(self, line: str) -> None:
+        """Report trouble once, not with every attempt."""
+        if line != self._reported:
+            self._reported = line
+            self._notify(f"{self.option} {self._host}:{self._port}: {line}")
+
+    def _check_scenes(self, client: _Client) -> None:
+        there = [scene["sceneName"] for scene in client.send("GetSceneList", raw=True)["scenes"]]
+        if missing := sorted(self._scenes.scenes() - {*there}):
+            self._report(f"OBS has no scene named {', '.join(missing)}; it has {', '.join(sorted(there))}")
+        elif self._reported:
+            self._report("connected")
 
     def _connected(self) -> _Client:
         import obsws_python
@@ -187,7 +210,7 @@ class Obs(Output):
             if wanted.scene is not None:
                 client.send("SetCurrentProgramScene", {"sceneName": wanted.scene})
         except OBSSDKRequestError as error:
-            logger.warning("OBS refuses %s: %s", wanted.scene or wanted.filter, error)
+            self._report(f"OBS refuses {wanted.scene or wanted.filter} ({error})")
 
     def _wait(self, seconds: float, shown: Target | None) -> None:
         """Wait until the wanted target differs from ``shown``, the run is over, or ``seconds`` have passed."""

@@ -115,6 +115,23 @@ def test_a_filter_can_stand_for_a_person(studio: ObsStudio, tmp_path: Path) -> N
                 time.sleep(0.05)
 
 
+def test_a_scene_that_obs_does_not_have_is_reported_once(studio: ObsStudio, tmp_path: Path) -> None:
+    path, lines = tmp_path / "scenes.json", list[str]()
+    path.write_text(json.dumps({**SCENES, "people": {"1": "Adda", "2": "Bob"}}))
+    with Session(Obs(studio.address, path, lines.append)) as session:
+        session.speaker = 2
+        seconds_until(studio, "Bob", limit=3.0)
+    assert len(lines) == 1 and "no scene named Adda; it has Ada, Bob" in lines[0]
+
+
+def test_a_wrong_password_is_reported_once(studio: ObsStudio, tmp_path: Path) -> None:
+    path, lines = tmp_path / "scenes.json", list[str]()
+    path.write_text(json.dumps({**SCENES, "password": "not-the-one"}))
+    with Session(Obs(studio.address, path, lines.append)):
+        time.sleep(2.5)
+    assert len(lines) == 1 and "the password right?" in lines[0] and "not-the-one" not in lines[0]
+
+
 def test_no_obs_delays_nothing_and_the_password_stays_out_of_the_log(
     scenes: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
