@@ -1,22 +1,6 @@
 """Messages of a page or a program to a room, on the data channel or on ``/control``, and the replies.
 
-A client in Python: ``/control`` sends the room's events and takes commands; ``/schema.json`` lists these::
-
-    import asyncio
-    import aiohttp
-
-    async def pin_whoever_speaks(address: str) -> None:
-        async with aiohttp.ClientSession() as session, session.ws_connect(address) as room:
-            async for message in room:
-                event = message.json()
-                if event["type"] == "speaker" and event["state"] == "speaking":
-                    await room.send_json({"type": "pin", "id": event["id"]})
-                elif event["type"] == "ack":
-                    print("done:", event["command"])
-                elif event["type"] == "error":
-                    print(event["message"])
-
-    asyncio.run(pin_whoever_speaks("ws://localhost:8000/control?room=local&token=SECRET"))
+A client in Python stands in .github/SERVER.md.
 """
 
 from __future__ import annotations
@@ -34,8 +18,8 @@ MESSAGE_BYTES = 1024
 MAX_MILLISECONDS = 1e15
 """JavaScript writes larger numbers with an exponent; no clock value is as large."""
 
-MAX_ERRORS = 10
-"""More invalid messages than this close the connection."""
+MAX_ERRORS, ERRORS_PER_SECOND = 10, 0.1
+"""More invalid messages than this close the connection; with time, earlier ones are forgiven."""
 
 BURST_MESSAGES, MESSAGES_PER_SECOND = 50, 10.0
 """Enough for a page: one ping a second, and the commands of its user."""
@@ -44,26 +28,29 @@ BURST_MESSAGES, MESSAGES_PER_SECOND = 50, 10.0
 class Messages:
     """One client's messages to a room: commands of the schema, and pings. Methods return JSON lines to reply with."""
 
-    def __init__(self, control: Control, now: Callable[[], float | None]) -> None:
-        """``now``: session time in seconds; None before the session has begun."""
+    def __init__(self, control: Control | None, now: Callable[[], float | None]) -> None:
+        """``control`` None: the client may only listen. ``now``: session time in seconds; None before it has begun."""
         self._control, self._now = control, now
-        self._errors = 0
+        self._errors = RateLimiter(MAX_ERRORS, ERRORS_PER_SECOND)
+        self._is_hopeless = False
         self._rate = RateLimiter(BURST_MESSAGES, MESSAGES_PER_SECOND)
 
     @property
     def is_hopeless(self) -> bool:
         """Whether the client has sent too many invalid messages."""
-        return self._errors > MAX_ERRORS
+        return self._is_hopeless
 
     def take(self, text: str | bytes) -> list[str]:
         """Handle one message and return the replies."""
         try:
             if not self._rate.take(time.monotonic()):
                 raise InputError("too many messages; wait a second")
+            if self._control is None:
+                raise InputError("this address only sends events; commands go to /control")
             message = parsed(text)
             return self._pong(message) if message.get("type") == "ping" else [execute(self._control, message)]
         except InputError as error:
-            self._errors += 1
+            self._is_hopeless = not self._errors.take(time.monotonic())
             return [line("error", message=str(error))]
 
     def _pong(self, message: dict[str, object]) -> list[str]:

@@ -87,9 +87,8 @@ class HttpHandlers:
         self._listeners += 1
         try:
             control = room.control
-            return await _relay_events(
-                request, room.relay, Messages(control, lambda: control.time) if may_command else None
-            )
+            messages = Messages(control if may_command else None, lambda: control.time)
+            return await _relay_events(request, room.relay, messages)
         finally:
             self._listeners -= 1
 
@@ -124,8 +123,8 @@ def _offer(body: bytes, request: web.Request, *, takes_handovers: bool) -> Offer
     return Offer(offer["sdp"], long_side, request[CLIENT_ADDRESS], handover=handover)
 
 
-async def _relay_events(request: web.Request, relay: Relay, messages: Messages | None) -> web.StreamResponse:
-    """Send a room's events until either side leaves. ``messages`` None: what the listener sends is ignored."""
+async def _relay_events(request: web.Request, relay: Relay, messages: Messages) -> web.StreamResponse:
+    """Send a room's events, and replies to ``messages``, until either side leaves."""
     socket = listener_socket()
     outbox = relay.subscribe()
     try:
@@ -157,11 +156,11 @@ async def _send_lines(socket: web.WebSocketResponse, outbox: Outbox) -> None:
                 await socket.send_str(line)
 
 
-async def _read(socket: web.WebSocketResponse, messages: Messages | None) -> None:
+async def _read(socket: web.WebSocketResponse, messages: Messages) -> None:
     """Handle messages until the listener leaves, misses a ping, or sends too much or too many invalid messages."""
     with suppress(ConnectionError):
         async for received in socket:
-            for reply in messages.take(received.data) if messages is not None else ():
+            for reply in messages.take(received.data):
                 await socket.send_str(reply)
-            if messages is not None and messages.is_hopeless:
+            if messages.is_hopeless:
                 return

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 
 import pytest
@@ -102,6 +103,21 @@ def test_too_much_of_it_is_hopeless() -> None:
     assert not page.messages.is_hopeless
     page.take("nonsense")
     assert page.messages.is_hopeless
+
+
+def test_errors_are_forgiven_with_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(data_channel.time, "monotonic", (3600.0 * k for k in itertools.count()).__next__)
+    page = Page()
+    for _ in range(3 * MAX_ERRORS):
+        assert page.take("nonsense")[0]["type"] == "error"
+    assert not page.messages.is_hopeless
+
+
+def test_a_listener_gets_an_error_for_whatever_it_sends() -> None:
+    messages = Messages(None, lambda: 1.0)
+    for text in ('{"type":"reset"}', '{"type":"ping","sent":1}', "nonsense"):
+        (answer,) = map(json.loads, messages.take(text))
+        assert answer["type"] == "error" and "/control" in answer["message"]
 
 
 def test_too_many_messages_are_an_error_too() -> None:
