@@ -9,7 +9,7 @@ from prometheus_client import CONTENT_TYPE_LATEST
 
 from speakerlight.core.decision.control import SCHEMA
 from speakerlight.server.metrics import Metrics
-from speakerlight.server.page_parts import PAGE, page_parts
+from speakerlight.server.page_parts import PAGE, page_parts, slim
 from speakerlight.server.serve_settings import ServeSettings
 
 
@@ -19,7 +19,7 @@ class PageHandlers:
     def __init__(self, settings: ServeSettings, metrics: Metrics) -> None:
         self._settings, self._metrics = settings, metrics
         self._parts = page_parts()
-        index = (PAGE / "index.html").read_text(encoding="utf-8")
+        index = slim((PAGE / "index.html").read_text(encoding="utf-8"))
         self._page = index.replace("<html ", "<html data-recognizes ", 1) if settings.recognizes else index
 
     def routes(self) -> list[web.RouteDef]:

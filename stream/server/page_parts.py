@@ -1,4 +1,4 @@
-"""Bundling of the page: each document's JavaScript modules as one script, for few requests before the first paint."""
+"""Bundling of the page: each document's JavaScript modules as one script, without comments and indentation."""
 
 from __future__ import annotations
 
@@ -16,6 +16,9 @@ STATIC = ("style.css", "overlay.css", "icon.svg")
 KINDS = {".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml"}
 """Fixed, not from ``mimetypes``, because Windows may register other types."""
 
+_COMMENT = re.compile(r"^[ ]*(?://[^\n]*|/\*.*?\*/)\n", re.MULTILINE | re.DOTALL)
+_INDENTATION = re.compile(r"\n\s+")
+
 _IMPORT = re.compile(r'^import \{([^}]*)\} from "\./(\w+)\.js";\n', re.MULTILINE)
 _EXPORT = re.compile(r"^export ((?:async )?(?:function|class|const) (\w+))", re.MULTILINE)
 
@@ -32,7 +35,12 @@ def page_parts() -> dict[str, Part]:
     """All files of the page but the documents, by name."""
     texts = {f"{entry}.js": bundle(PAGE, entry) for entry in ENTRIES}
     texts |= {name: (PAGE / name).read_text(encoding="utf-8") for name in STATIC}
-    return {name: Part(text, KINDS[Path(name).suffix]) for name, text in texts.items()}
+    return {name: Part(slim(text), KINDS[Path(name).suffix]) for name, text in texts.items()}
+
+
+def slim(text: str) -> str:
+    """Remove comments that have lines of their own, and indentation. No text of the page goes over several lines."""
+    return _INDENTATION.sub("\n", _COMMENT.sub("", text))
 
 
 def bundle(folder: Path, entry: str) -> str:

@@ -290,7 +290,7 @@ class _Screen:
 
     def feed(self, frame: VideoFrame | AudioFrame, /) -> None:
         if isinstance(frame, VideoFrame):
-            self._run.frame(frame.to_ndarray(format="bgr24"))
+            self._run.frame(np.asarray(frame.to_ndarray(format="bgr24"), np.uint8))
 
     def finish(self) -> None: ...
 

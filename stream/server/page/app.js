@@ -10,6 +10,7 @@ import { Devices } from "./devices.js";
 import { save } from "./exporting.js";
 import { FaceButtons, PersonSheet } from "./faces.js";
 import { listenForKeys } from "./keys.js";
+import { LagFinder } from "./lagfinder.js";
 import { MOST_SECONDS } from "./lateness.js";
 import { colour, inkOn } from "./palette.js";
 import { PeopleList, setText } from "./people.js";
@@ -42,6 +43,7 @@ const people = new PeopleList(element("people"), element("person"), send);
 const sheet = new PersonSheet(element("sheet"), send);
 const faceButtons = new FaceButtons(element("faces"), (id, button) => sheet.open(id, button, session.room));
 const devices = new Devices(element("devices"), showProblem);
+const lagFinder = new LagFinder(showFinding, send);
 const extent = new Extent();
 
 /** The current session: {stream, connection, room, clock, over, shownMs, isMirrored}; null on the welcome page. */
@@ -89,6 +91,7 @@ function end(line = "") {
   lastRoom = room.turns.all.length ? room : lastRoom;
   session = null;
   leaveScreens();
+  lagFinder.stop();
   over.abort();
   connection.stop();
   release(stream);
@@ -120,10 +123,12 @@ const listener = {
       showNotice(event.message);
     } else {
       if (event.type === "load") follow(event.level);
+      lagFinder.take(event);
       session.room.take(event, session.clock.isRunning ? session.clock.at(now) : null);
     }
   },
   waiting(line, seconds) {
+    lagFinder.stop();
     session.room.pause();
     const again = seconds < 1 ? t("trying again") : t("trying again in {0} s", Math.ceil(seconds));
     showConnection("waiting", t("Not connected"));
@@ -268,6 +273,12 @@ function showNotice(line, canRetry = false) {
   notice.hidden = false;
 }
 
+/** What the lag finder asks for or found, or "". */
+function showFinding(line) {
+  setText(element("lag-found"), line);
+  setText(element("find-lag"), lagFinder.isRunning ? t("Cancel") : t("Find it"));
+}
+
 /** What is wrong with the inputs, or "". */
 function showWarning(line) {
   setText(warning, line);
@@ -379,6 +390,7 @@ element("sensitivity").addEventListener("change", (event) => send({ type: "sensi
 element("set-lag").addEventListener("change", ({ target }) => {
   if (target.reportValidity()) send({ type: "lag", milliseconds: target.value === "" ? null : Number(target.value) });
 });
+element("find-lag").addEventListener("click", () => (lagFinder.isRunning ? lagFinder.stop() : lagFinder.start()));
 element("full-screen").addEventListener("click", fullScreen);
 element("small-window").hidden = !hasSmallWindow;
 element("small-window").addEventListener("click", () => toggleSmallWindow(stage, () => session && followVideo()));

@@ -53,6 +53,13 @@ const GERMAN = {
   Server: "Server",
   "Marks and sound": "Markierungen und Ton",
   "Sound is late by, in ms (empty: estimated)": "Ton kommt später um, in ms (leer: geschätzt)",
+  "Find it": "Messen",
+  Cancel: "Abbrechen",
+  "Look into the camera and count aloud to ten. A tone says when it is done.":
+    "Blicken Sie in die Kamera und zählen Sie laut bis zehn. Ein Ton meldet das Ende.",
+  "Found and set: {0}, {1} % sure.": "Gefunden und eingestellt: {0}, zu {1} % sicher.",
+  "Nothing was found: nobody in view spoke clearly, or sound and picture are more than 600 ms apart.":
+    "Nichts gefunden: Niemand im Bild sprach deutlich, oder Ton und Bild liegen mehr als 600 ms auseinander.",
   "{0}, out of view": "{0}, nicht im Bild",
   "Voice {0}": "Stimme {0}",
   "Least probability of a mark:": "Mindestwahrscheinlichkeit einer Markierung:",

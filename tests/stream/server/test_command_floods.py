@@ -7,6 +7,7 @@ import json
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
+from functools import partial
 from typing import Any
 
 import aiohttp
@@ -33,7 +34,7 @@ Send = Callable[[object], Awaitable[Event]]
 def broken_commands(count: int) -> list[object]:
     """Commands of the schema with a field missing, added, or of another kind."""
     chance = random.Random(0)
-    values = [None, True, -1, 0, 1.5, 1e308, "x", "", [], {}, [1, 2], "a" * 200, 10**30]
+    values: list[object] = [None, True, -1, 0, 1.5, 1e308, "x", "", [], {}, [1, 2], "a" * 200, 10**30]
     made: list[object] = ["nonsense", 7, None, [], {}]
     while len(made) < count:
         kind = chance.choice(SCHEMA["oneOf"])["properties"]["type"]["const"]
@@ -116,7 +117,7 @@ def test_every_broken_command_gets_an_error_and_changes_nothing(serve: Serve, wa
                         reply = await send(message)
                         assert reply["type"] == "error" and "\n" not in reply["message"], (message, reply)
                     assert (await send({"type": "release"}))["type"] == "ack", "a good one is taken"
-                    await browser.until(lambda shown=browser: shown.of("control"))
+                    await browser.until(partial(browser.of, "control"))
                     assert [event["command"] for event in browser.of("control")] == [{"type": "release"}]
             await check_unharmed(good)
 

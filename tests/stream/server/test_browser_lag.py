@@ -1,0 +1,81 @@
+"""A real Chromium whose microphone is late by a known time: the page finds that lag and sets it."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+pytest.importorskip("playwright", reason="playwright is not installed: pip install '.[test]'")
+pytest.importorskip("aiortc", reason="the extra [web] is not installed: pip install '.[web]'")
+
+from playwright.sync_api import sync_playwright
+
+from speakerlight.core.media import AudioChunk, Frame
+from speakerlight.core.timebase import TICK_RATE
+from speakerlight.sources.files import FileReader
+from tests.data import DEV, SHARED, needs_clips
+from tests.stream.server.chromium import (
+    SMALL,
+    Footage,
+    camera_behind_seconds,
+    chromium,
+    kept,
+    listening,
+    needs_chromium,
+    skip_if_apart,
+    skip_if_too_busy,
+    start_camera,
+    wait_until,
+    write_footage,
+)
+from tests.stream.server.test_serving import command
+
+pytestmark = [needs_clips, needs_chromium, pytest.mark.timeout(300)]
+
+CLIP = DEV / "people" / "p415_d.mp4"
+"""In sync within 5 ms."""
+
+LATE_MS = 200
+SECONDS = 40
+SIZE = (640, 360)
+
+WITHIN_MS = 60.0
+"""Within what SyncNet tolerates, 40 ms, and what is known of the two fake devices: half a frame."""
+
+
+@pytest.fixture(scope="module")
+def footage(tmp_path_factory: pytest.TempPathFactory) -> Footage:
+    """One person who speaks, with pauses; the audio is late."""
+    path = tmp_path_factory.mktemp("late") / "late.mp4"
+    settings = ["--people", "1", "--seconds", str(SECONDS), "--size", "{}x{}".format(*SIZE), "--lag-ms", str(LATE_MS)]
+    script = [sys.executable, str(SHARED / "gallery" / "make_gallery.py"), "--out", str(path), *settings]
+    subprocess.run([*script, str(CLIP)], check=True)
+    samples = np.concatenate([item.samples for item in FileReader(path) if isinstance(item, AudioChunk)])
+    images = (item.image for item in FileReader(path) if isinstance(item, Frame))
+    return write_footage(images, samples, SIZE, TICK_RATE, path.with_name("camera"))
+
+
+def test_the_lag_of_a_late_microphone_is_found_and_set(footage: Footage) -> None:
+    with command() as (_, url), sync_playwright() as playwright, chromium(playwright, footage) as browser:
+        page = browser.new_page(viewport=SMALL)
+        start_camera(page, url)
+        with listening(page.locator("#events-link").input_value()) as events:
+            page.locator("#faces button").wait_for(timeout=60_000)
+            page.get_by_text("Marks and sound").click()
+            page.get_by_role("button", name="Find it").click()
+            found = page.locator("#lag-found")
+            wait_until(lambda: not found.inner_text().startswith("Look"), page, 60.0)
+            line, behind_seconds = found.inner_text(), camera_behind_seconds(page, footage)
+            wait_until(lambda: bool(kept(events, "control")[1:]), page, 5.0)
+        skip_if_too_busy(events)
+        skip_if_apart(behind_seconds)
+        match = re.fullmatch(r"Found and set: (\d+) ms late, (\d+) % sure\.", line)
+        assert match, line
+        assert float(match[1]) == pytest.approx(LATE_MS - 1000 * behind_seconds, abs=WITHIN_MS)
+        commands = [event["command"] for event in kept(events, "control")]
+        assert commands[-1] == {"type": "lag", "milliseconds": int(match[1])}
+        assert page.locator("#set-lag").input_value() == match[1]
