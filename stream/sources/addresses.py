@@ -47,6 +47,9 @@ STREAM_PROTOCOLS = {
 }
 """What each kind of address needs, by scheme. None may read files."""
 
+DEMUXER_OPTIONS = {"merge_pmt_versions": "1"}
+"""Streams of MPEG-TS that move to other PIDs in the middle go on; FFmpeg would make new ones, which nobody reads."""
+
 _SCHEME = re.compile(r"([a-z][a-z0-9+.-]*)://", re.IGNORECASE)
 
 
@@ -100,19 +103,19 @@ def open_file(path: str | Path, start: int = 0, end: int | None = None) -> Input
     """
     if start or end:
         name = f"subfile,,start,{start},end,{end or 0},,:file:{path}"
-        return av.open(name, options={"protocol_whitelist": f"subfile,{LOCAL_PROTOCOLS}"})
-    return av.open(f"file:{path}", options={"protocol_whitelist": LOCAL_PROTOCOLS})
+        return av.open(name, options=DEMUXER_OPTIONS | {"protocol_whitelist": f"subfile,{LOCAL_PROTOCOLS}"})
+    return av.open(f"file:{path}", options=DEMUXER_OPTIONS | {"protocol_whitelist": LOCAL_PROTOCOLS})
 
 
 def open_pipe(spec: str, report: Callable[[str], None]) -> tuple[InputContainer, PipeInput | BinaryIO]:
     """Open standard input or a named pipe, to be read once, and what is read. Raises as :func:`open_file`."""
     pipe = open(0, "rb", 0, closefd=False) if spec == STDIN else Path(spec).open("rb", 0)  # noqa: SIM115  # read to its end
     given = pipe_input(pipe, report)
-    return av.open(given, "r", options={"protocol_whitelist": PIPE_PROTOCOLS}), given
+    return av.open(given, "r", options=DEMUXER_OPTIONS | {"protocol_whitelist": PIPE_PROTOCOLS}), given
 
 
 def open_address(address: str, options: dict[str, str], timeout: tuple[float, float]) -> InputContainer:
     """Open a network address. ``timeout``: seconds to connect and to wait for a packet. Raises as :func:`open_file`."""
     allowed = STREAM_PROTOCOLS.get(scheme(address), "")
-    given = {**options, "protocol_whitelist": allowed} if allowed else options
+    given = DEMUXER_OPTIONS | options | ({"protocol_whitelist": allowed} if allowed else {})
     return av.open(address, options=given, timeout=timeout)

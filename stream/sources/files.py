@@ -31,6 +31,7 @@ from speakerlight.sources.audio_choice import (
 )
 from speakerlight.sources.decode import AudioConverter, reason
 from speakerlight.sources.display import FrameConverter
+from speakerlight.sources.frame_order import FrameOrder
 from speakerlight.sources.gapless_audio import GaplessAudio
 from speakerlight.sources.joined import in_time_order
 from speakerlight.sources.notices import Notices, SilenceNotice
@@ -118,9 +119,10 @@ class FileReader:
     def _frames(self) -> Iterator[Frame]:
         step = 1 / (self.frame_rate or DEFAULT_RATE)
         last = -step
-        for frame in self._video.decoded():
-            assert isinstance(frame, VideoFrame)
-            time = last + step if frame.pts is None else _seconds(frame) - self._origin
+        order = FrameOrder()
+        frames = (frame for frame in self._video.decoded() if isinstance(frame, VideoFrame))
+        for stamp, frame in chain(chain.from_iterable(map(order.push, frames)), order.flush()):
+            time = last + step if stamp is None else stamp - self._origin
             if last < time:
                 last = time
                 yield Frame(time, self._converter.make(frame))

@@ -11,6 +11,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
+from itertools import chain
 from typing import Any
 
 import av.error
@@ -24,6 +25,7 @@ from speakerlight.core.media import AudioChunk, Frame
 from speakerlight.sources.audio_choice import AudioChoice, audio_stream, video_stream
 from speakerlight.sources.decode import AudioConverter
 from speakerlight.sources.display import FrameConverter
+from speakerlight.sources.frame_order import FrameOrder
 from speakerlight.sources.gapless_audio import GaplessAudio
 from speakerlight.sources.notices import Notices
 from speakerlight.sources.packets import shifted, stamped
@@ -164,7 +166,7 @@ class OnePass:
         self._frame_time = 0.0
         self._lanes: dict[int, _Lane] = {}
         if self._video is not None:
-            self._frames = FrameConverter(self._video)
+            self._frames, self._order = FrameConverter(self._video), FrameOrder()
             self._lanes[self._video.index] = _Lane(self._decoded_video)
         if self._audio is not None:
             self._resampled, self._line = AudioConverter(self._channel), GaplessAudio(start=0.0)
@@ -269,13 +271,13 @@ class OnePass:
 
     def _decoded_video(self, packet: Packet[Any]) -> Iterator[Frame]:
         step = 1 / (self.frame_rate or DEFAULT_RATE)
-        for frame in _decoded(packet):
-            if isinstance(frame, VideoFrame):
-                stamp = _seconds(frame)
-                moment = self._frame_time + step if stamp is None else stamp - (self._origin or 0.0)
-                if moment > self._frame_time or not self._frames.size:
-                    self._frame_time = max(moment, 0.0)
-                    yield Frame(self._frame_time, self._frames.make(frame))
+        frames = (frame for frame in _decoded(packet) if isinstance(frame, VideoFrame))
+        settled = chain.from_iterable(map(self._order.push, frames))
+        for stamp, frame in settled if packet.size else chain(settled, self._order.flush()):
+            moment = self._frame_time + step if stamp is None else stamp - (self._origin or 0.0)
+            if moment > self._frame_time or not self._frames.size:
+                self._frame_time = max(moment, 0.0)
+                yield Frame(self._frame_time, self._frames.make(frame))
 
     def _decoded_audio(self, packet: Packet[Any]) -> Iterator[AudioChunk]:
         for frame in _decoded(packet):
@@ -295,7 +297,3 @@ def _decoded(packet: Packet[Any]) -> list[Any]:
         return list(packet.decode())
     except (av.error.FFmpegError, ValueError):
         return []
-
-
-def _seconds(frame: VideoFrame | AudioFrame) -> float | None:
-    return None if frame.pts is None or frame.time_base is None else float(frame.pts * frame.time_base)

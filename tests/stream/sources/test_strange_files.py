@@ -53,6 +53,16 @@ def test_recordings_joined_with_cat_are_read_whole_and_in_step(tmp_path: Path, s
     assert len(lines) == 1 and "joined.ts: its clock jumps" in lines[0]
 
 
+@pytest.mark.parametrize("second", [0.0, 6.0])
+def test_a_transport_stream_whose_streams_move_to_other_pids_is_read_whole(tmp_path: Path, second: float) -> None:
+    moved = piece(tmp_path / "b.ts", second, 4.0, options={"mpegts_start_pid": "0x200"})
+    (tmp_path / "moved.ts").write_bytes(piece(tmp_path / "a.ts", 0.0, 6.0) + moved)
+    frames, samples, _ = read(tmp_path / "moved.ts")
+    # FFmpeg gives out the last frames of the streams before at the very end.
+    assert len(frames) >= 248 and np.diff([frame.time for frame in frames[:246]]).max() < 0.15
+    assert len(click_times(0.0, samples)) == 20
+
+
 def test_two_blobs_of_a_browser_s_recorder_are_both_read(tmp_path: Path) -> None:
     blob = Clip(times=tuple(np.arange(75) / 25), video_codec="vp8", sound_codec="libopus", sound_seconds=3.0)
     data = blob.write(tmp_path / "a.webm").read_bytes()
@@ -98,6 +108,20 @@ def restamped(path: Path, made: Path, stamp: Callable[[float], float]) -> Path:
                 packet.stream = streams[packet.stream.index]
                 container.mux(packet)
     return made
+
+
+def test_reordered_frames_without_presentation_times_are_all_shown(tmp_path: Path) -> None:
+    with av.open(str(tmp_path / "b.avi"), "w") as container:
+        stream = container.add_stream("libx264", rate=25, options={"bf": "3", "b-adapt": "2", "preset": "medium"})
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        for number in range(75):
+            grey = np.full((48, 64, 3), 60 + 2 * number, np.uint8)
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(grey, format="bgr24")))
+        container.mux(stream.encode(None))
+    frames, _, _ = read(tmp_path / "b.avi")
+    shown = [float(frame.image.mean()) for frame in frames]
+    assert len(frames) >= 73 and np.all(np.diff(shown) > 0)
+    assert np.diff([frame.time for frame in frames]).max() < 0.13
 
 
 def test_frames_and_audio_that_are_stamped_once_a_second_are_spread(tmp_path: Path) -> None:
