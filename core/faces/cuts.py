@@ -82,8 +82,7 @@ class CutDetector:
         if before is None or small_before is None or before.shape != image.shape:
             return _NO_CHANGE
         s = self._settings
-        changed, correlation = _change(small_before, self._small)
-        is_cut = changed >= s.cut_change and correlation < s.cut_correlation
+        is_cut = _differ(small_before, self._small, s.cut_change, s.cut_correlation)
         if seconds > s.longest_gap_seconds:
             return Change(is_cut, frozenset())
         limit = s.face_correlation_at_cut if is_cut else s.face_correlation
@@ -99,8 +98,7 @@ class CutDetector:
         if image[rows, columns].size == 0:
             return False
         first, second = before[rows, columns], image[rows, columns]
-        changed, correlation = _change(_small(first, _FACE_SIZE), _small(second, _FACE_SIZE))
-        return changed >= s.face_change and correlation < limit
+        return _differ(_small(first, _FACE_SIZE), _small(second, _FACE_SIZE), s.face_change, limit)
 
 
 def _small(image: Image, size: tuple[int, int]) -> Grey:
@@ -110,23 +108,28 @@ def _small(image: Image, size: tuple[int, int]) -> Grey:
     return np.asarray(cv2.resize(grey, size, interpolation=cv2.INTER_AREA), np.float32)
 
 
-def _change(first: Grey, second: Grey) -> tuple[float, float]:
-    """Share of textured pixels that changed, brightness and contrast aside, and the correlation; (0, 1) when blank."""
-    level, deviation = float(first.mean()), float(first.std())
-    other_level, other_deviation = float(second.mean()), float(second.std())
+def _differ(first: Grey, second: Grey, least_change: float, correlation: float) -> bool:
+    """Whether two images correlate less than ``correlation`` and at least this share of their textured pixels changed,
+    brightness and contrast aside. False when both are blank."""
+    (level, deviation), (other_level, other_deviation) = _statistics(first), _statistics(second)
     is_blank = min(deviation, other_deviation) < _STRAIGHT
+    if not is_blank:
+        # Nearly every frame ends here: the next steps take four fifths of the time.
+        covariance = float(np.vdot(first - level, second - other_level)) / first.size
+        if covariance / max(deviation * other_deviation, 1e-6) >= correlation:
+            return False
     matched = second if is_blank else (second - other_level) * (deviation / other_deviation) + level
     difference = np.abs(first - matched)
     textured = (_gradient(first) > _STEP) | (_gradient(second) > _STEP) | (difference > _STEP)
-    count = int(textured.sum())
-    if count < _FEWEST_PIXELS:
-        return 0.0, 1.0
-    correlation = (
-        0.0
-        if is_blank
-        else float(((first - level) * (second - other_level)).mean()) / max(deviation * other_deviation, 1e-6)
-    )
-    return float((difference[textured] > _STEP).mean()), correlation
+    if int(textured.sum()) < _FEWEST_PIXELS:
+        return False
+    return float((difference[textured] > _STEP).mean()) >= least_change
+
+
+def _statistics(image: Grey) -> tuple[float, float]:
+    """Mean and standard deviation of the grey levels; ``ndarray.std`` takes three times as long."""
+    (level,), (deviation,) = cv2.meanStdDev(image)
+    return float(level[0]), float(deviation[0])
 
 
 def _gradient(image: Grey) -> Grey:
