@@ -242,21 +242,20 @@ def _grown(box: Box, by: int) -> Box:
 def _draw_frame(image: Image, box: Box, bgr: Bgr, thickness: int) -> None:
     x, y, width, height = _pixels(box)
     radius = max(min(width, height) // 10, 1)
-    right, bottom = x + width, y + height
-    for start, end in (
-        ((x + radius, y), (right - radius, y)),
-        ((x + radius, bottom), (right - radius, bottom)),
-        ((x, y + radius), (x, bottom - radius)),
-        ((right, y + radius), (right, bottom - radius)),
-    ):
-        cv2.line(image, start, end, bgr, thickness, cv2.LINE_AA)
-    for centre, angle in (
-        ((x + radius, y + radius), 180),
-        ((right - radius, y + radius), 270),
-        ((right - radius, bottom - radius), 0),
-        ((x + radius, bottom - radius), 90),
-    ):
-        cv2.ellipse(image, centre, (radius, radius), angle, 0, 90, bgr, thickness, cv2.LINE_AA)
+    inner = np.array([(x + radius, y + radius), (x + width - radius, y + height - radius)])
+    path = inner[_ARC_CORNERS, (0, 1)] + radius * _ARCS
+    fixed = np.rint(path * (1 << _SHIFT)).astype(np.int32)
+    cv2.polylines(image, [fixed], True, bgr, thickness, cv2.LINE_AA, _SHIFT)
+
+
+_SHIFT = 4
+"""Fractional bits of coordinates."""
+
+_ARC_ANGLES = np.radians(np.arange(180, 540, 90)[:, None] + np.linspace(0, 90, 6)).ravel()
+_ARCS = np.stack([np.cos(_ARC_ANGLES), np.sin(_ARC_ANGLES)], axis=1)
+_ARC_CORNERS = np.repeat([(0, 0), (1, 0), (1, 1), (0, 1)], 6, axis=0)
+"""Rounded corners, clockwise from the upper left: directions from the corner's centre, and which x and y that has. Five
+segments each: OpenCV's ellipse draws 18 of them, which took a third of the time of the overlay."""
 
 
 def _draw_corners(image: Image, box: Box, bgr: Bgr, thickness: int) -> None:
