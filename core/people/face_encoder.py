@@ -19,7 +19,7 @@ import numpy.typing as npt
 from speakerlight.core.errors import InputError
 from speakerlight.core.faces.detection import LEFT_EYE, MOUTH, RIGHT_EYE, Keypoints
 from speakerlight.core.media import Image
-from speakerlight.core.models.openvino_graph import Compiled, Node, ops
+from speakerlight.core.models.openvino_graph import Compiled, Node, Precision, fast_precision, ops
 
 SIDE = 150
 """Side of the network's input in pixels."""
@@ -48,11 +48,12 @@ Look = npt.NDArray[np.float32]
 class FaceEncoder:
     """Embeds face crops. For one thread at a time."""
 
-    def __init__(self, manifest: Path, weights: Path) -> None:
-        """Raises InputError when the files do not hold the network."""
+    def __init__(self, manifest: Path, weights: Path, precision: Precision | None = None) -> None:
+        """``precision`` None: the fastest on this processor. Raises InputError when the files hold no such network."""
+        precision = precision or fast_precision()
         try:
             arrays = read_weights(manifest, weights)
-            self._embed = Compiled(lambda crops: _network(crops, arrays), (SIDE, SIDE, 3), np.uint8, "f32", batch=1)
+            self._embed = Compiled(lambda crops: _network(crops, arrays), (SIDE, SIDE, 3), np.uint8, precision, batch=1)
         except (OSError, ValueError, KeyError, TypeError, IndexError, RuntimeError) as error:
             raise InputError(f"cannot use the face encoder's file {weights}: delete it and run again") from error
 

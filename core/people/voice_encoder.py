@@ -18,7 +18,7 @@ import numpy.typing as npt
 from speakerlight.core.audio.logmel import MelSettings, mel_filters
 from speakerlight.core.errors import InputError
 from speakerlight.core.media import Samples
-from speakerlight.core.models.openvino_graph import Compiled, Node, ops
+from speakerlight.core.models.openvino_graph import Compiled, Node, Precision, fast_precision, ops
 from speakerlight.core.people.voices import HOP_TICKS
 from speakerlight.core.timebase import SAMPLE_RATE, TICK_RATE
 from speakerlight.core.windows import overlapping
@@ -70,12 +70,13 @@ def samples_for_hop(hop: int) -> int:
 class VoiceEncoder:
     """One step of all open windows. For one thread at a time."""
 
-    def __init__(self, path: Path) -> None:
-        """Raises InputError when the file does not hold the network."""
+    def __init__(self, path: Path, precision: Precision | None = None) -> None:
+        """``precision`` None: the fastest on this processor. Raises InputError when the file holds no such network."""
+        precision = precision or fast_precision()
         try:
             weights = read_legacy(path)["model_state"]
             row = (_COLUMNS * _MELS + _STATE,)
-            self._step = Compiled(lambda rows: _network(rows, weights), row, np.float32, "f32", batch=WINDOWS)
+            self._step = Compiled(lambda rows: _network(rows, weights), row, np.float32, precision, batch=WINDOWS)
         except Exception as error:  # damaged bytes end in nearly any exception
             raise InputError(f"cannot use the voice encoder's file {path}: delete it and run again") from error
 

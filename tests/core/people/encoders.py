@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from speakerlight.core.errors import InputError
+from speakerlight.core.models.openvino_graph import Precision
 from speakerlight.core.people.face_encoder import FaceEncoder
 from speakerlight.model_cache import FACE_ENCODER, FACE_ENCODER_MANIFEST, ModelFile, fetch
 
@@ -20,5 +21,5 @@ def model_file(model: ModelFile) -> Path:
         pytest.skip(str(error))
 
 
-def face_encoder() -> FaceEncoder:
-    return FaceEncoder(model_file(FACE_ENCODER_MANIFEST), model_file(FACE_ENCODER))
+def face_encoder(precision: Precision | None = None) -> FaceEncoder:
+    return FaceEncoder(model_file(FACE_ENCODER_MANIFEST), model_file(FACE_ENCODER), precision)

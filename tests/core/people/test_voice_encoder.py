@@ -24,7 +24,13 @@ def noise(seconds: float, seed: int = 0) -> np.ndarray[tuple[int], np.dtype[np.f
 
 @pytest.fixture(scope="module")
 def encoder() -> VoiceEncoder:
-    return VoiceEncoder(model_file(VOICE_ENCODER))
+    return VoiceEncoder(model_file(VOICE_ENCODER), "f32")
+
+
+def test_the_fastest_precision_gives_the_same_voice(encoder: VoiceEncoder) -> None:
+    fast, samples = VoiceEncoder(model_file(VOICE_ENCODER)), noise(2.5)
+    for exact, voices in zip(VoiceStream(encoder).push(samples), VoiceStream(fast).push(samples), strict=True):
+        assert np.sum(exact * voices, axis=1).min() > 0.99
 
 
 def test_a_window_is_the_network_from_its_start(encoder: VoiceEncoder) -> None:
