@@ -246,9 +246,11 @@ def door(seconds: float) -> list[Row]:
         if port is None:
             raise InputError("load: a host did not start")
         host = HostAddress(name, f"http://127.0.0.1:{port}", secret)
-        with door_process(host) as url:
+        with door_process(host) as (pid, url):
             ways = {"direct": (host.url, host.headers), "through the door": (url, {})}
-            times = asyncio.run(_offer_in_turns(ways, max(round(OFFERS_A_SECOND * seconds), MIN_OFFERS)))
+            used, count = cpu_seconds(pid), max(round(OFFERS_A_SECOND * seconds), MIN_OFFERS)
+            times = asyncio.run(_offer_in_turns(ways, count))
+            cpu_ms = 1000 * (cpu_seconds(pid) - used) / count
     finally:
         process.close()
         process.join()
@@ -258,17 +260,18 @@ def door(seconds: float) -> list[Row]:
     added = [through - direct for direct, through in zip(*times.values(), strict=True)]
     p95 = float(np.quantile(times["through the door"], 0.95) - np.quantile(times["direct"], 0.95))
     note = f"difference of p95; of pairs: median {np.median(added):.1f}, p95 {np.quantile(added, 0.95):.1f} ms"
-    return [*rows, _row("added by the door", 0, exactly(p95), "ms", note)]
+    added_row = _row("added by the door", 0, exactly(p95), "ms", note)
+    return [*rows, added_row, _row("an offer at the door", 0, exactly(cpu_ms), "ms CPU", "with the polls of its host")]
 
 
 @contextmanager
-def door_process(host: HostAddress) -> Iterator[str]:
-    """A door in front of ``host`` in a process of its own; its URL."""
+def door_process(host: HostAddress) -> Iterator[tuple[int, str]]:
+    """A door in front of ``host`` in a process of its own: process id and URL."""
     words = [sys.executable, "-m", "tests.benchmarks.load_door", host.name, host.url, host.secret]
     process = subprocess.Popen(words, cwd=ROOT, stdout=subprocess.PIPE, text=True)
     try:
         assert process.stdout is not None
-        yield process.stdout.readline().strip()
+        yield process.pid, process.stdout.readline().strip()
     finally:
         process.kill()
         process.communicate()

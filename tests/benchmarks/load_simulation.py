@@ -23,7 +23,9 @@ SPREAD = 0.5
 
 SESSION_SECONDS = 1800.0
 REFUSED_SHARE = 0.001
-OFFER_SECONDS = 0.02
+OFFER_SECONDS = 0.0035
+"""Processor time of the door for an offer, its room's end and the polls meanwhile (``B load --only door``)."""
+
 ROOM_BITS = 1.6e6
 NIC_BITS = 10e9
 SIMULATED_SECONDS = 60
@@ -33,7 +35,7 @@ ASSUMPTIONS = (
     f"{LOCK_SHARE:g} of a room's processor time holds Python's interpreter lock",
     f"service times are log-normal with a deviation of {SPREAD:g} of their mean; no load is shed",
     f"rooms arrive at random and last {SESSION_SECONDS / 60:g} minutes in the mean; {REFUSED_SHARE:.1%} may be refused",
-    f"an offer takes {1000 * OFFER_SECONDS:g} ms of the door's processor",
+    f"an offer takes {1000 * OFFER_SECONDS:g} ms of the door's processor (measured)",
     f"a room sends {ROOM_BITS / 1e6:g} Mbit/s over links of {NIC_BITS / 1e9:g} Gbit/s",
     "a card scores 2,000 faces of the expert at 25 a second, the bar of the GPU row, which no card has shown yet",
     "a host is one process on two cores; prices are those of Costs",
