@@ -1,9 +1,11 @@
-"""The page in a real Chromium when its host drains: it goes on at another host."""
+"""The page in a real Chromium when its host drains or is killed: it continues at another host."""
 
 from __future__ import annotations
 
 import json
+import os
 import re
+import signal
 import time
 import urllib.request
 from collections.abc import Iterator
@@ -15,6 +17,7 @@ pytest.importorskip("aiortc", reason="the extra [web] is not installed: pip inst
 
 from playwright.sync_api import Page, sync_playwright
 
+from tests.stream.cluster.test_local import pid_of
 from tests.stream.server.chromium import chromium, needs_chromium, start_camera
 from tests.stream.server.test_serving import command
 
@@ -41,13 +44,20 @@ def room_of(page: Page, not_of: str = " ", seconds: float = OPEN_SECONDS) -> str
     raise AssertionError(f"no room after {seconds} s")
 
 
-def test_the_page_moves_on_when_its_host_drains(page: Page) -> None:
+@pytest.mark.parametrize("how", ["drained", "killed"])
+def test_the_page_continues_at_another_host(page: Page, how: str) -> None:
     with command("--cluster", "local:2") as (_, url):
         start_camera(page, url)
         before = room_of(page)
         host = before.partition("-")[0]
-        urllib.request.urlopen(urllib.request.Request(f"{url}/hosts/{host}/drain", method="POST"), timeout=10).close()
+        begun = time.monotonic()
+        if how == "killed":
+            os.kill(pid_of(host), signal.SIGKILL)
+        else:
+            drain = urllib.request.Request(f"{url}/hosts/{host}/drain", method="POST")
+            urllib.request.urlopen(drain, timeout=10).close()
         after = room_of(page, host, MOVE_SECONDS)
+        print(f"{how}: another room after {time.monotonic() - begun:.2f} s")
         with urllib.request.urlopen(f"{url}/hosts", timeout=10) as answer:
             rooms = {each["name"]: each["rooms"] for each in json.load(answer)}
         assert sum(rooms.values()) >= 1 and after.partition("-")[0] in rooms
