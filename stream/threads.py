@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import logging
+import math
 import threading
+
+SLICE_SECONDS = 0.25
+"""A limit is waited for in parts of this length: a time in which the process is stopped (Ctrl-Z) counts as one part."""
 
 logger = logging.getLogger(__name__)
 
@@ -16,8 +20,12 @@ def join_within(thread: threading.Thread | None, seconds: float) -> bool:
     """
     if thread is None or thread.ident is None:
         return True
-    thread.join(seconds)
-    if thread.is_alive():
+    parts = max(math.ceil(seconds / SLICE_SECONDS), 1)
+    for _ in range(parts):
+        thread.join(seconds / parts)
+        if not thread.is_alive():
+            break
+    else:
         logger.warning("thread %s has not ended within %.1f s and is abandoned", thread.name, seconds)
         return False
     return True

@@ -59,15 +59,16 @@ class PipeWriter(io.RawIOBase):
 
     def write(self, data: object, /) -> int:
         view = memoryview(data).cast("B")  # type: ignore[arg-type]
-        written, progress = 0, time.monotonic()
+        written = polls = 0  # polls, not a clock: the process may be stopped meanwhile
         while written < len(view):
             try:
                 written += os.write(self._descriptor, view[written:])
-                progress = time.monotonic()
+                polls = 0
             except BlockingIOError:
-                if self._stop.is_set() and time.monotonic() > progress + STALLED_SECONDS:
+                if self._stop.is_set() and polls * POLL_SECONDS > STALLED_SECONDS:
                     raise NoReaderError("its reader reads nothing") from None
                 time.sleep(POLL_SECONDS)
+                polls += 1
         return len(view)
 
     def close(self) -> None:

@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import logging
+import os
+import signal
+import subprocess
+import sys
 import threading
+import time
 
 import pytest
 
@@ -32,3 +37,28 @@ def test_a_thread_that_hangs_is_left_behind_and_logged(caplog: pytest.LogCapture
     assert "thread stuck has not ended" in caplog.text
     go.set()
     thread.join(5.0)
+
+
+PROGRAM = """
+import threading, time
+from speakerlight.threads import join_within
+
+def work():
+    for _ in range(100):
+        time.sleep(0.01)
+
+thread = threading.Thread(target=work, daemon=True)
+thread.start()
+print("ready", flush=True)
+print(join_within(thread, 2.0), flush=True)
+"""
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGSTOP"), reason="there is no SIGSTOP")
+def test_a_time_in_which_the_process_is_stopped_does_not_count() -> None:
+    with subprocess.Popen([sys.executable, "-c", PROGRAM], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None and process.stdout.readline() == "ready\n"
+        os.kill(process.pid, signal.SIGSTOP)
+        time.sleep(2.5)
+        os.kill(process.pid, signal.SIGCONT)
+        assert process.stdout.readline() == "True\n"
