@@ -36,7 +36,7 @@ class DirectorSettings:
     """Several people who speak at once for this long widen the shot; an interjection is shorter."""
     announce_seconds: float = 0.3
     """A cut is announced this long before it: mixers preload the next source."""
-    interruption_seconds: float = 0.2
+    interruption_seconds: float = 0.14
     """A candidate that is away for no longer than this keeps the time that it has collected."""
     has_reactions: bool = False
     """Whether a relief shot shows the previous speaker, when in view, instead of everybody."""
