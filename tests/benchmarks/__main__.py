@@ -37,6 +37,7 @@ COMMANDS = (
     "load_scorer",
     "obs",
     "peers",
+    "recognition",
     "soak",
     "whip",
 )
