@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO
 from urllib.parse import urlsplit
-from urllib.request import url2pathname
+from urllib.request import url2pathname, urlopen
 
 import av
 from av.container import InputContainer
@@ -112,6 +112,15 @@ def open_pipe(spec: str, report: Callable[[str], None]) -> tuple[InputContainer,
     pipe = open(0, "rb", 0, closefd=False) if spec == STDIN else Path(spec).open("rb", 0)  # noqa: SIM115  # read to its end
     given = pipe_input(pipe, report)
     return av.open(given, "r", options=DEMUXER_OPTIONS | {"protocol_whitelist": PIPE_PROTOCOLS}), given
+
+
+def open_stored(address: str, timeout_seconds: float, report: Callable[[str], None]) -> InputContainer:
+    """Open an MP4 file by its http address, on disk once all of it has come where its index follows its media.
+
+    ``timeout_seconds``: longest wait for the server. Raises as :func:`open_file`, also HTTPException.
+    """
+    response = urlopen(address, timeout=timeout_seconds)  # http or https: the caller ensures it
+    return av.open(pipe_input(response, report), "r", options=DEMUXER_OPTIONS | {"protocol_whitelist": PIPE_PROTOCOLS})
 
 
 def open_address(address: str, options: dict[str, str], timeout: tuple[float, float]) -> InputContainer:

@@ -13,7 +13,9 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from http.client import HTTPException
 from typing import Any, BinaryIO, Protocol, TypeVar
 
 import av.error
@@ -28,7 +30,7 @@ from speakerlight.core.errors import InputError
 from speakerlight.core.media import AudioChunk, Frame, Samples
 from speakerlight.redaction import redacted
 from speakerlight.rings import FrameRing
-from speakerlight.sources.addresses import is_pipe, open_address, open_pipe, scheme
+from speakerlight.sources.addresses import is_pipe, open_address, open_pipe, open_stored, scheme
 from speakerlight.sources.audio_choice import audio_stream, undecodable, video_stream
 from speakerlight.sources.buffered import BufferedSource
 from speakerlight.sources.decode import AudioConverter, reason
@@ -118,7 +120,7 @@ class NetworkSource(BufferedSource):
             else None
         )
         if self._pulled is not None:
-            self._check_readable(self._pulled)
+            self._pulled = self._readable(self._pulled)
 
     @property
     def frame_size(self) -> tuple[int, int] | None:
@@ -173,17 +175,29 @@ class NetworkSource(BufferedSource):
             stop=self._stopping,
         )
 
-    def _check_readable(self, media: OnePass) -> None:
-        """Raises InputError when not even the first packet can be read."""
-        if not interruptible(lambda: media.wait(PIPE_SECONDS if self._is_pipe else OPEN_SECONDS)):
-            error = media.error
-            media.close()
-            if error is None:
-                raise InputError(f"{self.name}: no media comes; check that it is sending")
-            raise InputError(
-                f"{self.name}: cannot be read ({reason(error)}); if the file has its index at its end, the server must "
-                "give ranges: download it first"
-            )
+    def _readable(self, media: OnePass) -> OnePass:
+        """``media``, or the same stored on disk where the server gives it from its start only and its index is at its
+        end. Raises InputError when not even the first packet can be read."""
+        if interruptible(lambda: media.wait(PIPE_SECONDS if self._is_pipe else OPEN_SECONDS)):
+            return media
+        error = media.error
+        media.close()
+        if error is None:
+            raise InputError(f"{self.name}: no media comes; check that it is sending")
+        if not self._is_pipe:
+            with suppress(av.error.FFmpegError, OSError, ValueError, HTTPException):
+                self._container = interruptible(lambda: open_stored(self._url, READ_SECONDS, self._report_stored))
+                stored = self._pulled_from(self._container)
+                if stored.wait(OPEN_SECONDS):
+                    return stored
+                stored.close()
+        raise InputError(
+            f"{self.name}: cannot be read ({reason(error)}); if the file has its index at its end, the server must "
+            "give ranges: download it first"
+        )
+
+    def _report_stored(self, line: str) -> None:
+        self._notices.report("spool", line)
 
     def _capture_pulled(self, clock: SessionClock) -> None:
         media, container, timing = self._pulled, self._container, PulledTiming()

@@ -206,7 +206,7 @@ class OnePass:
             if time.monotonic() > end or self._stop.is_set():
                 return False
             self._read(POLL_SECONDS)
-        return any(lane.packets for lane in self._lanes.values())
+        return self.has_begun and any(lane.packets for lane in self._lanes.values())
 
     def close(self) -> None:
         """Stop reading. Must not be called while another thread iterates."""

@@ -22,7 +22,7 @@ from speakerlight.core.errors import InputError
 from speakerlight.sources import network
 from speakerlight.sources import source as source_module
 from speakerlight.sources.network import NetworkSource, PulledTiming, Pushed
-from speakerlight.sources.source import SourceState
+from speakerlight.sources.source import SourceOptions, SourceState
 from tests.stream.sources import sender
 from tests.stream.sources.conftest import Clip, click_times
 
@@ -286,6 +286,25 @@ def test_a_response_without_a_length_that_ends_before_its_stated_duration_is_res
         times = drained(source)
     assert source.state is SourceState.ENDED and source.trouble is None and source.frames is not None
     assert len(times) + source.frames.dropped >= 98 and (np.diff(times) > 0).all()
+
+
+def test_an_mp4_with_its_index_at_its_end_is_stored_where_the_server_gives_no_ranges(tmp_path: Path) -> None:
+    lines: list[str] = []
+    large = Clip(sound_codec="aac", video_codec="mjpeg", size=(1280, 720))  # larger than what FFmpeg keeps
+    large.write(tmp_path / "a.mp4")
+    with serving_directory(tmp_path) as port:
+        source = NetworkSource(f"http://127.0.0.1:{port}/a.mp4", options=SourceOptions(notify=lines.append))
+        times = drained(source)
+    assert source.state is SourceState.ENDED and source.trouble is None and source.frames is not None
+    assert len(times) + source.frames.dropped == 50
+    assert len(lines) == 1 and "index at its end" in lines[0]
+
+
+def test_an_mp4_without_its_index_is_one_clear_line(tmp_path: Path) -> None:
+    data = Clip(sound_codec="aac").write(tmp_path / "whole.mp4").read_bytes()
+    (tmp_path / "half.mp4").write_bytes(data[: len(data) // 2])
+    with serving_directory(tmp_path) as port, pytest.raises(InputError, match=r"half\.mp4: cannot be opened"):
+        NetworkSource(f"http://127.0.0.1:{port}/half.mp4")
 
 
 @contextmanager
