@@ -8,16 +8,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
-from aiortc import (
-    MediaStreamTrack,
-    RTCDataChannel,
-    RTCPeerConnection,
-    RTCRtpReceiver,
-    RTCSessionDescription,
-)
+from aiortc import RTCDataChannel, RTCPeerConnection, RTCRtpReceiver, RTCSessionDescription
 from aiortc.codecs import get_capabilities
-from aiortc.mediastreams import MediaStreamError
-from av.video.frame import VideoFrame
 
 from speakerlight.core.errors import InputError
 from speakerlight.server.client_address import IpAddress
@@ -68,7 +60,6 @@ class Peer:
         self._source: BrowserSource | None = None
         self._channel: asyncio.Future[RTCDataChannel] = asyncio.get_running_loop().create_future()
         self._sending: asyncio.Task[None] | None = None
-        self._pumps: list[asyncio.Task[None]] = []
         self._opened = asyncio.get_running_loop().time()
         self._last_received = asyncio.get_running_loop().time()
         self.has_received = False
@@ -111,9 +102,9 @@ class Peer:
         self._source = source
         self._sending = asyncio.create_task(_send_lines(self._channel, outbox))
         for receiver in self._receivers():
-            RtpTap(receiver, Kind(receiver.track.kind), self._arrived, self._reported, source.push_audio)
-            if receiver.track.kind == Kind.VIDEO:
-                self._pumps.append(asyncio.create_task(_pump(receiver.track, source)))
+            kind = Kind(receiver.track.kind)
+            decoded = source.push_video if kind is Kind.VIDEO else source.push_audio
+            RtpTap(receiver, kind, self._arrived, self._reported, decoded)
         try:
             await self._connection.setLocalDescription(await self._connection.createAnswer())
         except PortsTakenError:
@@ -137,8 +128,6 @@ class Peer:
                 await self._connection.close()
         except Exception:  # an incomplete connection: its parts are stopped one by one
             await stop_parts(self._connection)
-        for pump in self._pumps:
-            pump.cancel()
 
     def _note_received(self) -> None:
         self._opened = asyncio.get_running_loop().time()
@@ -196,17 +185,6 @@ async def stop_parts(connection: RTCPeerConnection) -> None:
         for part in (stream, secure, secure and secure.transport):
             with suppress(Exception):
                 await part.stop()
-
-
-async def _pump(track: MediaStreamTrack, source: BrowserSource) -> None:
-    """Consume each frame at once, because aiortc's queue has no bound; the source drops surplus frames."""
-    try:
-        while True:
-            frame = await track.recv()
-            if isinstance(frame, VideoFrame):
-                source.push_video(frame)
-    except MediaStreamError:
-        return
 
 
 async def _send_lines(opened: asyncio.Future[RTCDataChannel], outbox: Outbox) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import queue
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -18,6 +19,7 @@ from aiortc.jitterbuffer import JitterFrame
 from aiortc.rate import RemoteBitrateEstimator
 from aiortc.rtp import AnyRtcpPacket, RtcpSrPacket, RtpPacket
 from av.audio.frame import AudioFrame
+from av.video.frame import VideoFrame
 
 from speakerlight.server.rtc.encoded_size import encoded_size
 from speakerlight.server.rtc.jitter import PromptAudio, PromptVideo, elapsed
@@ -48,7 +50,7 @@ class RtpTap:
     """Taps one receiver. Stamps are those of its frames: ``frame.pts * frame.time_base`` in seconds.
 
     ``arrived(kind, stamp)``: called for a packet. ``reported(kind, stamp, sender_time)``: called for a sender report.
-    ``audio``: called with decoded audio.
+    ``decoded``: called with each decoded frame or piece of audio; for video, in aiortc's decoder thread.
     """
 
     def __init__(
@@ -57,7 +59,7 @@ class RtpTap:
         kind: Kind,
         arrived: Callable[[Kind, float], None],
         reported: Callable[[Kind, float, float], None],
-        audio: Callable[[AudioFrame], None],
+        decoded: Callable[[Any], None],
     ) -> None:
         self._kind, self._arrived, self._reported = kind, arrived, reported
         # aiortc has no public interface for any of this: the transport calls these two methods by name, and a frame's
@@ -65,7 +67,8 @@ class RtpTap:
         self._mapper: Any = vars(receiver)["_RTCRtpReceiver__timestamp_mapper"]
         self._losses: Any = vars(receiver)["_RTCRtpReceiver__nack_generator"]
         self._video = PromptVideo()
-        self._undecoded = _DecoderQueue(self._video, self._mapper)
+        failed: threading.Event = vars(receiver)["_RTCRtpReceiver__decoder_error"]
+        self._undecoded = _VideoDecoder(self._video, self._mapper, decoded, failed)
         if kind is Kind.VIDEO:
             vars(receiver)["_RTCRtpReceiver__jitter_buffer"] = self._video
             vars(receiver)["_RTCRtpReceiver__decoder_queue"] = self._undecoded
@@ -73,7 +76,7 @@ class RtpTap:
             vars(receiver)["_RTCRtpReceiver__remote_bitrate_estimator"] = _BandwidthFloor(bandwidth)
         else:
             vars(receiver)["_RTCRtpReceiver__jitter_buffer"] = PromptAudio()
-            vars(receiver)["_RTCRtpReceiver__decoder_queue"] = _AudioDecoder(audio)
+            vars(receiver)["_RTCRtpReceiver__decoder_queue"] = _AudioDecoder(decoded)
         self._request_key_frame = receiver._send_rtcp_pli
         self._catching_up = False
         self._forward_packet = receiver._handle_rtp_packet
@@ -159,13 +162,44 @@ class _AudioDecoder(queue.Queue[Any]):
                 self._decoded(frame)
 
 
-class _DecoderQueue(queue.Queue[Any]):
-    """Queue of the video decoder: each frame with all others that its last packet completed."""
+class _VideoDecoder(queue.Queue[Any]):
+    """Queue of the video decoder: each frame with all others that its last packet completed.
 
-    def __init__(self, jitter_buffer: PromptVideo, mapper: Any) -> None:
+    aiortc's decoder thread, which gets from it, decodes inside ``get`` and hands the frames to ``decoded``. It would
+    hand them to the loop otherwise, from where they would have to go to another thread again. ``failed``: set after
+    damaged data, so that aiortc requests a key frame.
+    """
+
+    def __init__(
+        self,
+        jitter_buffer: PromptVideo,
+        mapper: Any,
+        decoded: Callable[[VideoFrame], None],
+        failed: threading.Event,
+    ) -> None:
         super().__init__()
-        self._video, self._mapper = jitter_buffer, mapper
+        self._video, self._mapper, self._decoded, self._failed = jitter_buffer, mapper, decoded, failed
+        self._codec: str | None = None
+        self._decoder: Decoder | None = None
         self._is_too_large = False
+
+    def get(self, block: bool = True, timeout: float | None = None) -> Any:
+        if not block:
+            return super().get(block)
+        while (item := super().get()) is not None:
+            self._decode(*item)
+        return None  # the end, for aiortc's thread
+
+    def _decode(self, codec: RTCRtpCodecParameters, encoded: JitterFrame) -> None:
+        if self._decoder is None or codec.name != self._codec:
+            self._codec, self._decoder = codec.name, get_decoder(codec)
+        try:
+            for frame in self._decoder.decode(encoded):
+                if isinstance(frame, VideoFrame):
+                    self._decoded(frame)
+        except av.FFmpegError as error:
+            logger.info("a video frame cannot be decoded: %s", error)
+            self._failed.set()
 
     def put(self, item: Any, block: bool = True, timeout: float | None = None) -> None:
         if item is None:  # the end

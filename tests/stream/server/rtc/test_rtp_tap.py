@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import queue
+import threading
+from fractions import Fraction
 from types import SimpleNamespace
 from typing import Any, cast
 from unittest.mock import Mock
 
+import av
+import numpy as np
 import pytest
 from aiortc import RTCPeerConnection, RTCRtpCodecParameters
 from aiortc.codecs import get_encoder
 from aiortc.jitterbuffer import JitterFrame
 from aiortc.rtp import RtcpSenderInfo, RtcpSrPacket, RtpPacket
-from av.audio.frame import AudioFrame
 
 from speakerlight.server.rtc.jitter import WRAP
 from speakerlight.server.rtc.rtp_tap import MAX_UNDECODED, MIN_BITS_PER_SECOND, RtpTap
@@ -24,6 +27,7 @@ from tests.stream.server.conftest import Serve
 
 SSRC = 5
 CODEC = SimpleNamespace(name="VP8")
+VP8 = RTCRtpCodecParameters("video/VP8", 90_000, payloadType=97)
 OPUS = RTCRtpCodecParameters("audio/opus", 48_000, 2, payloadType=96)
 
 
@@ -39,6 +43,7 @@ class Receiver:
         vars(self)["_RTCRtpReceiver__timestamp_mapper"] = self.mapper
         vars(self)["_RTCRtpReceiver__nack_generator"] = self.losses
         vars(self)["_RTCRtpReceiver__decoder_queue"] = queue.Queue()
+        vars(self)["_RTCRtpReceiver__decoder_error"] = self.failed = threading.Event()
         vars(self)["_RTCRtpReceiver__remote_bitrate_estimator"] = self.bandwidth = Mock()
 
     @property
@@ -63,13 +68,13 @@ class Tapped:
         self.receiver: Any = Receiver()
         self.arrived: list[float] = []
         self.reported: list[tuple[float, float]] = []
-        self.audio: list[AudioFrame] = []
+        self.decoded: list[Any] = []
         RtpTap(
             cast(Any, self.receiver),
             kind,
             lambda _, stamp: self.arrived.append(stamp),
             lambda _, stamp, sender_time: self.reported.append((stamp, sender_time)),
-            self.audio.append,
+            self.decoded.append,
         )
 
     def packet(self, time: int) -> None:
@@ -105,11 +110,11 @@ def test_when_decoding_falls_behind_frames_are_dropped_until_it_has_caught_up() 
     for _ in range(MAX_UNDECODED + 1):
         receiver.undecoded.put((CODEC, JitterFrame(b"", 0)))
     tapped.packet(0)
-    receiver.undecoded.get()
+    receiver.undecoded.get_nowait()
     tapped.packet(3000)
     assert receiver.packets == [] and receiver.asked == []
     while not receiver.undecoded.empty():
-        receiver.undecoded.get()
+        receiver.undecoded.get_nowait()
     tapped.packet(6000)
     tapped.packet(9000)
     assert len(receiver.packets) == 2 and receiver.asked == [SSRC]
@@ -163,10 +168,33 @@ def test_audio_is_decoded_at_once_and_a_damaged_packet_ends_nothing() -> None:
     packets.insert(2, b"\xff" * 3)
     for number, packet in enumerate(packets):
         tapped.receiver.undecoded.put((OPUS, JitterFrame(packet, number * 960)))
-    assert len(tapped.audio) >= 5 and tapped.receiver.undecoded.empty()
-    assert tapped.audio[-1].pts == (len(packets) - 1) * 960 and tapped.audio[-1].sample_rate == 48_000
+    assert len(tapped.decoded) >= 5 and tapped.receiver.undecoded.empty()
+    assert tapped.decoded[-1].pts == (len(packets) - 1) * 960 and tapped.decoded[-1].sample_rate == 48_000
     tapped.receiver.undecoded.put(None)
     assert tapped.receiver.undecoded.get_nowait() is None, "the end reaches aiortc's thread"
+
+
+def test_video_is_decoded_in_the_thread_that_gets_it_and_damage_requests_a_key_frame() -> None:
+    tapped = Tapped()
+    for number, data in enumerate([b"damaged", *vp8(3)]):
+        tapped.receiver.undecoded.put((VP8, JitterFrame(data, 3000 * number)))
+    tapped.receiver.undecoded.put(None)
+    assert tapped.receiver.undecoded.get() is None, "the end reaches aiortc's thread"
+    assert [frame.pts for frame in tapped.decoded] == [3000, 6000, 9000]
+    assert tapped.receiver.failed.is_set()
+
+
+def vp8(count: int) -> list[bytes]:
+    encoder = av.CodecContext.create("libvpx", "w")
+    assert isinstance(encoder, av.VideoCodecContext)
+    encoder.width, encoder.height, encoder.pix_fmt, encoder.time_base = 64, 48, "yuv420p", Fraction(1, 25)
+    encoder.options = {"deadline": "realtime", "lag-in-frames": "0"}
+    packets = []
+    for number in range(count):
+        frame = av.VideoFrame.from_ndarray(np.full((72, 64), 40 * number, np.uint8), format="yuv420p")
+        frame.pts = number
+        packets += encoder.encode(frame)
+    return [bytes(packet) for packet in packets]
 
 
 @pytest.mark.parametrize("kind", list(Kind))
@@ -179,6 +207,7 @@ def test_aiortc_still_has_what_is_listened_in_on(kind: Kind) -> None:
             "jitter_buffer",
             "timestamp_mapper",
             "decoder_queue",
+            "decoder_error",
             "nack_generator",
             "remote_bitrate_estimator",
         ):
