@@ -5,9 +5,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from speakerlight.core.demo import Demo, DemoSettings
 from speakerlight.core.demo.articulation import Lips
 from speakerlight.core.demo.person import Pose, cast
 from speakerlight.core.demo.portrait import Portrait
+from speakerlight.core.faces.detection import FaceDetector, search_tiles
 from speakerlight.core.media import Image
 
 STRAIGHT = Pose(0, 0, 0, 1, 0, 0.5)
@@ -78,3 +80,20 @@ def test_blazeface_finds_every_face_with_eyes_and_mouth_where_they_are() -> None
                     (mouth, (middle, middle + 0.29 * scale)),
                 ):
                     assert np.hypot(*np.subtract(point, place)) < 0.09 * scale
+
+
+@pytest.mark.parametrize("seed", [2, 6])
+def test_blazeface_finds_no_face_in_the_rooms(seed: int) -> None:
+    path = model_path()
+    if path is None:
+        pytest.skip("BlazeFace's model file is not on this machine")
+    demo = Demo(DemoSettings(people=9, seed=seed, seconds=5.0))
+    image = demo.frame(30)
+    detector = FaceDetector(path)
+    found = [face for tile in search_tiles(image.shape[1], image.shape[0]) for face in detector.detect(image, tile)]
+    detector.close()
+    middles = [tile.x + tile.width / 2 for tile in demo.tiles]
+    away = [
+        min(abs(face.box.centre[0] - x) for x in middles) / demo.tiles[0].width for face in found if face.score > 0.6
+    ]
+    assert len(away) >= 9 and max(away) < 0.2
