@@ -55,8 +55,8 @@ const GERMAN = {
   "Sound is late by, in ms (empty: estimated)": "Ton kommt später um, in ms (leer: geschätzt)",
   "Find it": "Messen",
   Cancel: "Abbrechen",
-  "Look into the camera and count aloud to ten. A tone says when it is done.":
-    "Blicken Sie in die Kamera und zählen Sie laut bis zehn. Ein Ton meldet das Ende.",
+  "Look into the camera and count aloud to twenty. A tone says when it is done.":
+    "Blicken Sie in die Kamera und zählen Sie laut bis zwanzig. Ein Ton meldet das Ende.",
   "Found and set: {0}, {1} % sure.": "Gefunden und eingestellt: {0}, zu {1} % sicher.",
   "Nothing was found: nobody in view spoke clearly, or sound and picture are more than 600 ms apart.":
     "Nichts gefunden: Niemand im Bild sprach deutlich, oder Ton und Bild liegen mehr als 600 ms auseinander.",

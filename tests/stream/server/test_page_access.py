@@ -406,7 +406,7 @@ BEGUN = {"type": "control", "command": ESTIMATE, "time": 30.0}
                 {"type": "lag", "time": 29.9, "milliseconds": 300, "confidence": 1.0},
                 BEGUN,
                 {"type": "lag", "time": 30.1, "milliseconds": 300, "confidence": 1.0},
-                {"type": "lag", "time": 32.0, "milliseconds": 80, "confidence": 0.7, "ms": 7000},
+                {"type": "lag", "time": 32.0, "milliseconds": 80, "confidence": 0.6, "ms": 7000},
                 {"type": "lag", "time": 37.0, "milliseconds": 118.4, "confidence": 0.974, "ms": 9000},
             ],
             118,
@@ -414,7 +414,7 @@ BEGUN = {"type": "control", "command": ESTIMATE, "time": 30.0}
             [880, 880, 880],
         ),
         (
-            [BEGUN, {"type": "lag", "time": 37.0, "milliseconds": 40, "confidence": 0.6, "ms": 20100}],
+            [BEGUN, {"type": "lag", "time": 37.0, "milliseconds": 40, "confidence": 0.6, "ms": 25100}],
             None,
             "Nothing",
             [880, 440],
