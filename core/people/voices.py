@@ -226,10 +226,9 @@ class VoiceClusters:
         """Probability that each person speaks, from the speaking voice and the posterior of its owner."""
         total: dict[int, float] = {}
         for cluster in self._clusters:
-            odds = self._odds(cluster, ())
-            best = max(odds, key=odds.__getitem__, default=None)
-            if best is not None and (share := odds[best] / (1.0 + sum(odds.values()))) > 0.5:
-                total[best] = total.get(best, 0.0) + share * voices.get(cluster.number, 0.0)
+            owner, share = self._likeliest_owner(cluster)
+            if owner is not None and share > 0.5:
+                total[owner] = total.get(owner, 0.0) + share * voices.get(cluster.number, 0.0)
         return total
 
     def owner(self, voice: int) -> int | None:
@@ -237,9 +236,14 @@ class VoiceClusters:
         cluster = next((c for c in self._clusters if c.number == voice), None)
         if cluster is None:
             return None
+        owner, share = self._likeliest_owner(cluster)
+        return owner if share > self._settings.owned else None
+
+    def _likeliest_owner(self, cluster: _VoiceCluster) -> tuple[int | None, float]:
+        """The most probable owner of the voice among all people, and the probability; None for a stranger's voice."""
         odds = self._odds(cluster, ())
         best = max(odds, key=odds.__getitem__, default=None)
-        return best if best is not None and odds[best] / (1.0 + sum(odds.values())) > self._settings.owned else None
+        return best, 0.0 if best is None else odds[best] / (1.0 + sum(odds.values()))
 
     def _odds(self, cluster: _VoiceCluster, persons: Sequence[int]) -> dict[int, float]:
         """Odds that the voice is each person's, against a stranger's. A person has one voice: evidence that another
