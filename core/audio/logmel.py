@@ -123,9 +123,12 @@ class StreamingLogMel:
         """Consume the next samples (any number); return the columns that they complete: float32, columns × mels."""
         settings = self._settings
         if len(samples):
-            before = np.concatenate(([self._last_sample], samples[:-1].astype(np.float64)))
-            self._last_sample = float(samples[-1])
-            self._pending = np.concatenate((self._pending, samples - settings.pre_emphasis * before))
+            emphasised = samples.astype(np.float64)
+            if settings.pre_emphasis:
+                before = np.concatenate(([self._last_sample], emphasised[:-1]))
+                self._last_sample = float(samples[-1])
+                emphasised -= settings.pre_emphasis * before
+            self._pending = np.concatenate((self._pending, emphasised))
         count = max(0, 1 + (len(self._pending) - settings.window) // settings.hop)
         if not count:
             return np.empty((0, settings.mels), np.float32)

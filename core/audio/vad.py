@@ -96,16 +96,16 @@ class _SileroVad:
 
     def judge(self, chunks: Floats) -> list[float]:
         """Speech probability of each of n successive chunks, [n, CHUNK_SAMPLES]."""
-        contexts = np.vstack((self._context, chunks[:-1, -_CONTEXT_SAMPLES:]))
+        contexts = np.concatenate((self._context[None], chunks[:-1, -_CONTEXT_SAMPLES:]))
         self._context = chunks[-1, -_CONTEXT_SAMPLES:].copy()
-        features = self._features(np.hstack((contexts, chunks)))
+        features = self._features(np.concatenate((contexts, chunks), axis=1))
         # One product per chunk: a single product would round differently depending on the number of chunks.
         gates = (features[:, None] @ self._input_gates)[:, 0] + self._gate_bias
         return [self._step(gate) for gate in gates]
 
     def _features(self, samples: Floats) -> Floats:
         # Reflect padding by hand: np.pad takes longer than the products.
-        padded = np.hstack((samples, samples[:, -2 : -2 - _CONTEXT_SAMPLES : -1]))
+        padded = np.concatenate((samples, samples[:, -2 : -2 - _CONTEXT_SAMPLES : -1]), axis=1)
         shape = (len(padded), _STFT_WINDOWS, _STFT_SAMPLES)
         windows = overlapping(padded, shape, (padded.shape[1], _STFT_HOP, 1))
         x = np.abs(np.fft.rfft(windows * _HANN))

@@ -126,6 +126,10 @@ class Tracker:
             for t in self._shown(time)
         ]
 
+    def is_following(self, time: float) -> bool:
+        """Whether there are predictions at ``time`` (seconds)."""
+        return bool(self._shown(time))
+
     def update(
         self, time: float, image: Image, detections: Sequence[Detection], looked_for: Set[int]
     ) -> list[TrackedFace]:

@@ -118,13 +118,12 @@ class Vision:
         if self._size != (width, height):
             self._size, self._tiles = (width, height), search_tiles(width, height)
             self._search_anew()
-        is_cut, found = self._end_replaced(time, image)
-        known = self._tracker.predictions(time)
+        is_cut, found, known = self._end_replaced(time, image)
         chosen = self._due(known, stride)
         found += [d for p in chosen for d in self._look(image, p.box)]
         found += self._search(time, image, [p.box for p in known] + [d.box for d in found], stride)
         faces = self._tracker.update(time, image, self._merged(found), {p.id for p in chosen})
-        if known and not self._tracker.predictions(time):
+        if known and not self._tracker.is_following(time):
             self._search_anew()
         faces = self._selection.select(faces, self._settings.max_faces)
         faces.sort(key=lambda f: f.id)
@@ -135,17 +134,19 @@ class Vision:
     def _search_anew(self) -> None:
         self._next_tile, self._searched_all = 0, False
 
-    def _end_replaced(self, time: float, image: Image) -> tuple[bool, list[Detection]]:
-        """End the tracks that a cut ended: whether the frame begins a new shot, and the faces found in their place."""
+    def _end_replaced(self, time: float, image: Image) -> tuple[bool, list[Detection], list[Prediction]]:
+        """End the tracks that a cut ended: whether the frame begins a new shot, the faces found in their place, and
+        the predictions of the tracks that go on."""
         known = self._tracker.predictions(time)
         change = self._shots.update(time, image, [p.box for p in known])
         if change.is_cut:
             self._tracker.end_all()
             self._search_anew()
-            return True, []
+            return True, [], []
         # A recording that jumps in time shows the same person in the same place: that track goes on.
         ended = self._tracker.end_dissimilar({known[i].id for i in change.replaced}, image)
-        return False, [d for p in known if p.id in ended for d in self._look(image, p.box)]
+        found = [d for p in known if p.id in ended for d in self._look(image, p.box)]
+        return False, found, [p for p in known if p.id not in ended] if ended else known
 
     def _due(self, known: list[Prediction], stride: int) -> list[Prediction]:
         """The faces to search now, within the budgets: new ones, then those not found for longest and the fastest."""

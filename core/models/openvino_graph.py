@@ -7,6 +7,7 @@ a graph is prepared once, with its weights in the processor's own order.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 from importlib import import_module
 from pathlib import Path
 from typing import Any, Literal
@@ -79,19 +80,16 @@ class Compiled:
         self._function, self._shape, self._dtype, self._precision = function, shape, np.dtype(dtype), precision
         self._batch = batch
         self._any_size = self._request(-1 if batch is None else batch)
-        self._sizes: dict[int, tuple[Any, int]] = {}  # graph and the call that used it last, in order
+        self._sizes: dict[int, tuple[_Request, int]] = {}  # graph and the call that used it last, in order
         self._calls = 0
         self._last_size, self._in_a_row = 0, 0
 
     def __call__(self, rows: npt.NDArray[Any]) -> Floats:
         """[B, *shape] to [B, ...], float32."""
-        given = np.ascontiguousarray(rows, self._dtype)  # read in place, without a copy
-        request = self._any_size if self._batch is not None else self._request_for(len(given))
-        request.set_input_tensor(_openvino.Tensor(given, shared_memory=True))
-        request.infer()
-        return np.array(request.get_output_tensor().data, np.float32)
+        request = self._any_size if self._batch is not None else self._request_for(len(rows))
+        return request(rows)
 
-    def _request_for(self, size: int) -> Any:
+    def _request_for(self, size: int) -> _Request:
         self._in_a_row = self._in_a_row + 1 if size == self._last_size else 1
         self._last_size = size
         self._calls += 1
@@ -109,15 +107,78 @@ class Compiled:
         if len(self._sizes) > _MOST_SIZES or self._calls - used > _IDLE_CALLS:
             del self._sizes[size]
 
-    def _request(self, size: int) -> Any:
+    def _request(self, size: int) -> _Request:
         """An inference request for batches of ``size``; −1: of any size."""
         rows = ops.parameter(_openvino.PartialShape([size, *self._shape]), self._dtype)
-        # One thread, the caller's: the stages already run side by side, and these layers are too small to be divided.
-        settings = {
-            "INFERENCE_NUM_THREADS": 1,
-            "NUM_STREAMS": 1,
-            "INFERENCE_PRECISION_HINT": self._precision,
-            "CPU_RUNTIME_CACHE_CAPACITY": _KERNELS_KEPT,
-        }
         model = _openvino.Model([self._function(rows)], [rows], "compiled")
-        return _CORE.compile_model(model, "CPU", settings).create_infer_request()
+        compiled = _for_one_thread(model, self._precision)
+        return _Request(compiled.create_infer_request(), self._dtype, is_fixed=size >= 0)
+
+
+class _Request:
+    """An inference request. Where the size of its batches is fixed, they are copied into tensors that stay: giving it
+    another tensor for every call takes longer than the copy."""
+
+    def __init__(self, request: Any, dtype: npt.DTypeLike, is_fixed: bool) -> None:
+        self._request, self._dtype = request, dtype
+        self._given = request.get_input_tensor().data if is_fixed else None
+        self._result = request.get_output_tensor().data if is_fixed else None
+
+    def __call__(self, rows: npt.NDArray[Any]) -> Floats:
+        if self._given is None or self._result is None:
+            given = np.ascontiguousarray(rows, self._dtype)  # read in place, without a copy
+            self._request.set_input_tensor(_openvino.Tensor(given, shared_memory=True))
+            self._request.infer(share_outputs=True)
+            return np.array(self._request.get_output_tensor().data, np.float32)
+        if rows.shape != self._given.shape:
+            raise ValueError(f"a batch of {rows.shape}, not {self._given.shape}")
+        self._given[...] = rows
+        self._request.infer(share_outputs=True)
+        return np.array(self._result, np.float32)
+
+
+def _for_one_thread(model: Any, precision: Precision) -> Any:
+    """Compile for one thread, the caller's: the stages already run side by side, and these layers are too small to be
+    divided."""
+    settings = {
+        "INFERENCE_NUM_THREADS": 1,
+        "NUM_STREAMS": 1,
+        "INFERENCE_PRECISION_HINT": precision,
+        "CPU_RUNTIME_CACHE_CAPACITY": _KERNELS_KEPT,
+    }
+    return _CORE.compile_model(model, "CPU", settings)
+
+
+class ImageNetwork:
+    """A network read from a file, for one BGR image at a time. For one thread at a time."""
+
+    def __init__(self, compiled: Any) -> None:
+        self._request = compiled.create_infer_request()
+        self._given = self._request.get_input_tensor().data
+        self._results = [self._request.get_output_tensor(k).data for k in range(len(compiled.outputs))]
+
+    def __call__(self, image: npt.NDArray[np.uint8]) -> list[Floats]:
+        """[height, width, 3] to the network's outputs [1, …], which the next call overwrites."""
+        self._given[0] = image
+        self._request.infer(share_outputs=True)
+        return self._results
+
+
+def image_network(file: Path) -> ImageNetwork:
+    """The network of a TensorFlow Lite file whose input are RGB values from −1 to 1.
+
+    Compiled once for all who ask for the same file. Raises OSError or RuntimeError when the file does not hold one.
+    """
+    return ImageNetwork(_compiled_file(file, file.stat().st_mtime_ns))
+
+
+@lru_cache(maxsize=2)
+def _compiled_file(file: Path, changed_at: int) -> Any:
+    preprocessor = _openvino.preprocess.PrePostProcessor(_CORE.read_model(file))
+    given = preprocessor.input()
+    given.tensor().set_element_type(_openvino.Type.u8).set_layout(_openvino.Layout("NHWC"))
+    given.tensor().set_color_format(_openvino.preprocess.ColorFormat.BGR)
+    given.model().set_layout(_openvino.Layout("NHWC"))
+    colour = _openvino.preprocess.ColorFormat.RGB
+    given.preprocess().convert_element_type(_openvino.Type.f32).convert_color(colour).mean(127.5).scale(127.5)
+    return _for_one_thread(preprocessor.build(), "f32")

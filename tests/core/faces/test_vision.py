@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import numpy as np
 import pytest
 
@@ -20,10 +18,8 @@ FIRST_SEARCH_TICKS = 12
 
 
 @pytest.fixture(scope="module")
-def detector() -> Iterator[FaceDetector]:
-    detector = FaceDetector(blazeface())
-    yield detector
-    detector.close()
+def detector() -> FaceDetector:
+    return FaceDetector(blazeface())
 
 
 class KnownFaces(FaceDetector):
