@@ -48,6 +48,12 @@ _KERNELS_KEPT = 64
 compact model (measured): stalls and crowds bring a new size now and then, and memory grew for hours."""
 
 
+_MOST_ROWS = 8
+"""Rows that a graph for any size computes at once; larger batches are divided. Its buffers and kernels for larger ones
+stay for good, 70 MB for the compact model after batches of up to 60, and 25 rows at once take 6.8 ms instead of 4.2
+(measured)."""
+
+
 def fast_precision() -> Precision:
     """bfloat16 where it is faster on this processor, else float32.
 
@@ -86,6 +92,8 @@ class Compiled:
 
     def __call__(self, rows: npt.NDArray[Any]) -> Floats:
         """[B, *shape] to [B, ...], float32."""
+        if self._batch is None and len(rows) > _MOST_ROWS:
+            return np.concatenate([self(rows[at : at + _MOST_ROWS]) for at in range(0, len(rows), _MOST_ROWS)])
         request = self._any_size if self._batch is not None else self._request_for(len(rows))
         return request(rows)
 

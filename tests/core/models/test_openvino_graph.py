@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import ctypes
 import sys
+from collections.abc import Iterable
 
 import numpy as np
 import pytest
 
 from speakerlight.core.models.compact import CROP, FRAME_STACK, FRAME_WINDOW, WEIGHTS_FILE, WIDTH
 from speakerlight.core.models.compact_graphs import load_graphs
-from speakerlight.core.models.openvino_graph import _IDLE_CALLS, _IN_A_ROW, _MOST_SIZES, Compiled, Node, ops
+from speakerlight.core.models.openvino_graph import _IDLE_CALLS, _IN_A_ROW, _MOST_ROWS, _MOST_SIZES, Compiled, Node, ops
 
 WEIGHTS = np.random.default_rng(0).normal(size=(4, 3)).astype(np.float32)
 
@@ -84,6 +85,13 @@ def test_the_graph_of_a_size_that_stays_away_is_dropped() -> None:
     assert layer.made == made + 1
 
 
+def test_a_large_batch_is_divided() -> None:
+    layer = Counted()
+    for size in (_MOST_ROWS, _MOST_ROWS + 1, 5 * _MOST_ROWS + 3):
+        layer.of(size)
+    assert layer.made == 1
+
+
 def test_what_was_given_before_is_not_overwritten() -> None:
     """Neither by the next call nor by a graph of another size."""
     double = Compiled(lambda rows: ops.multiply(rows, np.float32(2)), (1,), np.float32, "f32")
@@ -108,12 +116,12 @@ def test_batches_of_ever_other_sizes_do_not_fill_the_memory() -> None:
 
     layers = load_graphs(WEIGHTS_FILE)
 
-    def used_after(sizes: range) -> int:
+    def used_after(sizes: Iterable[int]) -> int:
         for size in sizes:
             layers.features(np.zeros((size, FRAME_STACK, CROP.side_pixels, CROP.side_pixels), np.uint8))
             layers.faces(np.zeros((size, FRAME_WINDOW, WIDTH), np.float32))
         info = heap()
         return int(info.used + info.mapped)
 
-    before = used_after(range(90, 45, -1))  # the largest first: buffers are made for it
-    assert used_after(range(45, 0, -1)) - before < 8 << 20
+    before = used_after([*range(1, _MOST_ROWS), *[_MOST_ROWS] * 2 * _IN_A_ROW])
+    assert used_after(range(_MOST_ROWS + 1, 90)) - before < 8 << 20
