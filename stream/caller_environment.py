@@ -15,7 +15,7 @@ BACKEND = "MPLBACKEND"
 def without_matplotlib_backend() -> Iterator[None]:
     """Hide ``MPLBACKEND``: the name of a backend that does not exist makes ``import matplotlib`` fail.
 
-    No backend is needed to draw into a file.
+    MediaPipe imports it, too. No backend is needed to draw into a file.
     """
     backend = os.environ.pop(BACKEND, None)
     try:

@@ -1,11 +1,13 @@
-"""Engine factory: makes an engine (vision, scorer, people) from loaded models."""
+"""Engine factory: makes an engine (vision, scorer, people) from loaded models, and keeps a pool of face detectors."""
 
 from __future__ import annotations
 
 import logging
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -23,13 +25,51 @@ from speakerlight.engine import Engine
 from speakerlight.model_loading import Models
 from speakerlight.people_file import PeopleFile
 from speakerlight.run_settings import RunSettings
+from speakerlight.sources.quiet_libraries import quiet_libraries
 from speakerlight.steering import SteeredScorer
 
 if TYPE_CHECKING:
     from speakerlight.core.people.recognition import FaceRecognizer
     from speakerlight.people_encoders import PeopleEncoders
 
+WARM_UP_SIDES = range(128, 192, 8)
+"""Sides in pixels of the first frames a detector gets. MediaPipe prints lines when it starts, at its first frame and at
+the first frame whose rows are not aligned, which frames of several sizes provoke: all while the terminal is muted."""
+
 logger = logging.getLogger(__name__)
+
+
+class DetectorPool:
+    """Face detectors opened beforehand, for engines that come and go while the process does other things.
+
+    Opening and closing one mutes the whole process for a moment. A detector keeps nothing from frame to frame, so the
+    next engine can use it.
+    """
+
+    def __init__(self, model_file: Path) -> None:
+        self._model_file = model_file
+        self._free: deque[FaceDetector] = deque()
+
+    @contextmanager
+    def opened(self, count: int) -> Iterator[DetectorPool]:
+        """The pool with ``count`` detectors in it; at the end those that were given back are closed."""
+        with ExitStack() as stack:
+            self._free.extend(stack.enter_context(_detector(self._model_file)) for _ in range(count))
+            yield self
+
+    @contextmanager
+    def one(self) -> Iterator[FaceDetector]:
+        """A detector for one engine; any thread. Where none is left, which a stuck engine brings about, a new one."""
+        try:
+            detector = self._free.pop()
+        except IndexError:
+            with _detector(self._model_file) as extra:
+                yield extra
+            return
+        try:
+            yield detector
+        finally:
+            self._free.append(detector)
 
 
 @contextmanager
@@ -39,6 +79,7 @@ def open_engine(
     *,
     has_audio: bool,
     control: Control | None = None,
+    detectors: DetectorPool | None = None,
     notify: Callable[[str], None] | None = None,
     people_file: PeopleFile | None = None,
     updates_people: bool = True,
@@ -48,11 +89,11 @@ def open_engine(
     """A fresh engine over ``models``, of which only the model may be shared.
 
     Of ``settings`` only ``max_faces``, ``lag_ms`` and ``director`` count; people are recognized when ``models`` has the
-    files. ``control``: the commands that steer it. ``people_file``: who is enrolled; updated at the end when
-    ``updates_people``. ``people_later``: load the people encoders only when the run needs them: its first overlay is
-    earlier, and a moment after that it stalls. Rooms run beside others, which must not stall. ``encoders``: those that
-    it shares with other engines; None: its own. ``notify`` takes lines for the user; None: they are logged. Must be
-    used by one thread at a time.
+    files. ``control``: the commands that steer it. Its face detector comes from ``detectors``; None: its own.
+    ``people_file``: who is enrolled; updated at the end when ``updates_people``. ``people_later``: load the people
+    encoders only when the run needs them: its first overlay is earlier, and a moment after that it stalls. Rooms run
+    beside others, which must not stall. ``encoders``: those that it shares with other engines; None: its own.
+    ``notify`` takes lines for the user; None: they are logged. Must be used by one thread at a time.
     """
     from speakerlight.core.decision.scorer import Scorer
 
@@ -62,6 +103,7 @@ def open_engine(
         return model.crop(image, face.box, face.keypoints)
 
     with ExitStack() as stack:
+        detector = stack.enter_context(detectors.one() if detectors else _detector(models.detector_file))
         control = control or Control()
         known = people_file.load() if people_file is not None and models.people is not None else []
         recognizer = loading = voices = None
@@ -76,7 +118,7 @@ def open_engine(
                 encoders.faces.result()
                 if voices is not None:
                     voices.load()
-        vision = Vision(FaceDetector(models.detector_file), crop, VisionSettings(max_faces=settings.max_faces), loading)
+        vision = Vision(detector, crop, VisionSettings(max_faces=settings.max_faces), loading)
         who = WhoIsWho(voices, known)
         scorer = Scorer(model, settings.lag_ms, has_audio=has_audio, who=who, notify=notify or logger.warning)
         memory = _Memory(recognizer, who) if recognizer is not None else None
@@ -124,3 +166,16 @@ def _recognizer(encoders: PeopleEncoders, known: Sequence[Enrolled]) -> FaceReco
     persons = [Person(0, each.name, list(each.looks)) for each in known]
     settings = RecognitionSettings(first_look_seconds=FIRST_LOOK_SECONDS)
     return FaceRecognizer(encoders.embed_faces, settings, persons)
+
+
+@contextmanager
+def _detector(model_file: Path) -> Iterator[FaceDetector]:
+    with quiet_libraries():
+        detector = FaceDetector(model_file)
+        for side in WARM_UP_SIDES:
+            detector.detect(np.zeros((side, side, 3), np.uint8))
+    try:
+        yield detector
+    finally:
+        with quiet_libraries():
+            detector.close()

@@ -17,7 +17,7 @@ from speakerlight.core.demo import Demo
 from speakerlight.core.errors import InputError
 from speakerlight.core.events import Event, Percentiles, SessionEvent, SummaryEvent
 from speakerlight.engine import Engine
-from speakerlight.engine_factory import open_engine
+from speakerlight.engine_factory import DetectorPool, open_engine
 from speakerlight.exit_guard import exit_guarded
 from speakerlight.fast import run_fast
 from speakerlight.live import LiveReport, LiveRun, OverlayStatus
@@ -256,6 +256,7 @@ def open_server(
     """A running server over ``models``, and those that this machine's own run uses; arguments as for ``serving``."""
     from speakerlight.server.serving import serving
 
+    detectors = DetectorPool(models.detector_file)
     enrolled = settings.people_file if address.settings.recognizes else None
     people = PeopleFile(enrolled) if enrolled is not None else None
 
@@ -265,6 +266,7 @@ def open_server(
             models,
             has_audio=has_audio,
             control=control,
+            detectors=detectors,
             people_file=people,
             updates_people=False,
             encoders=encoders,
@@ -272,7 +274,7 @@ def open_server(
 
     live = source if isinstance(source, LiveSource) else None
     server = serving(address, models, open_room_engine, notify, local=local, source=live, view=settings.view, host=host)
-    with _people_encoders(models) as encoders:
+    with detectors.opened(address.settings.rooms), _people_encoders(models) as encoders:
         if encoders is not None and local is None:  # this machine's own run does not wait for them
             encoders.load()
         with server as running:

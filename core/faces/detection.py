@@ -1,18 +1,18 @@
-"""Face detection: BlazeFace, on a whole frame, a search tile or a crop around a tracked face.
+"""Face detection: BlazeFace through MediaPipe, on a whole frame, a search tile or a crop around a tracked face.
 
 BlazeFace's input is 128 × 128 pixels, so small faces in a large frame are missed. ``search_tiles`` divides the frame
 into overlapping squares: a face of any size is large enough in one of them.
-
-The network's file is MediaPipe's, and so are the steps before and after it. OpenVINO runs it: MediaPipe's graph takes
-twice as long for a region, in threads of its own, and half a second to import.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator
+from collections.abc import Callable
+from concurrent.futures import Executor, Future
 from dataclasses import dataclass
+from functools import partial
+from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -23,17 +23,10 @@ from speakerlight.core.geometry import Box
 from speakerlight.core.media import Image
 
 BLAZEFACE_SIDE = 128
-"""Side of BlazeFace's input in pixels."""
+"""Side of BlazeFace's input in pixels: larger regions are shrunk before they are passed to MediaPipe."""
 
 _DETECT_SIDE = 192
-"""Side to which larger regions are averaged before they are sampled for BlazeFace. Boxes are whole pixels of this size,
-as MediaPipe's are, with which tracking and cuts were measured."""
-
-_GRIDS = ((16, 2), (8, 6))
-"""BlazeFace's anchors: cells along a side of the input, and anchors in each cell."""
-
-_SAME_FACE_OVERLAP = 0.3
-"""Intersection over union above which detections of one pass are averaged to one face (MediaPipe's)."""
+"""Side to which regions are shrunk: above BLAZEFACE_SIDE, so that MediaPipe's whole-pixel boxes stay fine enough."""
 
 _TILE_FRACTIONS = (1.0, 0.5, 1 / 3)
 """Tile sides as shares of the frame's height: one face in a room, a 3×3 gallery, a 5×5 gallery (measured)."""
@@ -73,18 +66,27 @@ class FaceDetector:
     """
 
     def __init__(self, model_file: Path, min_score: float = 0.5) -> None:
-        # Imported here: OpenVINO takes a while to import, and not every use of this package detects faces.
-        from speakerlight.core.models.openvino_graph import image_network
+        # Imported here: MediaPipe takes about a second to import, and not every use of this package detects faces.
+        from mediapipe import Image as MediaPipeImage
+        from mediapipe import ImageFormat
+        from mediapipe.tasks.python import BaseOptions, vision
 
         try:
-            self._network = image_network(model_file)
-            self._network(np.zeros((BLAZEFACE_SIDE, BLAZEFACE_SIDE, 3), np.uint8))
+            self._detector = vision.FaceDetector.create_from_options(
+                vision.FaceDetectorOptions(
+                    base_options=BaseOptions(
+                        model_asset_buffer=model_file.read_bytes(), delegate=BaseOptions.Delegate.CPU
+                    ),
+                    running_mode=vision.RunningMode.IMAGE,
+                    min_detection_confidence=min_score,
+                )
+            )
         except (OSError, RuntimeError, ValueError) as error:
             raise InputError(
                 f"cannot use the face detector's model file {model_file}: delete it and run again"
             ) from error
-        self._min_logit = math.log(min_score / (1 - min_score))
-        self._anchors = _anchors()
+        _compute_in_caller(self._detector)
+        self._wrap: Callable[[Image], Any] = partial(MediaPipeImage, ImageFormat.SRGB)
 
     def detect(self, image: Image, region: SearchRegion | None = None) -> list[Detection]:
         """Faces in ``region`` of ``image`` (default: all of it), in pixels of ``image``."""
@@ -94,67 +96,59 @@ class FaceDetector:
         longest = max(region.width, region.height)
         if longest > _DETECT_SIDE:
             shrink = _DETECT_SIDE / longest
-            part = shrunk(part, (max(1, round(region.width * shrink)), max(1, round(region.height * shrink))))
-        # In the middle of the input, with black bars where the region is no square.
-        scale = BLAZEFACE_SIDE / max(part.shape[:2])
-        left, top = ((BLAZEFACE_SIDE - side * scale) / 2 for side in (part.shape[1], part.shape[0]))
-        to_input = np.array([[scale, 0, left], [0, scale, top]])
-        # Sampled where MediaPipe samples: cv2.resize, half a pixel aside, moves keypoints by 0.012 face widths.
-        given = cv2.warpAffine(part, to_input, (BLAZEFACE_SIDE, BLAZEFACE_SIDE), flags=cv2.INTER_LINEAR)
-        places, logits = self._network(np.asarray(given, np.uint8))
-        found = np.flatnonzero(logits[0, :, 0] >= self._min_logit)
-        if not len(found):
-            return []
-        scores = 1 / (1 + np.exp(-logits[0, found, 0].astype(np.float64)))
-        points = (_points(places[0, found], self._anchors[found]) - (left, top)) / scale
+            size = (max(1, round(region.width * shrink)), max(1, round(region.height * shrink)))
+            part = shrunk(part, size)
+        found = self._detector.detect(self._wrap(np.asarray(cv2.cvtColor(part, cv2.COLOR_BGR2RGB), np.uint8)))
         scale_x, scale_y = region.width / part.shape[1], region.height / part.shape[0]
-        return [
-            Detection(
-                Box(
-                    region.left + max(0, int(box[0, 0])) * scale_x,
-                    region.top + max(0, int(box[0, 1])) * scale_y,
-                    int(box[1, 0] - box[0, 0]) * scale_x,
-                    int(box[1, 1] - box[0, 1]) * scale_y,
-                ),
-                box[2:] * (scale_x, scale_y) + (region.left, region.top),
-                score,
+        detections = []
+        for face in found.detections:
+            box = face.bounding_box
+            points = np.array(
+                [(p.x * region.width + region.left, p.y * region.height + region.top) for p in face.keypoints]
             )
-            for box, score in _averaged(points, scores)
-        ]
+            detections.append(
+                Detection(
+                    Box(
+                        region.left + box.origin_x * scale_x,
+                        region.top + box.origin_y * scale_y,
+                        box.width * scale_x,
+                        box.height * scale_y,
+                    ),
+                    points,
+                    float(face.categories[0].score),
+                )
+            )
+        return detections
+
+    def close(self) -> None:
+        """Free MediaPipe's graph and its threads."""
+        self._detector.close()
 
 
-def _anchors() -> npt.NDArray[np.float64]:
-    """Centres of BlazeFace's anchors in pixels of its input, [896, 2], x and y."""
-    rows = []
-    for cells, count in _GRIDS:
-        centres = (np.arange(cells) + 0.5) * BLAZEFACE_SIDE / cells
-        y, x = np.meshgrid(centres, centres, indexing="ij")
-        rows.append(np.repeat(np.stack([x.ravel(), y.ravel()], axis=1), count, axis=0))
-    return np.concatenate(rows)
+def _compute_in_caller(detector: Any) -> None:
+    """Make a MediaPipe detector compute in the calling thread.
+
+    By default it dispatches each call to a thread of its own, so that several threads can share it. Without that, a
+    detection takes nine tenths of the time, and two thirds where all cores are busy (measured). No public option turns
+    it off; tests/core/faces/test_detection.py fails when the private names used here are gone, which does no harm.
+    """
+    signatures = getattr(import_module("mediapipe.tasks.python.vision.face_detector"), "_CTYPES_SIGNATURES", ())
+    calls = getattr(detector, "_lib", None)
+    library = getattr(calls, "_lib", None)
+    for signature in signatures if library is not None else ():
+        setattr(calls, signature.func_name, signature.create_python_wrapper(library, _InlineExecutor()))
 
 
-def _points(places: npt.NDArray[np.float32], anchors: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """BlazeFace's output rows [N, 16] as corners of the box and six keypoints, in pixels of its input: [N, 8, 2]."""
-    points = places.reshape(-1, 8, 2) + anchors[:, None]
-    half = places[:, 2:4] / 2
-    points[:, 1] = points[:, 0] + half
-    points[:, 0] -= half
-    return points
+class _InlineExecutor(Executor):
+    """An executor without threads: runs what is submitted at once."""
 
-
-def _averaged(
-    points: npt.NDArray[np.float64], scores: npt.NDArray[np.float64]
-) -> Iterator[tuple[npt.NDArray[np.float64], float]]:
-    """The mean of detections that overlap, weighted by their scores, with the best one's score; best ones first."""
-    order = np.argsort(-scores, kind="stable")
-    points, scores = points[order], scores[order]
-    while len(points):
-        inside = np.minimum(points[0, 1], points[:, 1]) - np.maximum(points[0, 0], points[:, 0])
-        shared, areas = inside.clip(0).prod(axis=1), (points[:, 1] - points[:, 0]).prod(axis=1)
-        near = shared > _SAME_FACE_OVERLAP * (areas + areas[0] - shared)
-        near[0] = True
-        yield np.tensordot(scores[near] / scores[near].sum(), points[near], 1), float(scores[0])
-        points, scores = points[~near], scores[~near]
+    def submit(self, work: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        done: Future[Any] = Future()
+        try:
+            done.set_result(work(*args, **kwargs))
+        except Exception as error:
+            done.set_exception(error)
+        return done
 
 
 def shrunk(image: Image, size: tuple[int, int]) -> Image:

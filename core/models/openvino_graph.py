@@ -7,7 +7,6 @@ a graph is prepared once, with its weights in the processor's own order.
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import lru_cache
 from importlib import import_module
 from pathlib import Path
 from typing import Any, Literal
@@ -155,38 +154,3 @@ def _for_one_thread(model: Any, precision: Precision) -> Any:
         "CPU_RUNTIME_CACHE_CAPACITY": _KERNELS_KEPT,
     }
     return _CORE.compile_model(model, "CPU", settings)
-
-
-class ImageNetwork:
-    """A network read from a file, for one BGR image at a time. For one thread at a time."""
-
-    def __init__(self, compiled: Any) -> None:
-        self._request = compiled.create_infer_request()
-        self._given = self._request.get_input_tensor().data
-        self._results = [self._request.get_output_tensor(k).data for k in range(len(compiled.outputs))]
-
-    def __call__(self, image: npt.NDArray[np.uint8]) -> list[Floats]:
-        """[height, width, 3] to the network's outputs [1, …], which the next call overwrites."""
-        self._given[0] = image
-        self._request.infer(share_outputs=True)
-        return self._results
-
-
-def image_network(file: Path) -> ImageNetwork:
-    """The network of a TensorFlow Lite file whose input are RGB values from −1 to 1.
-
-    Compiled once for all who ask for the same file. Raises OSError or RuntimeError when the file does not hold one.
-    """
-    return ImageNetwork(_compiled_file(file, file.stat().st_mtime_ns))
-
-
-@lru_cache(maxsize=2)
-def _compiled_file(file: Path, changed_at: int) -> Any:
-    preprocessor = _openvino.preprocess.PrePostProcessor(_CORE.read_model(file))
-    given = preprocessor.input()
-    given.tensor().set_element_type(_openvino.Type.u8).set_layout(_openvino.Layout("NHWC"))
-    given.tensor().set_color_format(_openvino.preprocess.ColorFormat.BGR)
-    given.model().set_layout(_openvino.Layout("NHWC"))
-    colour = _openvino.preprocess.ColorFormat.RGB
-    given.preprocess().convert_element_type(_openvino.Type.f32).convert_color(colour).mean(127.5).scale(127.5)
-    return _for_one_thread(preprocessor.build(), "f32")

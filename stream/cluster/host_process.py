@@ -1,7 +1,7 @@
 """Host process: runs a host (server with rooms) in a child interpreter, which ends with its parent.
 
 It is started as ``python -m speakerlight.cluster.host_process NAME``, not by multiprocessing, which would load the
-parent's main module.
+parent's main module: MediaPipe cannot be loaded into a process that has loaded Ray.
 """
 
 from __future__ import annotations

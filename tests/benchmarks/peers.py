@@ -105,8 +105,8 @@ def collected(gallery: Gallery) -> tuple[list[tuple[int, Track]], Samples]:
     tracks: list[tuple[int, Track]] = []
     current: dict[int, Track] = {}
     audio: list[Samples] = []
-    detector = FaceDetector(fetch(BLAZEFACE_SHORT))
-    with quiet_libraries(), closing(gallery.reader()) as reader:
+    detector_file = fetch(BLAZEFACE_SHORT)
+    with quiet_libraries(), closing(FaceDetector(detector_file)) as detector, closing(gallery.reader()) as reader:
         adapter = TickAdapter(Vision(detector, lambda image, face: crop(image, face.box)))
         for item in reader:
             if gallery.seconds is not None and item.time >= gallery.seconds:

@@ -48,19 +48,19 @@ def vision_stages(people: int, detector_file: Path, rounds: int) -> list[Row]:
     """Stages that do not depend on the lip-sync model."""
     share_cores("cpu", COMPACT)
     shown = scene(people)
-    detector = FaceDetector(detector_file)
     with tempfile.TemporaryDirectory() as folder, quiet_libraries():
         clip = write_clip(Path(folder), people, CLIP_SECONDS, TICK_RATE)
-        cases = {
-            "decode": _decode(clip),
-            "decode" + PLAIN: _decode_with_opencv(clip),
-            "detect, track": _detect(shown, detector),
-            "detect, track" + PLAIN: _detect_everywhere(shown, detector),
-            "track": _track(shown),
-            "detect, track, crop": _vision(shown, detector),
-            "draw": _draw(shown),
-        }
-        timed = take_turns({name: Case(call) for name, call in cases.items()}, rounds)
+        with closing(FaceDetector(detector_file)) as detector:
+            cases = {
+                "decode": _decode(clip),
+                "decode" + PLAIN: _decode_with_opencv(clip),
+                "detect, track": _detect(shown, detector),
+                "detect, track" + PLAIN: _detect_everywhere(shown, detector),
+                "track": _track(shown),
+                "detect, track, crop": _vision(shown, detector),
+                "draw": _draw(shown),
+            }
+            timed = take_turns({name: Case(call) for name, call in cases.items()}, rounds)
     return _rows("", people, timed)
 
 
@@ -93,8 +93,9 @@ def model_stages(name: str, people: int, device: str, rounds: int) -> list[Row]:
 def whole_tick(name: str, people: int, device: str, detector_file: Path, rounds: int) -> list[Row]:
     """Vision and scoring of one tick in one thread: what is left of its 40 ms is for capture, drawing and outputs."""
     share_cores(device, name)
-    case = _whole_tick(scene(people), model(name, device), FaceDetector(detector_file))
-    timed = take_turns({"whole tick": case}, rounds)["whole tick"]
+    with quiet_libraries(), closing(FaceDetector(detector_file)) as detector:
+        case = _whole_tick(scene(people), model(name, device), detector)
+        timed = take_turns({"whole tick": case}, rounds)["whole tick"]
     note = f"{1000 / TICK_RATE / spread(timed).median:.1f} × real time"
     return [Row("stages", "whole tick", name, people, spread(timed), "ms", note=note)]
 
@@ -102,8 +103,10 @@ def whole_tick(name: str, people: int, device: str, detector_file: Path, rounds:
 def scaling(name: str, faces: Sequence[int], device: str, detector_file: Path, rounds: int) -> list[Row]:
     """How many times as much a whole tick costs with more faces as with the fewest, all by turns."""
     share_cores(device, name)
-    used, (fewest, *more), detector = model(name, device), sorted(faces), FaceDetector(detector_file)
-    timed = take_turns({str(people): _whole_tick(scene(people), used, detector) for people in (fewest, *more)}, rounds)
+    used, (fewest, *more) = model(name, device), sorted(faces)
+    with quiet_libraries(), closing(FaceDetector(detector_file)) as detector:
+        cases = {str(people): _whole_tick(scene(people), used, detector) for people in (fewest, *more)}
+        timed = take_turns(cases, rounds)
     few = timed[str(fewest)]
     return [
         Row("scaling", f"whole tick, to {fewest}", name, people, against(few, timed[str(people)]), "×")

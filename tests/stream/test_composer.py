@@ -238,6 +238,7 @@ def test_the_person_on_air_can_be_found_in_the_video_that_is_written(recorded: t
                 x, y, width = shots[k].person_at(frame.width)
                 faces = detector.detect(np.asarray(frame.to_ndarray(format="bgr24"), np.uint8))
                 found.append(any(math.dist((x, y), face.box.centre) < width / 4 for face in faces))
+    detector.close()
     assert len(found) > 30
     assert np.mean(found) >= 0.99
 

@@ -70,6 +70,19 @@ def test_pytorch_has_one_thread_in_each_stage(device: str) -> None:
     assert torch.get_num_threads() == 1
 
 
+def test_mediapipe_comes_without_matplotlib_which_others_can_still_import() -> None:
+    lines = """
+import sys
+from speakerlight.model_loading import import_mediapipe
+import_mediapipe()
+assert not [name for name in sys.modules if name.startswith("matplotlib")]
+from mediapipe.tasks.python.vision import FaceDetector
+import matplotlib.pyplot
+assert matplotlib.pyplot.figure
+"""
+    subprocess.run([sys.executable, "-c", lines], check=True, cwd=Path(__file__).parents[2])
+
+
 def test_a_path_that_holds_no_model_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"missing\.pth"):
         load_models(RunSettings(video="demo", model=str(tmp_path / "missing.pth")))

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 import pytest
 
@@ -18,8 +20,10 @@ FIRST_SEARCH_TICKS = 12
 
 
 @pytest.fixture(scope="module")
-def detector() -> FaceDetector:
-    return FaceDetector(blazeface())
+def detector() -> Iterator[FaceDetector]:
+    detector = FaceDetector(blazeface())
+    yield detector
+    detector.close()
 
 
 class KnownFaces(FaceDetector):

@@ -60,6 +60,7 @@ def test_one_drawn_person_is_nearer_than_another() -> None:
             part = image[tile.y : tile.y + tile.height, tile.x : tile.x + tile.width]
             crops.append(face_crop(part, detector.detect(part)[0].keypoints))
         looks.append(encoder(np.stack(crops)))
+    detector.close()
     distances = np.linalg.norm(looks[0][:, None] - looks[1], axis=-1)
     assert (distances.argmin(axis=1) == np.arange(4)).all()
 

@@ -18,6 +18,7 @@ from tests.core.faces.blazeface import blazeface
 def detector() -> Iterator[FaceDetector]:
     detector = FaceDetector(blazeface())
     yield detector
+    detector.close()
 
 
 def test_a_talking_face_has_the_audio_of_the_same_span(detector: FaceDetector) -> None:

@@ -30,7 +30,7 @@ from speakerlight.core.demo import Demo, DemoSettings, Judge
 from speakerlight.core.media import Frame
 from speakerlight.core.timebase import SAMPLE_RATE
 from speakerlight.engine import Engine
-from speakerlight.engine_factory import open_engine
+from speakerlight.engine_factory import DetectorPool, open_engine
 from speakerlight.model_loading import Models
 from speakerlight.run_settings import RunSettings
 from speakerlight.server.listener import listening
@@ -229,14 +229,16 @@ def test_opening_a_room_mutes_nothing(models: Models, capfd: pytest.CaptureFixtu
             os.write(2, b"line\n")
             lines += 1
 
-    capfd.readouterr()
-    writer = threading.Thread(target=write)
-    writer.start()
-    for _ in range(3):
-        with open_engine(RunSettings(), models, has_audio=True) as engine:
-            engine.vision.process(0, 0.0, np.zeros((360, 640, 3), np.uint8))
-    over.set()
-    writer.join()
+    detectors = DetectorPool(models.detector_file)
+    with detectors.opened(2):
+        capfd.readouterr()
+        writer = threading.Thread(target=write)
+        writer.start()
+        for _ in range(3):
+            with open_engine(RunSettings(), models, has_audio=True, detectors=detectors) as engine:
+                engine.vision.process(0, 0.0, np.zeros((360, 640, 3), np.uint8))
+        over.set()
+        writer.join()
     written = capfd.readouterr().err.splitlines()
     assert lines > 10 and written[:lines] == ["line"] * lines
     assert len(written) == lines
