@@ -182,16 +182,19 @@ def status_items(snapshot: Snapshot, info: OverlayInfo) -> list[tuple[str, Bgr]]
     return items
 
 
-def draw_sheet(image: Image, lines: Sequence[str]) -> Image:
-    """A copy of ``image`` with lines of text on a plate in its middle."""
+def draw_sheet(image: Image, lines: Sequence[tuple[str, str]]) -> Image:
+    """A copy of ``image`` with two columns of text on a plate in its middle."""
     drawn = np.ascontiguousarray(image).copy()
     size = _text_size(drawn)
     step = size + size // 2
-    width, height = max(_measure(each, size) for each in lines) + 2 * step, (len(lines) + 1) * step
+    column = max(_measure(key, size) for key, _ in lines) + step
+    width = column + max(_measure(text, size) for _, text in lines) + 2 * step
+    height = (len(lines) + 1) * step
     x, y = max((drawn.shape[1] - width) // 2, 0), max((drawn.shape[0] - height) // 2, 0)
     _draw_plate(drawn, (x, y), (x + width, y + height), INK, 0.85)
-    for number, text in enumerate(lines, 1):
-        _draw_text(drawn, text, (x + step, y + number * step), size, WHITE)
+    for number, (key, text) in enumerate(lines, 1):
+        _draw_text(drawn, key, (x + step, y + number * step), size, WHITE)
+        _draw_text(drawn, text, (x + step + column, y + number * step), size, WHITE)
     return drawn
 
 

@@ -72,21 +72,22 @@ KEYS = {
 }
 
 HELP = (
-    "1-9    pick a person, by order of number; again: nobody",
-    "n      name the picked person or the speaker: type, then Enter",
-    "p      pin the picked person or the speaker, or let go",
-    "e      exclude the picked person or the speaker, or allow again",
-    "i      ignore the place of the picked person; nobody picked: show all",
-    "space  hold the speaker, or release",
-    "v      next view",
-    "r      stop or start the recording",
-    "+ -    mark when surer, less sure",
-    ", .    sound comes earlier, later by 20 ms; 0: estimated",
-    "x      forget who is who",
-    "h      hide the marks, or show them",
-    "?      hide this sheet",
-    "q      quit",
+    ("1-9", "pick a person, by order of number; again: nobody"),
+    ("n", "name the picked person or the speaker: type, then Enter"),
+    ("p", "pin the picked person or the speaker, or let go"),
+    ("e", "exclude the picked person or the speaker, or allow again"),
+    ("i", "ignore the place of the picked person; nobody picked: show all"),
+    ("space", "hold the speaker, or release"),
+    ("v", "next view"),
+    ("r", "stop or start the recording"),
+    ("+ -", "mark when surer, less sure"),
+    (", .", "sound comes earlier, later by 20 ms; 0: estimated"),
+    ("x", "forget who is who"),
+    ("h", "hide the marks, or show them"),
+    ("?", "hide this sheet"),
+    ("q", "quit"),
 )
+"""Lines of the help sheet: a key, and what it does."""
 
 SENSITIVITY_STEP = 0.1
 LAG_STEP_MS = 20.0

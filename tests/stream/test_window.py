@@ -55,7 +55,7 @@ def test_every_key_has_a_meaning_and_stands_on_the_help_sheet() -> None:
     assert [key_press(code) for code in (ord("z"), 0xB2)] == [KeyPress(Action.OTHER, 0, each) for each in "z²"]
     others = {Action.PICK, Action.OTHER}
     assert {press.action for key in KEYS if (press := key_press(ord(key)))} == set(Action) - others
-    sheet = " ".join(HELP)
+    sheet = " ".join(key + " " + text for key, text in HELP)
     assert all((key if key != " " else "space") in sheet for key in KEYS)
 
 
