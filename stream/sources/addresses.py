@@ -120,7 +120,7 @@ def open_stored(address: str, timeout_seconds: float, report: Callable[[str], No
     ``timeout_seconds``: longest wait for the server. Raises as :func:`open_file`, also HTTPException.
     """
     response = urlopen(address, timeout=timeout_seconds)  # http or https: the caller ensures it
-    return av.open(pipe_input(response, report), "r", options=DEMUXER_OPTIONS | {"protocol_whitelist": PIPE_PROTOCOLS})
+    return av.open(pipe_input(response, report), "r", options=DEMUXER_OPTIONS | {"protocol_whitelist": "data"})
 
 
 def open_address(address: str, options: dict[str, str], timeout: tuple[float, float]) -> InputContainer:

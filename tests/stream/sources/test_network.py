@@ -13,6 +13,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
+import av.error
 import cv2
 import numpy as np
 import pytest
@@ -21,6 +22,7 @@ from speakerlight.clock import SessionClock
 from speakerlight.core.errors import InputError
 from speakerlight.sources import network
 from speakerlight.sources import source as source_module
+from speakerlight.sources.addresses import open_stored
 from speakerlight.sources.network import NetworkSource, PulledTiming, Pushed
 from speakerlight.sources.source import SourceOptions, SourceState
 from tests.stream.sources import sender
@@ -298,6 +300,15 @@ def test_an_mp4_with_its_index_at_its_end_is_stored_where_the_server_gives_no_ra
     assert source.state is SourceState.ENDED and source.trouble is None and source.frames is not None
     assert len(times) + source.frames.dropped == 50
     assert len(lines) == 1 and "index at its end" in lines[0]
+
+
+def test_a_stored_playlist_reads_no_files(tmp_path: Path) -> None:
+    segment = Clip(sound_codec="mp2").write(tmp_path / "a.ts")
+    (tmp_path / "a.m3u8").write_text(
+        f"#EXTM3U\n#EXT-X-TARGETDURATION:3\n#EXTINF:2,\nfile://{segment}\n#EXT-X-ENDLIST\n"
+    )
+    with serving_directory(tmp_path) as port, pytest.raises((av.error.FFmpegError, OSError, ValueError)):
+        open_stored(f"http://127.0.0.1:{port}/a.m3u8", 3.0, print).close()
 
 
 def test_an_mp4_without_its_index_is_one_clear_line(tmp_path: Path) -> None:
