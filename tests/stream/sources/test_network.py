@@ -302,13 +302,12 @@ def test_an_mp4_with_its_index_at_its_end_is_stored_where_the_server_gives_no_ra
     assert len(lines) == 1 and "index at its end" in lines[0]
 
 
-def test_a_stored_playlist_reads_no_files(tmp_path: Path) -> None:
-    segment = Clip(sound_codec="mp2").write(tmp_path / "a.ts")
-    (tmp_path / "a.m3u8").write_text(
-        f"#EXTM3U\n#EXT-X-TARGETDURATION:3\n#EXTINF:2,\nfile://{segment}\n#EXT-X-ENDLIST\n"
-    )
+def test_a_stored_file_reads_no_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Clip(sound_codec="mp2").write(tmp_path / "secret.ts")
+    (tmp_path / "a.ffconcat").write_text("ffconcat version 1.0\nfile secret.ts\n")
     with serving_directory(tmp_path) as port, pytest.raises((av.error.FFmpegError, OSError, ValueError)):
-        open_stored(f"http://127.0.0.1:{port}/a.m3u8", 3.0, print).close()
+        open_stored(f"http://127.0.0.1:{port}/a.ffconcat", 3.0, print).close()
 
 
 def test_an_mp4_without_its_index_is_one_clear_line(tmp_path: Path) -> None:
