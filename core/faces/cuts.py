@@ -75,6 +75,11 @@ class CutDetector:
         self._small: Grey | None = None
         self._time = 0.0
 
+    @property
+    def small(self) -> Grey | None:
+        """The last frame at a small size, grey levels [36, 64]; None before the first."""
+        return self._small
+
     def update(self, time: float, image: Image, faces: Sequence[Box]) -> Change:
         """Compare ``image`` at ``time`` (seconds) with the last one; ``faces``: where the tracked faces are."""
         before, small_before, seconds = self._before, self._small, time - self._time

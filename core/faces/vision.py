@@ -11,6 +11,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+import numpy as np
+import numpy.typing as npt
+
 from speakerlight.core.faces.crops import Crop
 from speakerlight.core.faces.cuts import CutDetector
 from speakerlight.core.faces.detection import Detection, FaceDetector, SearchRegion, region_around, search_tiles
@@ -48,6 +51,12 @@ class VisionSettings:
     empty 1280×720 frame is found within 0.9 s."""
     search_seconds: float = 2.7
     """Time in which the whole frame is searched while faces are tracked: one tile per tick at 1280×720."""
+    unchanged_seconds: float = 8.0
+    """Where faces are tracked, a tile that looks as it did when it was searched is left out for this long …"""
+    changed_levels: float = 8.0
+    changed_pixels: int = 3
+    """… unless so many pixels of the small frame in which cuts are found differ by more grey levels than this. A
+    camera's noise (deviation 4 levels) stays below; a person at the back of a room changes 10 pixels."""
     follow_field: float = 2.0
     """Side of the search crop of a tracked face, in face widths: the face may move half a width per tick."""
     min_new_score: float = 0.6
@@ -111,6 +120,9 @@ class Vision:
         self._searched_since_empty = 0
         self._searched_until = 0.0
         self._owed_tiles = 0.0
+        # When each tile was searched last, and the small frame of that time.
+        self._searched: dict[int, tuple[float, npt.NDArray[np.float32]]] = {}
+        self._followed = 0
 
     def process(self, tick: int, time: float, image: Image, stride: int = 1) -> FrameTracks:
         """The faces in ``image``. ``stride`` > 1 (load shedding) divides how often each face is searched."""
@@ -119,6 +131,10 @@ class Vision:
             self._size, self._tiles = (width, height), search_tiles(width, height)
             self._search_anew()
         is_cut, found, known = self._end_replaced(time, image)
+        followed = sum(p.is_confirmed for p in known)
+        if followed < self._followed:
+            self._searched.clear()  # who was followed may still be there
+        self._followed = followed
         chosen = self._due(known, stride)
         found += [d for p in chosen for d in self._look(image, p.box)]
         found += self._search(time, image, [p.box for p in known] + [d.box for d in found], stride)
@@ -133,6 +149,7 @@ class Vision:
 
     def _search_anew(self) -> None:
         self._next_tile, self._searched_all = 0, False
+        self._searched.clear()
 
     def _end_replaced(self, time: float, image: Image) -> tuple[bool, list[Detection], list[Prediction]]:
         """End the tracks that a cut ended: whether the frame begins a new shot, the faces found in their place, and
@@ -177,15 +194,36 @@ class Vision:
         self._searched_since_empty += count
         found: list[Detection] = []
         for _ in range(count):
-            tile = self._tiles[self._next_tile]
-            for face in self._detector.detect(image, tile):
+            for face in self._search_tile(time, image):
                 if face.score >= s.min_new_score and not self._is_known(face.box, known):
                     near = [d for d in self._look(image, face.box) if self._is_known(d.box, [face.box])]
                     found += [d for d in near if d.score >= s.min_new_score]
                     known = [*known, *(d.box for d in near)]
-            self._next_tile = (self._next_tile + 1) % len(self._tiles)
-            self._searched_all = self._searched_all or self._next_tile == 0
         return found
+
+    def _search_tile(self, time: float, image: Image) -> list[Detection]:
+        """The faces in the next tile; none where it has not changed."""
+        number, small = self._next_tile, self._shots.small
+        may_wait = self._searched_since_empty > 2 * len(self._tiles)
+        self._next_tile = (number + 1) % len(self._tiles)
+        self._searched_all = self._searched_all or self._next_tile == 0
+        if small is None or (may_wait and self._followed and self._is_unchanged(number, time, small, image)):
+            return []
+        self._searched[number] = (time, small)
+        return self._detector.detect(image, self._tiles[number])
+
+    def _is_unchanged(self, number: int, time: float, small: npt.NDArray[np.float32], image: Image) -> bool:
+        """Whether a tile looks as it did when it was searched last, not long ago."""
+        if number not in self._searched:
+            return False
+        searched_at, before = self._searched[number]
+        tile, (height, width) = self._tiles[number], image.shape[:2]
+        rows = slice(tile.top * len(small) // height, -(-(tile.top + tile.height) * len(small) // height))
+        left, right = tile.left * small.shape[1], (tile.left + tile.width) * small.shape[1]
+        columns = slice(left // width, -(-right // width))
+        s = self._settings
+        changed = np.abs(small[rows, columns] - before[rows, columns]) > s.changed_levels
+        return time - searched_at < s.unchanged_seconds and int(changed.sum()) < s.changed_pixels
 
     def _tiles_due(self, time: float, stride: int) -> int:
         """Number of tiles to search now, by time: a slow camera has frames at few ticks."""

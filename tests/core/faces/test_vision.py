@@ -55,6 +55,13 @@ def black(width: int = 1280, height: int = 720) -> Image:
     return np.zeros((height, width, 3), np.uint8)
 
 
+def black_but_for(face: Detection) -> Image:
+    """A black frame with a bright square where the face is."""
+    image, box = black(), face.box
+    image[int(box.y) : int(box.y + box.height), int(box.x) : int(box.x + box.width)] = 160
+    return image
+
+
 def run(vision: Vision, image: Image, ticks: range, stride: int = 1) -> list[FrameTracks]:
     return [vision.process(tick, tick / 25, image, stride) for tick in ticks]
 
@@ -211,8 +218,25 @@ def test_a_face_that_comes_later_is_found_within_three_seconds() -> None:
         detector = KnownFaces(face_at(200, 200, 200))
         vision = Vision(detector, small_crop)
         run(vision, black(), range(40))
-        detector.faces.append(face_at(1000, 480, size))
-        assert len(run(vision, black(), range(40, 115))[-1].faces) == 2
+        newcomer = face_at(1000, 480, size)
+        detector.faces.append(newcomer)
+        assert len(run(vision, black_but_for(newcomer), range(40, 115))[-1].faces) == 2
+
+
+def test_what_does_not_change_is_searched_again_only_now_and_then() -> None:
+    detector = KnownFaces(face_at(200, 200, 200))
+    vision = Vision(detector, small_crop)
+    passes = []
+    noise = np.random.default_rng(0).normal(90, 4, (5, 720, 1280, 3)).clip(0, 255).astype(np.uint8)
+    for tick in range(500):
+        before = detector.passes
+        vision.process(tick, tick / 25, noise[tick % 5])
+        passes.append(detector.passes - before)
+    followed = 25 / VisionSettings().follow_still_ticks
+    assert sum(passes[100:200]) < 4 * followed + 5, "unchanged but for noise: only the face is followed"
+    detector.faces.append(face_at(1000, 480, 150))  # somebody who was turned away, in the same light
+    found = [vision.process(500 + k, 20 + k / 25, noise[k % 5]) for k in range(300)]
+    assert len(found[-1].faces) == 2
 
 
 def test_a_doubtful_face_is_ignored() -> None:
