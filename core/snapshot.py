@@ -67,3 +67,7 @@ class Snapshot:
     merges: tuple[Merge, ...] = ()
     names: Mapping[int, str] = field(default_factory=dict)
     direction: Direction = field(default_factory=Direction)
+
+    def is_in_view(self, person: int | None) -> bool:
+        """Whether a face of this person is in view; False for None."""
+        return any(face.id == person for face in self.faces)

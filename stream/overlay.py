@@ -67,7 +67,7 @@ def draw_faces(image: Image, snapshot: Snapshot, info: OverlayInfo) -> None:
 
 def shown_primary(snapshot: Snapshot, pinned: int | None) -> int | None:
     """The highlighted person: the pinned one while in view, else the primary speaker."""
-    return pinned if any(face.id == pinned for face in snapshot.faces) else snapshot.primary
+    return pinned if snapshot.is_in_view(pinned) else snapshot.primary
 
 
 def draw_face(image: Image, face: FaceScore, name: str, is_primary: bool, is_pinned: bool) -> None:

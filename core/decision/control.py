@@ -239,8 +239,7 @@ class Steering:
         self._is_held = is_held
         if not is_held:
             return snapshot
-        in_view = any(face.id == self._held for face in snapshot.faces)
-        return _with_primary(snapshot, self._held if in_view else None)
+        return _with_primary(snapshot, self._held if snapshot.is_in_view(self._held) else None)
 
 
 def _with_primary(snapshot: Snapshot, primary: int | None) -> Snapshot:

@@ -100,7 +100,7 @@ class Director:
         """
         self._follow_merges(snapshot)
         before, self._pinned = self._pinned, pinned
-        if pinned is not None and pinned not in (before, self._shot.person) and _is_in_view(snapshot, pinned):
+        if pinned is not None and pinned not in (before, self._shot.person) and snapshot.is_in_view(pinned):
             self._cut(snapshot.time, _Wish(close_up(pinned), 0.0))
         self._advance(snapshot.time, self._wish_of(snapshot, pinned, is_held))
         return Direction(self._shot, self._announced)
@@ -124,7 +124,7 @@ class Director:
         """The candidate at this tick; None: no reason to change."""
         s = self._settings
         speaking = [face.id for face in snapshot.faces if face.speaking]
-        if pinned is not None and _is_in_view(snapshot, pinned):
+        if pinned is not None and snapshot.is_in_view(pinned):
             wish = _Wish(close_up(pinned), s.announce_seconds)
         elif is_held:
             return None
@@ -154,7 +154,7 @@ class Director:
 
     def _relief(self, snapshot: Snapshot) -> Shot:
         previous = self._previous_person
-        if previous is None or not self._settings.has_reactions or not _is_in_view(snapshot, previous):
+        if previous is None or not self._settings.has_reactions or not snapshot.is_in_view(previous):
             return WIDE
         return close_up(previous)
 
@@ -171,7 +171,3 @@ class Director:
         if self._shot.person is not None and not wish.is_relief:
             self._previous_person = self._shot.person
         self._shot, self._cut_at, self._wish, self._announced = wish.shot, time, None, None
-
-
-def _is_in_view(snapshot: Snapshot, person: int) -> bool:
-    return any(face.id == person for face in snapshot.faces)

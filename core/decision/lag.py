@@ -107,6 +107,7 @@ class RoomLag:
             first = NO_OFFSET - int(np.argmax(self._own @ counts[face]))
             self._offsets[first : first + len(LAGS)] += steps * explained[face]
         agreeing = np.convolve(self._offsets, np.ones(3), "same")
+        # Three neighbours agree equally with a sharp peak: the peak itself counts a little more.
         offset = int(np.argmax(agreeing + 0.1 * self._offsets))
         enough = max(SLIP_WEIGHT, SLIP_SHARE * float(self._offsets.sum()))
         if abs(offset - NO_OFFSET) < LEAST_SLIP_TICKS or agreeing[offset] < enough:

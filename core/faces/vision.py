@@ -214,16 +214,16 @@ class Vision:
 
     def _is_unchanged(self, number: int, time: float, small: npt.NDArray[np.float32], image: Image) -> bool:
         """Whether a tile looks as it did when it was searched last, not long ago."""
-        if number not in self._searched:
+        s = self._settings
+        if number not in self._searched or time - self._searched[number][0] >= s.unchanged_seconds:
             return False
-        searched_at, before = self._searched[number]
+        before = self._searched[number][1]
         tile, (height, width) = self._tiles[number], image.shape[:2]
         rows = slice(tile.top * len(small) // height, -(-(tile.top + tile.height) * len(small) // height))
         left, right = tile.left * small.shape[1], (tile.left + tile.width) * small.shape[1]
         columns = slice(left // width, -(-right // width))
-        s = self._settings
         changed = np.abs(small[rows, columns] - before[rows, columns]) > s.changed_levels
-        return time - searched_at < s.unchanged_seconds and int(changed.sum()) < s.changed_pixels
+        return int(changed.sum()) < s.changed_pixels
 
     def _tiles_due(self, time: float, stride: int) -> int:
         """Number of tiles to search now, by time: a slow camera has frames at few ticks."""

@@ -91,10 +91,11 @@ class Compiled:
 
     def __call__(self, rows: npt.NDArray[Any]) -> Floats:
         """[B, *shape] to [B, ...], float32."""
-        if self._batch is None and len(rows) > _MOST_ROWS:
+        if self._batch is not None:
+            return self._any_size(rows)
+        if len(rows) > _MOST_ROWS:
             return np.concatenate([self(rows[at : at + _MOST_ROWS]) for at in range(0, len(rows), _MOST_ROWS)])
-        request = self._any_size if self._batch is not None else self._request_for(len(rows))
-        return request(rows)
+        return self._request_for(len(rows))(rows)
 
     def _request_for(self, size: int) -> _Request:
         self._in_a_row = self._in_a_row + 1 if size == self._last_size else 1
@@ -117,9 +118,16 @@ class Compiled:
     def _request(self, size: int) -> _Request:
         """An inference request for batches of ``size``; −1: of any size."""
         rows = ops.parameter(_openvino.PartialShape([size, *self._shape]), self._dtype)
+        # One thread, the caller's: the stages already run side by side, and these layers are too small to be divided.
+        settings = {
+            "INFERENCE_NUM_THREADS": 1,
+            "NUM_STREAMS": 1,
+            "INFERENCE_PRECISION_HINT": self._precision,
+            "CPU_RUNTIME_CACHE_CAPACITY": _KERNELS_KEPT,
+        }
         model = _openvino.Model([self._function(rows)], [rows], "compiled")
-        compiled = _for_one_thread(model, self._precision)
-        return _Request(compiled.create_infer_request(), self._dtype, is_fixed=size >= 0)
+        request = _CORE.compile_model(model, "CPU", settings).create_infer_request()
+        return _Request(request, self._dtype, is_fixed=size >= 0)
 
 
 class _Request:
@@ -142,15 +150,3 @@ class _Request:
         self._given[...] = rows
         self._request.infer(share_outputs=True)
         return np.array(self._result, np.float32)
-
-
-def _for_one_thread(model: Any, precision: Precision) -> Any:
-    """Compile for one thread, the caller's: the stages already run side by side, and these layers are too small to be
-    divided."""
-    settings = {
-        "INFERENCE_NUM_THREADS": 1,
-        "NUM_STREAMS": 1,
-        "INFERENCE_PRECISION_HINT": precision,
-        "CPU_RUNTIME_CACHE_CAPACITY": _KERNELS_KEPT,
-    }
-    return _CORE.compile_model(model, "CPU", settings)

@@ -90,6 +90,9 @@ class _VoiceCluster:
         return self.total / max(float(np.linalg.norm(self.total)), 1e-9)
 
 
+_VoicesOf = Mapping[int, Sequence[tuple[float, int]]]
+
+
 class VoiceClusters:
     """The voices of a session, hop by hop. ``numbers``: from 1, never reused."""
 
@@ -191,12 +194,12 @@ class VoiceClusters:
         """Whose voice speaks, given the probabilities of ``voices``: the probability of each of ``persons`` in view and
         of each person who is known to have a voice; beside it the probability of a stranger out of view."""
         total: dict[int, float] = dict.fromkeys(persons, 0.0)
-        stranger = 0.0
+        stranger, voices_of = 0.0, self._voices_of()
         for cluster in self._clusters:
-            odds = self._odds(cluster, persons)
+            odds = self._odds(cluster, persons, voices_of)
             stranger += _share(total, odds, voices.get(cluster.number, 0.0))
         new = max(0.0, 1.0 - sum(voices.get(c.number, 0.0) for c in self._clusters))
-        odds = {p: math.exp(-max(0.0, self._best_evidence(p))) for p in persons}
+        odds = {p: math.exp(-self._best_evidence(voices_of.get(p, ()))) for p in persons}
         return total, stranger + _share(total, odds, new)
 
     def matches(self, persons: Sequence[int]) -> tuple[dict[int, float], float]:
@@ -207,7 +210,8 @@ class VoiceClusters:
             return {}, 0.0
         gains = np.array([self._gains.get(cluster.number, 0.0) for cluster in self._clusters])
         likelihoods = np.exp(gains.clip(-s.most_match, s.most_match))
-        odds = [self._odds(cluster, persons) for cluster in self._clusters]
+        voices_of = self._voices_of()
+        odds = [self._odds(cluster, persons, voices_of) for cluster in self._clusters]
         totals = np.array([s.stranger + sum(each.values()) for each in odds])
         of_strangers = s.stranger / totals
         # People out of view: a stranger first, then each who is known to have a voice.
@@ -225,8 +229,9 @@ class VoiceClusters:
     def known_owners(self, voices: Mapping[int, float]) -> dict[int, float]:
         """Probability that each person speaks, from the speaking voice and the posterior of its owner."""
         total: dict[int, float] = {}
+        voices_of = self._voices_of()
         for cluster in self._clusters:
-            owner, share = self._likeliest_owner(cluster)
+            owner, share = self._likeliest_owner(cluster, voices_of)
             if owner is not None and share > 0.5:
                 total[owner] = total.get(owner, 0.0) + share * voices.get(cluster.number, 0.0)
         return total
@@ -236,28 +241,39 @@ class VoiceClusters:
         cluster = next((c for c in self._clusters if c.number == voice), None)
         if cluster is None:
             return None
-        owner, share = self._likeliest_owner(cluster)
+        owner, share = self._likeliest_owner(cluster, self._voices_of())
         return owner if share > self._settings.owned else None
 
-    def _likeliest_owner(self, cluster: _VoiceCluster) -> tuple[int | None, float]:
+    def _likeliest_owner(self, cluster: _VoiceCluster, voices_of: _VoicesOf) -> tuple[int | None, float]:
         """The most probable owner of the voice among all people, and the probability; None for a stranger's voice."""
-        odds = self._odds(cluster, ())
+        odds = self._odds(cluster, (), voices_of)
         best = max(odds, key=odds.__getitem__, default=None)
         return best, 0.0 if best is None else odds[best] / (1.0 + sum(odds.values()))
 
-    def _odds(self, cluster: _VoiceCluster, persons: Sequence[int]) -> dict[int, float]:
+    def _odds(self, cluster: _VoiceCluster, persons: Sequence[int], voices_of: _VoicesOf) -> dict[int, float]:
         """Odds that the voice is each person's, against a stranger's. A person has one voice: evidence that another
         voice is the person's is evidence against this one."""
         scaled = {p: self._scaled(e) for p, e in cluster.evidence.items() if p in persons or e > 0}
         return {
-            person: math.exp(scaled.get(person, 0.0) - max(0.0, self._best_evidence(person, cluster)))
+            person: math.exp(scaled.get(person, 0.0) - self._best_evidence(voices_of.get(person, ()), cluster))
             for person in {*persons, *scaled}
         }
 
-    def _best_evidence(self, person: int, besides: _VoiceCluster | None = None) -> float:
-        """Log-odds that one of the known voices, ``besides`` left out, belongs to the person."""
-        others = (c.evidence.get(person, 0.0) for c in self._clusters if c is not besides)
-        return self._scaled(max(others, default=0.0))
+    def _voices_of(self) -> _VoicesOf:
+        """Evidence of the voices that may be each person's, greatest first, with their numbers. Found once for all
+        voices: people and voices are many in a long session."""
+        found: dict[int, list[tuple[float, int]]] = {}
+        for cluster in self._clusters:
+            for person, evidence in cluster.evidence.items():
+                if evidence > 0:
+                    found.setdefault(person, []).append((evidence, cluster.number))
+        for voices in found.values():
+            voices.sort(reverse=True)
+        return found
+
+    def _best_evidence(self, voices: Sequence[tuple[float, int]], besides: _VoiceCluster | None = None) -> float:
+        """Log-odds that the best of a person's ``voices``, ``besides`` left out, is the person's; 0 without one."""
+        return self._scaled(next((e for e, number in voices if besides is None or number != besides.number), 0.0))
 
     def _scaled(self, evidence: float) -> float:
         s = self._settings
