@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import subprocess
-import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
 from fractions import Fraction
@@ -20,7 +18,7 @@ from speakerlight.core.geometry import Box
 from speakerlight.core.media import Image, Samples
 from speakerlight.core.timebase import SAMPLE_RATE, TICK_RATE
 from speakerlight.server.rtc.peer import PACKET_MS
-from tests.data import SHARED
+from tests.data import DEV, MAKE_GALLERY, compose_gallery
 
 KEY_FRAME_TICKS = 50
 """Interval of key frames, in ticks: a replay cannot make one on request."""
@@ -65,19 +63,17 @@ def demo_recording(path: Path, seed: int, seconds: float, size: tuple[int, int])
 
 def gallery_recording(path: Path, seed: int, seconds: float, size: tuple[int, int]) -> Path:
     """Two recorded people whose mouths both move. Raises InputError where the clips are not at hand."""
-    write(path, *decoded(compose_gallery(path.with_suffix(".mp4"), seed, seconds, size)), size)
+    write(path, *decoded(two_people(path.with_suffix(".mp4"), seed, seconds, size)), size)
     return path
 
 
-def compose_gallery(path: Path, seed: int, seconds: float, size: tuple[int, int]) -> Path:
+def two_people(path: Path, seed: int, seconds: float, size: tuple[int, int]) -> Path:
     """A gallery of two recorded people with its truth beside it. Raises InputError where the clips are not at hand."""
-    script, clips = SHARED / "gallery" / "make_gallery.py", sorted((SHARED / "data" / "dev" / "people").glob("*.mp4"))
-    if not script.is_file() or not clips:
+    clips = sorted((DEV / "people").glob("*.mp4"))
+    if not MAKE_GALLERY.is_file() or not clips:
         raise InputError("recorded people are not at hand: ../shared with clips of people is missing")
     options = ["--people", "2", "--vary", "--seed", str(seed), "--seconds", str(seconds)]
-    command = [sys.executable, str(script), "--out", str(path), *options, "--size", f"{size[0]}x{size[1]}"]
-    subprocess.run([*command, *map(str, clips)], check=True, capture_output=True)
-    return path
+    return compose_gallery(path, clips, size, *options)
 
 
 def decoded(clip: Path) -> tuple[list[Image], Samples]:

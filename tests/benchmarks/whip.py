@@ -25,7 +25,7 @@ import numpy.typing as npt
 from speakerlight.core.errors import InputError
 from speakerlight.core.timebase import SAMPLE_RATE, TICK_RATE
 from tests.benchmarks.engine import ROOT
-from tests.benchmarks.load_recording import compose_gallery, decoded, write
+from tests.benchmarks.load_recording import decoded, two_people, write
 from tests.data import event_scores
 from tests.stream.server.chromium import Event, Footage, is_told, lead, listening, on_file_time
 from tests.stream.server.test_serving import command
@@ -144,7 +144,7 @@ def main(arguments: list[str]) -> int:
     given = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        clip = compose_gallery(folder / "gallery.mp4", given.seed, given.seconds, SIZE)
+        clip = two_people(folder / "gallery.mp4", given.seed, given.seconds, SIZE)
         paths = {way: folder / f"{way}.jsonl" for way in ("--fast", "paced", "whip-client")}
         file_events(clip, paths["--fast"], "--fast")
         file_events(clip, paths["paced"])

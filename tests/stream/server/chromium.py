@@ -22,8 +22,9 @@ import pytest
 from playwright.sync_api import Browser, Page, Playwright, ViewportSize
 
 from speakerlight.core.demo import Demo, Judge
-from speakerlight.core.media import Image, Samples
-from speakerlight.core.timebase import SAMPLE_RATE
+from speakerlight.core.media import AudioChunk, Frame, Image, Samples
+from speakerlight.core.timebase import SAMPLE_RATE, TICK_RATE
+from speakerlight.sources.files import FileReader
 from tests.stream.server.test_serving import KEEPS_UP
 
 CHROMIUM = shutil.which("chromium")
@@ -87,6 +88,13 @@ def write_footage(images: Iterable[Image], samples: Samples, size: tuple[int, in
         for image in chain(lead(*size, rate), images):
             file.write(b"FRAME\n" + cv2.cvtColor(image, cv2.COLOR_BGR2YUV_I420).tobytes())
     return Footage(video, write_sound(samples, stem), len(samples) / SAMPLE_RATE, rate)
+
+
+def footage_of(file: Path, size: tuple[int, int]) -> Footage:
+    """The footage of a video file with audio, 25 frames a second, beside it."""
+    samples = np.concatenate([item.samples for item in FileReader(file) if isinstance(item, AudioChunk)])
+    images = (item.image for item in FileReader(file) if isinstance(item, Frame))
+    return write_footage(images, samples, size, TICK_RATE, file.with_name("camera"))
 
 
 def lead(width: int, height: int, rate: int) -> Iterator[Image]:

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 pytest.importorskip("playwright", reason="playwright is not installed: pip install '.[test]'")
@@ -16,11 +13,7 @@ pytest.importorskip("aiortc", reason="the extra [web] is not installed: pip inst
 
 from playwright.sync_api import sync_playwright
 
-from speakerlight import command_line
-from speakerlight.core.media import AudioChunk, Frame
-from speakerlight.core.timebase import TICK_RATE
-from speakerlight.sources.files import FileReader
-from tests.data import DEV, SHARED, event_scores, needs_clips
+from tests.data import DEV, compose_gallery, event_scores, file_events, needs_clips
 from tests.stream.server.chromium import (
     APART_SECONDS,
     LEAD_SECONDS,
@@ -29,6 +22,7 @@ from tests.stream.server.chromium import (
     Footage,
     camera_behind_seconds,
     chromium,
+    footage_of,
     is_told,
     listening,
     needs_chromium,
@@ -37,7 +31,6 @@ from tests.stream.server.chromium import (
     skip_if_too_busy,
     start_camera,
     wait_until,
-    write_footage,
 )
 from tests.stream.server.test_serving import command
 
@@ -62,20 +55,14 @@ ATTEMPTS = 3
 def gallery(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Four people, all of whom move their lips, one of whom is heard at a time; its truth lies beside it."""
     path = tmp_path_factory.mktemp("gallery") / "gallery.mp4"
-    settings = ["--people", "4", "--seconds", str(SECONDS), "--size", "{}x{}".format(*SIZE), "--seed", str(SEED)]
-    clips = sorted(map(str, (DEV / "single").glob("*.mp4")))
-    script = [sys.executable, str(SHARED / "gallery" / "make_gallery.py"), "--out", str(path), *settings]
-    subprocess.run([*script, *clips], check=True)
-    return path
+    options = ["--people", "4", "--seconds", str(SECONDS), "--seed", str(SEED)]
+    return compose_gallery(path, sorted((DEV / "single").glob("*.mp4")), SIZE, *options)
 
 
 @pytest.fixture(scope="module")
 def footage(gallery: Path) -> Footage:
     """The gallery for a fake camera and microphone."""
-    reader = FileReader(gallery)
-    samples = np.concatenate([item.samples for item in reader if isinstance(item, AudioChunk)])
-    images = (item.image for item in FileReader(gallery) if isinstance(item, Frame))
-    return write_footage(images, samples, SIZE, TICK_RATE, gallery.with_name("camera"))
+    return footage_of(gallery, SIZE)
 
 
 def identity(gallery: Path, events: Sequence[Event], folder: Path) -> float:
@@ -83,13 +70,6 @@ def identity(gallery: Path, events: Sequence[Event], folder: Path) -> float:
     log = folder / "events.jsonl"
     log.write_text("".join(json.dumps(event) + "\n" for event in events))
     return float(event_scores(gallery.with_suffix(".json"), log)["identity"])
-
-
-def run_fast(gallery: Path, folder: Path) -> list[Event]:
-    """The events of the same file, as fast as possible."""
-    log = folder / "fast.jsonl"
-    assert command_line.main(["--video", str(gallery), "--fast", "--no-window", "--events", str(log)]) == 0
-    return [json.loads(line) for line in log.read_text().splitlines()]
 
 
 def watch(footage: Footage) -> tuple[list[Event], float]:
@@ -111,5 +91,5 @@ def test_a_browser_gets_the_events_of_the_file(gallery: Path, footage: Footage, 
     skip_if_apart(behind_seconds)
     assert is_told(events, SECONDS)
     seen = identity(gallery, on_file_time(events, footage, SIZE), tmp_path)
-    fast = identity(gallery, run_fast(gallery, tmp_path), tmp_path)
+    fast = identity(gallery, file_events(gallery, tmp_path / "fast.jsonl"), tmp_path)
     assert seen >= fast - WITHIN, f"{seen:.3f} in the browser, {fast:.3f} as a file"

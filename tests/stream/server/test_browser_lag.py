@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import re
-import subprocess
-import sys
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 pytest.importorskip("playwright", reason="playwright is not installed: pip install '.[test]'")
@@ -16,16 +12,13 @@ pytest.importorskip("aiortc", reason="the extra [web] is not installed: pip inst
 
 from playwright.sync_api import sync_playwright
 
-from speakerlight import command_line
-from speakerlight.core.media import AudioChunk, Frame
-from speakerlight.core.timebase import TICK_RATE
-from speakerlight.sources.files import FileReader
-from tests.data import DEV, SHARED, needs_clips
+from tests.data import DEV, compose_gallery, file_events, needs_clips
 from tests.stream.server.chromium import (
     SMALL,
     Footage,
     camera_behind_seconds,
     chromium,
+    footage_of,
     kept,
     listening,
     needs_chromium,
@@ -33,7 +26,6 @@ from tests.stream.server.chromium import (
     skip_if_too_busy,
     start_camera,
     wait_until,
-    write_footage,
 )
 from tests.stream.server.test_serving import command
 
@@ -53,25 +45,18 @@ WITHIN_MS = 60.0
 def late(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """One person who speaks, with pauses; the audio is late."""
     path = tmp_path_factory.mktemp("late") / "late.mp4"
-    settings = ["--people", "1", "--seconds", str(SECONDS), "--size", "{}x{}".format(*SIZE), "--lag-ms", str(LATE_MS)]
-    script = [sys.executable, str(SHARED / "gallery" / "make_gallery.py"), "--out", str(path), *settings]
-    subprocess.run([*script, str(CLIP)], check=True)
-    return path
+    return compose_gallery(path, [CLIP], SIZE, "--people", "1", "--seconds", str(SECONDS), "--lag-ms", str(LATE_MS))
 
 
 @pytest.fixture(scope="module")
 def footage(late: Path) -> Footage:
     """The same for a fake camera and microphone."""
-    samples = np.concatenate([item.samples for item in FileReader(late) if isinstance(item, AudioChunk)])
-    images = (item.image for item in FileReader(late) if isinstance(item, Frame))
-    return write_footage(images, samples, SIZE, TICK_RATE, late.with_name("camera"))
+    return footage_of(late, SIZE)
 
 
 def lag_of_file(path: Path) -> float:
     """The lag that is estimated when the file is read: the one that was set, and the clip's own."""
-    log = path.with_suffix(".jsonl")
-    assert command_line.main(["--video", str(path), "--fast", "--no-window", "--events", str(log)]) == 0
-    lags = [event for event in map(json.loads, log.read_text().splitlines()) if event["type"] == "lag"]
+    lags = [event for event in file_events(path, path.with_suffix(".jsonl")) if event["type"] == "lag"]
     return float(lags[-1]["milliseconds"])
 
 
