@@ -10,7 +10,7 @@ import pytest
 pytest.importorskip("playwright", reason="playwright is not installed: pip install '.[test]'")
 pytest.importorskip("aiortc", reason="the extra [web] is not installed: pip install '.[web]'")
 
-from playwright.sync_api import sync_playwright
+from playwright.sync_api import expect, sync_playwright
 
 from tests.data import DEV, compose_gallery, file_events, needs_clips
 from tests.stream.server.chromium import (
@@ -71,14 +71,22 @@ def test_the_lag_of_a_late_microphone_is_found_and_set(late: Path, footage: Foot
             page.get_by_text("Marks and sound").click()
             page.get_by_role("button", name="Find it").click()
             found = page.locator("#lag-found")
-            wait_until(lambda: not found.inner_text().startswith("Look"), page, 60.0)
-            line, behind_seconds = found.inner_text(), camera_behind_seconds(page, footage)
+            behind_ms = [1000 * camera_behind_seconds(page, footage)]
+
+            def is_found() -> bool:
+                behind_ms.append(1000 * camera_behind_seconds(page, footage))
+                return not found.inner_text().startswith("Look")
+
+            wait_until(is_found, page, 60.0)
+            line = found.inner_text()
             wait_until(lambda: bool(kept(events, "control")[1:]), page, 5.0)
         skip_if_too_busy(events)
-        skip_if_apart(behind_seconds)
+        skip_if_apart(max(behind_ms, key=abs) / 1000)
         match = re.fullmatch(r"Found and set: (\d+) ms late, (\d+) % sure\.", line)
         assert match, line
-        assert float(match[1]) == pytest.approx(expected_ms - 1000 * behind_seconds, abs=WITHIN_MS)
+        # What the page gave while the lag was found: a starved camera makes the microphone less late.
+        least_ms, most_ms = expected_ms - max(behind_ms), expected_ms - min(behind_ms)
+        assert least_ms - WITHIN_MS <= float(match[1]) <= most_ms + WITHIN_MS
         commands = [event["command"] for event in kept(events, "control")]
         assert commands[-1] == {"type": "lag", "milliseconds": int(match[1])}
-        assert page.locator("#set-lag").input_value() == match[1]
+        expect(page.locator("#set-lag")).to_have_value(match[1])
