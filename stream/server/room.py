@@ -18,12 +18,12 @@ from speakerlight.live import LiveRun, OverlayStatus
 from speakerlight.load_shedding import GovernorSettings
 from speakerlight.outputs.hub import OutputHub
 from speakerlight.outputs.output import Output
+from speakerlight.server.browser_source import BrowserSource
 from speakerlight.server.data_channel import line, publish_state
 from speakerlight.server.handover import Handover
 from speakerlight.server.metrics import Metrics
 from speakerlight.server.relay import Relay
 from speakerlight.server.room_status import RoomStatus
-from speakerlight.server.source import BrowserSource
 from speakerlight.server.view_broadcast import ViewBroadcast, overlay_info
 from speakerlight.threads import join_within
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from speakerlight.core.framing import View
+from speakerlight.server.browser_source import BrowserSource
 from speakerlight.server.client_address import IpAddress, client_key
 from speakerlight.server.data_channel import Messages
 from speakerlight.server.handover import Handover
@@ -21,7 +22,6 @@ from speakerlight.server.room import Engines, Room, RoomHandle
 from speakerlight.server.room_status import RoomStatus
 from speakerlight.server.rtc.peer import Peer
 from speakerlight.server.serve_settings import ServeSettings
-from speakerlight.server.source import BrowserSource
 
 logger = logging.getLogger(__name__)
 

@@ -12,6 +12,7 @@ from aiortc import RTCDataChannel, RTCPeerConnection, RTCRtpReceiver, RTCSession
 from aiortc.codecs import get_capabilities
 
 from speakerlight.core.errors import InputError
+from speakerlight.server.browser_source import BrowserSource
 from speakerlight.server.client_address import IpAddress
 from speakerlight.server.ice_settings import IceSettings
 from speakerlight.server.relay import Outbox
@@ -21,7 +22,6 @@ from speakerlight.server.rtc.rtp_tap import RtpTap
 from speakerlight.server.rtc.sdp import NOT_UNDERSTOOD, offered_kinds
 from speakerlight.server.rtc.trickle import add_candidates
 from speakerlight.server.rtc.udp_ports import PortsTakenError
-from speakerlight.server.source import BrowserSource
 from speakerlight.server.timeline import Kind
 
 logger = logging.getLogger(__name__)

@@ -7,10 +7,10 @@ import asyncio
 from aiortc import RTCPeerConnection
 from aiortc.mediastreams import AudioStreamTrack, VideoStreamTrack
 
+from speakerlight.server.browser_source import BrowserSource
 from speakerlight.server.ice_settings import IceSettings
 from speakerlight.server.relay import Relay
 from speakerlight.server.rtc.peer import PACKET_MS, Peer
-from speakerlight.server.source import BrowserSource
 
 ASKS = f"a=ptime:{PACKET_MS}"
 

@@ -18,9 +18,9 @@ from aiortc.codecs import get_encoder
 from aiortc.jitterbuffer import JitterFrame
 from aiortc.rtp import RtcpSenderInfo, RtcpSrPacket, RtpPacket
 
+from speakerlight.server.browser_source import BrowserSource
 from speakerlight.server.rtc.jitter import WRAP
 from speakerlight.server.rtc.rtp_tap import MAX_UNDECODED, MIN_BITS_PER_SECOND, RtpTap
-from speakerlight.server.source import BrowserSource
 from speakerlight.server.timeline import Kind
 from tests.stream.server.browser import Browser, Hum
 from tests.stream.server.conftest import Serve

@@ -14,7 +14,7 @@ import pytest
 
 from speakerlight.clock import SessionClock
 from speakerlight.core.timebase import SAMPLE_RATE
-from speakerlight.server.source import BrowserSource
+from speakerlight.server.browser_source import BrowserSource
 from speakerlight.server.timeline import Kind
 from speakerlight.sources.source import SourceState
 
