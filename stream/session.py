@@ -40,7 +40,7 @@ from speakerlight.window import LOST, Window
 
 if TYPE_CHECKING:
     from speakerlight.people_encoders import PeopleEncoders
-    from speakerlight.server.listener import Listening
+    from speakerlight.server.listening_socket import Listening
     from speakerlight.server.serve_settings import ServeSettings
     from speakerlight.server.server import Server
 
@@ -237,7 +237,7 @@ def _listening(settings: ServeSettings) -> AbstractContextManager[Listening]:
         raise InputError(
             f"--serve needs {error.name}, which is missing: pip install '.[web]' in the checkout"
         ) from None
-    from speakerlight.server.listener import listening
+    from speakerlight.server.listening_socket import listening
 
     return listening(settings)
 

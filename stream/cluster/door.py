@@ -23,7 +23,7 @@ from speakerlight.cluster.routing import Host, HostAddress, HostTable
 from speakerlight.server.guard import CLIENT_ADDRESS, all_rooms_taken, error, no_room
 from speakerlight.server.handlers import OFFER_BYTES
 from speakerlight.server.http_server import HttpServer
-from speakerlight.server.listener import Listening
+from speakerlight.server.listening_socket import Listening
 from speakerlight.server.metrics import Metrics
 from speakerlight.server.rooms import HostStatus
 from speakerlight.server.whip import ROOM_NAME, SDP

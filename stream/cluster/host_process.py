@@ -83,7 +83,7 @@ def host_settings(settings: RunSettings, secret: str, address: str = LOOPBACK) -
 def _running(name: str, settings: RunSettings, notify: Callable[[str], None]) -> Iterator[Server]:
     from speakerlight.model_future import LoadFuture
     from speakerlight.model_loading import load_models
-    from speakerlight.server.listener import listening
+    from speakerlight.server.listening_socket import listening
     from speakerlight.session import open_server
 
     assert settings.serve is not None

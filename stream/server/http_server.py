@@ -17,7 +17,7 @@ from aiohttp import web
 from aiortc import InvalidStateError
 
 from speakerlight.server.guard import guard
-from speakerlight.server.listener import Listening
+from speakerlight.server.listening_socket import Listening
 from speakerlight.server.metrics import Metrics
 from speakerlight.server.page_handlers import PageHandlers
 from speakerlight.server.rate_limit import RateLimiter

@@ -18,7 +18,7 @@ from speakerlight.server.data_channel import publish_state
 from speakerlight.server.handlers import OFFER_BYTES, HttpHandlers
 from speakerlight.server.host_handlers import HANDOVER_BYTES, HostHandlers
 from speakerlight.server.http_server import HttpServer
-from speakerlight.server.listener import Listening
+from speakerlight.server.listening_socket import Listening
 from speakerlight.server.metrics import Metrics
 from speakerlight.server.offers import Offers
 from speakerlight.server.relay import Relay

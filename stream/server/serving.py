@@ -11,7 +11,7 @@ from speakerlight.core.framing import View
 from speakerlight.engine import Engine
 from speakerlight.model_loading import Models
 from speakerlight.server.batching import SharedModel
-from speakerlight.server.listener import Listening
+from speakerlight.server.listening_socket import Listening
 from speakerlight.server.room import Engines
 from speakerlight.server.server import Server
 from speakerlight.sources import LiveSource

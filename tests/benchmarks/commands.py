@@ -37,7 +37,7 @@ from speakerlight.engine import Engine
 from speakerlight.live import LiveRun, OverlayStatus
 from speakerlight.outputs.hub import OutputHub
 from speakerlight.server import room
-from speakerlight.server.listener import listening
+from speakerlight.server.listening_socket import listening
 from speakerlight.server.room import Engines
 from speakerlight.server.serve_settings import ServeSettings
 from speakerlight.server.server import Server

@@ -11,7 +11,7 @@ import threading
 from speakerlight.cluster.door import Door
 from speakerlight.cluster.routing import HostAddress
 from speakerlight.server.client_address import parse_network
-from speakerlight.server.listener import listening
+from speakerlight.server.listening_socket import listening
 from speakerlight.server.serve_settings import ServeSettings
 
 if __name__ == "__main__":

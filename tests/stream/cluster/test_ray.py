@@ -28,7 +28,7 @@ from speakerlight.cluster.door import Door
 from speakerlight.cluster.ray_hosts import ACTOR, RayHosts
 from speakerlight.run_settings import RunSettings
 from speakerlight.server.client_address import parse_network
-from speakerlight.server.listener import listening
+from speakerlight.server.listening_socket import listening
 from speakerlight.server.serve_settings import ServeSettings
 from tests.stream.cluster.test_local import ROOT, asked, pid_of, words_of
 from tests.stream.server.browser import Browser

@@ -16,7 +16,7 @@ pytest.importorskip("prometheus_client", reason="the extra [web] is not installe
 
 from speakerlight.control import Control
 from speakerlight.engine import Engine
-from speakerlight.server.listener import listening
+from speakerlight.server.listening_socket import listening
 from speakerlight.server.room import Engines
 from speakerlight.server.serve_settings import ServeSettings
 from speakerlight.server.server import Server

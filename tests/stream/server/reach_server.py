@@ -6,7 +6,7 @@ import argparse
 import sys
 import threading
 
-from speakerlight.server.listener import listening
+from speakerlight.server.listening_socket import listening
 from speakerlight.server.options import add_serve_options, serve_settings
 from speakerlight.server.server import Server
 from tests.stream.server.conftest import STAND_INS

@@ -18,7 +18,7 @@ from speakerlight.model_loading import Models
 from speakerlight.outputs.hub import OutputHub
 from speakerlight.people_file import PeopleFile
 from speakerlight.run_settings import RunSettings
-from speakerlight.server.listener import listening
+from speakerlight.server.listening_socket import listening
 from speakerlight.server.serve_settings import ServeSettings
 from speakerlight.session import open_server
 from speakerlight.sources.files import FileReader

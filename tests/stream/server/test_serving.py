@@ -33,7 +33,7 @@ from speakerlight.engine import Engine
 from speakerlight.engine_factory import DetectorPool, open_engine
 from speakerlight.model_loading import Models
 from speakerlight.run_settings import RunSettings
-from speakerlight.server.listener import listening
+from speakerlight.server.listening_socket import listening
 from speakerlight.server.serve_settings import ServeSettings
 from speakerlight.server.serving import serving
 from tests.stream.server.browser import Browser, metric

@@ -24,7 +24,7 @@ from speakerlight.core.media import AudioChunk, Frame
 from speakerlight.core.snapshot import Lag, Snapshot, SpeakingState
 from speakerlight.rings import FrameRing
 from speakerlight.server.ice_settings import IceSettings, parse_ice_server
-from speakerlight.server.listener import listening
+from speakerlight.server.listening_socket import listening
 from speakerlight.server.serve_settings import ServeSettings
 from speakerlight.server.server import Server
 from tests.stream.server.browser import Browser, Hum, Pictures, metric

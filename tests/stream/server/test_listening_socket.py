@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from speakerlight.core.errors import InputError
-from speakerlight.server.listener import listening
+from speakerlight.server.listening_socket import listening
 from speakerlight.server.serve_settings import ServeSettings
 from tests.stream.server.certificate import certificate
 
