@@ -232,7 +232,7 @@ def _serve_browsers(settings: RunSettings, address: Listening, stop: threading.E
 
 def _listening(settings: ServeSettings) -> AbstractContextManager[Listening]:
     try:
-        import speakerlight.server.serving  # noqa: F401
+        import speakerlight.server.server_factory  # noqa: F401
     except ModuleNotFoundError as error:
         raise InputError(
             f"--serve needs {error.name}, which is missing: pip install '.[web]' in the checkout"
@@ -254,7 +254,7 @@ def open_server(
     host: str | None = None,
 ) -> Iterator[tuple[Server, Models]]:
     """A running server over ``models``, and those that this machine's own run uses; arguments as for ``serving``."""
-    from speakerlight.server.serving import serving
+    from speakerlight.server.server_factory import serving
 
     detectors = DetectorPool(models.detector_file)
     enrolled = settings.people_file if address.settings.recognizes else None

@@ -12,7 +12,7 @@ from speakerlight.cluster.local_hosts import LocalHosts
 from speakerlight.cluster.routing import Hosts
 from speakerlight.run_settings import RunSettings
 from speakerlight.server.listening_socket import Listening
-from speakerlight.server.serving import greeting
+from speakerlight.server.server_factory import greeting
 from speakerlight.server.tokens import new_token
 
 

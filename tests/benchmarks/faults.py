@@ -314,7 +314,7 @@ def killed_browser(folder: Path) -> Outcome:
 
         from speakerlight.core.demo import Demo, DemoSettings
         from tests.stream.server.chromium import FLAGS, listening, start_camera, write_demo
-        from tests.stream.server.test_serving import command
+        from tests.stream.server.test_server_factory import command
     except ImportError as error:
         raise UnavailableError(f"{error.name} is not installed: pip install '.[test]'") from error
     demo = Demo(DemoSettings(people=1, seed=0, seconds=None))

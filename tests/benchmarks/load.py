@@ -39,7 +39,7 @@ from tests.benchmarks.load_client import loopback, percentile
 from tests.benchmarks.load_recording import demo_recording, gallery_recording
 from tests.benchmarks.load_simulation import ASSUMPTIONS, Costs, Measured, fleet, predicted_p95
 from tests.benchmarks.measure import Row, Spread, exactly, header, line, spread, write_json
-from tests.stream.server.test_serving import command
+from tests.stream.server.test_server_factory import command
 
 DELAY_BAR_SECONDS, IDENTITY_BAR, ROOMS_BAR = 0.3, 0.95, 4
 BURST, CAPACITY = 50, 16

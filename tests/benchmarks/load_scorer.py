@@ -25,7 +25,7 @@ from speakerlight.core.models.expert import CROP_SHAPE, Expert, SyncNetColor, fa
 from speakerlight.core.timebase import TICK_RATE
 from tests.benchmarks.measure import Row, header, line, spread
 from tests.stream.cluster.small_expert import SmallExpert
-from tests.stream.server.test_serving import free_port
+from tests.stream.server.test_server_factory import free_port
 
 FACES = (1, 2, 8, 32)
 ROUNDS = 30

@@ -32,7 +32,7 @@ from tests.stream.server.chromium import (
     rounds,
     write_demo,
 )
-from tests.stream.server.test_serving import command
+from tests.stream.server.test_server_factory import command
 
 SIZE = (640, 360)
 DEMO_SECONDS = 14.0

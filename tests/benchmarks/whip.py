@@ -28,7 +28,7 @@ from tests.benchmarks.engine import ROOT
 from tests.benchmarks.load_recording import decoded, two_people, write
 from tests.data import event_scores
 from tests.stream.server.chromium import Event, Footage, is_told, lead, listening, on_file_time
-from tests.stream.server.test_serving import command
+from tests.stream.server.test_server_factory import command
 from tests.stream.server.test_whip import UPNP_STUB
 
 BAR = 0.05

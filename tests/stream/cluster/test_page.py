@@ -19,7 +19,7 @@ from playwright.sync_api import Page, sync_playwright
 
 from tests.stream.cluster.test_local import pid_of
 from tests.stream.server.chromium import chromium, needs_chromium, start_camera
-from tests.stream.server.test_serving import command
+from tests.stream.server.test_server_factory import command
 
 pytestmark = needs_chromium
 

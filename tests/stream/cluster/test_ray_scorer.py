@@ -20,7 +20,7 @@ from speakerlight.cluster.remote_model import RemoteExpert
 from speakerlight.core.errors import InputError
 from speakerlight.core.models.expert import CROP_SHAPE, Expert
 from tests.stream.cluster.small_expert import SLOW_LEVEL, SLOW_SECONDS, SmallExpert
-from tests.stream.server.test_serving import free_port
+from tests.stream.server.test_server_factory import free_port
 
 pytestmark = pytest.mark.timeout(240)
 

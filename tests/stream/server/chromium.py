@@ -25,7 +25,7 @@ from speakerlight.core.demo import Demo, Judge
 from speakerlight.core.media import AudioChunk, Frame, Image, Samples
 from speakerlight.core.timebase import SAMPLE_RATE, TICK_RATE
 from speakerlight.sources.files import FileReader
-from tests.stream.server.test_serving import KEEPS_UP
+from tests.stream.server.test_server_factory import KEEPS_UP
 
 CHROMIUM = shutil.which("chromium")
 

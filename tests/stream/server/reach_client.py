@@ -36,7 +36,7 @@ async def identity(host: str, token: str) -> dict[str, object]:
     """Play the demo to the server: how often the right person was marked."""
     import pytest  # these two take seconds to import, and the other ways of calling this program need neither
 
-    from tests.stream.server.test_serving import Stage, watched
+    from tests.stream.server.test_server_factory import Stage, watched
 
     async with asking(host, token) as session:
         _, servers = await ice_servers(session)

@@ -45,7 +45,7 @@ from tests.stream.server.chromium import (
     wait_until,
     write_demo,
 )
-from tests.stream.server.test_serving import command
+from tests.stream.server.test_server_factory import command
 from tests.tiles import tile_of
 
 pytestmark = needs_chromium

@@ -32,7 +32,7 @@ from tests.stream.server.chromium import (
     start_camera,
     wait_until,
 )
-from tests.stream.server.test_serving import command
+from tests.stream.server.test_server_factory import command
 
 pytestmark = [
     needs_clips,

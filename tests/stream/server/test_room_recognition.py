@@ -24,7 +24,7 @@ from speakerlight.session import open_server
 from speakerlight.sources.files import FileReader
 from tests.data import DEV, needs_clips
 from tests.stream.server.browser import Browser
-from tests.stream.server.test_serving import Camera, Microphone, Stage
+from tests.stream.server.test_server_factory import Camera, Microphone, Stage
 
 pytestmark = [needs_clips, pytest.mark.timeout(300)]
 

@@ -35,7 +35,7 @@ from speakerlight.model_loading import Models
 from speakerlight.run_settings import RunSettings
 from speakerlight.server.listening_socket import listening
 from speakerlight.server.serve_settings import ServeSettings
-from speakerlight.server.serving import serving
+from speakerlight.server.server_factory import serving
 from tests.stream.server.browser import Browser, metric
 
 ROOT = Path(__file__).parents[3]
