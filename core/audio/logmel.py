@@ -13,8 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 from speakerlight.core.media import Samples
+from speakerlight.core.overlapping import overlapping
 from speakerlight.core.timebase import SAMPLE_RATE
-from speakerlight.core.windows import overlapping
 
 Mel = npt.NDArray[np.float32]
 """Log-mel columns: float32, columns × mels. Column ``k`` is centred on the sample ``k × hop``."""

@@ -15,8 +15,8 @@ import numpy.typing as npt
 from speakerlight.core.errors import InputError
 from speakerlight.core.media import Samples
 from speakerlight.core.models.checkpoint import load_torchscript
+from speakerlight.core.overlapping import overlapping
 from speakerlight.core.timebase import SAMPLES_PER_TICK
-from speakerlight.core.windows import overlapping
 
 Floats = npt.NDArray[np.float32]
 

@@ -19,9 +19,9 @@ from speakerlight.core.audio.logmel import MelSettings, mel_filters
 from speakerlight.core.errors import InputError
 from speakerlight.core.media import Samples
 from speakerlight.core.models.openvino_graph import Compiled, Node, Precision, fast_precision, ops
+from speakerlight.core.overlapping import overlapping
 from speakerlight.core.people.voices import HOP_TICKS
 from speakerlight.core.timebase import SAMPLE_RATE, TICK_RATE
-from speakerlight.core.windows import overlapping
 
 DIMENSIONS = 256
 

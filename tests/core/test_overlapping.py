@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from speakerlight.core.windows import overlapping
+from speakerlight.core.overlapping import overlapping
 
 
 def test_windows_are_numpys_own() -> None:
