@@ -140,7 +140,7 @@ class LoadEvent:
 
 @dataclass(frozen=True)
 class ControlEvent:
-    """A command that was carried out. ``command``: as it was given, of the schema of ``core.decision.control``."""
+    """A command that was carried out. ``command``: as it was given, of the schema of ``core.decision.commands``."""
 
     type: ClassVar[str] = "control"
     time: float

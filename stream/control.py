@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Mapping, Sequence
 
-from speakerlight.core.decision.control import ControlState
+from speakerlight.core.decision.commands import ControlState
 from speakerlight.core.events import ControlEvent
 from speakerlight.core.identities import Merge
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Protocol
 
 from speakerlight.control import Control
-from speakerlight.core.decision.control import Steering
+from speakerlight.core.decision.commands import Steering
 from speakerlight.core.decision.director import Director, DirectorSettings
 from speakerlight.core.faces.vision import FrameTracks
 from speakerlight.core.media import AudioChunk

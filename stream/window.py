@@ -17,7 +17,7 @@ from pathlib import Path
 
 import cv2
 
-from speakerlight.core.decision.control import LONGEST_LAG_MS, NAME_LETTERS, ControlState
+from speakerlight.core.decision.commands import LONGEST_LAG_MS, NAME_LETTERS, ControlState
 from speakerlight.core.framing import View
 from speakerlight.core.media import Image
 from speakerlight.core.snapshot import Snapshot

@@ -7,7 +7,7 @@ import time
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST
 
-from speakerlight.core.decision.control import SCHEMA
+from speakerlight.core.decision.commands import SCHEMA
 from speakerlight.server.metrics import Metrics
 from speakerlight.server.page_parts import PAGE, page_parts, slim
 from speakerlight.server.serve_settings import ServeSettings

@@ -8,7 +8,7 @@ import pytest
 
 pytest.importorskip("aiortc", reason="the extra [web] is not installed: pip install '.[web]'")
 
-from speakerlight.core.decision.control import SCHEMA
+from speakerlight.core.decision.commands import SCHEMA
 from tests.benchmarks.commands import STEPS, WAYS, measured
 
 LIMIT_MS = 5000.0

@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 
 from speakerlight.control import Control
-from speakerlight.core.decision.control import ControlState
+from speakerlight.core.decision.commands import ControlState
 from speakerlight.core.decision.director import DirectorSettings
 from speakerlight.core.errors import InputError
 from speakerlight.core.events import ControlEvent

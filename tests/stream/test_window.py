@@ -18,7 +18,7 @@ import cv2
 import numpy as np
 import pytest
 
-from speakerlight.core.decision.control import NAME_LETTERS, ControlState
+from speakerlight.core.decision.commands import NAME_LETTERS, ControlState
 from speakerlight.core.framing import View
 from speakerlight.window import HELP, KEYS, LOST, NOTICE, Action, KeyPress, Selection, Window, key_press
 from tests.stream.outputs.made import snapshot

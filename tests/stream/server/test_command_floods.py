@@ -13,7 +13,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from speakerlight.core.decision.control import SCHEMA
+from speakerlight.core.decision.commands import SCHEMA
 from speakerlight.server import guard
 from speakerlight.server.data_channel import BURST_MESSAGES, MAX_ERRORS
 from tests.stream.server.browser import Browser

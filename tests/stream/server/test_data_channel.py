@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from speakerlight.control import Control
-from speakerlight.core.decision.control import MAX_NAMES, NAME_LETTERS
+from speakerlight.core.decision.commands import MAX_NAMES, NAME_LETTERS
 from speakerlight.server import data_channel
 from speakerlight.server.data_channel import (
     BURST_MESSAGES,

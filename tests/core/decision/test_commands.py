@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from speakerlight.core.decision.control import SCHEMA, ControlState, Steering
+from speakerlight.core.decision.commands import SCHEMA, ControlState, Steering
 from speakerlight.core.errors import InputError
 from speakerlight.core.framing import View
 from speakerlight.core.geometry import Box
