@@ -26,7 +26,7 @@ from speakerlight.model_loading import Models
 from speakerlight.people_file import PeopleFile
 from speakerlight.run_settings import RunSettings
 from speakerlight.sources.quiet_libraries import quiet_libraries
-from speakerlight.steering import SteeredScorer
+from speakerlight.steered_scorer import SteeredScorer
 
 if TYPE_CHECKING:
     from speakerlight.core.people.recognition import FaceRecognizer

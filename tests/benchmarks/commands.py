@@ -42,7 +42,7 @@ from speakerlight.server.room import Engines
 from speakerlight.server.serve_settings import ServeSettings
 from speakerlight.server.server import Server
 from speakerlight.server.view_broadcast import ViewBroadcast
-from speakerlight.steering import SteeredScorer
+from speakerlight.steered_scorer import SteeredScorer
 from speakerlight.window import KeyPress, Window, key_press
 from tests.stream.server.browser import Browser
 from tests.stream.standin import StandInScorer, stand_in

@@ -17,7 +17,7 @@ from speakerlight.core.geometry import Box
 from speakerlight.core.identities import Merge
 from speakerlight.core.shot import NOBODY, close_up
 from speakerlight.core.snapshot import FaceScore, Lag, Snapshot, SpeakingState
-from speakerlight.steering import SteeredScorer
+from speakerlight.steered_scorer import SteeredScorer
 
 
 def snapshot(time: float, speaker: int) -> Snapshot:
