@@ -10,10 +10,10 @@ from speakerlight.control import Control
 from speakerlight.core.framing import View
 from speakerlight.engine import Engine
 from speakerlight.model_loading import Models
-from speakerlight.server.batching import SharedModel
 from speakerlight.server.listening_socket import Listening
 from speakerlight.server.room import Engines
 from speakerlight.server.server import Server
+from speakerlight.server.shared_model import SharedModel
 from speakerlight.sources import LiveSource
 
 OpenEngine = Callable[[Models, bool, Control], AbstractContextManager[Engine]]

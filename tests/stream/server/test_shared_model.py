@@ -15,7 +15,7 @@ import pytest
 
 from speakerlight.core.models.compact import load_compact
 from speakerlight.core.models.lipsync import FaceEmbeddings, LipSyncModel
-from speakerlight.server.batching import SharedModel, _shares
+from speakerlight.server.shared_model import SharedModel, _shares
 
 CPU = "cpu"
 
