@@ -6,7 +6,7 @@ a graph is prepared once, with its weights in the processor's own order.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import Any, Literal
@@ -31,26 +31,9 @@ ops: Any = import_module("openvino.opset13")
 
 _CORE = _openvino.Core()
 
-_IN_A_ROW = 10
-"""Successive batches of one size after which that size gets a graph of its own, with nothing left to compute per shape.
-One for a few rows of the compact model compiles in 25 ms (measured)."""
-
-_MOST_SIZES = 4
-"""Graphs kept, for the most recent sizes: as many as the people of a room usually need."""
-
-_IDLE_CALLS = 1500
-"""Calls after which a graph of a size that did not come again is dropped, a minute of ticks. One of the compact model
-takes 6 MB, and without this a long run collects those of rare sizes."""
-
-_KERNELS_KEPT = 64
-"""Kernels that a graph for any size keeps. OpenVINO's own 5,000 are kernels for hundreds of sizes, 0.75 MB each for the
-compact model (measured): stalls and crowds bring a new size now and then, and memory grew for hours."""
-
-
-_MOST_ROWS = 8
-"""Rows that a graph for any size computes at once; larger batches are divided. Its buffers and kernels for larger ones
-stay for good, 70 MB for the compact model after batches of up to 60, and 25 rows at once take 6.8 ms instead of 4.2
-(measured)."""
+SIZES = (8, 4, 2, 1)
+"""Batch sizes that have a graph, largest first. A graph takes 4 to 8 MB for the compact model; one for any size takes
+up to half as long again a row and keeps buffers and kernels of every size that ever came (measured)."""
 
 
 def fast_precision() -> Precision:
@@ -78,75 +61,55 @@ class Compiled:
         shape: tuple[int, ...],
         dtype: npt.DTypeLike,
         precision: Precision,
-        batch: int | None = None,
+        sizes: Sequence[int] = SIZES,
     ) -> None:
-        """``batch``: the one size of all batches. None: any size; one that keeps coming gets a graph of its own, whose
-        compilation stalls the caller then."""
+        """``sizes``: numbers of rows computed at once, largest first; a batch is divided into them.
+
+        The smallest is compiled here, the others when a batch first needs them: 50 ms each for the compact model.
+        """
         self._function, self._shape, self._dtype, self._precision = function, shape, np.dtype(dtype), precision
-        self._batch = batch
-        self._any_size = self._request(-1 if batch is None else batch)
-        self._sizes: dict[int, tuple[_Request, int]] = {}  # graph and the call that used it last, in order
-        self._calls = 0
-        self._last_size, self._in_a_row = 0, 0
+        self._sizes = tuple(sizes)
+        self._requests: dict[int, _Request] = {}
+        self._row = self._request(self._sizes[-1]).result.shape[1:]
 
     def __call__(self, rows: npt.NDArray[Any]) -> Floats:
-        """[B, *shape] to [B, ...], float32."""
-        if self._batch is not None:
-            return self._any_size(rows)
-        if len(rows) > _MOST_ROWS:
-            return np.concatenate([self(rows[at : at + _MOST_ROWS]) for at in range(0, len(rows), _MOST_ROWS)])
-        return self._request_for(len(rows))(rows)
-
-    def _request_for(self, size: int) -> _Request:
-        self._in_a_row = self._in_a_row + 1 if size == self._last_size else 1
-        self._last_size = size
-        self._calls += 1
-        kept, _ = self._sizes.pop(size, (None, 0))
-        if kept is None and self._in_a_row > _IN_A_ROW:
-            kept = self._request(size)
-        if kept is not None:
-            self._sizes[size] = kept, self._calls
-        self._drop_oldest()
-        return self._any_size if kept is None else kept
-
-    def _drop_oldest(self) -> None:
-        """Drop the size that was not used for longest, where there are too many or it stays away."""
-        size, (_, used) = next(iter(self._sizes.items()), (0, (None, self._calls)))
-        if len(self._sizes) > _MOST_SIZES or self._calls - used > _IDLE_CALLS:
-            del self._sizes[size]
+        """[B, *shape] to [B, ...], float32. Raises ValueError where B is no sum of ``sizes``."""
+        results = np.empty((len(rows), *self._row), np.float32)
+        start = 0
+        for size in self._sizes:
+            while len(rows) - start >= size:
+                results[start : start + size] = self._request(size)(rows[start : start + size])
+                start += size
+        if start < len(rows):
+            raise ValueError(f"a batch of {len(rows)} rows cannot be divided into {self._sizes}")
+        return results
 
     def _request(self, size: int) -> _Request:
-        """An inference request for batches of ``size``; −1: of any size."""
+        if size not in self._requests:
+            self._requests[size] = self._compiled(size)
+        return self._requests[size]
+
+    def _compiled(self, size: int) -> _Request:
         rows = ops.parameter(_openvino.PartialShape([size, *self._shape]), self._dtype)
         # One thread, the caller's: the stages already run side by side, and these layers are too small to be divided.
-        settings = {
-            "INFERENCE_NUM_THREADS": 1,
-            "NUM_STREAMS": 1,
-            "INFERENCE_PRECISION_HINT": self._precision,
-            "CPU_RUNTIME_CACHE_CAPACITY": _KERNELS_KEPT,
-        }
+        settings = {"INFERENCE_NUM_THREADS": 1, "NUM_STREAMS": 1, "INFERENCE_PRECISION_HINT": self._precision}
         model = _openvino.Model([self._function(rows)], [rows], "compiled")
-        request = _CORE.compile_model(model, "CPU", settings).create_infer_request()
-        return _Request(request, self._dtype, is_fixed=size >= 0)
+        return _Request(_CORE.compile_model(model, "CPU", settings).create_infer_request())
 
 
 class _Request:
-    """An inference request. Where the size of its batches is fixed, they are copied into tensors that stay: giving it
-    another tensor for every call takes longer than the copy."""
+    """An inference request. Batches are copied into a tensor that stays: giving it another one for every call takes
+    longer than the copy."""
 
-    def __init__(self, request: Any, dtype: npt.DTypeLike, is_fixed: bool) -> None:
-        self._request, self._dtype = request, dtype
-        self._given = request.get_input_tensor().data if is_fixed else None
-        self._result = request.get_output_tensor().data if is_fixed else None
+    def __init__(self, request: Any) -> None:
+        self._request = request
+        self._given = request.get_input_tensor().data
+        self.result: Floats = request.get_output_tensor().data
 
     def __call__(self, rows: npt.NDArray[Any]) -> Floats:
-        if self._given is None or self._result is None:
-            given = np.ascontiguousarray(rows, self._dtype)  # read in place, without a copy
-            self._request.set_input_tensor(_openvino.Tensor(given, shared_memory=True))
-            self._request.infer(share_outputs=True)
-            return np.array(self._request.get_output_tensor().data, np.float32)
+        """``rows`` of the size that it was compiled for to its ``result``, which the next call overwrites."""
         if rows.shape != self._given.shape:
             raise ValueError(f"a batch of {rows.shape}, not {self._given.shape}")
         self._given[...] = rows
         self._request.infer(share_outputs=True)
-        return np.array(self._result, np.float32)
+        return self.result

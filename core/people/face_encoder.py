@@ -53,13 +53,13 @@ class FaceEncoder:
         precision = precision or fast_precision()
         try:
             arrays = read_weights(manifest, weights)
-            self._embed = Compiled(lambda crops: _network(crops, arrays), (SIDE, SIDE, 3), np.uint8, precision, batch=1)
+            self._embed = Compiled(lambda crops: _network(crops, arrays), (SIDE, SIDE, 3), np.uint8, precision, (1,))
         except (OSError, ValueError, KeyError, TypeError, IndexError, RuntimeError) as error:
             raise InputError(f"cannot use the face encoder's file {weights}: delete it and run again") from error
 
     def __call__(self, crops: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
         """[N, 150, 150, 3] RGB to looks [N, 128]."""
-        return np.array([self._embed(crop[None])[0] for crop in crops], np.float32)
+        return self._embed(crops)
 
 
 def face_side(keypoints: Keypoints) -> float:

@@ -76,7 +76,7 @@ class VoiceEncoder:
         try:
             weights = read_legacy(path)["model_state"]
             row = (_COLUMNS * _MELS + _STATE,)
-            self._step = Compiled(lambda rows: _network(rows, weights), row, np.float32, precision, batch=WINDOWS)
+            self._step = Compiled(lambda rows: _network(rows, weights), row, np.float32, precision, (WINDOWS,))
         except Exception as error:  # damaged bytes end in nearly any exception
             raise InputError(f"cannot use the voice encoder's file {path}: delete it and run again") from error
 

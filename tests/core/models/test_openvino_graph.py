@@ -1,4 +1,4 @@
-"""Compiled functions: the same whatever the batch's size, and a graph of its own for a size that keeps coming."""
+"""Compiled functions: the same whatever the batch's size, and one graph for each of a few sizes."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 
 from speakerlight.core.models.compact import CROP, FRAME_STACK, FRAME_WINDOW, WEIGHTS_FILE, WIDTH
 from speakerlight.core.models.compact_graphs import load_graphs
-from speakerlight.core.models.openvino_graph import _IDLE_CALLS, _IN_A_ROW, _MOST_ROWS, _MOST_SIZES, Compiled, Node, ops
+from speakerlight.core.models.openvino_graph import SIZES, Compiled, Node, ops
 
 WEIGHTS = np.random.default_rng(0).normal(size=(4, 3)).astype(np.float32)
 
@@ -19,9 +19,9 @@ WEIGHTS = np.random.default_rng(0).normal(size=(4, 3)).astype(np.float32)
 class Counted:
     """A small layer, and how often a graph of it was made."""
 
-    def __init__(self, batch: int | None = None) -> None:
+    def __init__(self, *sizes: int) -> None:
         self.made = 0
-        self.compiled = Compiled(self._layer, (4,), np.float32, "f32", batch)
+        self.compiled = Compiled(self._layer, (4,), np.float32, "f32", sizes or SIZES)
 
     def _layer(self, rows: Node) -> Node:
         self.made += 1
@@ -32,71 +32,37 @@ class Counted:
         np.testing.assert_allclose(self.compiled(rows), np.maximum(rows @ WEIGHTS, 0), atol=1e-5)
 
 
-def test_a_size_that_keeps_coming_gets_a_graph_of_its_own_once() -> None:
+def test_a_size_has_its_graph_from_its_first_batch_on() -> None:
     layer = Counted()
-    for _ in range(_IN_A_ROW):
-        layer.of(3)
     assert layer.made == 1
-    for _ in range(3 * _IN_A_ROW):
-        layer.of(3)
+    for _ in range(3):
+        layer.of(1)
+    assert layer.made == 1
+    for _ in range(3):
+        layer.of(2)
     assert layer.made == 2
 
 
-def test_sizes_that_change_all_the_time_get_none() -> None:
+def test_batches_of_any_size_share_the_graphs_of_a_few() -> None:
     layer = Counted()
-    for size in 5 * [1, 2, 3, 2]:
+    for size in range(40):
         layer.of(size)
-    assert layer.made == 1
+    assert layer.made == len(SIZES)
 
 
-def test_the_one_size_of_all_batches_has_the_only_graph() -> None:
-    layer = Counted(batch=3)
-    for _ in range(2 * _IN_A_ROW):
-        layer.of(3)
-    assert layer.made == 1
-
-
-def test_those_used_last_are_kept() -> None:
-    layer = Counted()
-    for size in range(1, _MOST_SIZES + 1):
-        for _ in range(_IN_A_ROW + 1):
-            layer.of(size)
-    layer.of(1)
-    for _ in range(_IN_A_ROW + 1):
-        layer.of(_MOST_SIZES + 1)
-    made = layer.made
-    layer.of(1)
-    for _ in range(_IN_A_ROW + 1):
-        layer.of(2)
-    assert layer.made == made + 1
-
-
-def test_the_graph_of_a_size_that_stays_away_is_dropped() -> None:
-    layer = Counted()
-    for size in (1, 2):
-        for _ in range(_IN_A_ROW + 1):
-            layer.of(size)
-    for _ in range(_IDLE_CALLS):
-        layer.of(1)
-    made = layer.made
-    layer.of(1)
-    for _ in range(_IN_A_ROW + 1):
-        layer.of(2)
-    assert layer.made == made + 1
-
-
-def test_a_large_batch_is_divided() -> None:
-    layer = Counted()
-    for size in (_MOST_ROWS, _MOST_ROWS + 1, 5 * _MOST_ROWS + 3):
-        layer.of(size)
-    assert layer.made == 1
+def test_a_batch_that_cannot_be_divided_is_an_error() -> None:
+    layer = Counted(3)
+    layer.of(3)
+    layer.of(6)
+    with pytest.raises(ValueError, match="4 rows"):
+        layer.of(4)
 
 
 def test_what_was_given_before_is_not_overwritten() -> None:
     """Neither by the next call nor by a graph of another size."""
     double = Compiled(lambda rows: ops.multiply(rows, np.float32(2)), (1,), np.float32, "f32")
-    given = [double(np.full((1, 1), n, np.float32)) for n in range(2 * _IN_A_ROW)]
-    assert [row[0, 0] for row in given] == pytest.approx([2.0 * n for n in range(2 * _IN_A_ROW)])
+    given = [double(np.full((1 + n % 2, 1), n, np.float32)) for n in range(10)]
+    assert [row[0, 0] for row in given] == pytest.approx([2.0 * n for n in range(10)])
 
 
 class HeapInfo(ctypes.Structure):
@@ -123,5 +89,5 @@ def test_batches_of_ever_other_sizes_do_not_fill_the_memory() -> None:
         info = heap()
         return int(info.used + info.mapped)
 
-    before = used_after([*range(1, _MOST_ROWS), *[_MOST_ROWS] * 2 * _IN_A_ROW])
-    assert used_after(range(_MOST_ROWS + 1, 90)) - before < 8 << 20
+    before = used_after(SIZES)
+    assert used_after([*range(1, 90), *[3, 5, 6, 7, 8] * 20]) - before < 1 << 20
