@@ -9,13 +9,12 @@ from types import ModuleType
 
 
 @contextmanager
-def without(module: str) -> Iterator[None]:
-    """Replace ``module`` by an empty one for imports inside the block, unless it is imported already."""
-    if module in sys.modules:
-        yield
-        return
-    sys.modules[module] = ModuleType(module)
+def without(*modules: str) -> Iterator[None]:
+    """Replace ``modules`` by empty ones for imports inside the block, except those imported already."""
+    replaced = [module for module in modules if module not in sys.modules]
+    sys.modules.update({module: ModuleType(module) for module in replaced})
     try:
         yield
     finally:
-        del sys.modules[module]
+        for module in replaced:
+            del sys.modules[module]

@@ -5,9 +5,6 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-import av.device
-import av.error
-
 from speakerlight.core.errors import InputError
 from speakerlight.sources.microphone import portaudio
 
@@ -23,6 +20,9 @@ def cameras() -> list[str]:
     """``index: name`` of every camera that the system lists. Opens none."""
     if sys.platform.startswith("linux"):
         return _linux_cameras()
+    import av.device
+    import av.error
+
     try:
         found = av.device.enumerate_input_devices("avfoundation" if sys.platform == "darwin" else "dshow")
     except (av.error.FFmpegError, OSError, ValueError):

@@ -9,12 +9,13 @@ from collections.abc import Iterable, Iterator
 from importlib import metadata
 from pathlib import Path
 
-from speakerlight import model_cache
+from speakerlight import model_files
 from speakerlight.clock import SessionClock
 from speakerlight.core.errors import InputError
 from speakerlight.devices import cameras, microphones
 from speakerlight.engine import StageError
-from speakerlight.model_cache import ModelFile, cache_folder
+from speakerlight.model_cache import cache_folder
+from speakerlight.model_files import ModelFile
 from speakerlight.run_settings import RunSettings
 from speakerlight.server.ice_settings import IceSettings
 from speakerlight.sources.camera import CameraSource
@@ -121,7 +122,7 @@ def _kernels() -> Iterator[str]:
 
 
 def _models() -> Iterator[str]:
-    for name, file in vars(model_cache).items():
+    for name, file in vars(model_files).items():
         if isinstance(file, ModelFile):
             path = cache_folder() / file.name
             yield f"{name.lower()}: {path if path.exists() else 'not fetched yet'}"

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 from speakerlight.core.errors import InputError
 from speakerlight.core.importing import without
-from speakerlight.outputs.plot import import_matplotlib
 from speakerlight.run_settings import RunSettings
 
 if TYPE_CHECKING:
@@ -48,7 +47,8 @@ def load_models(settings: RunSettings) -> Models:
     Raises InputError when a model cannot be fetched or does not match its name.
     """
     from speakerlight.core.models.lipsync import choose_device
-    from speakerlight.model_cache import BLAZEFACE_SHORT, fetch
+    from speakerlight.model_cache import fetch
+    from speakerlight.model_files import BLAZEFACE_SHORT
 
     device = choose_device(settings.device)
     share_cores(device, settings.model)
@@ -56,6 +56,8 @@ def load_models(settings: RunSettings) -> Models:
     warm_up(model)
     # Imported here, in the background, not while the engine opens or the run ends.
     if settings.plot is not None:
+        from speakerlight.outputs.plot import import_matplotlib
+
         import_matplotlib()  # now, because a run has a second to end
     import_mediapipe()
     logger.info("model %s on %s", model.name, device)
@@ -64,7 +66,8 @@ def load_models(settings: RunSettings) -> Models:
 
 def _people_files() -> PeopleFiles | None:
     """None where they cannot be had: each track is then a person of its own."""
-    from speakerlight.model_cache import FACE_ENCODER, FACE_ENCODER_MANIFEST, VOICE_ENCODER, fetch
+    from speakerlight.model_cache import fetch
+    from speakerlight.model_files import FACE_ENCODER, FACE_ENCODER_MANIFEST, VOICE_ENCODER
 
     try:
         return PeopleFiles(fetch(FACE_ENCODER_MANIFEST), fetch(FACE_ENCODER), fetch(VOICE_ENCODER))
@@ -74,12 +77,13 @@ def _people_files() -> PeopleFiles | None:
 
 
 def import_mediapipe() -> None:
-    """Import MediaPipe without matplotlib, unless that is imported already.
+    """Import MediaPipe without matplotlib and without its tasks for audio and text.
 
-    MediaPipe's drawing helpers, which are not used here, import pyplot: four fifths of MediaPipe's import time. They
-    get an empty module instead.
+    Its drawing helpers import pyplot, which takes four fifths of MediaPipe's import time; its audio tasks import
+    sounddevice, which asks PortAudio for all devices. None of them is used here: they get empty modules instead.
     """
-    with without("matplotlib"), without("matplotlib.pyplot"):
+    unused = "matplotlib", "matplotlib.pyplot", "mediapipe.tasks.python.audio", "mediapipe.tasks.python.text"
+    with without(*unused):
         import mediapipe  # noqa: F401
 
 

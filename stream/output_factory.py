@@ -1,4 +1,7 @@
-"""Output factory: the built-in outputs that the settings ask for, each checked before anything runs."""
+"""Output factory: the built-in outputs that the settings ask for, each checked before anything runs.
+
+Each is imported when it is asked for: the first overlay of a run without outputs does not wait for them.
+"""
 
 from __future__ import annotations
 
@@ -11,16 +14,7 @@ from speakerlight.core.demo import Demo, Judge
 from speakerlight.core.events import Event
 from speakerlight.core.snapshot import Snapshot
 from speakerlight.live import OverlayStatus
-from speakerlight.outputs.eventlog import EventLog
-from speakerlight.outputs.export import Export
-from speakerlight.outputs.face_videos import FaceVideos
-from speakerlight.outputs.obs import Obs
-from speakerlight.outputs.osc import Osc
 from speakerlight.outputs.output import Output
-from speakerlight.outputs.plot import Plot
-from speakerlight.outputs.recorder import Recorder
-from speakerlight.outputs.rttm import Rttm
-from speakerlight.outputs.virtual_camera import VirtualCamera
 from speakerlight.redaction import redacted
 from speakerlight.run_settings import RunSettings
 
@@ -43,13 +37,24 @@ def make_outputs(
     inputs = settings.inputs
     outputs: list[Output] = []
     if settings.events is not None:
+        from speakerlight.outputs.eventlog import EventLog
+
         outputs.append(EventLog(settings.events, inputs, stop))
     if settings.rttm is not None:
+        from speakerlight.outputs.rttm import Rttm
+
         outputs.append(Rttm(settings.rttm, _recording_name(settings), sources=inputs, stop=stop))
-    outputs += [Export(path, inputs) for path in settings.exports]
+    if settings.exports:
+        from speakerlight.outputs.export import Export
+
+        outputs += [Export(path, inputs) for path in settings.exports]
     if settings.plot is not None:
+        from speakerlight.outputs.plot import Plot
+
         outputs.append(Plot(settings.plot, sources=inputs))
     if settings.output is not None:
+        from speakerlight.outputs.recorder import Recorder
+
         composer = ViewComposer(settings.view)
         outputs.append(
             Recorder(
@@ -63,14 +68,21 @@ def make_outputs(
             )
         )
     if settings.save_faces is not None:
-        outputs.append(
-            FaceVideos(settings.save_faces, has_audio, reserved=[path for _, path in settings.output_paths()])
-        )
+        from speakerlight.outputs.face_videos import FaceVideos
+
+        reserved = [path for _, path in settings.output_paths()]
+        outputs.append(FaceVideos(settings.save_faces, has_audio, reserved=reserved))
     if settings.virtual_camera:
+        from speakerlight.outputs.virtual_camera import VirtualCamera
+
         outputs.append(VirtualCamera())
     if settings.obs is not None and settings.obs_scenes is not None:
+        from speakerlight.outputs.obs import Obs
+
         outputs.append(Obs(settings.obs, settings.obs_scenes, notify))
     if settings.osc is not None:
+        from speakerlight.outputs.osc import Osc
+
         outputs.append(Osc(settings.osc))
     return outputs
 

@@ -19,7 +19,6 @@ from speakerlight.core.events import Event, Percentiles, SessionEvent, SummaryEv
 from speakerlight.engine import Engine
 from speakerlight.engine_factory import DetectorPool, open_engine
 from speakerlight.exit_guard import exit_guarded
-from speakerlight.fast import run_fast
 from speakerlight.live import LiveReport, LiveRun, OverlayStatus
 from speakerlight.memory_trim import memory_trimmed
 from speakerlight.model_cache import cache_folder
@@ -199,6 +198,8 @@ class _Run:
         return summary
 
     def _fast(self, reader: MediaReader) -> SummaryEvent:
+        from speakerlight.fast import run_fast
+
         hub = OutputHub(self.outputs, self.notify)
         hub.event(self.begin)
         try:

@@ -19,7 +19,8 @@ EXAMPLES = re.findall(r"^```python\n(.*?)^```", TEXT, re.MULTILINE | re.DOTALL)
 
 @pytest.fixture(scope="module")
 def models() -> None:
-    from speakerlight.model_cache import BLAZEFACE_SHORT, fetch
+    from speakerlight.model_cache import fetch
+    from speakerlight.model_files import BLAZEFACE_SHORT
 
     try:
         fetch(BLAZEFACE_SHORT)

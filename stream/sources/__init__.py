@@ -1,4 +1,7 @@
-"""Sources: ``--video`` and ``--audio`` opened as one recording or one live source."""
+"""Sources: ``--video`` and ``--audio`` opened as one recording or one live source.
+
+What reads with FFmpeg is imported when it is opened: the first overlay of a webcam does not wait for it.
+"""
 
 from __future__ import annotations
 
@@ -9,17 +12,13 @@ import cv2 as _cv2  # noqa: F401
 
 from speakerlight.core.errors import InputError
 from speakerlight.sources.addresses import is_device, is_pipe, is_stream, plain
-from speakerlight.sources.audio_choice import AudioChoice
 from speakerlight.sources.camera import CameraSource
 from speakerlight.sources.demo import DemoReader
-from speakerlight.sources.files import FileReader
 from speakerlight.sources.joined import JoinedReader, JoinedSource, VideoReader
 from speakerlight.sources.microphone import MicrophoneSource
-from speakerlight.sources.network import NetworkSource
 from speakerlight.sources.pacing import PacedSource
-from speakerlight.sources.pipes import PipeReader
 from speakerlight.sources.screen import ScreenSource, parse_screen
-from speakerlight.sources.source import LiveSource, MediaReader, SourceOptions, SourceState, due
+from speakerlight.sources.source import AudioChoice, LiveSource, MediaReader, SourceOptions, SourceState, due
 
 __all__ = [
     "AudioChoice",
@@ -87,7 +86,7 @@ def _live_video(spec: str, options: SourceOptions, *, with_audio: bool) -> LiveS
     if _is_screen(spec):
         return ScreenSource(parse_screen(spec))
     if is_stream(spec) or is_pipe(spec):
-        source = NetworkSource(spec, audio=with_audio, options=options)
+        source = _stream(spec, options, audio=with_audio)
         if source.has_video:
             return source
         source.stop()
@@ -99,10 +98,16 @@ def _live_audio(spec: str | None, options: SourceOptions) -> LiveSource:
     if spec is None:
         return MicrophoneSource(None, options)
     if is_stream(spec) or is_pipe(spec):
-        return NetworkSource(spec, video=False, options=options)
+        return _stream(spec, options, video=False)
     if _is_file(spec):
         return PacedSource(_file(spec, options, video=False))
     return MicrophoneSource(int(spec) if spec.isdecimal() else spec, options)
+
+
+def _stream(spec: str, options: SourceOptions, *, video: bool = True, audio: bool = True) -> LiveSource:
+    from speakerlight.sources.network import NetworkSource
+
+    return NetworkSource(spec, video=video, audio=audio, options=options)
 
 
 def _video(spec: str, options: SourceOptions) -> MediaReader:
@@ -111,7 +116,11 @@ def _video(spec: str, options: SourceOptions) -> MediaReader:
 
 def _file(spec: str, options: SourceOptions, *, video: bool = True, audio: bool = True) -> MediaReader:
     if is_pipe(spec):
+        from speakerlight.sources.pipes import PipeReader
+
         return PipeReader(spec, video=video, audio=audio, options=options)
+    from speakerlight.sources.files import FileReader
+
     return FileReader(Path(spec), video=video, audio=audio, choice=options.choice, notify=options.notify)
 
 

@@ -1,54 +1,15 @@
-"""Names of sources: what ``--video`` and ``--audio`` mean, and how FFmpeg opens it with as few protocols as needed.
-
-FFmpeg takes what stands before a colon for a protocol, and a playlist may name any address. So files are opened by
-``file:`` and every source gets an explicit whitelist of protocols.
-"""
+"""Names of sources: what ``--video`` and ``--audio`` mean."""
 
 from __future__ import annotations
 
 import re
 import stat
-from collections.abc import Callable
 from pathlib import Path
-from typing import BinaryIO
 from urllib.parse import urlsplit
-from urllib.request import url2pathname, urlopen
-
-import av
-from av.container import InputContainer
 
 from speakerlight.core.errors import InputError
-from speakerlight.sources.pipe_input import PipeInput, pipe_input
 
 STDIN = "-"
-
-LOCAL_PROTOCOLS = "file,crypto,data"
-"""A file on disk, a playlist included, reads files only."""
-
-PIPE_PROTOCOLS = "pipe,fd,file,crypto,data"
-
-WEB_PROTOCOLS = "http,https,httpproxy,tls,tcp,crypto,data"
-
-STREAM_PROTOCOLS = {
-    "http": WEB_PROTOCOLS,
-    "https": WEB_PROTOCOLS,
-    "hls": f"hls,{WEB_PROTOCOLS}",
-    "rtsp": f"rtsp,rtp,srtp,udp,{WEB_PROTOCOLS}",
-    "rtsps": f"rtsp,rtsps,rtp,srtp,udp,{WEB_PROTOCOLS}",
-    "rtp": "rtp,srtp,udp",
-    "rtmp": "rtmp,tcp",
-    "rtmps": "rtmps,rtmp,tls,tcp",
-    "rtmpt": "rtmpt,ffrtmphttp,http,tcp",
-    "srt": "srt",
-    "udp": "udp",
-    "tcp": "tcp",
-    "tls": "tls,tcp",
-    "unix": "unix",
-}
-"""What each kind of address needs, by scheme. None may read files."""
-
-DEMUXER_OPTIONS = {"merge_pmt_versions": "1"}
-"""Streams of MPEG-TS that move to other PIDs in the middle go on; FFmpeg would make new ones, which nobody reads."""
 
 _SCHEME = re.compile(r"([a-z][a-z0-9+.-]*)://", re.IGNORECASE)
 
@@ -65,6 +26,8 @@ def plain(spec: str) -> str:
     path = spec[7 + len(address.netloc) :]
     if Path(path).exists():
         return path  # written without escapes, with its own % or #
+    from urllib.request import url2pathname  # here, because it brings http and ssl along
+
     return url2pathname(path.partition("#")[0].partition("?")[0] if "%" in path else path)
 
 
@@ -94,37 +57,3 @@ def _mode_is(spec: str, check: object) -> bool:
 def scheme(address: str) -> str:
     match = _SCHEME.match(address)
     return match[1].lower() if match else ""
-
-
-def open_file(path: str | Path, start: int = 0, end: int | None = None) -> InputContainer:
-    """Open a file by its name, whatever characters or bytes it holds. Raises FFmpeg's errors, OSError, ValueError.
-
-    ``start``, ``end``: the bytes that are read; None: to its end.
-    """
-    if start or end:
-        name = f"subfile,,start,{start},end,{end or 0},,:file:{path}"
-        return av.open(name, options=DEMUXER_OPTIONS | {"protocol_whitelist": f"subfile,{LOCAL_PROTOCOLS}"})
-    return av.open(f"file:{path}", options=DEMUXER_OPTIONS | {"protocol_whitelist": LOCAL_PROTOCOLS})
-
-
-def open_pipe(spec: str, report: Callable[[str], None]) -> tuple[InputContainer, PipeInput | BinaryIO]:
-    """Open standard input or a named pipe, to be read once, and what is read. Raises as :func:`open_file`."""
-    pipe = open(0, "rb", 0, closefd=False) if spec == STDIN else Path(spec).open("rb", 0)  # noqa: SIM115  # read to its end
-    given = pipe_input(pipe, report)
-    return av.open(given, "r", options=DEMUXER_OPTIONS | {"protocol_whitelist": PIPE_PROTOCOLS}), given
-
-
-def open_stored(address: str, timeout_seconds: float, report: Callable[[str], None]) -> InputContainer:
-    """Open an MP4 file by its http address, on disk once all of it has come where its index follows its media.
-
-    ``timeout_seconds``: longest wait for the server. Raises as :func:`open_file`, also HTTPException.
-    """
-    response = urlopen(address, timeout=timeout_seconds)  # http or https: the caller ensures it
-    return av.open(pipe_input(response, report), "r", options=DEMUXER_OPTIONS | {"protocol_whitelist": "data"})
-
-
-def open_address(address: str, options: dict[str, str], timeout: tuple[float, float]) -> InputContainer:
-    """Open a network address. ``timeout``: seconds to connect and to wait for a packet. Raises as :func:`open_file`."""
-    allowed = STREAM_PROTOCOLS.get(scheme(address), "")
-    given = DEMUXER_OPTIONS | options | ({"protocol_whitelist": allowed} if allowed else {})
-    return av.open(address, options=given, timeout=timeout)

@@ -25,6 +25,7 @@ from speakerlight.core.media import Samples
 from speakerlight.core.timebase import SAMPLE_RATE, TICK_RATE
 from speakerlight.sources.channels import ChannelMixer
 from speakerlight.sources.decode import channels_of
+from speakerlight.sources.source import AudioChoice
 
 PROBE_SECONDS = 30.0
 """So much of a recording is searched for a voice when there is a choice of tracks or channels."""
@@ -42,18 +43,6 @@ FAULTY_PACKETS = 50
 """A track of which so many packets in a row cannot be decoded is one that cannot be decoded."""
 
 logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class AudioChoice:
-    """``--audio-track`` and ``--audio-channel``, both counted from 1; None: chosen by what they carry."""
-
-    track: int | None = None
-    channel: int | None = None
-
-    @property
-    def channel_index(self) -> int | None:
-        return None if self.channel is None else self.channel - 1
 
 
 def video_stream(container: InputContainer, *, live: bool = False) -> VideoStream | None:

@@ -20,15 +20,14 @@ from av.video.stream import VideoStream
 
 from speakerlight.core.errors import InputError
 from speakerlight.core.media import AudioChunk, Frame
-from speakerlight.sources.addresses import open_file
 from speakerlight.sources.audio_choice import (
-    AudioChoice,
     ProbedAudio,
     audio_stream,
     probe_audio,
     undecodable,
     video_stream,
 )
+from speakerlight.sources.containers import open_file
 from speakerlight.sources.decode import AudioConverter, reason
 from speakerlight.sources.display import FrameConverter
 from speakerlight.sources.frame_order import FrameOrder
@@ -37,6 +36,7 @@ from speakerlight.sources.joined import in_time_order
 from speakerlight.sources.notices import Notices, SilenceNotice
 from speakerlight.sources.packets import shifted, stamped, without_bursts
 from speakerlight.sources.pieces import mp4_end, next_piece
+from speakerlight.sources.source import AudioChoice
 from speakerlight.sources.timestamps import JUMP_SECONDS, LONE_JUMP_SECONDS, TimestampRepair
 
 FAULTS_IN_A_ROW = 1000

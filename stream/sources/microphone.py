@@ -21,12 +21,11 @@ from speakerlight.core.errors import InputError
 from speakerlight.core.media import AudioChunk, Samples
 from speakerlight.core.timebase import SAMPLE_RATE
 from speakerlight.rings import AudioRing, Block
-from speakerlight.sources.audio_choice import AudioChoice
 from speakerlight.sources.channels import ChannelMixer
 from speakerlight.sources.gapless_audio import LiveGaplessAudio
 from speakerlight.sources.notices import Notices, SilenceNotice
 from speakerlight.sources.quiet_libraries import quiet_libraries
-from speakerlight.sources.source import SourceOptions, ThreadedSource
+from speakerlight.sources.source import AudioChoice, SourceOptions, ThreadedSource
 
 RING_SECONDS = 10
 

@@ -30,9 +30,10 @@ from speakerlight.core.errors import InputError
 from speakerlight.core.media import AudioChunk, Frame, Samples
 from speakerlight.redaction import redacted
 from speakerlight.rings import FrameRing
-from speakerlight.sources.addresses import is_pipe, open_address, open_pipe, open_stored, scheme
+from speakerlight.sources.addresses import is_pipe, scheme
 from speakerlight.sources.audio_choice import audio_stream, undecodable, video_stream
 from speakerlight.sources.buffered import BufferedSource
+from speakerlight.sources.containers import open_address, open_pipe, open_stored
 from speakerlight.sources.decode import AudioConverter, reason
 from speakerlight.sources.display import FrameConverter
 from speakerlight.sources.notices import Notices, SilenceNotice

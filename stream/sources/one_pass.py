@@ -22,14 +22,14 @@ from av.stream import Stream
 from av.video.frame import VideoFrame
 
 from speakerlight.core.media import AudioChunk, Frame
-from speakerlight.sources.audio_choice import AudioChoice, audio_stream, video_stream
+from speakerlight.sources.audio_choice import audio_stream, video_stream
 from speakerlight.sources.decode import AudioConverter
 from speakerlight.sources.display import FrameConverter
 from speakerlight.sources.frame_order import FrameOrder
 from speakerlight.sources.gapless_audio import GaplessAudio
 from speakerlight.sources.notices import Notices
 from speakerlight.sources.packets import shifted, stamped
-from speakerlight.sources.source import due
+from speakerlight.sources.source import AudioChoice, due
 from speakerlight.sources.timestamps import JUMP_SECONDS, LONE_JUMP_SECONDS, TimestampRepair
 
 PACKETS_AHEAD = 600

@@ -15,7 +15,6 @@ from speakerlight.core.errors import InputError
 from speakerlight.core.media import AudioChunk, Frame
 from speakerlight.core.timebase import SAMPLE_RATE
 from speakerlight.rings import FrameRing
-from speakerlight.sources.audio_choice import AudioChoice
 from speakerlight.threads import join_within
 
 logger = logging.getLogger(__name__)
@@ -29,6 +28,18 @@ BACKOFF_SECONDS = (0.5, 1.0, 2.0, 4.0, 8.0)
 """Pauses between attempts to get a lost device or connection back; the last one repeats."""
 
 Device = TypeVar("Device")
+
+
+@dataclass(frozen=True)
+class AudioChoice:
+    """``--audio-track`` and ``--audio-channel``, both counted from 1; None: chosen by what they carry."""
+
+    track: int | None = None
+    channel: int | None = None
+
+    @property
+    def channel_index(self) -> int | None:
+        return None if self.channel is None else self.channel - 1
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,8 @@ from pathlib import Path
 import speakerlight  # noqa: F401  # first: it settles the order in which OpenCV and PyAV are loaded
 from speakerlight.core.errors import InputError
 from speakerlight.core.models.lipsync import choose_device
-from speakerlight.model_cache import BLAZEFACE_SHORT, fetch
+from speakerlight.model_cache import fetch
+from speakerlight.model_files import BLAZEFACE_SHORT
 from tests.benchmarks.engine import SECTIONS, RunFailedError, whole_engine
 from tests.benchmarks.measure import Row, header, line, write_json
 from tests.benchmarks.scene import MODELS

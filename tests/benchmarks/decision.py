@@ -33,7 +33,8 @@ from speakerlight.core.models.lipsync import LipSyncModel
 from speakerlight.core.snapshot import Snapshot
 from speakerlight.core.timebase import TICK_RATE
 from speakerlight.engine import TickAdapter
-from speakerlight.model_cache import BLAZEFACE_SHORT, fetch
+from speakerlight.model_cache import fetch
+from speakerlight.model_files import BLAZEFACE_SHORT
 from speakerlight.sources import open_reader
 from tests.tiles import tile_of
 

@@ -15,7 +15,8 @@ from speakerlight.core.media import AudioChunk, Samples
 from speakerlight.core.people.voice_encoder import VoiceEncoder, VoiceStream
 from speakerlight.core.people.voices import HOP_TICKS, VoiceClusters
 from speakerlight.core.timebase import TICK_RATE
-from speakerlight.model_cache import VOICE_ENCODER, fetch
+from speakerlight.model_cache import fetch
+from speakerlight.model_files import VOICE_ENCODER
 from speakerlight.run_settings import RunSettings
 from speakerlight.session import run
 from speakerlight.sources import open_reader

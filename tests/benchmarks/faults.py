@@ -32,7 +32,8 @@ import numpy as np
 
 from speakerlight.clock import SessionClock
 from speakerlight.core.timebase import SAMPLE_RATE
-from speakerlight.model_cache import BLAZEFACE_SHORT, fetch
+from speakerlight.model_cache import fetch
+from speakerlight.model_files import BLAZEFACE_SHORT
 from speakerlight.sources.camera import CameraSource
 
 ROOT = Path(__file__).parents[2]

@@ -29,7 +29,8 @@ from speakerlight.core.media import AudioChunk, Samples
 from speakerlight.core.snapshot import FaceScore, Lag, SpeakingState
 from speakerlight.core.timebase import SAMPLES_PER_TICK, TICK_RATE
 from speakerlight.engine import TickAdapter
-from speakerlight.model_cache import BLAZEFACE_SHORT, fetch
+from speakerlight.model_cache import fetch
+from speakerlight.model_files import BLAZEFACE_SHORT
 from speakerlight.sources import MediaReader
 from speakerlight.sources.demo import DemoReader
 from speakerlight.sources.files import FileReader

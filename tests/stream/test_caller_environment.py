@@ -23,7 +23,8 @@ ROOT = Path(__file__).parents[2]
 def cache() -> dict[str, str]:
     """Where the models lie, which a poor environment would not know."""
     from speakerlight.core.models.compact import load_compact
-    from speakerlight.model_cache import BLAZEFACE_SHORT, fetch
+    from speakerlight.model_cache import fetch
+    from speakerlight.model_files import BLAZEFACE_SHORT
 
     try:
         file = fetch(BLAZEFACE_SHORT)

@@ -35,7 +35,8 @@ SECOND = tuple(np.arange(25) / 25)
 def models() -> None:
     """BlazeFace and the compact model."""
     from speakerlight.core.models.compact import load_compact
-    from speakerlight.model_cache import BLAZEFACE_SHORT, fetch
+    from speakerlight.model_cache import fetch
+    from speakerlight.model_files import BLAZEFACE_SHORT
 
     try:
         fetch(BLAZEFACE_SHORT)

@@ -12,7 +12,8 @@ from speakerlight import doctor as module
 from speakerlight.core.errors import InputError
 from speakerlight.core.media import Frame
 from speakerlight.doctor import doctor
-from speakerlight.model_cache import BLAZEFACE_SHORT, CACHE_VARIABLE, fetch
+from speakerlight.model_cache import CACHE_VARIABLE, fetch
+from speakerlight.model_files import BLAZEFACE_SHORT
 from speakerlight.rings import FrameRing
 
 

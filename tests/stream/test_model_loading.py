@@ -50,6 +50,16 @@ def test_warming_up_runs_every_encoder_once() -> None:
     assert model.calls == ("frames", "faces", "audio")
 
 
+def test_a_run_imports_neither_ffmpeg_nor_http_nor_outputs_until_they_are_asked_for() -> None:
+    lines = """
+import sys
+import speakerlight.session
+unwanted = "av", "http.client", "ssl", "tqdm", "mediapipe", "openvino", "speakerlight.outputs.obs"
+assert not [name for name in unwanted if name in sys.modules]
+"""
+    subprocess.run([sys.executable, "-c", lines], check=True, cwd=Path(__file__).parents[2])
+
+
 def test_the_built_in_model_needs_no_pytorch_on_a_cpu_and_reports_nothing_by_network() -> None:
     lines = """
 import sys
@@ -70,12 +80,12 @@ def test_pytorch_has_one_thread_in_each_stage(device: str) -> None:
     assert torch.get_num_threads() == 1
 
 
-def test_mediapipe_comes_without_matplotlib_which_others_can_still_import() -> None:
+def test_mediapipe_comes_without_matplotlib_and_portaudio_which_others_can_still_import() -> None:
     lines = """
 import sys
 from speakerlight.model_loading import import_mediapipe
 import_mediapipe()
-assert not [name for name in sys.modules if name.startswith("matplotlib")]
+assert not [name for name in sys.modules if name.startswith(("matplotlib", "sounddevice"))]
 from mediapipe.tasks.python.vision import FaceDetector
 import matplotlib.pyplot
 assert matplotlib.pyplot.figure

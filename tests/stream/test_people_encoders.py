@@ -9,7 +9,7 @@ import pytest
 
 from speakerlight.core.errors import InputError
 from speakerlight.core.people.voice_encoder import VoiceEncoder, VoiceStream, samples_for_hop
-from speakerlight.model_cache import VOICE_ENCODER
+from speakerlight.model_files import VOICE_ENCODER
 from speakerlight.model_loading import Models
 from speakerlight.people_encoders import FIRST_HOPS, BackgroundVoices, PeopleEncoders
 from tests.core.people.encoders import model_file

@@ -12,7 +12,7 @@ from speakerlight.core.demo.voice import LEVEL, VOICES, Microphone, Voice, cast_
 from speakerlight.core.media import Samples
 from speakerlight.core.people.voice_encoder import VoiceEncoder, VoiceStream
 from speakerlight.core.timebase import SAMPLE_RATE
-from speakerlight.model_cache import VOICE_ENCODER
+from speakerlight.model_files import VOICE_ENCODER
 from tests.core.people.encoders import model_file
 
 CHUNK = 512

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from speakerlight.core.errors import InputError
-from speakerlight.model_cache import BLAZEFACE_SHORT, fetch
+from speakerlight.model_cache import fetch
+from speakerlight.model_files import BLAZEFACE_SHORT
 
 
 @lru_cache

@@ -10,7 +10,8 @@ import pytest
 from speakerlight.core.errors import InputError
 from speakerlight.core.models.openvino_graph import Precision
 from speakerlight.core.people.face_encoder import FaceEncoder
-from speakerlight.model_cache import FACE_ENCODER, FACE_ENCODER_MANIFEST, ModelFile, fetch
+from speakerlight.model_cache import fetch
+from speakerlight.model_files import FACE_ENCODER, FACE_ENCODER_MANIFEST, ModelFile
 
 
 @lru_cache

@@ -12,7 +12,7 @@ from speakerlight.core.demo import Demo, DemoSettings
 from speakerlight.core.errors import InputError
 from speakerlight.core.faces.detection import FaceDetector
 from speakerlight.core.people.face_encoder import DIMENSIONS, SIDE, FaceEncoder, face_crop, face_side, read_weights
-from speakerlight.model_cache import FACE_ENCODER, FACE_ENCODER_MANIFEST
+from speakerlight.model_files import FACE_ENCODER, FACE_ENCODER_MANIFEST
 from tests.core.faces.blazeface import blazeface
 from tests.core.faces.test_tracking import face_at
 from tests.core.people.encoders import face_encoder, model_file

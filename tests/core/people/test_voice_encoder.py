@@ -11,7 +11,7 @@ import torch
 
 from speakerlight.core.errors import InputError
 from speakerlight.core.people.voice_encoder import DIMENSIONS, WINDOWS, VoiceEncoder, VoiceStream, read_legacy
-from speakerlight.model_cache import VOICE_ENCODER
+from speakerlight.model_files import VOICE_ENCODER
 from tests.core.people.encoders import model_file
 
 HOP = 3200

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from speakerlight.engine_factory import DetectorPool
-from speakerlight.model_cache import BLAZEFACE_SHORT, fetch
+from speakerlight.model_cache import fetch
+from speakerlight.model_files import BLAZEFACE_SHORT
 
 
 @pytest.fixture(scope="session")

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from speakerlight.core.errors import InputError
-from speakerlight.sources.addresses import STREAM_PROTOCOLS, is_device, is_pipe, is_stream, plain
+from speakerlight.sources.addresses import is_device, is_pipe, is_stream, plain
+from speakerlight.sources.containers import STREAM_PROTOCOLS
 
 
 def test_file_addresses_are_the_paths_that_they_name(tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ from speakerlight.clock import SessionClock
 from speakerlight.core.errors import InputError
 from speakerlight.sources import network
 from speakerlight.sources import source as source_module
-from speakerlight.sources.addresses import open_stored
+from speakerlight.sources.containers import open_stored
 from speakerlight.sources.network import NetworkSource, PulledTiming, Pushed
 from speakerlight.sources.source import SourceOptions, SourceState
 from tests.stream.sources import sender

@@ -15,11 +15,10 @@ import pytest
 from speakerlight.core.errors import InputError
 from speakerlight.core.media import AudioChunk, Frame
 from speakerlight.sources import open_reader
-from speakerlight.sources.audio_choice import AudioChoice
 from speakerlight.sources.network import NetworkSource
 from speakerlight.sources.notices import Notices
 from speakerlight.sources.one_pass import OnePass
-from speakerlight.sources.source import SourceOptions, due
+from speakerlight.sources.source import AudioChoice, SourceOptions, due
 from tests.stream.sources.conftest import Clip, click_times
 
 

@@ -9,7 +9,7 @@ import pytest
 from speakerlight import sources
 from speakerlight.core.errors import InputError
 from speakerlight.rings import FrameRing
-from speakerlight.sources import LiveSource, SourceState, open_live, open_reader
+from speakerlight.sources import LiveSource, SourceState, network, open_live, open_reader
 from speakerlight.sources.pacing import PacedSource
 from tests.stream.sources.conftest import Clip
 
@@ -38,7 +38,7 @@ def devices(monkeypatch: pytest.MonkeyPatch) -> None:
         lambda wanted=None, options=None: Opened(f"mic {wanted!r}", video=False, audio=True),
     )
     monkeypatch.setattr(
-        sources,
+        network,
         "NetworkSource",
         lambda url, video=True, audio=True, options=None: Opened(url, video=video, audio=audio),
     )

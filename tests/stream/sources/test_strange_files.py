@@ -13,8 +13,8 @@ import pytest
 from speakerlight.core.errors import InputError
 from speakerlight.core.media import AudioChunk, Frame
 from speakerlight.sources import audio_choice
-from speakerlight.sources.audio_choice import AudioChoice
 from speakerlight.sources.files import FileReader
+from speakerlight.sources.source import AudioChoice
 from tests.stream.sources.conftest import Clip, click_times
 
 STEP = 1 / 25
