@@ -35,6 +35,11 @@ SIZES = (8, 4, 2, 1)
 """Batch sizes that have a graph, largest first. A graph takes 4 to 8 MB for the compact model; one for any size takes
 up to half as long again a row and keeps buffers and kernels of every size that ever came (measured)."""
 
+FIRST_CALLS = 25
+"""Batches, a second of ticks, that the smallest graph computes alone. A start catches up with frames and audio in
+batches of all sizes, and compiling graphs for them would delay the first overlay by 50 ms each (measured). A row on its
+own takes up to half as long again as one of eight, and its result is the same to the last bit (measured)."""
+
 
 def fast_precision() -> Precision:
     """bfloat16 where it is faster on this processor, else float32.
@@ -65,18 +70,21 @@ class Compiled:
     ) -> None:
         """``sizes``: numbers of rows computed at once, largest first; a batch is divided into them.
 
-        The smallest is compiled here, the others when a batch first needs them: 50 ms each for the compact model.
+        The smallest is compiled here, the others when a batch after ``FIRST_CALLS`` first needs them: 50 ms each for
+        the compact model.
         """
         self._function, self._shape, self._dtype, self._precision = function, shape, np.dtype(dtype), precision
         self._sizes = tuple(sizes)
         self._requests: dict[int, _Request] = {}
         self._row = self._request(self._sizes[-1]).result.shape[1:]
+        self._calls = 0
 
     def __call__(self, rows: npt.NDArray[Any]) -> Floats:
         """[B, *shape] to [B, ...], float32. Raises ValueError where B is no sum of ``sizes``."""
         results = np.empty((len(rows), *self._row), np.float32)
         start = 0
-        for size in self._sizes:
+        self._calls += 1
+        for size in self._sizes if self._calls > FIRST_CALLS else self._sizes[-1:]:
             while len(rows) - start >= size:
                 results[start : start + size] = self._request(size)(rows[start : start + size])
                 start += size
