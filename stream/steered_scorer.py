@@ -55,5 +55,7 @@ class SteeredScorer:
         self._control.follow(snapshot.merges)
         control = self._control.at(snapshot.time)
         steered = self._steering.steer(snapshot, control)
-        direction = self._director.update(steered, control.pinned, is_held=control.is_held(snapshot.time))
+        direction = self._director.update(
+            steered, control.pinned, excluded=control.excluded, is_held=control.is_held(snapshot.time)
+        )
         return replace(steered, direction=direction)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
@@ -61,26 +62,65 @@ def directed(
     return cuts, candidates
 
 
-def test_a_turn_is_cut_to_once_it_is_confirmed_and_announced_before() -> None:
+def takeover_seconds(turn: float, pause: float = 0.0, settings: DirectorSettings = NORMAL) -> float:
+    """How long the next speaker must talk, after a turn and a pause of so many seconds, to have talked more lately."""
+    memory = settings.memory_seconds
+    return memory * math.log(1 + (1 - math.exp(-turn / memory)) * math.exp(-pause / memory))
+
+
+def test_a_turn_is_cut_to_once_its_speaker_has_talked_more_lately_and_is_announced_before() -> None:
     cuts, candidates = directed((2.0, speaking(1)), (3.0, speaking(2)))
     assert [(cut.shot, cut.previous) for cut in cuts] == [(close_up(1), NOBODY), (close_up(2), close_up(1))]
-    assert cuts[0].time == pytest.approx(NORMAL.confirm_seconds, abs=0.04)
-    assert cuts[1].time == pytest.approx(2.0 + NORMAL.confirm_seconds, abs=0.04)
+    assert cuts[0].time == pytest.approx(NORMAL.announce_seconds, abs=0.04)
+    assert cuts[1].time == pytest.approx(2.0 + takeover_seconds(2.0), abs=0.06)
     for cut, candidate in zip(cuts, candidates, strict=True):
         assert candidate is not None and candidate.shot == cut.shot
         assert candidate.cut_time == pytest.approx(cut.time, abs=0.04)
         assert cut.time - candidate.time == pytest.approx(NORMAL.announce_seconds, abs=0.05)
 
 
+def test_a_pause_lets_the_next_speaker_in_sooner() -> None:
+    cuts, _ = directed((2.0, speaking(1)), (0.8, SpeakingState.SILENCE), (3.0, speaking(2)))
+    expected = max(takeover_seconds(2.0, pause=0.8), NORMAL.announce_seconds)
+    assert expected < takeover_seconds(2.0) - 0.1
+    assert cuts[1].time == pytest.approx(2.8 + expected, abs=0.06)
+
+
+def test_a_successor_is_announced_before_being_marked_and_cut_to_once_active() -> None:
+    """Person 2 speaks at 2 s, with probability 0.3, and is the active speaker 0.5 s later."""
+    director = Director()
+    announced = cut = math.inf
+    for each in snapshots((2.0, speaking(1)), (2.0, speaking(2))):
+        if 2.0 <= each.time < 2.5:
+            faces = tuple(replace(face, score=0.3 * face.score, speaking=False) for face in each.faces)
+            each = replace(each, state=SpeakingState.UNDECIDED, primary=None, faces=faces)
+        now = director.update(each)
+        if now.candidate is not None and now.candidate.shot == close_up(2):
+            announced = min(announced, each.time)
+        if now.shot == close_up(2):
+            cut = min(cut, each.time)
+    assert announced < 2.5 <= cut
+
+
+def test_an_excluded_person_is_never_announced() -> None:
+    director = Director()
+    for each in snapshots((2.0, speaking(1)), (3.0, speaking(2))):
+        faces = tuple(replace(face, speaking=face.speaking and face.id != 2) for face in each.faces)
+        state = each.state if each.primary == 1 else SpeakingState.UNDECIDED
+        primary = each.primary if each.primary == 1 else None
+        now = director.update(replace(each, faces=faces, state=state, primary=primary), excluded=frozenset({2}))
+        assert now.candidate is None or now.candidate.shot == close_up(1)
+
+
 def test_a_cough_or_a_word_is_no_cut_and_an_announced_one_is_withdrawn() -> None:
-    cuts, candidates = directed((3.0, speaking(1)), (0.28, speaking(2)), (3.0, speaking(1)))
+    cuts, candidates = directed((3.0, speaking(1)), (0.48, speaking(2)), (3.0, speaking(1)))
     assert [cut.shot for cut in cuts] == [close_up(1)]
     assert [candidate and candidate.shot for candidate in candidates] == [close_up(1), close_up(2), None]
 
 
 def test_a_short_gap_in_a_new_turn_does_not_start_the_wait_again() -> None:
     cuts, _ = directed((3.0, speaking(1)), (0.2, speaking(2)), (0.12, SpeakingState.UNDECIDED), (2.0, speaking(2)))
-    assert cuts[1].time == pytest.approx(3.0 + NORMAL.confirm_seconds, abs=0.04)
+    assert cuts[1].time == pytest.approx(3.12 + takeover_seconds(3.0), abs=0.08)
 
 
 def test_a_name_that_outlives_a_cough_is_no_cut() -> None:
@@ -117,7 +157,7 @@ def test_a_long_speech_gets_a_relief_shot_and_the_speaker_back() -> None:
     cuts, _ = directed((40.0, speaking(1)))
     assert [cut.shot for cut in cuts] == [close_up(1), WIDE, close_up(1)]
     assert cuts[1].time - cuts[0].time == pytest.approx(NORMAL.longest_seconds, abs=0.05)
-    assert cuts[2].time - cuts[1].time == pytest.approx(NORMAL.relief_seconds + NORMAL.confirm_seconds, abs=0.1)
+    assert cuts[2].time - cuts[1].time == pytest.approx(NORMAL.relief_seconds + NORMAL.announce_seconds, abs=0.1)
 
 
 def test_a_reaction_shot_shows_who_spoke_before() -> None:
@@ -147,7 +187,7 @@ def test_no_shot_is_shorter_than_the_presets_shortest(
 
 
 @given(some_spans, some_settings)
-def test_every_cut_is_announced_before_it_and_comes_when_it_was_announced_for(
+def test_every_cut_is_announced_before_it_and_comes_no_earlier(
     spans: list[tuple[float, Moment]], settings: DirectorSettings
 ) -> None:
     director, announced = Director(settings), None
@@ -156,15 +196,12 @@ def test_every_cut_is_announced_before_it_and_comes_when_it_was_announced_for(
         now = director.update(each)
         if now.shot != shot:
             assert announced is not None and announced.shot == now.shot
-            # An interruption delays the cut, by its own length at most.
-            late = each.time - announced.cut_time
-            assert -1e-6 <= late <= settings.interruption_seconds + 2 * TICK
-            lead = announced.cut_time - announced.time
-            assert lead == pytest.approx(settings.announce_seconds, abs=TICK + 1e-6)
+            assert each.time >= announced.cut_time - TICK / 2 - 1e-6
+            assert announced.cut_time - announced.time == pytest.approx(settings.announce_seconds)
         shot, announced = now.shot, now.candidate
 
 
-@given(some_spans, st.floats(0.04, 0.4), some_settings)
+@given(some_spans, st.floats(0.04, 0.48), some_settings)
 def test_a_cough_or_a_one_word_answer_changes_no_cut(
     spans: list[tuple[float, Moment]], seconds: float, settings: DirectorSettings
 ) -> None:
@@ -172,7 +209,7 @@ def test_a_cough_or_a_one_word_answer_changes_no_cut(
     interrupted: list[tuple[float, Moment]] = [(3.0, speaking(1))]
     for _, moment in spans[:5]:
         if moment != speaking(1):
-            interrupted += [(min(seconds, settings.confirm_seconds - TICK), moment), (1.0, speaking(1))]
+            interrupted += [(min(seconds, takeover_seconds(3.0, settings=settings) - TICK), moment), (1.0, speaking(1))]
     cuts, _ = directed(*interrupted, settings=replace(settings, longest_seconds=1000.0))
     assert [cut.shot for cut in cuts] == [close_up(1)]
 
