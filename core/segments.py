@@ -1,11 +1,16 @@
-"""Speaking segments: successive snapshots become segments of one person each, in view or out of it."""
+"""Speaking segments: successive snapshots become the speaking turns of each person, in view or out of it.
+
+A segment is a turn: summary, ``--export`` and ``--rttm`` take theirs from a :class:`SessionRecord`, and the page counts
+by the same rules (``server/page/turns.js``).
+"""
 
 from __future__ import annotations
 
 from array import array
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 
-from speakerlight.core.identities import voice_label
+from speakerlight.core.identities import Merge, voice_label
 from speakerlight.core.snapshot import Snapshot, SpeakingState
 from speakerlight.core.timebase import TICK_RATE
 
@@ -13,14 +18,14 @@ LONGEST_HOLD_SECONDS = 0.5
 """Longest time for which a snapshot stands: after a stall it is unknown who went on speaking. The coarsest load level
 scores every fourth tick, which is 0.16 s."""
 
-
-LONGEST_UNDECIDED_SECONDS = 2.0
-"""Longest speech without a known speaker that counts as the beginning of the segment after it."""
+LONGEST_UNDECIDED_SECONDS = 2.02
+"""Longest speech without a known speaker that counts as the beginning of the segment after it. Half a tick more than
+2 s: no tick lies on the limit, where rounded times would decide."""
 
 
 @dataclass(frozen=True)
 class Segment:
-    """Person ``id`` spoke from ``start`` to ``end``, seconds of the session."""
+    """A turn: person ``id`` spoke from ``start`` to ``end``, seconds of the session."""
 
     id: int
     start: float
@@ -28,45 +33,61 @@ class Segment:
 
 
 class SpeakingSegments:
-    """Accepts snapshots in order and returns each segment when it has ended.
+    """Accepts snapshots in order and returns each segment when nothing can continue it any more.
 
     A speaker is decided some tenths of a second after a turn's beginning: speech before that, without a known
-    speaker, is part of the segment.
+    speaker, is part of the segment. When such speech follows a person's segment and turns out to be the same
+    person's, both are one segment: one that ended is therefore kept until the speech after it has a speaker.
     """
 
     def __init__(self) -> None:
         self._started: dict[int, float] = {}
+        self._ended: list[Segment] = []
         self._undecided_since: float | None = None
         self._last: float | None = None
 
     def push(self, snapshot: Snapshot) -> list[Segment]:
-        """The segments that this snapshot ends, by start."""
+        """The segments that are known to be complete since this snapshot, by start."""
         for merge in snapshot.merges:
-            if merge.id in self._started:
-                start = self._started.pop(merge.id)
-                self._started[merge.into] = min(start, self._started.get(merge.into, start))
+            self._merge(merge)
         speaking = speakers(snapshot)
         stalled = self._last is not None and snapshot.time > self._last + LONGEST_HOLD_SECONDS
-        ended = set(self._started) if stalled else set(self._started) - speaking
-        segments = self._end(ended, snapshot.time)
+        self._end(set(self._started) if stalled else set(self._started) - speaking, snapshot.time)
         began = snapshot.time if stalled or self._undecided_since is None else self._undecided_since
-        for person in speaking:
-            self._started.setdefault(person, max(began, snapshot.time - LONGEST_UNDECIDED_SECONDS))
-        if speaking or snapshot.state is SpeakingState.SILENCE:
-            self._undecided_since = None
-        else:
-            self._undecided_since = began
+        began = max(began, snapshot.time - LONGEST_UNDECIDED_SECONDS)
+        for person in speaking - set(self._started):
+            self._begin(person, began)
+        is_decided = speaking or snapshot.state is SpeakingState.SILENCE
+        self._undecided_since = None if is_decided else began
         self._last = snapshot.time
-        return segments
+        return self._complete(self._undecided_since)
 
     def finish(self) -> list[Segment]:
-        """The segments still open at the end of the run; the last snapshot counts for one tick."""
-        return self._end(set(self._started), (self._last or 0.0) + 1 / TICK_RATE)
+        """The remaining segments, at the end of the run; the last snapshot counts for one tick."""
+        self._end(set(self._started), (self._last or 0.0) + 1 / TICK_RATE)
+        return self._complete(None)
 
-    def _end(self, people: set[int], time: float) -> list[Segment]:
+    def _begin(self, person: int, start: float) -> None:
+        """Begin a segment, or continue the person's segments that reach to its start."""
+        continued = [each for each in self._ended if each.id == person and each.end >= start]
+        self._started[person] = min([start, *(each.start for each in continued)])
+        self._ended = [each for each in self._ended if each not in continued]
+
+    def _end(self, people: set[int], time: float) -> None:
         end = time if self._last is None else min(time, self._last + LONGEST_HOLD_SECONDS)
-        segments = [Segment(person, self._started.pop(person), end) for person in people]
-        return sorted(segments, key=lambda segment: (segment.start, segment.id))
+        self._ended += [Segment(person, self._started.pop(person), end) for person in people]
+
+    def _merge(self, merge: Merge) -> None:
+        self._ended = [replace(each, id=merge.into) if each.id == merge.id else each for each in self._ended]
+        starts = [self._started.pop(person) for person in (merge.id, merge.into) if person in self._started]
+        if starts:
+            self._begin(merge.into, min(starts))
+
+    def _complete(self, undecided_since: float | None) -> list[Segment]:
+        """Remove and return what no later segment can reach: all but what ends in speech that is not decided yet."""
+        complete = [each for each in self._ended if undecided_since is None or each.end < undecided_since]
+        self._ended = [each for each in self._ended if each not in complete]
+        return sorted(complete, key=lambda segment: (segment.start, segment.id))
 
 
 def speakers(snapshot: Snapshot) -> set[int]:
@@ -77,7 +98,7 @@ def speakers(snapshot: Snapshot) -> set[int]:
     return speaking
 
 
-class Identities:
+class FinalIdentities:
     """Merges of ids and names of people, as they become known in the course of a run."""
 
     def __init__(self) -> None:
@@ -108,7 +129,7 @@ class SessionRecord:
 
     def __init__(self) -> None:
         self._open = SpeakingSegments()
-        self._identities = Identities()
+        self._identities = FinalIdentities()
         self._people, self._starts, self._ends = array("q"), array("d"), array("d")
 
     @property
@@ -116,30 +137,36 @@ class SessionRecord:
         """Names by id, of persons who have one."""
         return self._identities.names
 
-    def push(self, snapshot: Snapshot) -> None:
-        """Add a tick."""
+    def push(self, snapshot: Snapshot) -> list[Segment]:
+        """Add a tick. Returns the segments that are complete since; a later merge may still join them with others."""
         self._identities.update(snapshot)
-        self._keep(self._open.push(snapshot))
+        return self._kept(self._open.push(snapshot))
 
-    def finish(self) -> None:
-        """End the record, and with it the segments that are open."""
-        self._keep(self._open.finish())
+    def finish(self) -> list[Segment]:
+        """End the record. Returns the segments that were still open."""
+        return self._kept(self._open.finish())
 
     def segments(self) -> list[Segment]:
-        """Every ended segment under the person's final id, by start; those of one person do not overlap."""
-        by_person: dict[int, list[Segment]] = {}
-        for start, end, given in sorted(zip(self._starts, self._ends, self._people, strict=True)):
-            person = self._identities.final(given)
-            own = by_person.setdefault(person, [])
-            if own and start <= own[-1].end:
-                own[-1] = Segment(person, own[-1].start, max(own[-1].end, end))
-            else:
-                own.append(Segment(person, start, end))
-        every = [segment for own in by_person.values() for segment in own]
-        return sorted(every, key=lambda segment: (segment.start, segment.id))
+        """Every complete segment under the person's final id, by start; those of one person do not touch."""
+        given = zip(self._people, self._starts, self._ends, strict=True)
+        return joined(Segment(self._identities.final(person), start, end) for person, start, end in given)
 
-    def _keep(self, segments: list[Segment]) -> None:
+    def _kept(self, segments: list[Segment]) -> list[Segment]:
         for segment in segments:
             self._people.append(segment.id)
             self._starts.append(segment.start)
             self._ends.append(segment.end)
+        return segments
+
+
+def joined(segments: Iterable[Segment]) -> list[Segment]:
+    """``segments`` by start, those of one person that touch or overlap as one."""
+    by_person: dict[int, list[Segment]] = {}
+    for segment in sorted(segments, key=lambda segment: segment.start):
+        own = by_person.setdefault(segment.id, [])
+        if own and segment.start <= own[-1].end:
+            own[-1] = replace(own[-1], end=max(own[-1].end, segment.end))
+        else:
+            own.append(segment)
+    every = [segment for own in by_person.values() for segment in own]
+    return sorted(every, key=lambda segment: (segment.start, segment.id))

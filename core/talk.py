@@ -13,7 +13,7 @@ LEAST_OVERLAP_SECONDS = 0.3
 changes of turn."""
 
 _RECENT_SEGMENTS = 64
-"""Number of ended segments kept: a later segment may have interrupted them."""
+"""Number of segments, by end, that a later one may have interrupted."""
 
 
 @dataclass(frozen=True)
@@ -37,38 +37,17 @@ class Talk:
         )
 
 
-class TalkStatistics:
-    """Counts segments, which must come in order of their ends. Memory is bounded by the number of persons."""
-
-    def __init__(self) -> None:
-        self._by_person: dict[int, Talk] = {}
-        self._recent: deque[Segment] = deque(maxlen=_RECENT_SEGMENTS)
-
-    def push(self, segment: Segment) -> None:
-        """Count a segment that has ended."""
-        seconds = segment.end - segment.start
-        is_interruption = any(_interrupts(segment, other) for other in self._recent)
-        own = self._by_person.get(segment.id, Talk())
-        self._by_person[segment.id] = own + Talk(seconds, 1, seconds, int(is_interruption))
-        self._recent.append(segment)
-
-    def merge(self, person: int, into: int) -> None:
-        """Add the statistics of ``person`` to those of ``into``: both ids are one person."""
-        if (talk := self._by_person.pop(person, None)) is not None:
-            self._by_person[into] = self._by_person.get(into, Talk()) + talk
-
-    @property
-    def by_person(self) -> dict[int, Talk]:
-        """Statistics by person id, longest talk time first."""
-        return dict(sorted(self._by_person.items(), key=lambda item: (-item[1].seconds, item[0])))
-
-
 def talk_of(segments: Iterable[Segment]) -> dict[int, Talk]:
-    """The statistics of a whole session by person, longest talk time first. ``segments``: in any order."""
-    statistics = TalkStatistics()
+    """The statistics of a session by person, longest talk time first. ``segments``: in any order, one a turn."""
+    by_person: dict[int, Talk] = {}
+    ended: deque[Segment] = deque(maxlen=_RECENT_SEGMENTS)
     for segment in sorted(segments, key=lambda segment: (segment.end, segment.start)):
-        statistics.push(segment)
-    return statistics.by_person
+        seconds = segment.end - segment.start
+        is_interruption = any(_interrupts(segment, other) for other in ended)
+        own = Talk(seconds, 1, seconds, int(is_interruption))
+        by_person[segment.id] = by_person.get(segment.id, Talk()) + own
+        ended.append(segment)
+    return dict(sorted(by_person.items(), key=lambda item: (-item[1].seconds, item[0])))
 
 
 def _interrupts(segment: Segment, other: Segment) -> bool:

@@ -6,14 +6,11 @@ import threading
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from speakerlight.core.segments import Identities, Segment, SpeakingSegments
+from speakerlight.core.segments import Segment, SessionRecord
 from speakerlight.core.snapshot import Snapshot
 from speakerlight.core.transcript import encodable
 from speakerlight.outputs.files import RecordWriter, check_writable, open_output, write_whole
 from speakerlight.outputs.output import Output
-
-NAME_FIELD = 7
-"""Index of the person's name in a line."""
 
 
 def rttm_line(recording: str, segment: Segment, name: str) -> str:
@@ -28,10 +25,10 @@ def field_of(text: str) -> str:
 
 
 class Rttm(Output):
-    """Writes a segment's line when the segment has ended, so that the file is whole at any moment.
+    """Writes a segment's line when the segment is complete, so that the file is whole at any moment.
 
-    ``recording`` names the source in every line; persons without a name are ``person1``, ``person2``, …. When ids
-    were merged or a name was set later, a regular file is rewritten at the end.
+    ``recording`` names the source in every line; persons without a name are ``person1``, ``person2``, …. When
+    later merges or names change a line, a regular file is rewritten at the end.
     """
 
     option = "--rttm"
@@ -42,42 +39,31 @@ class Rttm(Output):
         check_writable(path, self.option, sources)
         self._path = path
         self._recording = recording
-        self._segments = SpeakingSegments()
-        self._identities = Identities()
-        self._ids: dict[str, int] = {}  # segments by the name that was written
+        self._record = SessionRecord()
         self._stop = stop
         self._writer: RecordWriter | None = None
 
     def snapshot(self, snapshot: Snapshot) -> None:
-        self._identities.update(snapshot)
-        self._write(self._segments.push(snapshot))
+        self._write(self._record.push(snapshot))
 
     def close(self) -> None:
         if self._writer is None:
             return
         try:
-            self._write(self._segments.finish())
+            self._write(self._record.finish())
         finally:
             self._writer.close()
-        if self._path.is_file() and any(self._name(person) != name for name, person in self._ids.items()):
-            self._rewrite()
+        if self._path.is_file():
+            lines = [self._line(segment) for segment in self._record.segments()]
+            if sorted(lines) != sorted(self._path.read_bytes().splitlines(keepends=True)):
+                write_whole(self._path, b"".join(lines))
 
     def _write(self, segments: Iterable[Segment]) -> None:
         if self._writer is None:
             self._writer = RecordWriter(open_output(self._path, self._stop))
         for segment in segments:
-            name = self._name(segment.id)
-            self._ids.setdefault(name, segment.id)
-            self._writer.write(rttm_line(self._recording, segment, name).encode())
+            self._writer.write(self._line(segment))
 
-    def _name(self, person: int) -> str:
-        person = self._identities.final(person)
-        return field_of(self._identities.names.get(person, "")) or f"person{person}"
-
-    def _rewrite(self) -> None:
-        lines = []
-        for line in self._path.read_text(encoding="utf-8").split("\n")[:-1]:
-            fields = line.split(" ")
-            fields[NAME_FIELD] = self._name(self._ids[fields[NAME_FIELD]])
-            lines.append(" ".join(fields) + "\n")
-        write_whole(self._path, "".join(lines).encode())
+    def _line(self, segment: Segment) -> bytes:
+        name = field_of(self._record.names.get(segment.id, "")) or f"person{segment.id}"
+        return rttm_line(self._recording, segment, name).encode()

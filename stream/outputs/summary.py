@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from speakerlight.core.events import Percentiles, SummaryEvent
-from speakerlight.core.segments import Identities, Segment, SpeakingSegments
+from speakerlight.core.segments import SessionRecord
 from speakerlight.core.snapshot import Snapshot
-from speakerlight.core.talk import Talk, TalkStatistics
+from speakerlight.core.talk import Talk, talk_of
 from speakerlight.core.timebase import TICK_RATE
 
 
@@ -15,9 +15,7 @@ class Tally:
     def __init__(self) -> None:
         self._frames = self._ticks = 0
         self._end = 0.0
-        self._segments = SpeakingSegments()
-        self._talk = TalkStatistics()
-        self._identities = Identities()
+        self._record = SessionRecord()
 
     def frame(self, time: float) -> None:
         self._frames += 1
@@ -26,22 +24,15 @@ class Tally:
     def snapshot(self, snapshot: Snapshot) -> None:
         self._ticks += 1
         self._end = max(self._end, snapshot.time + 1 / TICK_RATE)
-        self._identities.update(snapshot)
-        for merge in snapshot.merges:
-            self._talk.merge(merge.id, merge.into)
-        self._add(self._segments.push(snapshot))
+        self._record.push(snapshot)
 
     def finish(self, latency: Percentiles) -> SummaryEvent:
         """The summary of all counts. Ends the tally."""
-        self._add(self._segments.finish())
-        talk = self._talk.by_person
+        self._record.finish()
+        talk = talk_of(self._record.segments())
         speakers = tuple((person, each.seconds) for person, each in talk.items())
-        names = {person: name for person, name in self._identities.names.items() if person in talk}
+        names = {person: name for person, name in self._record.names.items() if person in talk}
         return SummaryEvent(self._end, self._frames, self._ticks, speakers, latency, names, talk)
-
-    def _add(self, segments: list[Segment]) -> None:
-        for segment in segments:
-            self._talk.push(segment)
 
 
 def _more(talk: Talk | None) -> str:

@@ -1,4 +1,4 @@
-"""Stretches of speaking: from the first speaking tick to the first that is not."""
+"""Speaking segments: from the first speaking tick to the first that is not."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from speakerlight.core.identities import Merge
 from speakerlight.core.segments import (
     LONGEST_HOLD_SECONDS,
     LONGEST_UNDECIDED_SECONDS,
-    Identities,
+    FinalIdentities,
     Segment,
     SessionRecord,
     SpeakingSegments,
@@ -27,7 +27,7 @@ def snapshot(time: float, *speaking: int) -> Snapshot:
 
 def run(*snapshots: Snapshot) -> list[Segment]:
     segments = SpeakingSegments()
-    return [stretch for each in snapshots for stretch in segments.push(each)] + segments.finish()
+    return [segment for each in snapshots for segment in segments.push(each)] + segments.finish()
 
 
 def test_a_segment_lasts_until_the_tick_that_ends_it() -> None:
@@ -75,7 +75,7 @@ def test_a_record_has_final_ids_and_joins_what_touches() -> None:
 
 
 def test_merges_that_go_round_end_somewhere() -> None:
-    identities = Identities()
+    identities = FinalIdentities()
     for merge in (Merge(1, 2), Merge(2, 1)):
         identities.update(replace(made(0.0), merges=(merge,)))
     assert identities.final(1) in (1, 2)
@@ -92,6 +92,31 @@ def test_speech_that_is_not_decided_yet_belongs_to_the_segment_after_it() -> Non
     assert run(*change) == [Segment(2, 0.0, 0.04), Segment(1, 0.04, 0.12)]
 
 
+def test_undecided_speech_between_two_segments_of_one_person_makes_them_one() -> None:
+    turn = [snapshot(0.0, 1), undecided(0.04), undecided(0.08), snapshot(0.12, 1), snapshot(0.16)]
+    assert run(*turn) == [Segment(1, 0.0, 0.16)]
+    long = [snapshot(0.0, 1), *(undecided(k / 25) for k in range(1, 100)), snapshot(4.0, 1), snapshot(4.04)]
+    assert run(*long) == [Segment(1, 0.0, 0.04), Segment(1, 4.0 - LONGEST_UNDECIDED_SECONDS, 4.04)]
+
+
+def test_a_segment_is_returned_once_nothing_can_continue_it() -> None:
+    segments = SpeakingSegments()
+    assert segments.push(snapshot(0.0, 1)) == segments.push(undecided(0.04)) == []
+    assert segments.push(snapshot(0.08, 2)) == [Segment(1, 0.0, 0.04)], "the speech between is the second person's"
+    assert segments.push(undecided(0.12)) == []
+    assert segments.push(snapshot(0.16)) == [Segment(2, 0.04, 0.12)], "a silence ends the speech"
+    segments.push(snapshot(0.2, 1))
+    after = [segments.push(undecided(0.24 + k / 25)) for k in range(60)]
+    (found,) = [k for k, each in enumerate(after) if each]
+    assert after[found] == [Segment(1, 0.2, 0.24)]
+    assert found / 25 == pytest.approx(LONGEST_UNDECIDED_SECONDS, abs=0.05)
+
+
+def test_a_merge_while_speech_is_undecided_continues_the_segment() -> None:
+    turn = [snapshot(0.0, 2), undecided(0.04), replace(snapshot(0.08, 1), merges=(Merge(2, 1),)), snapshot(0.12)]
+    assert run(*turn) == [Segment(1, 0.0, 0.12)]
+
+
 def test_undecided_speech_before_a_silence_or_long_ago_has_no_speaker() -> None:
     assert run(undecided(0.0), snapshot(0.04), snapshot(0.08, 1), snapshot(0.12)) == [Segment(1, 0.08, 0.12)]
     long = [*(undecided(k / 25) for k in range(100)), snapshot(4.0, 1), snapshot(4.04)]
@@ -103,7 +128,7 @@ def test_undecided_speech_before_a_stall_has_no_speaker() -> None:
 
 
 def test_a_voice_that_turns_out_to_be_a_persons_leaves_them_without_its_label() -> None:
-    identities = Identities()
+    identities = FinalIdentities()
     identities.update(replace(snapshot(0.0), names={-3: "voice 3", -4: "Ada"}))
     identities.update(replace(snapshot(0.04), merges=(Merge(-3, 1), Merge(-4, 2))))
     assert identities.names == {2: "Ada"}, "an enrolled voice has a name"

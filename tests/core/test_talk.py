@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from speakerlight.core.segments import Segment
-from speakerlight.core.talk import LEAST_OVERLAP_SECONDS, Talk, TalkStatistics, talk_of
+from speakerlight.core.talk import LEAST_OVERLAP_SECONDS, Talk, talk_of
 
 SPEECH = Segment(1, 0.0, 10.0)
 
@@ -34,12 +34,3 @@ def test_an_interruption_takes_the_floor(other: Segment, count: int) -> None:
 
 def test_taking_the_floor_from_two_is_one_interruption() -> None:
     assert talk_of([SPEECH, Segment(3, 2.0, 9.0), Segment(2, 8.0, 12.0)])[2].interruptions == 1
-
-
-def test_a_merge_adds_up() -> None:
-    statistics = TalkStatistics()
-    for segment in (Segment(1, 0.0, 2.0), Segment(2, 1.0, 4.0), Segment(1, 5.0, 6.0)):
-        statistics.push(segment)
-    statistics.merge(2, 1)
-    statistics.merge(9, 1)
-    assert statistics.by_person == {1: Talk(6.0, 3, 3.0, 1)}

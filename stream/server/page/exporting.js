@@ -23,8 +23,10 @@ export function save(room, kind) {
 
 const rounded = (number, digits = 3) => Number(number.toFixed(digits));
 
-/** The turns of people in view. */
-const turnsOf = (room) => room.turns.all.filter(({ id, start, end }) => id !== OFFSCREEN && end > start);
+/** The turns of all people, by start. */
+const turnsOf = (room) => room.turns.all
+  .filter(({ id, start, end }) => id !== OFFSCREEN && end > start)
+  .toSorted((a, b) => a.start - b.start);
 
 function json(room) {
   const turns = turnsOf(room).map(({ id, start, end }) => ({

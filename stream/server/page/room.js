@@ -29,6 +29,8 @@ export class Room {
   moments = new Moments();
   turns = new Turns();
   lateness = new Lateness();
+  /** Session seconds of the newest tick while it is not in `turns` yet. */
+  #uncounted = null;
 
   /** Takes an event; `now`: session seconds, null while they are unknown. */
   take(event, now) {
@@ -57,6 +59,7 @@ export class Room {
       case "merge":
         this.merged.add(event.id);
         this.turns.merge(event.id, event.into);
+        if (this.speaker.id === event.id) this.speaker = { ...this.speaker, id: event.into };
         break;
       case "lag":
         this.lag = event;
@@ -72,6 +75,7 @@ export class Room {
 
   /** The connection is lost: the current state is unknown. */
   pause() {
+    this.#countTick();
     this.hasBegun = false;
     this.speaker = SILENCE;
     this.speaking = [];
@@ -101,12 +105,22 @@ export class Room {
   }
 
   #takeScores(event, now) {
+    this.#countTick();
+    this.#uncounted = event.time;
     this.hasBegun = true;
     this.inView = event.faces.map((face) => face.id);
     this.speaking = event.faces.filter((face) => face.speaking).map((face) => face.id);
     this.speech = event.speech ?? 0;
     this.moments.addScores(event);
-    this.turns.tick(event.time, this.speaker.state === "offscreen" ? [OFFSCREEN] : this.speaking);
     if (now !== null) this.lateness.observe(event.time, now);
+  }
+
+  /** Counts the newest tick once all of its events have come: `speaker` follows `scores`. */
+  #countTick() {
+    if (this.#uncounted === null) return;
+    const { state, id } = this.speaker;
+    const ids = [...this.speaking, ...(state === "offscreen" ? [id] : [])];
+    this.turns.tick(this.#uncounted, ids, state !== "silence" && ids.every((each) => each === OFFSCREEN));
+    this.#uncounted = null;
   }
 }

@@ -8,6 +8,7 @@ import math
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -97,6 +98,43 @@ def test_logs_rttm_and_exports_can_be_parsed(ticks: list[Snapshot], recording: s
                 rows = list(csv.reader(file))
             assert len(rows) == 1 + len(session.lines) and all(len(row) == len(rows[0]) for row in rows)
             assert is_vtt((place / "x.vtt").read_bytes().decode("utf-8"))
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(st.tuples(st.sampled_from(["silence", "undecided", "1", "2", "12", "1=2"]), st.integers(1, 30))))
+def test_summary_export_and_rttm_agree_on_the_turns(course: list[tuple[str, int]]) -> None:
+    """The course of a talk: who speaks, for how many ticks. "1=2": both turn out to be one person."""
+    with folder() as place:
+        log, rttm = EventLog(str(place / "e.jsonl")), Rttm(place / "r.rttm", "talk")
+        hub = OutputHub([log, rttm, Export(place / "x.json"), Export(place / "x.csv")], pytest.fail)
+        for tick, snapshot in enumerate(talk_over(course)):
+            hub.snapshot(replace(snapshot, tick=tick, time=tick / 25))
+        hub.close(Percentiles())
+        if not course:
+            return
+        summary = json.loads((place / "e.jsonl").read_text().splitlines()[-1])["speakers"]
+        session = json.loads((place / "x.json").read_text())
+        lines = [line.split() for line in (place / "r.rttm").read_text().splitlines()]
+        with (place / "x.csv").open(encoding="utf-8", newline="") as file:
+            rows = list(csv.DictReader(file))
+    counted = {each["id"]: (each["turns"], each["longest"], each["seconds"]) for each in summary}
+    assert counted == {each["id"]: (each["turns"], each["longest"], each["seconds"]) for each in session["people"]}
+    turns = sorted((f"person{turn['id']}", turn["start"]) for turn in session["turns"])
+    assert turns == sorted((fields[7], float(fields[3])) for fields in lines)
+    assert turns == sorted((f"person{row['id']}", float(row["start"])) for row in rows)
+
+
+def talk_over(course: list[tuple[str, int]]) -> Iterator[Snapshot]:
+    merged = False
+    for who, ticks in course:
+        for k in range(ticks):
+            merges = (Merge(2, 1),) if who == "1=2" and not merged else ()
+            merged = merged or who == "1=2"
+            speaking = {1 if merged else int(digit) for digit in who if digit.isdigit()}
+            faces = tuple(FaceScore(person, Box(0, 0, 9, 9), 0.5, True) for person in sorted(speaking))
+            state = SpeakingState.SPEAKING if faces else SpeakingState(who)
+            primary = faces[0].id if faces else None
+            yield Snapshot(k, 0.0, 0.5, faces, state, primary, Lag(0.0, 0.0), merges=merges)
 
 
 def is_vtt(text: str) -> bool:

@@ -1,4 +1,4 @@
-"""RTTM: one SPEAKER line a stretch, whole at any moment."""
+"""RTTM: one SPEAKER line a segment, whole at any moment."""
 
 from __future__ import annotations
 
@@ -52,7 +52,8 @@ def test_merged_people_and_later_names_are_written_in_the_end(tmp_path: Path) ->
     assert [line.split()[7] for line in path.read_text().splitlines()] == ["person1", "person2"]
     rttm.snapshot(replace(snapshot(1.5, [], people=[1]), merges=(Merge(2, 1),), names={1: "Ada  L", 3: "Grace"}))
     rttm.close()
-    assert [line.split()[7] for line in path.read_text().splitlines()] == ["Ada_L", "Ada_L", "Grace"]
+    turns = [tuple(line.split()[k] for k in (7, 3, 4)) for line in path.read_text().splitlines()]
+    assert turns == [("Ada_L", "0.000", "1.000"), ("Grace", "1.000", "0.500")]
 
 
 def test_a_known_person_who_speaks_out_of_view_has_a_segment(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from html.parser import HTMLParser
 from itertools import pairwise
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pytest
@@ -25,7 +26,11 @@ pytest.importorskip("axe_playwright_python", reason="axe-playwright-python is no
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, Request, expect, sync_playwright
 
-from speakerlight.core.segments import Segment
+from speakerlight.core.events import EventStream
+from speakerlight.core.geometry import Box
+from speakerlight.core.identities import Merge
+from speakerlight.core.segments import SessionRecord
+from speakerlight.core.snapshot import FaceScore, Lag, Snapshot, SpeakingState
 from speakerlight.core.talk import talk_of
 from speakerlight.core.word_join import Word, join, read_session
 from speakerlight.server.page_parts import ENTRIES, bundle, page_parts
@@ -437,23 +442,60 @@ def test_the_lag_finder_sets_what_the_server_is_sure_of(
 
 
 def test_the_page_counts_turns_and_interruptions_as_the_program_does(browser: Browser) -> None:
-    turns = [(1, 0.0, 10.0), (2, 8.0, 12.0), (3, 11.8, 13.0), (1, 12.4, 12.6), (2, 15.0, 21.0), (1, 20.0, 22.0)]
-    source = (PAGE / "turns.js").read_text(encoding="utf-8").replace("export ", "")
+    record, events = SessionRecord(), EventStream()
+    lines: list[str] = []
+    for snapshot in a_talk():
+        record.push(snapshot)
+        lines += [event.to_json() for event in events.events(snapshot)]
+    record.finish()
     page = browser.new_page()
+    source = bundle(PAGE, "room")
     counted = page.evaluate(
-        f"""turns => {{ {source}
-            const made = new Turns();
-            made.all = turns.map(([id, start, end]) => ({{ id, start, end }}));
-            return made.statistics();
+        f"""lines => {{ {source}
+            const room = new $room.Room();
+            for (const line of lines) room.take(JSON.parse(line), null);
+            return {{ all: room.turns.all, statistics: room.turns.statistics() }};
         }}""",
-        turns,
+        lines,
     )
     page.close()
-    expected = talk_of(Segment(*turn) for turn in turns)
-    assert {each["id"]: (each["turns"], each["interruptions"]) for each in counted} == {
-        person: (talk.turns, talk.interruptions) for person, talk in expected.items()
-    }
-    assert expected[2].interruptions == 1 and expected[1].interruptions == 1 and expected[3].interruptions == 0
+    segments = record.segments()
+    turns = sorted((turn["start"], turn["id"], turn["end"]) for turn in counted["all"] if turn["id"] is not None)
+    assert [(start, person, end) for start, person, end in turns] == [
+        (pytest.approx(each.start, abs=0.002), each.id, pytest.approx(each.end, abs=0.002)) for each in segments
+    ]
+    expected = talk_of(segments)
+    assert len(segments) > 100 and sum(each.interruptions for each in expected.values()) > 3
+    for each in counted["statistics"]:
+        talk = expected[each["id"]]
+        assert (each["turns"], each["interruptions"]) == (talk.turns, talk.interruptions)
+        assert (each["seconds"], each["longest"]) == pytest.approx((talk.seconds, talk.longest_seconds), abs=0.1)
+
+
+def a_talk() -> Iterator[Snapshot]:
+    """Four people, in view and out of it, with undecided speech, stalls and a merge; a silent end."""
+    random = Random(7)
+    time = 0.0
+    merges: tuple[Merge, ...] = (Merge(4, 2),)
+    people = [1, 2, 3, 4]
+    speaking: set[int] = set()
+    while time < 400.0:
+        state = random.choice([*SpeakingState, SpeakingState.SPEAKING, SpeakingState.SPEAKING])
+        staying = {person for person in speaking if random.random() < 0.6}
+        speaking = staying | {random.choice(people)} if state is SpeakingState.SPEAKING else set()
+        offscreen = random.choice([None, 3]) if state is SpeakingState.OFFSCREEN else None
+        for _ in range(random.randint(2, 40)):
+            joining = merges if time > 200.0 else ()
+            if joining:
+                people, merges = [1, 2, 3], ()
+                speaking = {2 if person == 4 else person for person in speaking}
+            faces = tuple(FaceScore(person, Box(0, 0, 9, 9), 0.5, person in speaking) for person in people)
+            primary = min(speaking) if speaking else None
+            yield Snapshot(round(time * 25), time, 0.5, faces, state, primary, Lag(0.0, 0.0), offscreen, joining)
+            time += 3.0 if random.random() < 0.003 else 0.04
+    for _ in range(2):
+        yield Snapshot(round(time * 25), time, 0.0, (), SpeakingState.SILENCE, None, Lag(0.0, 0.0))
+        time += 0.04
 
 
 def saved(page: Page, kind: str, folder: Path) -> str:
