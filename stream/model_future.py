@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import gc
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import Future
-from contextlib import contextmanager
 from typing import Generic, TypeVar
 
+from speakerlight.garbage_collector import collector_off
 from speakerlight.threads import join_within
 
 logger = logging.getLogger(__name__)
@@ -52,26 +51,9 @@ class LoadFuture(Generic[Result]):
     def _run(self, work: Callable[[], Result]) -> None:
         try:
             begun = time.monotonic()
-            with _collector_off():
+            with collector_off():
                 result = work()
             logger.info("%s loaded in %.2f s", self._what, time.monotonic() - begun)
             self._future.set_result(result)
         except BaseException as error:
             self._future.set_exception(error)
-
-
-@contextmanager
-def _collector_off() -> Iterator[None]:
-    """Switch the garbage collector off, then freeze what was allocated.
-
-    Imported modules stay. Scanning them takes a tenth of the time of importing torch, and later every full collection
-    would stall all threads for 76 ms (measured).
-    """
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        gc.freeze()
-        if was_enabled:
-            gc.enable()

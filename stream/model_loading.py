@@ -125,7 +125,7 @@ def _loaded(name: str, device: str) -> LipSyncModel:
 
         return RemoteExpert(name)
     if name == COMPACT:
-        from speakerlight.core.models.compact import load_compact
+        from speakerlight.core.models.compact_loading import load_compact
 
         return load_compact(device)
     import torch

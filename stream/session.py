@@ -17,13 +17,14 @@ from speakerlight.core.demo import Demo
 from speakerlight.core.errors import InputError
 from speakerlight.core.events import Event, Percentiles, SessionEvent, SummaryEvent
 from speakerlight.engine import Engine
-from speakerlight.engine_factory import DetectorPool, open_engine
+from speakerlight.engine_factory import open_engine
 from speakerlight.exit_guard import exit_guarded
+from speakerlight.garbage_collector import collector_off
 from speakerlight.live import LiveReport, LiveRun, OverlayStatus
 from speakerlight.memory_trim import memory_trimmed
 from speakerlight.model_cache import cache_folder
 from speakerlight.model_future import LoadFuture
-from speakerlight.model_loading import Models, load_models
+from speakerlight.model_loading import load_models
 from speakerlight.opening import Source, open_source, opens_slowly, source_names
 from speakerlight.output_factory import DemoAccuracy, EventCallback, make_outputs
 from speakerlight.outputs.background import Background
@@ -38,10 +39,8 @@ from speakerlight.sources.pacing import PacedSource
 from speakerlight.window import LOST, Window
 
 if TYPE_CHECKING:
-    from speakerlight.people_encoders import PeopleEncoders
     from speakerlight.server.listening_socket import Listening
     from speakerlight.server.serve_settings import ServeSettings
-    from speakerlight.server.server import Server
 
 TITLE = "Speakerlight"
 WINDOW_FILE = "window.json"
@@ -102,7 +101,10 @@ def run(
         all_outputs += [output for output in (accuracy, callback) if output]
         models, control = loading.result(), Control()
         if address is not None:
-            server, models = cleanup.enter_context(open_server(settings, address, models, notify, control, source))
+            from speakerlight.server.server_factory import open_server
+
+            live = source if isinstance(source, LiveSource) else None
+            server, models = cleanup.enter_context(open_server(settings, address, models, notify, control, live))
             all_outputs += server.outputs
         people = PeopleFile(settings.people_file) if settings.people_file is not None else None
         engine = cleanup.enter_context(
@@ -225,7 +227,10 @@ def _serve_browsers(settings: RunSettings, address: Listening, stop: threading.E
         with _interrupts(stop):
             run_door(settings, address, stop, notify)
         return SummaryEvent(0.0, 0, 0, ())
-    models = LoadFuture(partial(load_models, settings)).result()
+    from speakerlight.server.server_factory import open_server
+
+    with collector_off():
+        models = load_models(settings)
     with open_server(settings, address, models, notify), _interrupts(stop):
         stop.wait(settings.duration_seconds)
     return SummaryEvent(0.0, 0, 0, ())
@@ -241,53 +246,6 @@ def _listening(settings: ServeSettings) -> AbstractContextManager[Listening]:
     from speakerlight.server.listening_socket import listening
 
     return listening(settings)
-
-
-@contextmanager
-def open_server(
-    settings: RunSettings,
-    address: Listening,
-    models: Models,
-    notify: Notify,
-    local: Control | None = None,
-    source: Source | None = None,
-    *,
-    host: str | None = None,
-) -> Iterator[tuple[Server, Models]]:
-    """A running server over ``models``, and those that this machine's own run uses; arguments as for ``serving``."""
-    from speakerlight.server.server_factory import serving
-
-    detectors = DetectorPool(models.detector_file)
-    enrolled = settings.people_file if address.settings.recognizes else None
-    people = PeopleFile(enrolled) if enrolled is not None else None
-
-    def open_room_engine(models: Models, has_audio: bool, control: Control) -> AbstractContextManager[Engine]:
-        return open_engine(
-            settings,
-            models,
-            has_audio=has_audio,
-            control=control,
-            detectors=detectors,
-            people_file=people,
-            updates_people=False,
-            encoders=encoders,
-        )
-
-    live = source if isinstance(source, LiveSource) else None
-    server = serving(address, models, open_room_engine, notify, local=local, source=live, view=settings.view, host=host)
-    with detectors.opened(address.settings.rooms), _people_encoders(models) as encoders:
-        if encoders is not None and local is None:  # this machine's own run does not wait for them
-            encoders.load()
-        with server as running:
-            yield running
-
-
-def _people_encoders(models: Models) -> AbstractContextManager[PeopleEncoders | None]:
-    if models.people is None:
-        return nullcontext()
-    from speakerlight.people_encoders import PeopleEncoders
-
-    return PeopleEncoders(models.people)
 
 
 def _demo_in(source: Source) -> Demo | None:

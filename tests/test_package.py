@@ -103,20 +103,20 @@ def test_no_module_imports_itself_through_others() -> None:
 
 
 def _imported(name: str, path: Path) -> Iterator[str]:
-    """The project's modules that ``path`` imports when it is itself imported (not inside functions)."""
-    pending: list[ast.stmt] = list(ast.parse(path.read_text()).body)
+    """The project's modules that ``path`` imports, inside functions too, other than for types."""
+    pending: list[ast.AST] = [ast.parse(path.read_text())]
     while pending:
-        statement = pending.pop()
-        if isinstance(statement, ast.ImportFrom) and statement.module:
-            for alias in statement.names:
-                full = f"{statement.module}.{alias.name}"
-                yield from [module for module in (full, statement.module) if module in MODULES and module != name][:1]
-        elif isinstance(statement, ast.Import):
-            yield from [alias.name for alias in statement.names if alias.name in MODULES and alias.name != name]
-        elif isinstance(statement, ast.If) and "TYPE_CHECKING" in ast.unparse(statement.test):
-            pending += statement.orelse
-        elif isinstance(statement, ast.If | ast.Try | ast.With):
-            pending += [inner for inner in ast.iter_child_nodes(statement) if isinstance(inner, ast.stmt)]
+        node = pending.pop()
+        if isinstance(node, ast.ImportFrom) and node.module:
+            for alias in node.names:
+                full = f"{node.module}.{alias.name}"
+                yield from [module for module in (full, node.module) if module in MODULES and module != name][:1]
+        elif isinstance(node, ast.Import):
+            yield from [alias.name for alias in node.names if alias.name in MODULES and alias.name != name]
+        elif isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
+            pending += node.orelse
+        else:
+            pending += ast.iter_child_nodes(node)
 
 
 def _cycle(imports: dict[str, set[str]]) -> list[str] | None:

@@ -72,19 +72,19 @@ class CutDetector:
     def __init__(self, settings: CutSettings | None = None) -> None:
         self._settings = settings or CutSettings()
         self._before: Image | None = None
-        self._small: Grey | None = None
+        self._small: Grey = np.zeros(_FRAME_SIZE[::-1], np.float32)
         self._time = 0.0
 
     @property
-    def small(self) -> Grey | None:
-        """The last frame at a small size, grey levels [36, 64]; None before the first."""
+    def small(self) -> Grey:
+        """The last frame at a small size, grey levels [36, 64]; zeros before the first."""
         return self._small
 
     def update(self, time: float, image: Image, faces: Sequence[Box]) -> Change:
         """Compare ``image`` at ``time`` (seconds) with the last one; ``faces``: where the tracked faces are."""
         before, small_before, seconds = self._before, self._small, time - self._time
         self._before, self._small, self._time = image, _small(image, _FRAME_SIZE), time
-        if before is None or small_before is None or before.shape != image.shape:
+        if before is None or before.shape != image.shape:
             return _NO_CHANGE
         s = self._settings
         is_cut = _differ(small_before, self._small, s.cut_change, s.cut_correlation)

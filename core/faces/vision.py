@@ -207,7 +207,7 @@ class Vision:
         may_wait = self._searched_since_empty > 2 * len(self._tiles)
         self._next_tile = (number + 1) % len(self._tiles)
         self._searched_all = self._searched_all or self._next_tile == 0
-        if small is None or (may_wait and self._followed and self._is_unchanged(number, time, small, image)):
+        if may_wait and self._followed and self._is_unchanged(number, time, small, image):
             return []
         self._searched[number] = (time, small)
         return self._detector.detect(image, self._tiles[number])

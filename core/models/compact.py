@@ -1,7 +1,7 @@
 """The compact SyncNet: the project's own lip-sync model, small enough for a laptop, embedded as the default.
 
 This module is its interface to the engine. Its layers are in ``compact_network`` (PyTorch) and in ``compact_graphs``
-(OpenVINO on the CPU, where PyTorch, which takes a second to import, is not needed).
+(OpenVINO on the CPU); ``compact_loading`` chooses between them.
 """
 
 from __future__ import annotations
@@ -93,14 +93,3 @@ class Compact:
 
     def embed_audio(self, mel: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         return self._functions.audio(mel)
-
-
-def load_compact(device: str, path: Path = WEIGHTS_FILE) -> Compact:
-    """The compact model on ``device`` (cpu, cuda, mps). Raises InputError when ``path`` does not hold it."""
-    if device == "cpu":
-        from speakerlight.core.models.compact_graphs import load_graphs
-
-        return Compact(load_graphs(path))
-    from speakerlight.core.models.compact_network import load_network, model_of
-
-    return model_of(load_network(path)[0], device)

@@ -16,7 +16,6 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from speakerlight.core.errors import InputError
@@ -81,14 +80,15 @@ def host_settings(settings: RunSettings, secret: str, address: str = LOOPBACK) -
 
 @contextmanager
 def _running(name: str, settings: RunSettings, notify: Callable[[str], None]) -> Iterator[Server]:
-    from speakerlight.model_future import LoadFuture
+    from speakerlight.garbage_collector import collector_off
     from speakerlight.model_loading import load_models
     from speakerlight.server.listening_socket import listening
-    from speakerlight.session import open_server
+    from speakerlight.server.server_factory import open_server
 
     assert settings.serve is not None
     with listening(settings.serve) as address:
-        models = LoadFuture(partial(load_models, settings)).result()
+        with collector_off():
+            models = load_models(settings)
         with open_server(settings, address, models, notify, host=name) as (server, _):
             yield server
 

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
 
 from speakerlight.control import Control
 from speakerlight.core.framing import View
 from speakerlight.engine import Engine
+from speakerlight.engine_factory import DetectorPool, open_engine
 from speakerlight.model_loading import Models
+from speakerlight.people_encoders import PeopleEncoders
+from speakerlight.people_file import PeopleFile
+from speakerlight.run_settings import RunSettings
 from speakerlight.server.listening_socket import Listening
 from speakerlight.server.room import Engines
 from speakerlight.server.server import Server
@@ -56,6 +60,48 @@ def serving(
                 yield server, replace(models, model=model)
         else:
             yield server, models
+
+
+@contextmanager
+def open_server(
+    settings: RunSettings,
+    address: Listening,
+    models: Models,
+    notify: Callable[[str], None],
+    local: Control | None = None,
+    source: LiveSource | None = None,
+    *,
+    host: str | None = None,
+) -> Iterator[tuple[Server, Models]]:
+    """A running server over ``models`` with what ``settings`` ask for; arguments and result as for ``serving``."""
+    detectors = DetectorPool(models.detector_file)
+    enrolled = settings.people_file if address.settings.recognizes else None
+    people = PeopleFile(enrolled) if enrolled is not None else None
+
+    def open_room_engine(models: Models, has_audio: bool, control: Control) -> AbstractContextManager[Engine]:
+        return open_engine(
+            settings,
+            models,
+            has_audio=has_audio,
+            control=control,
+            detectors=detectors,
+            people_file=people,
+            updates_people=False,
+            encoders=encoders,
+        )
+
+    server = serving(
+        address, models, open_room_engine, notify, local=local, source=source, view=settings.view, host=host
+    )
+    with detectors.opened(address.settings.rooms), _people_encoders(models) as encoders:
+        if encoders is not None and local is None:  # this machine's own run does not wait for them
+            encoders.load()
+        with server as running:
+            yield running
+
+
+def _people_encoders(models: Models) -> AbstractContextManager[PeopleEncoders | None]:
+    return nullcontext() if models.people is None else PeopleEncoders(models.people)
 
 
 def greeting(listening: Listening) -> Iterator[str]:

@@ -35,7 +35,7 @@ from speakerlight.sources.gapless_audio import GaplessAudio
 from speakerlight.sources.joined import in_time_order
 from speakerlight.sources.notices import Notices, SilenceNotice
 from speakerlight.sources.packets import shifted, stamped, without_bursts
-from speakerlight.sources.pieces import mp4_end, next_piece
+from speakerlight.sources.pieces import next_piece
 from speakerlight.sources.source import AudioChoice
 from speakerlight.sources.timestamps import JUMP_SECONDS, LONE_JUMP_SECONDS, TimestampRepair
 
@@ -119,9 +119,8 @@ class FileReader:
     def _frames(self) -> Iterator[Frame]:
         step = 1 / (self.frame_rate or DEFAULT_RATE)
         last = -step
-        order = FrameOrder()
         frames = (frame for frame in self._video.decoded() if isinstance(frame, VideoFrame))
-        for stamp, frame in chain(chain.from_iterable(map(order.push, frames)), order.flush()):
+        for stamp, frame in FrameOrder().push(frames, is_end=True):
             time = last + step if stamp is None else stamp - self._origin
             if last < time:
                 last = time
@@ -228,7 +227,7 @@ class _Half:
 
     def _container_at(self, start: int) -> InputContainer | None:
         try:
-            container = open_file(self._path, start, mp4_end(self._path, start))
+            container = open_file(self._path, start, next_piece(self._path, start))
         except (av.error.FFmpegError, OSError, ValueError) as error:
             line = f"a second recording in it, from byte {start}, cannot be read ({reason(error)}) and is left out"
             self._notices.report("rest", line)
@@ -286,7 +285,7 @@ def _chosen_audio(path: Path, wanted: bool, choice: AudioChoice) -> ProbedAudio 
 
 def _opened(path: Path) -> InputContainer:
     try:
-        return open_file(path, end=mp4_end(path, 0))
+        return open_file(path, end=next_piece(path, 0))
     except (av.error.FFmpegError, OSError, ValueError) as error:
         raise InputError(f"{path}: not a video or audio file that can be read ({reason(error)})") from None
 

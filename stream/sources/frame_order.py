@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import heapq
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from av.video.frame import VideoFrame
 
@@ -28,10 +28,16 @@ class FrameOrder:
         self._last: float | None = None
         self._reach = 0
 
-    def push(self, frame: VideoFrame) -> Iterator[tuple[float | None, VideoFrame]]:
-        """The frames that are settled by ``frame``, the next one that was decoded."""
+    def push(self, frames: Iterable[VideoFrame], *, is_end: bool) -> Iterator[tuple[float | None, VideoFrame]]:
+        """The frames that are settled by ``frames``, the next ones decoded; at the end also those that are held."""
+        for frame in frames:
+            yield from self._push(frame)
+        if is_end:
+            yield from self._settled(0)
+
+    def _push(self, frame: VideoFrame) -> Iterator[tuple[float | None, VideoFrame]]:
         if frame.pts is None or frame.time_base is None:
-            yield from self.flush()
+            yield from self._settled(0)
             yield None, frame
             return
         time = float(frame.pts * frame.time_base)
@@ -40,10 +46,6 @@ class FrameOrder:
         self._frames.append(frame)
         heapq.heappush(self._times, time)
         yield from self._settled(self._reach)
-
-    def flush(self) -> Iterator[tuple[float | None, VideoFrame]]:
-        """The frames that are held."""
-        yield from self._settled(0)
 
     def _settled(self, held: int) -> Iterator[tuple[float | None, VideoFrame]]:
         while len(self._frames) > held:

@@ -11,7 +11,6 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
-from itertools import chain
 from typing import Any
 
 import av.error
@@ -272,8 +271,7 @@ class OnePass:
     def _decoded_video(self, packet: Packet[Any]) -> Iterator[Frame]:
         step = 1 / (self.frame_rate or DEFAULT_RATE)
         frames = (frame for frame in _decoded(packet) if isinstance(frame, VideoFrame))
-        settled = chain.from_iterable(map(self._order.push, frames))
-        for stamp, frame in settled if packet.size else chain(settled, self._order.flush()):
+        for stamp, frame in self._order.push(frames, is_end=not packet.size):
             moment = self._frame_time + step if stamp is None else stamp - (self._origin or 0.0)
             if moment > self._frame_time or not self._frames.size:
                 self._frame_time = max(moment, 0.0)

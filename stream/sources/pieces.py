@@ -21,24 +21,18 @@ MOST_BOXES = 100_000
 """Boxes of an MP4 file that are looked at: hours of fragments. Further joints are not found."""
 
 
-def next_piece(path: Path, start: int, reached: int) -> int | None:
+def next_piece(path: Path, start: int, reached: int | None = None) -> int | None:
     """Offset of the recording after that which begins at byte ``start``; None where there is none, or of other formats.
 
-    ``reached``: the end of the media read so far; of an FLV file all bytes after it are searched.
+    ``reached``: the end of the media read so far, after which an FLV file is searched; None: nothing was read yet, and
+    the index of an MP4 file is all there is to go by.
     """
     try:
         with path.open("rb") as file:
-            return _next_flv(file, reached) if file.read(4) == FLV else _next_mp4(file, start)
-    except (OSError, ValueError):  # no file that can be mapped
-        return None
-
-
-def mp4_end(path: Path, start: int) -> int | None:
-    """Where the MP4 recording that begins at byte ``start`` ends, as another one follows; None where none does."""
-    try:
-        with path.open("rb") as file:
-            return _next_mp4(file, start)
-    except (OSError, ValueError):  # reported when it is opened
+            if file.read(4) != FLV:
+                return _next_mp4(file, start)
+            return None if reached is None else _next_flv(file, reached)
+    except (OSError, ValueError):  # no file that can be mapped; opening it reports what is wrong
         return None
 
 

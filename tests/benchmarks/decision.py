@@ -28,7 +28,8 @@ from speakerlight.core.faces.detection import FaceDetector
 from speakerlight.core.faces.vision import Vision
 from speakerlight.core.geometry import Box
 from speakerlight.core.media import AudioChunk, Frame
-from speakerlight.core.models.compact import WEIGHTS_FILE, load_compact
+from speakerlight.core.models.compact import WEIGHTS_FILE
+from speakerlight.core.models.compact_loading import load_compact
 from speakerlight.core.models.lipsync import LipSyncModel
 from speakerlight.core.snapshot import Snapshot
 from speakerlight.core.timebase import TICK_RATE

@@ -20,7 +20,8 @@ from ray import serve
 
 from speakerlight.cluster.ray_scorer import start_scorer
 from speakerlight.cluster.remote_model import RemoteExpert
-from speakerlight.core.models.compact import CROP, Compact, load_compact
+from speakerlight.core.models.compact import CROP, Compact
+from speakerlight.core.models.compact_loading import load_compact
 from speakerlight.core.models.expert import CROP_SHAPE, Expert, SyncNetColor, fast_dtype
 from speakerlight.core.timebase import TICK_RATE
 from tests.benchmarks.measure import Row, header, line, spread

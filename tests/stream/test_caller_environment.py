@@ -22,7 +22,7 @@ ROOT = Path(__file__).parents[2]
 @pytest.fixture(scope="module")
 def cache() -> dict[str, str]:
     """Where the models lie, which a poor environment would not know."""
-    from speakerlight.core.models.compact import load_compact
+    from speakerlight.core.models.compact_loading import load_compact
     from speakerlight.model_cache import fetch
     from speakerlight.model_files import BLAZEFACE_SHORT
 

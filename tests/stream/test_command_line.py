@@ -34,7 +34,7 @@ SECOND = tuple(np.arange(25) / 25)
 @pytest.fixture(scope="session")
 def models() -> None:
     """BlazeFace and the compact model."""
-    from speakerlight.core.models.compact import load_compact
+    from speakerlight.core.models.compact_loading import load_compact
     from speakerlight.model_cache import fetch
     from speakerlight.model_files import BLAZEFACE_SHORT
 

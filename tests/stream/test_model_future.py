@@ -27,22 +27,11 @@ def test_a_future_begins_at_its_start_or_first_result() -> None:
         LoadFuture(lambda: 1 // 0).result()
 
 
-def test_nothing_is_collected_while_it_works_and_what_it_made_never() -> None:
+def test_nothing_is_collected_while_it_works() -> None:
     was_enabled = LoadFuture(gc.isenabled)
     try:
         assert not was_enabled.result()
         was_enabled.wait()
-        assert gc.isenabled() and gc.get_freeze_count() > 0
-    finally:
-        gc.unfreeze()
-
-
-def test_what_goes_wrong_leaves_the_collector_on() -> None:
-    failing = LoadFuture(lambda: 1 // 0)
-    try:
-        with pytest.raises(ZeroDivisionError):
-            failing.result()
-        failing.wait()
         assert gc.isenabled()
     finally:
         gc.unfreeze()

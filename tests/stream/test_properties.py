@@ -24,7 +24,8 @@ from speakerlight.core.demo import Demo, DemoSettings
 from speakerlight.core.grid import TickGrid
 from speakerlight.core.media import Frame, Samples, cleaned
 from speakerlight.core.models.audio_stream import AudioEncoderStream
-from speakerlight.core.models.compact import Compact, load_compact
+from speakerlight.core.models.compact import Compact
+from speakerlight.core.models.compact_loading import load_compact
 from speakerlight.core.timebase import SAMPLE_RATE, TICK_RATE
 from tests.stream.sources.conftest import Clip
 

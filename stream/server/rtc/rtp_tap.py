@@ -9,7 +9,7 @@ import logging
 import queue
 import threading
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import av
 from aiortc import RTCRtpCodecParameters, RTCRtpReceiver
@@ -26,6 +26,8 @@ from speakerlight.server.rtc.jitter import PromptAudio, PromptVideo, elapsed
 from speakerlight.server.timeline import Kind
 
 logger = logging.getLogger(__name__)
+
+Decoded = TypeVar("Decoded", AudioFrame, VideoFrame)
 
 CLOCK_RATES = {Kind.VIDEO: 90_000, Kind.AUDIO: 48_000}
 """Hz, of all video codecs (RFC 3551) and of Opus (RFC 7587), the one audio codec that is accepted."""
@@ -68,7 +70,7 @@ class RtpTap:
         self._losses: Any = vars(receiver)["_RTCRtpReceiver__nack_generator"]
         self._video = PromptVideo()
         failed: threading.Event = vars(receiver)["_RTCRtpReceiver__decoder_error"]
-        self._undecoded = _VideoDecoder(self._video, self._mapper, decoded, failed)
+        self._undecoded = _VideoQueue(self._video, self._mapper, decoded, failed)
         if kind is Kind.VIDEO:
             vars(receiver)["_RTCRtpReceiver__jitter_buffer"] = self._video
             vars(receiver)["_RTCRtpReceiver__decoder_queue"] = self._undecoded
@@ -76,7 +78,7 @@ class RtpTap:
             vars(receiver)["_RTCRtpReceiver__remote_bitrate_estimator"] = _BandwidthFloor(bandwidth)
         else:
             vars(receiver)["_RTCRtpReceiver__jitter_buffer"] = PromptAudio()
-            vars(receiver)["_RTCRtpReceiver__decoder_queue"] = _AudioDecoder(decoded)
+            vars(receiver)["_RTCRtpReceiver__decoder_queue"] = _AudioQueue(decoded)
         self._request_key_frame = receiver._send_rtcp_pli
         self._catching_up = False
         self._forward_packet = receiver._handle_rtp_packet
@@ -135,39 +137,53 @@ class _BandwidthFloor:
         return max(bits_per_second, MIN_BITS_PER_SECOND), sources
 
 
-class _AudioDecoder(queue.Queue[Any]):
-    """Queue of the audio decoder, which decodes on the loop at once, for ``decoded``.
+class _PacketDecoder(Generic[Decoded]):
+    """The decoder of the codec that packets come with; hands the frames, all of type ``kind``, to ``decoded``."""
+
+    def __init__(self, kind: type[Decoded], decoded: Callable[[Decoded], None]) -> None:
+        self._kind: type[Decoded] = kind
+        self._decoded: Callable[[Decoded], None] = decoded
+        self._codec: str | None = None
+        self._decoder: Decoder | None = None
+
+    def decode(self, codec: RTCRtpCodecParameters, encoded: JitterFrame) -> bool:
+        """Decode ``encoded``. False: it is damaged, which is logged."""
+        if self._decoder is None or codec.name != self._codec:
+            self._codec, self._decoder = codec.name, get_decoder(codec)
+        try:
+            frames = self._decoder.decode(encoded)
+        except av.FFmpegError as error:
+            logger.info("%s data cannot be decoded: %s", codec.name, error)
+            return False
+        for frame in frames:
+            if isinstance(frame, self._kind):
+                self._decoded(frame)
+        return True
+
+
+class _AudioQueue(queue.Queue[Any]):
+    """aiortc's queue in front of its audio decoder thread; decodes on the loop at once, for ``decoded``.
 
     A packet takes 0.1 ms to decode; to hand it to a thread and the audio back takes longer.
     """
 
     def __init__(self, decoded: Callable[[AudioFrame], None]) -> None:
         super().__init__()
-        self._decoded = decoded
-        self._decoder: Decoder | None = None
+        self._decoder = _PacketDecoder(AudioFrame, decoded)
 
     def put(self, item: Any, block: bool = True, timeout: float | None = None) -> None:
         if item is None:  # the end, for aiortc's thread
             super().put(item, block, timeout)
-            return
-        codec, encoded = item
-        self._decoder = self._decoder or get_decoder(codec)  # Opus is the one codec that is accepted
-        try:
-            frames = self._decoder.decode(encoded)
-        except av.FFmpegError as error:
-            logger.info("an audio packet cannot be decoded: %s", error)
-            return
-        for frame in frames:
-            if isinstance(frame, AudioFrame):
-                self._decoded(frame)
+        else:
+            self._decoder.decode(*item)
 
 
-class _VideoDecoder(queue.Queue[Any]):
-    """Queue of the video decoder: each frame with all others that its last packet completed.
+class _VideoQueue(queue.Queue[Any]):
+    """aiortc's queue in front of its video decoder thread: each frame with all others that its last packet completed.
 
-    aiortc's decoder thread, which gets from it, decodes inside ``get`` and hands the frames to ``decoded``. It would
-    hand them to the loop otherwise, from where they would have to go to another thread again. ``failed``: set after
-    damaged data, so that aiortc requests a key frame.
+    The thread, which gets from it, decodes inside ``get`` and hands the frames to ``decoded``. It would hand them to
+    the loop otherwise, from where they would have to go to another thread again. ``failed``: set after damaged data, so
+    that aiortc requests a key frame.
     """
 
     def __init__(
@@ -178,28 +194,17 @@ class _VideoDecoder(queue.Queue[Any]):
         failed: threading.Event,
     ) -> None:
         super().__init__()
-        self._video, self._mapper, self._decoded, self._failed = jitter_buffer, mapper, decoded, failed
-        self._codec: str | None = None
-        self._decoder: Decoder | None = None
+        self._video, self._mapper, self._failed = jitter_buffer, mapper, failed
+        self._decoder = _PacketDecoder(VideoFrame, decoded)
         self._is_too_large = False
 
     def get(self, block: bool = True, timeout: float | None = None) -> Any:
         if not block:
             return super().get(block)
         while (item := super().get()) is not None:
-            self._decode(*item)
+            if not self._decoder.decode(*item):
+                self._failed.set()
         return None  # the end, for aiortc's thread
-
-    def _decode(self, codec: RTCRtpCodecParameters, encoded: JitterFrame) -> None:
-        if self._decoder is None or codec.name != self._codec:
-            self._codec, self._decoder = codec.name, get_decoder(codec)
-        try:
-            for frame in self._decoder.decode(encoded):
-                if isinstance(frame, VideoFrame):
-                    self._decoded(frame)
-        except av.FFmpegError as error:
-            logger.info("a video frame cannot be decoded: %s", error)
-            self._failed.set()
 
     def put(self, item: Any, block: bool = True, timeout: float | None = None) -> None:
         if item is None:  # the end

@@ -22,8 +22,8 @@ from speakerlight.core.models.compact import (
     WEIGHTS_FILE,
     WIDTH,
     Compact,
-    load_compact,
 )
+from speakerlight.core.models.compact_loading import load_compact
 from speakerlight.core.models.compact_network import CompactSyncNet, model_of, standardised
 from speakerlight.core.models.features import Features
 from speakerlight.core.models.lipsync import audio_lookahead_seconds

@@ -5,7 +5,8 @@ import pytest
 import torch
 
 from speakerlight.core.audio.logmel import COMPACT_MEL
-from speakerlight.core.models.compact import CROP, FRAME_STACK, FRAME_WINDOW, MEL_WINDOW, Compact, load_compact
+from speakerlight.core.models.compact import CROP, FRAME_STACK, FRAME_WINDOW, MEL_WINDOW, Compact
+from speakerlight.core.models.compact_loading import load_compact
 from speakerlight.core.models.cuda_graph import BATCH_SIZES, Upload, recorded
 from speakerlight.core.models.features import joined
 from speakerlight.core.models.lipsync import FaceEmbeddings

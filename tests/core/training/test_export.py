@@ -8,7 +8,7 @@ import torch
 from safetensors.torch import load_file
 
 from speakerlight.core.models.checkpoint import load_safetensors
-from speakerlight.core.models.compact import load_compact
+from speakerlight.core.models.compact_loading import load_compact
 from speakerlight.core.models.compact_network import CompactSyncNet, model_of
 from speakerlight.core.training.export import export
 from tests.core.models.test_compact import random_network, stacks

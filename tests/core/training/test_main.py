@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from speakerlight.core.models.compact import load_compact
+from speakerlight.core.models.compact_loading import load_compact
 from speakerlight.core.models.compact_network import CompactSyncNet, load_network
 from speakerlight.core.training.__main__ import main
 

@@ -20,7 +20,7 @@ from speakerlight.people_file import PeopleFile
 from speakerlight.run_settings import RunSettings
 from speakerlight.server.listening_socket import listening
 from speakerlight.server.serve_settings import ServeSettings
-from speakerlight.session import open_server
+from speakerlight.server.server_factory import open_server
 from speakerlight.sources.files import FileReader
 from tests.data import DEV, needs_clips
 from tests.stream.server.browser import Browser

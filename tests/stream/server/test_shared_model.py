@@ -13,7 +13,7 @@ from typing import Any, cast
 import numpy as np
 import pytest
 
-from speakerlight.core.models.compact import load_compact
+from speakerlight.core.models.compact_loading import load_compact
 from speakerlight.core.models.lipsync import FaceEmbeddings, LipSyncModel
 from speakerlight.server.shared_model import SharedModel, _shares
 
