@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from contextlib import suppress
 from typing import Any
 
@@ -162,6 +163,22 @@ def test_in_a_moment_of_two_the_one_before_goes_on() -> None:
     session = Transcript([Line(1, 0.0, 5.0), Line(2, 2.0, 5.0)])
     spoken = [Word("a", 2.5, 2.7), Word("b", 0.2, 0.4), Word("c", 3.0, 3.2)]
     assert [join([Word("x", 0.5, 1.0), word], session).lines[-1].id for word in spoken] == [1, 1, 1]
+
+
+def test_speakers_change_in_the_pause_between_words() -> None:
+    """Person 2's segment begins 0.2 s later than is allowed for."""
+    session = Transcript([Line(1, 0.3, 3.7), Line(2, 3.7, 6.0)])
+    spoken = [Word("so?", 2.6, 2.9), Word("Well", 3.2, 3.4), Word("I", 3.4, 3.5), Word("think", 3.5, 3.8)]
+    assert [(line.id, line.text) for line in join(spoken, session).lines] == [(1, "so?"), (2, "Well I think")]
+
+
+def test_long_sessions_are_joined_in_little_time() -> None:
+    """Three hours: the work grows with the number of words, not with that of the segments."""
+    session = Transcript([Line(1 + k % 3, 3.0 * k, 3.0 * k + 2.9) for k in range(3600)])
+    spoken = [Word("word", 0.4 * k, 0.4 * k + 0.3) for k in range(27_000)]
+    began = time.process_time()
+    join(spoken, session)
+    assert time.process_time() - began < 5.0
 
 
 def test_a_pause_begins_a_new_line() -> None:
