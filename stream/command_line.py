@@ -27,8 +27,8 @@ logger = logging.getLogger(__name__)
 PEOPLE_OFF = "off"
 
 EPILOG = """\
-run_live.py join WORDS.json SESSION.json: who said what, from timed words of a recogniser and a session of --export
-run_live.py drain HOST: a host of --cluster takes no new rooms, and its pages move to others
+%(prog)s join WORDS.json SESSION.json: who said what, from timed words of speech-to-text and a session of --export
+%(prog)s drain HOST: a host of --cluster takes no new rooms, and its pages move to others
 
 keys in the window: ? shows them all; q quit, h hide the marks, 1-9 pick a person, p pin that person or let go
 """
@@ -39,10 +39,18 @@ class _Parser(argparse.ArgumentParser):
         raise InputError(f"{message} (--help lists everything)")
 
 
+def program_name() -> str:
+    """The name by which this program was started; its installed name where another program calls it."""
+    spec = getattr(sys.modules["__main__"], "__spec__", None)
+    if spec is not None and spec.name == "speakerlight.__main__":
+        return "python -m speakerlight"
+    return "run_live.py" if Path(sys.argv[0]).name == "run_live.py" else "speakerlight"
+
+
 def parser() -> argparse.ArgumentParser:
     """The argument parser. It raises InputError instead of exiting on wrong arguments."""
     made = _Parser(
-        prog="run_live.py",
+        prog=program_name(),
         description="Marks who is speaking, live, from lips and audio together.",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -102,11 +110,11 @@ def main(arguments: list[str] | None = None) -> int:
         if arguments[:1] == ["join"]:
             from speakerlight.join_command import main as join
 
-            return join(arguments[1:])
+            return join(arguments[1:], f"{program_name()} join")
         if arguments[:1] == ["drain"]:
             from speakerlight.cluster.drain_command import main as drain
 
-            return drain(arguments[1:])
+            return drain(arguments[1:], f"{program_name()} drain")
         given = parser().parse_args(arguments)
         set_up_logging(given.verbose)
         if given.list_devices:
@@ -128,13 +136,13 @@ def main(arguments: list[str] | None = None) -> int:
             run(settings, notify=_notify)
     except InputError as error:
         logger.debug("refused", exc_info=True)
-        _notify(f"run_live.py: {error}")
+        _notify(f"{program_name()}: {error}")
         return 2
     except KeyboardInterrupt:
         return 0
     except Exception as error:
         logger.debug("failed", exc_info=True)
-        _notify(f"run_live.py: {str(error) or type(error).__name__}")
+        _notify(f"{program_name()}: {str(error) or type(error).__name__}")
         return 1
     return 0
 

@@ -1,4 +1,4 @@
-"""``speakerlight join WORDS.json SESSION.json``: who said what, from timed words of any recogniser."""
+"""Command ``join WORDS.json SESSION.json``: who said what, from timed words of any speech-to-text program."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from speakerlight.outputs.files import check_writable, write_whole
 OPTION = "--output"
 
 
-def main(arguments: list[str]) -> int:
-    """Write the transcript; returns the exit status. Raises InputError."""
-    given = _parser().parse_args(arguments)
+def main(arguments: list[str], program: str) -> int:
+    """Write the transcript; returns the exit status. ``program``: shown in the usage. Raises InputError."""
+    given = _parser(program).parse_args(arguments)
     words, session = _text(given.words), _text(given.session)
     try:
         transcript = join(read_words(words), read_session(session))
@@ -40,8 +40,9 @@ class _Parser(argparse.ArgumentParser):
         raise InputError(f"join: {message} (join --help explains it)")
 
 
-def _parser() -> _Parser:
-    parser = _Parser(prog="speakerlight join", description=__doc__, allow_abbrev=False)
+def _parser(program: str) -> _Parser:
+    description = "Who said what, from the timed words of a speech-to-text program."
+    parser = _Parser(prog=program, description=description, allow_abbrev=False)
     parser.add_argument("words", metavar="WORDS.json", type=Path, help="of whisper.cpp, faster-whisper or WhisperX")
     parser.add_argument("session", metavar="SESSION.json", type=Path, help="what --export SESSION.json wrote")
     forms = ", ".join(FORMATS)

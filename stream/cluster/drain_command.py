@@ -1,4 +1,8 @@
-"""Command ``drain HOST``: a host of a cluster opens no new rooms, and its pages move to other hosts."""
+"""Command ``drain HOST``: a client that asks a cluster's gateway (``door.py``) over HTTP to drain a host.
+
+The host itself opens no new rooms from then on and closes its rooms one after the other (``server/rooms.py``); their
+pages reconnect at other hosts.
+"""
 
 from __future__ import annotations
 
@@ -15,9 +19,10 @@ from speakerlight.server.tokens import TOKEN_VARIABLE
 TIMEOUT_SECONDS = 10.0
 
 
-def main(arguments: list[str]) -> int:
-    """Run the command. Raises InputError with one line."""
-    made = argparse.ArgumentParser(prog="run_live.py drain", description=__doc__, allow_abbrev=False)
+def main(arguments: list[str], program: str) -> int:
+    """Run the command. ``program``: shown in the usage. Raises InputError with one line."""
+    description = "A host of a cluster opens no new rooms, and its pages move to other hosts."
+    made = argparse.ArgumentParser(prog=program, description=description, allow_abbrev=False)
     made.add_argument("host", metavar="HOST", help="name of the host, as /hosts lists it")
     made.add_argument("--door", metavar="URL", default="http://localhost:8000", help="where the door is")
     made.add_argument("--token", metavar="SECRET", help=f"the door's token; or set {TOKEN_VARIABLE}")

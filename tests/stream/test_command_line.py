@@ -65,7 +65,7 @@ def refused(capfd: pytest.CaptureFixture[str], *arguments: str | Path) -> str:
     assert command_line.main([*map(str, arguments)]) == 2
     messages = lines(capfd)
     assert len(messages) == 1, messages
-    assert messages[0].startswith("run_live.py: ")
+    assert messages[0].startswith("speakerlight: ")
     return messages[0]
 
 
@@ -189,6 +189,24 @@ class _Hostile:
 
     def __reduce__(self) -> tuple[Any, ...]:
         return Path.touch, (self._path,)
+
+
+@pytest.mark.parametrize(
+    ("start", "name"),
+    [
+        ([str(ROOT / "run_live.py")], "run_live.py"),
+        (["-m", "speakerlight"], "python -m speakerlight"),
+        (["-c", "import sys; from speakerlight.command_line import command; command()"], "speakerlight"),
+    ],
+)
+@pytest.mark.parametrize("command", ["", "join", "drain"])
+def test_the_usage_names_the_program_as_it_was_started(
+    start: list[str], name: str, command: str, tmp_path: Path
+) -> None:
+    line = [sys.executable, *start, *command.split(), "--help"]
+    ended = subprocess.run(line, capture_output=True, text=True, timeout=60, cwd=tmp_path, check=True)
+    assert ended.stdout.startswith(f"usage: {name} {command}".rstrip())
+    assert command or f"{name} join WORDS.json" in ended.stdout
 
 
 def test_in_the_shell_there_is_one_line_and_no_traceback(tmp_path: Path) -> None:
@@ -327,7 +345,7 @@ def test_a_stage_that_fails_is_one_line_and_outputs_are_whole(
     clip, log = Clip().write(tmp_path / "clip.mkv"), tmp_path / "e.jsonl"
     for pace in (["--fast"], []):
         assert command_line.main(["--video", str(clip), "--no-window", "--events", str(log), *pace]) == 1
-        assert "run_live.py: vision failed: MemoryError: nothing left" in lines(capfd)[-1]
+        assert "speakerlight: vision failed: MemoryError: nothing left" in lines(capfd)[-1]
         assert events(log)[-1]["type"] == "summary"
 
 

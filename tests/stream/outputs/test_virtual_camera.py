@@ -182,4 +182,4 @@ def test_without_a_device_there_is_one_line_and_exit_status_2(
     assert command_line.main(["--video", str(clip), "--no-window", "--virtual-camera"]) == 2
     lines = capfd.readouterr().err
     assert lines.count("\n") == 1
-    assert lines.startswith("run_live.py: --virtual-camera: no device") and "'obs' backend: not installed" in lines
+    assert lines.startswith("speakerlight: --virtual-camera: no device") and "'obs' backend: not installed" in lines
