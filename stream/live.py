@@ -75,11 +75,17 @@ LATENCY_SMOOTHING = 0.1
 
 @dataclass(frozen=True)
 class LiveReport:
-    """How a live run went. ``worst_level``: of load shedding."""
+    """How a live run went. ``worst_level``: of load shedding.
+
+    ``captured_seconds``: session time of the newest frame, at most the duration asked for. ``unscored_seconds``: how
+    much of it at the end was not scored, because the machine was too slow.
+    """
 
     latency: Percentiles
-    dropped_frames: int
-    worst_level: int
+    dropped_frames: int = 0
+    worst_level: int = 0
+    captured_seconds: float = 0.0
+    unscored_seconds: float = 0.0
 
 
 class OverlayStatus:
@@ -183,7 +189,11 @@ class LiveRun:
 
     def report(self) -> LiveReport:
         """The report of the run so far."""
-        return LiveReport(self._latency.percentiles(), self._dropped_frames(), self._worst_level)
+        newest = self._source.frames.newest() if self._source.frames is not None else None
+        captured = min(newest.time, self._duration) if newest is not None else 0.0
+        scored = self._snapshot.time if self._snapshot is not None else 0.0
+        latency, dropped = self._latency.percentiles(), self._dropped_frames()
+        return LiveReport(latency, dropped, self._worst_level, captured, max(captured - scored, 0.0))
 
     def _worker(self, name: str, work: Callable[[], None]) -> threading.Thread:
         def guarded() -> None:

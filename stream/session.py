@@ -46,6 +46,9 @@ TITLE = "Speakerlight"
 WINDOW_FILE = "window.json"
 """In the cache folder: where the window was."""
 
+UNSCORED_SECONDS = 0.5
+"""Time at the end of a run without scores that is reported; the decision is 0.16 s behind the newest frame anyway."""
+
 logger = logging.getLogger(__name__)
 
 Notify = Callable[[str], None]
@@ -121,10 +124,8 @@ def run(
         begin = SessionEvent(*source_names(settings, source), models.model.name, str(models.device))
         logger.info("session: %s", begin.to_json())
         with _interrupts(stop):
-            session_run = _Run(settings, engine, all_outputs, begin, status, stop, notify)
+            session_run = _Run(settings, engine, all_outputs, begin, status, stop, notify, accuracy)
             summary = session_run.drive(source)
-        if accuracy:
-            notify(str(accuracy))
     if callback and callback.error:
         raise callback.error
     if session_run.lost:
@@ -143,6 +144,7 @@ class _Run:
     status: OverlayStatus
     stop: threading.Event
     notify: Notify
+    accuracy: DemoAccuracy | None = None
     lost: list[str] = field(default_factory=list)
     """The options of outputs that failed or are incomplete."""
 
@@ -207,16 +209,21 @@ class _Run:
         try:
             run_fast(reader, self.engine, hub, self.settings.duration_seconds, self.stop)
         finally:
-            summary = self._finished(hub, LiveReport(Percentiles(), 0, 0))
+            summary = self._finished(hub, LiveReport(Percentiles()))
         return summary
 
     def _finished(self, hub: OutputHub, report: LiveReport) -> SummaryEvent:
-        summary = hub.close(report.latency)
+        summary = hub.close(report.latency, report.captured_seconds)
         self.lost.extend(hub.lost)
         logger.info("session ended: %s", summary.to_json())
         self.notify(summary_text(summary, report.dropped_frames))
+        if report.unscored_seconds > UNSCORED_SECONDS:
+            self.notify(f"the last {report.unscored_seconds:.1f} s were not scored: the machine is too slow")
         if report.worst_level:
-            self.notify(f"load was shed up to level {report.worst_level}")
+            self.notify(f"load was shed up to level {report.worst_level}: the machine was too slow to score every tick")
+        if self.accuracy is not None:
+            reason = " (load was shed, which lowers these figures)" if report.worst_level else ""
+            self.notify(f"{self.accuracy}{reason}")
         return summary
 
 

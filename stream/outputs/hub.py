@@ -63,11 +63,14 @@ class OutputHub:
                 self.event(event)
             self._pass_on(self._pairing.pair(snapshot))
 
-    def close(self, latency: Percentiles) -> SummaryEvent:
-        """Emit the summary event and close every output, even if others fail. Later calls are ignored."""
+    def close(self, latency: Percentiles, captured_seconds: float = 0.0) -> SummaryEvent:
+        """Emit the summary event and close every output, even if others fail. Later calls are ignored.
+
+        ``captured_seconds``: session time of the newest frame, which need not have come here.
+        """
         with self._lock:
             self._pass_on(self._pairing.rest())
-            summary = self._tally.finish(latency)
+            summary = self._tally.finish(latency, captured_seconds)
             self.event(summary)
             closing, self._outputs = self._outputs, []
         # In parallel: an encoder's backlog and the plot each need a large part of the second in which a run must end.

@@ -26,13 +26,14 @@ class Tally:
         self._end = max(self._end, snapshot.time + 1 / TICK_RATE)
         self._record.push(snapshot)
 
-    def finish(self, latency: Percentiles) -> SummaryEvent:
-        """The summary of all counts. Ends the tally."""
+    def finish(self, latency: Percentiles, captured_seconds: float = 0.0) -> SummaryEvent:
+        """The summary of all counts. Ends the tally. ``captured_seconds``: as for ``OutputHub.close``."""
         self._record.finish()
         talk = talk_of(self._record.segments())
         speakers = tuple((person, each.seconds) for person, each in talk.items())
         names = {person: name for person, name in self._record.names.items() if person in talk}
-        return SummaryEvent(self._end, self._frames, self._ticks, speakers, latency, names, talk)
+        duration = max(self._end, captured_seconds)
+        return SummaryEvent(duration, self._frames, self._ticks, speakers, latency, names, talk)
 
 
 def _more(talk: Talk | None) -> str:

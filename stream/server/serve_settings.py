@@ -52,7 +52,7 @@ class ServeSettings:
         Tokens(self.token, self.read_token)
         if not self.is_loopback and self.token is None:
             raise InputError(
-                f"--serve {self.host}: others can reach this address; add --token SECRET, or serve on {LOOPBACK}"
+                f"--serve {self.host}: others can reach this address; add --token auto, or serve on {LOOPBACK}"
             )
 
     @property

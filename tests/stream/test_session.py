@@ -9,14 +9,19 @@ from pathlib import Path
 import pytest
 
 from speakerlight import session
+from speakerlight.core.demo import Demo, DemoSettings
 from speakerlight.core.errors import InputError
-from speakerlight.core.events import Event, ScoresEvent, SessionEvent, SummaryEvent
+from speakerlight.core.events import Event, Percentiles, ScoresEvent, SessionEvent, SummaryEvent
 from speakerlight.core.snapshot import Snapshot
+from speakerlight.live import LiveReport, OverlayStatus
+from speakerlight.output_factory import DemoAccuracy
+from speakerlight.outputs.hub import OutputHub
 from speakerlight.outputs.output import Output, OutputError
 from speakerlight.outputs.rttm import Rttm
 from speakerlight.run_settings import RunSettings
 from speakerlight.server.serve_settings import ServeSettings
 from tests.stream.sources.conftest import Clip
+from tests.stream.standin import stand_in
 
 
 @pytest.fixture
@@ -130,3 +135,17 @@ def test_a_server_for_browsers_alone_takes_no_outputs() -> None:
     pytest.importorskip("aiortc", reason="the extra [web] is not installed: pip install '.[web]'")
     with pytest.raises(InputError, match="name its video too"):
         session.run(RunSettings(serve=ServeSettings("127.0.0.1", 0)), [Counting()])
+
+
+@pytest.mark.parametrize(("level", "unscored", "count"), [(0, 0.3, 2), (3, 0.0, 3), (0, 2.0, 3)])
+def test_a_machine_that_is_too_slow_is_named_beside_the_demos_figures(level: int, unscored: float, count: int) -> None:
+    lines: list[str] = []
+    begin = SessionEvent("demo", "demo", "compact", "cpu")
+    engine, verdict = stand_in(), DemoAccuracy(Demo(DemoSettings(people=1)))
+    run = session._Run(
+        RunSettings(video="demo"), engine, [], begin, OverlayStatus(), threading.Event(), lines.append, verdict
+    )
+    run._finished(OutputHub([], pytest.fail), LiveReport(Percentiles(), 0, level, 3.0, unscored))
+    assert lines[0].startswith("3.0 s") and lines[-1].startswith("demo: ") and len(lines) == count
+    assert ("too slow" in " ".join(lines)) == (count == 3)
+    assert ("load was shed" in lines[-1]) == (level > 0)

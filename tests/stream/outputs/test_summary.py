@@ -30,6 +30,12 @@ def test_a_run_of_nothing() -> None:
     assert Tally().finish(Percentiles()) == SummaryEvent(0.0, 0, 0, (), Percentiles())
 
 
+def test_the_duration_counts_frames_that_were_captured_only() -> None:
+    tally = Tally()
+    tally.frame(0.4)
+    assert tally.finish(Percentiles(), captured_seconds=3.0).duration == 3.0
+
+
 def test_the_text_reports_speakers_latency_and_dropped_frames() -> None:
     summary = SummaryEvent(12.5, 300, 250, ((2, 4.56), (1, 1.0)), Percentiles(81.0, 120.4, 130.0), {2: "Ada"})
     assert summary_text(summary, dropped_frames=3).splitlines() == [

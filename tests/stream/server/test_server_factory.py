@@ -246,7 +246,7 @@ def test_opening_a_room_mutes_nothing(models: Models, capfd: pytest.CaptureFixtu
 
 def test_wrong_arguments_are_one_line(capfd: pytest.CaptureFixture[str]) -> None:
     assert "write PORT, or HOST:PORT" in refused(capfd, "--serve", "here")
-    assert "add --token SECRET" in refused(capfd, "--serve", "0.0.0.0:8080")
+    assert "add --token auto" in refused(capfd, "--serve", "0.0.0.0:8080")
     assert "belong to --serve" in refused(capfd, "--token", "correct horse battery")
     assert "name its --video" in refused(capfd, "--serve", "8080", "--rttm", "x.rttm")
 
