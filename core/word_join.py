@@ -1,7 +1,7 @@
 """Join of timed words and speaking segments: who said what.
 
-The words come from any recogniser that gives times: whisper.cpp (``-ojf``, or ``-oj`` with ``-ml 1``), faster-whisper
-and Whisper (segments with ``words``) or WhisperX (``segments`` and ``word_segments``).
+The words come from any speech-to-text program that gives times: whisper.cpp (``-ojf``, or ``-oj`` with ``-ml 1``),
+faster-whisper and Whisper (segments with ``words``) or WhisperX (``segments`` and ``word_segments``).
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from speakerlight.core.errors import InputError
 from speakerlight.core.transcript import Line, Transcript
 
 REACH_SECONDS = 0.6
-"""A word in no segment belongs to one this near: recognisers' word times are off by 0.2 s, and marks by up to 0.4 s."""
+"""A word in no segment belongs to one this near: words are off by 0.2 s, and marks by up to 0.4 s."""
 
 LATE_START_SECONDS, LATE_END_SECONDS = 0.3, 0.4
 """A segment begins and ends later than the voice: a mark needs evidence, and outlasts pauses. Chosen on composed
@@ -50,7 +50,7 @@ class Word:
 
 
 def read_words(text: str) -> list[Word]:
-    """The words of a recogniser's JSON, in order of time. Raises InputError when there are none with times."""
+    """The words of a speech-to-text JSON, in order of time. Raises InputError when there are none with times."""
     try:
         words = list(_words_in(_parsed(text)))
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:

@@ -1,4 +1,4 @@
-"""Control of a session: the commands that a director, a host or a program may give, and what they change.
+"""Commands of a session: what a person or a program may command (pin, exclude, hold, name …), and what it changes.
 
 One set of commands for every way in (keys, data channel, WebSocket, HTTP). A command is a JSON object; the state after
 it is an immutable value; :class:`Steering` applies that state to each snapshot.

@@ -1,8 +1,9 @@
-"""Director: decides shots and cuts from turns, for scene switchers and views.
+"""Director: decides from turns which shot scene switchers and views show, and when they cut to another.
 
 A shot shows one person, everybody, or the room while no active speaker is in view. The person on air is replaced by
 the active speaker as soon as that person has talked more lately, so that coughs and one-word answers do not cut, a
 pause lets the next speaker in sooner, and no shot is shorter than the preset allows.
+Cuts that the video itself has are found by ``core/faces/cuts.py``.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Audio-video lag estimation: one lag per room, refined per face, learnt from who spoke at which lag; finds slips.
+"""Audio-video lag (A/V offset) estimation: one lag per room, refined per face, learnt while people speak; slips.
 
 A room's camera and microphone have one lag. The tiles of a video call or of a split screen each come with a delay of
 their own, so every face has a lag near the room's, learnt while it speaks.

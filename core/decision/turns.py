@@ -1,4 +1,8 @@
-"""Turns: decides from the posterior whether a tick is silence, undecided, off-screen or a face's, without flicker."""
+"""Turns: decides from the posterior whether a tick is silence, undecided, off-screen or a face's, without flicker.
+
+It also marks a second speaker beside the primary one. A ``Turn`` is the decision of one tick; a person's speaking
+turns, with start and end, are the segments of ``core/segments.py``.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Cut detection (shot boundaries): whether a frame begins a new shot, and which faces a local cut replaced.
+"""Cut detection in the video (shot boundaries): whether a frame begins a shot, which faces a local cut replaced.
 
 A cut is found from the change between two successive frames, compared at a small size, together with the change at each
 tracked face. A change at one face alone is a local cut: a tile of a video call that shows another participant.

@@ -1,4 +1,7 @@
-"""Identities at each tick: the person of each track, the voice that speaks, and the person it belongs to."""
+"""Identities at each tick: the person of each track, the voice that speaks, and the person it belongs to.
+
+An off-screen speaker, too, is known by voice: speech of a person who is not in view gets that person's id.
+"""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""The cluster: a stateless door in front of hosts, each a server process with rooms of its own."""
+"""The cluster: a stateless gateway (the door) in front of hosts, each a server process with rooms of its own."""

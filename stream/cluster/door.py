@@ -1,4 +1,4 @@
-"""Door: the one HTTP address of a cluster; forwards offers, WHIP, WHEP and room requests to hosts. Media bypasses it.
+"""Door: a cluster's gateway and load balancer: one HTTP address that forwards offers, WHIP, WHEP and room requests.
 
 It is stateless: a room's id names its host. Its copies of the rooms' handovers, polled from the hosts, only let pages
 of a dead host keep their names, pins and people at another one.

@@ -1,4 +1,4 @@
-"""WebSocket relay of a door: ``/events`` and ``/control`` listeners follow their room from host to host."""
+"""WebSocket relay of a door (gateway): ``/events`` and ``/control`` listeners follow their room from host to host."""
 
 from __future__ import annotations
 

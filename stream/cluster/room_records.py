@@ -1,4 +1,4 @@
-"""Room records of a door: a copy of each room's newest handover, and which room a moved page has now.
+"""Room records of a door (gateway): a copy of each room's newest handover, and which room a moved page has now.
 
 They are a cache: a door that restarts finds every room by its id without them.
 """

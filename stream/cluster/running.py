@@ -1,4 +1,4 @@
-"""Runs a cluster: the door in this process, and its hosts."""
+"""Runs a cluster: the door (gateway) in this process, and its hosts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Access guard: refuses wrong tokens, clients that guess, foreign pages and too many requests; errors as one line."""
+"""Access guard: refuses wrong tokens, clients that guess, foreign pages and too many requests; errors as one line.
+
+A client that gave ten wrong tokens within a minute is refused, with any token, until some time has passed.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Handover of a room to another host, as JSON: the commands that restore its state, and the people known in it."""
+"""Handover (migration of a room to another host), as JSON: the commands that restore its state, the people known."""
 
 from __future__ import annotations
 

@@ -1,4 +1,8 @@
-"""Event relay: forwards a room's events to its listeners. A slow listener misses events and delays no other one."""
+"""Event relay: forwards a room's events to its listeners. A slow listener misses events and delays no other one.
+
+What a listener misses is not counted: it gets the newest state. ``missed_events`` counts for the outputs of a run, in
+``outputs/background.py`` and ``outputs/eventlog.py``; ``outputs/hub.py`` reports it.
+"""
 
 from __future__ import annotations
 

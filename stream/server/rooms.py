@@ -1,4 +1,7 @@
-"""All rooms of a server: limits in total and per client, closing of idle and abandoned rooms, draining."""
+"""All rooms of a server: limits in total and per client, closing of idle and abandoned rooms, draining.
+
+``Rooms.drain`` moves the rooms of a host to others: each page is sent away, and what has not left in time is closed.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Check of STUN and TURN servers, for ``--doctor``: asks each for an address, as a room would."""
+"""Check of STUN and TURN servers (WebRTC), for ``--doctor``: asks each for an address, as a room would."""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Sources of frames and audio: a recording that is read, or a live source that pushes into rings."""
+"""Sources of frames and audio: a recording that is read, or a live source that pushes into rings.
+
+Reconnecting is here, too: a live source whose device or connection is lost tries again, in ``ThreadedSource``.
+"""
 
 from __future__ import annotations
 

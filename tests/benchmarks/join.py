@@ -1,7 +1,7 @@
 """Accuracy of ``speakerlight join``: galleries through ``--fast --export``, then joined with known words.
 
-The words fill the turns of the ground truth as speech does, and their times are off as a recogniser's are. Galleries
-have their ground truth beside them, as for ``peers``; the demo without any.
+The words fill the turns of the ground truth as speech does, and their times are off as those of speech-to-text
+are. Galleries have their ground truth beside them, as for ``peers``; the demo without any.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ OFF_SECONDS = 0.1
 
 @dataclass(frozen=True)
 class SpokenWord:
-    """A word of the person in ``tile`` (None: off-screen), at the recogniser's times in seconds."""
+    """A word of the person in ``tile`` (None: off-screen), at the times of speech-to-text in seconds."""
 
     text: str
     start: float

@@ -1,4 +1,4 @@
-"""Join of words and segments: every recogniser's form, and each word under the person who spoke at that time."""
+"""Join of words and segments: every form of speech-to-text, and each word under the person who spoke then."""
 
 from __future__ import annotations
 

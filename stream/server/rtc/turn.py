@@ -1,4 +1,4 @@
-"""TURN allocations over UDP, TCP and TLS, whose UDP sockets stay inside the port range."""
+"""TURN allocations (relays of WebRTC media) over UDP, TCP and TLS, whose UDP sockets stay inside the port range."""
 
 from __future__ import annotations
 
