@@ -4,9 +4,11 @@ from collections.abc import Mapping
 
 import numpy as np
 import numpy.typing as npt
+import pytest
 
 from speakerlight.core.faces.tracking import TrackedFace
 from speakerlight.core.identities import Identities, Merge
+from speakerlight.core.people import recognition
 from speakerlight.core.people.face_encoder import Look
 from speakerlight.core.people.recognition import FaceRecognizer, Person, RecognitionSettings
 from tests.core.faces.test_tracking import face_at
@@ -164,16 +166,18 @@ def test_memory_stays_bounded() -> None:
     assert len(scene.recognizer._tracks) < 300 and len(scene.recognizer.known) == 1
 
 
-def test_strangers_are_forgotten_in_the_end_but_not_named_people() -> None:
+def test_strangers_are_forgotten_in_the_end_but_not_named_people(monkeypatch: pytest.MonkeyPatch) -> None:
     class Strangers(Looks):
         def look(self, person: int) -> Look:
             return self.noise.normal(0, 0.1, 128).astype(np.float32)
 
+    monkeypatch.setattr(recognition, "_REMEMBERED_TRACKS", 16)
+    monkeypatch.setattr(recognition, "_REMEMBERED_PERSONS", 32)
     scene = Scene((Person(0, "Ada", [Looks().look(20)]),))
     scene.recognizer._encode = Strangers()
-    for track in range(1, 1500):
+    for track in range(1, 200):
         scene.step({track: 10, track + 5000: 20}, seconds=1.0)
-    assert len(scene.recognizer.known) < 700 and len(scene.recognizer._together) < 2000
+    assert len(scene.recognizer.known) <= 32 + 16 and len(scene.recognizer._together) < 100
     assert any(person.name == "Ada" for person in scene.recognizer.known)
 
 
