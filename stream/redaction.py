@@ -51,16 +51,16 @@ def _without_user(rest: str) -> str:
     query = re.search(r"[?#]", rest)
     head = rest[: query.start()] if query else rest
     authority, _, path = head.partition("/")
-    if "@" in authority:
-        return rest[authority.rindex("@") + 1 :] if "@" not in path else rest[_last_user_end(rest, head) :]
+    if "@" in authority and "@" not in path:
+        return rest[authority.rindex("@") + 1 :]
     # No @ before the first slash: the password holds one, if what stands before it has a colon that begins no port.
     is_port = re.fullmatch(r"(\[[0-9a-f:]*\]|[^:]*)(:\d*)?", authority, re.IGNORECASE)
-    if "@" in rest and not is_port:
+    if "@" in rest and "@" not in authority and not is_port:
         return rest[rest.rindex("@") + 1 :]
-    return rest[_last_user_end(rest, head) :]
+    return rest[_last_user_end(head) :]
 
 
-def _last_user_end(rest: str, head: str) -> int:
+def _last_user_end(head: str) -> int:
     """Index after the last ``@`` of the part before the query that a host can follow; 0 where there is none."""
     found = [match.end() for match in re.finditer(r"@(?=(\[[0-9a-f:]+\]|[\w.-]+)(:\d+)?(/|$))", head, re.IGNORECASE)]
     return found[-1] if found else 0

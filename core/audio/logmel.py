@@ -43,10 +43,6 @@ class MelSettings:
     half_range: float
 
     @property
-    def columns_per_second(self) -> float:
-        return SAMPLE_RATE / self.hop
-
-    @property
     def silence(self) -> float:
         """The value of digital silence, assumed before the first and after the last column."""
         return -self.half_range
