@@ -6,11 +6,15 @@ A plain average loses a voice when the other channel is silent (half of it), whe
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Callable
+
 import numpy as np
 import numpy.typing as npt
 
 from speakerlight.core.media import Samples, cleaned
 from speakerlight.core.timebase import SAMPLE_RATE
+from speakerlight.sources.full_scale import BLOCK_SAMPLES, FullScale
 
 QUIET_RATIO = 10 ** (-30 / 10)
 """A channel this far below the loudest one carries noise or crosstalk only, and is dropped from the mix (30 dB)."""
@@ -25,18 +29,25 @@ MEMORY_SECONDS = 30.0
 PHASE_SECONDS = 2.0
 """Time constant of the powers that opposite phases are judged by."""
 
-BLOCK_SAMPLES = 320
-"""Levels are measured over this many samples: 20 ms at 16 kHz."""
+
+logger = logging.getLogger(__name__)
 
 
 class ChannelMixer:
     """Mono from consecutive blocks of audio, [channels, n]. Damaged samples are cleaned on the way.
 
     ``rate``: samples a second. ``only``: the index of the channel to use; None: the average of the channels that carry
-    something, or the loudest one where the average cancels itself.
+    something, or the loudest one where the average cancels itself. ``report`` receives a line where samples are in
+    other units than full scale.
     """
 
-    def __init__(self, only: int | None = None, rate: float = SAMPLE_RATE) -> None:
+    def __init__(
+        self,
+        only: int | None = None,
+        rate: float = SAMPLE_RATE,
+        report: Callable[[str], None] = logger.info,
+    ) -> None:
+        self._full_scale = FullScale(report)
         self._only = only
         self._rate = rate
         self._peaks: npt.NDArray[np.float64] = np.zeros(0)
@@ -46,6 +57,7 @@ class ChannelMixer:
 
     def mix(self, block: npt.NDArray[np.float32]) -> Samples:
         """Float32 [channels, n] to [n]."""
+        block = self._full_scale.apply(block)
         channels, count = block.shape
         if channels == 1 or count == 0:
             return cleaned(block[0])

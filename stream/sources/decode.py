@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import logging
+from collections.abc import Callable, Iterator
 
 import av.error
 import numpy as np
@@ -23,16 +24,19 @@ BURST_SECONDS = 1.0
 sender's or the recorder's clock is that of arrival in bursts."""
 
 
+logger = logging.getLogger(__name__)
+
+
 class AudioConverter:
     """Decoded audio as mono 16 kHz chunks with the time of their first sample.
 
     Times follow the sample count while the stream's timestamps agree with it; where they jump, or the format changes,
     what is still in the resampler is given out and a new count begins. ``channel``: the index of the only one to use;
-    None: all that carry something.
+    None: all that carry something. ``report`` receives a line where samples are in other units than full scale.
     """
 
-    def __init__(self, channel: int | None = None) -> None:
-        self._mixer = ChannelMixer(channel)
+    def __init__(self, channel: int | None = None, report: Callable[[str], None] = logger.info) -> None:
+        self._mixer = ChannelMixer(channel, report=report)
         self._resampler: AudioResampler | None = None
         self._format: tuple[str, str, int] | None = None
         self._anchor = 0.0

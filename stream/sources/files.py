@@ -127,7 +127,7 @@ class FileReader:
                 yield Frame(time, self._converter.make(frame))
 
     def _chunks(self) -> Iterator[AudioChunk]:
-        converter, line = AudioConverter(self._channel), GaplessAudio(start=0.0)
+        converter, line = AudioConverter(self._channel, self._notices.of("scale")), GaplessAudio(start=0.0)
         silence = SilenceNotice(self._notices)
         frames = (frame for frame in self._audio.decoded() if isinstance(frame, AudioFrame))
         for time, samples in chain(chain.from_iterable(map(converter.make, frames)), converter.flush()):

@@ -263,7 +263,8 @@ class NetworkSource(BufferedSource):
     def _play(self, container: InputContainer, clock: SessionClock) -> str:
         """Deliver until the connection is lost; gives the reason."""
         timing: Timing = Untimed() if container.format.name in UNTIMED_FORMATS else Pushed()
-        audio, video = AudioConverter(self._options.choice.channel_index), FrameConverter(self._video_of(container))
+        audio = AudioConverter(self._options.choice.channel_index, self._notices.of("scale"))
+        video = FrameConverter(self._video_of(container))
         try:
             for packet in self._packets(container):
                 for frame in _decoded(packet):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 
@@ -34,6 +35,10 @@ class Notices:
         logger.info("%s: %s", self._name, line)
         if is_new and self._notify is not None:
             self._notify(f"{self._name}: {line}")
+
+    def of(self, kind: str) -> Callable[[str], None]:
+        """``report`` for lines of one kind."""
+        return partial(self.report, kind)
 
 
 class SilenceNotice:

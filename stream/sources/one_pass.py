@@ -168,7 +168,7 @@ class OnePass:
             self._frames, self._order = FrameConverter(self._video), FrameOrder()
             self._lanes[self._video.index] = _Lane(self._decoded_video)
         if self._audio is not None:
-            self._resampled, self._line = AudioConverter(self._channel), GaplessAudio(start=0.0)
+            self._resampled, self._line = AudioConverter(self._channel, notices.of("scale")), GaplessAudio(start=0.0)
             self._lanes[self._audio.index] = _Lane(self._decoded_audio)
         self.identity: tuple[tuple[int, int | None, int], ...] = ()
         """What the first packets look like: the same recording gives the same."""

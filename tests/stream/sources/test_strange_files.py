@@ -247,6 +247,36 @@ def test_one_of_many_channels_is_not_thinned_out(tmp_path: Path) -> None:
     assert not silent.any()
 
 
+@pytest.mark.parametrize("scale", [1e3, 2.0**15, 2.0**31])
+@pytest.mark.parametrize("layout", ["mono", "stereo"])
+def test_float_audio_in_other_units_is_scaled_and_reported(tmp_path: Path, scale: float, layout: str) -> None:
+    voice = 0.1 * np.random.default_rng(0).standard_normal(3 * 48_000) * (np.arange(3 * 48_000) % 24_000 < 12_000)
+    channels = np.tile((scale * voice).astype(np.float32), (1 if layout == "mono" else 2, 1))
+    channels[0, 100_000] = np.nan
+    _, samples, lines = read(stereo(tmp_path / "units.wav", channels, layout))
+    assert len(lines) == 1 and "scaled down" in lines[0]
+    later = samples[8_000:]
+    assert np.isfinite(samples).all() and np.abs(samples).max() < 8
+    assert 0.1 < np.sqrt(np.mean(np.square(later))) < 0.5
+    np.testing.assert_allclose(np.abs(later.reshape(-1, 8_000)).max(axis=1) > 0.5, [True] * 5)
+
+
+def test_short_bursts_of_damage_are_no_other_units(tmp_path: Path) -> None:
+    random = np.random.default_rng(0)
+    voice = (0.1 * random.standard_normal((1, 3 * 48_000))).astype(np.float32)
+    voice[0, 48_000:52_000] = 1e5 * random.standard_normal(4_000)
+    voice[0, 60_000:80_000] = random.integers(0, 2**32, 20_000, np.uint32).view(np.float32)
+    _, samples, lines = read(stereo(tmp_path / "damaged.wav", voice, "mono"))
+    assert not lines and 0.05 < np.sqrt(np.mean(np.square(samples[42_000:]))) < 0.065
+
+
+def test_after_long_damage_full_scale_comes_back(tmp_path: Path) -> None:
+    voice = (0.1 * np.random.default_rng(0).standard_normal((1, 15 * 48_000))).astype(np.float32)
+    voice[0, 48_000:96_000] *= 1e5
+    _, samples, _ = read(stereo(tmp_path / "damaged.wav", voice, "mono"))
+    assert 0.05 < np.sqrt(np.mean(np.square(samples[-32_000:]))) < 0.065
+
+
 def stereo(path: Path, channels: np.ndarray, layout: str = "stereo") -> Path:
     with av.open(str(path), "w") as container:
         stream = container.add_stream("pcm_f32le", rate=48_000, layout=layout)
