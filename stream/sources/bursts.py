@@ -11,6 +11,9 @@ from typing import TypeVar
 SAME_SECONDS = 0.004
 """Packets nearer than this, and than a quarter of the usual distance, have one timestamp."""
 
+LONGEST_SECONDS = 0.1
+"""A burst lasts no longer, from its first packet to its last: more is a high frame rate."""
+
 MOST_PACKETS = 1000
 """Packets held of a burst: half a minute of video. A longer one is spread in parts."""
 
@@ -27,7 +30,12 @@ def spread(packets: Iterable[tuple[float | None, Item]], rate: float) -> Iterato
     nearest = min(SAME_SECONDS, 0.25 / rate)
     burst: list[tuple[float, Item]] = []
     for time, item in packets:
-        if burst and (time is None or abs(time - burst[-1][0]) > nearest or len(burst) == MOST_PACKETS):
+        if burst and (
+            time is None
+            or abs(time - burst[-1][0]) > nearest
+            or abs(time - burst[0][0]) > LONGEST_SECONDS
+            or len(burst) == MOST_PACKETS
+        ):
             yield from _placed(burst, time, step)
             burst = []
         if time is None:

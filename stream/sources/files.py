@@ -120,7 +120,7 @@ class FileReader:
         step = 1 / (self.frame_rate or DEFAULT_RATE)
         last = -step
         frames = (frame for frame in self._video.decoded() if isinstance(frame, VideoFrame))
-        for stamp, frame in FrameOrder().push(frames, is_end=True):
+        for stamp, frame in FrameOrder(self._notices.of("rate")).push(frames, is_end=True):
             time = last + step if stamp is None else stamp - self._origin
             if last < time:
                 last = time

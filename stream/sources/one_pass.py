@@ -165,7 +165,7 @@ class OnePass:
         self._frame_time = 0.0
         self._lanes: dict[int, _Lane] = {}
         if self._video is not None:
-            self._frames, self._order = FrameConverter(self._video), FrameOrder()
+            self._frames, self._order = FrameConverter(self._video), FrameOrder(notices.of("rate"))
             self._lanes[self._video.index] = _Lane(self._decoded_video)
         if self._audio is not None:
             self._resampled, self._line = AudioConverter(self._channel, notices.of("scale")), GaplessAudio(start=0.0)

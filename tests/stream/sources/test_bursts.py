@@ -42,3 +42,8 @@ def test_a_file_of_one_time_alone_goes_on(rate: float) -> None:
 
 def test_a_packet_without_a_time_passes() -> None:
     assert spread_times([0.0, 0.0, None, 0.2]) == pytest.approx([0.0, 0.04, None, 0.2])
+
+
+def test_a_high_frame_rate_is_no_burst() -> None:
+    times = [*(np.arange(1000) / 1000), 1.04]
+    np.testing.assert_allclose(np.array(spread_times(times), float)[:900], times[:900], atol=0.001)

@@ -175,6 +175,15 @@ def test_frames_that_pause_while_the_audio_goes_on_keep_their_time(tmp_path: Pat
     assert not lines
 
 
+def test_frames_of_a_slow_motion_camera_are_skipped_before_they_are_converted(tmp_path: Path) -> None:
+    times = [*(np.arange(1000) / 1000), *(1 + np.arange(50) / 120), 2.0, 2.005, 2.01]
+    frames, _, lines = read(Clip(times=times, video_codec="mjpeg", sound_seconds=3.0).write(tmp_path / "fast.mkv"))
+    shown = np.array([frame.time for frame in frames])
+    assert 60 <= np.count_nonzero(shown < 0.99) <= 75
+    np.testing.assert_allclose(shown[-49:], [*(1 + np.arange(3, 50) / 120), 2.0, 2.01], atol=0.001)
+    assert len(lines) == 1 and "skipped" in lines[0]
+
+
 def test_a_stated_length_cuts_nothing_off(tmp_path: Path) -> None:
     path = Clip(times=None, sound_seconds=30.0, sound_codec="mp3").write(tmp_path / "a.mp3")
     frames, samples, _ = read(path)
