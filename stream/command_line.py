@@ -26,6 +26,8 @@ logger = logging.getLogger(__name__)
 
 PEOPLE_OFF = "off"
 
+FOLDER_GONE = "the current folder was deleted: change to one that exists (cd), and run again"
+
 EPILOG = """\
 %(prog)s join WORDS.json SESSION.json: who said what, from timed words of speech-to-text and a session of --export
 %(prog)s drain HOST: a host of --cluster takes no new rooms, and its pages move to others
@@ -140,6 +142,11 @@ def main(arguments: list[str] | None = None) -> int:
         return 2
     except KeyboardInterrupt:
         return 0
+    except FileNotFoundError as error:
+        logger.debug("failed", exc_info=True)
+        is_folder_gone = not _has_current_folder()
+        _notify(f"run_live.py: {FOLDER_GONE if is_folder_gone else error}")
+        return 2 if is_folder_gone else 1
     except Exception as error:
         logger.debug("failed", exc_info=True)
         _notify(f"{program_name()}: {str(error) or type(error).__name__}")
@@ -188,6 +195,14 @@ def _settings(given: argparse.Namespace) -> RunSettings:
         director=Preset(given.director),
         serve=serve_settings(given, _notify),
     )
+
+
+def _has_current_folder() -> bool:
+    try:
+        Path.cwd()
+    except FileNotFoundError:
+        return False
+    return True
 
 
 def _people_file(given: str | None) -> Path | None:

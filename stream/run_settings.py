@@ -84,6 +84,8 @@ class RunSettings:
             raise InputError("--obs and --obs-scenes: give both, the address of OBS and the file that names its scenes")
         if self.serve is not None:
             self._check_serving()
+        if self.people_file is not None:
+            _check_named("--people", self.people_file)
         self._check_outputs_differ()
 
     def _check_serving(self) -> None:
@@ -102,6 +104,7 @@ class RunSettings:
     def _check_outputs_differ(self) -> None:
         option_of: dict[tuple[int, int] | Path, str] = {}
         for option, path in self.output_paths():
+            _check_named(option, path)
             place = _identity(path)
             if place in option_of:
                 raise InputError(f"{option} {path}: {option_of[place]} is written there too; give each its own name")
@@ -121,6 +124,11 @@ class RunSettings:
         if self.events is not None and self.events != STDOUT:
             paths.append(("--events", Path(self.events)))
         return ((option, path) for option, path in paths if path is not None)
+
+
+def _check_named(option: str, path: Path) -> None:
+    if str(path) == STDOUT:
+        raise InputError(f"{option} {path}: give the name of a file; only --events writes to standard output")
 
 
 def _identity(path: Path) -> tuple[int, int] | Path | None:

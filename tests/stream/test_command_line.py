@@ -157,6 +157,8 @@ def test_outputs_that_cannot_be_written_are_one_line_and_leave_nothing(
     assert "folder" in refused(capfd, *run, "--events", tmp_path)
     assert "is the input" in refused(capfd, *run, "--rttm", clip)
     assert "--save-faces" in refused(capfd, *run, "--save-faces", clip)
+    for option in ("--output", "--rttm", "--plot", "--export", "--save-faces", "--people"):
+        assert "give the name of a file" in refused(capfd, *run, option, "-")
     same = tmp_path / "same"
     assert "is written there too" in refused(capfd, *run, "--events", same, "--rttm", same)
     assert "no folder" in refused(capfd, *run, "--events", tmp_path / "e", "--output", tmp_path / "nowhere" / "o.mp4")
@@ -215,6 +217,19 @@ def test_in_the_shell_there_is_one_line_and_no_traceback(tmp_path: Path) -> None
     assert ended.returncode == 2
     assert ended.stderr == f"run_live.py: {tmp_path / 'missing.mp4'}: no such file\n"
     assert ended.stdout == ""
+
+
+def test_a_deleted_current_folder_is_one_line_that_says_what_to_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    clip = Clip(times=SECOND).write(tmp_path / "clip.mkv")
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    for option in ("--events", "--rttm", "--output"):
+        line = refused(capfd, "--video", clip, "--fast", option, "out.mp4")
+        assert "current folder was deleted" in line and "(cd)" in line
+    assert "no such file" in refused(capfd, "--video", "clip.mkv", "--fast")
 
 
 def play(tmp_path: Path, video: Path, *arguments: str | Path) -> list[dict[str, Any]]:
