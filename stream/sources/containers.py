@@ -20,7 +20,8 @@ from speakerlight.sources.pipe_input import PipeInput, pipe_input
 LOCAL_PROTOCOLS = "file,crypto,data"
 """A file on disk, a playlist included, reads files only."""
 
-PIPE_PROTOCOLS = "pipe,fd,file,crypto,data"
+CONTENT_PROTOCOLS = "data"
+"""Content that was read already, from a pipe for example, names no files: it may come from anywhere."""
 
 WEB_PROTOCOLS = "http,https,httpproxy,tls,tcp,crypto,data"
 
@@ -57,11 +58,15 @@ def open_file(path: str | Path, start: int = 0, end: int | None = None) -> Input
     return av.open(f"file:{path}", options=DEMUXER_OPTIONS | {"protocol_whitelist": LOCAL_PROTOCOLS})
 
 
-def open_pipe(spec: str, report: Callable[[str], None]) -> tuple[InputContainer, PipeInput | BinaryIO]:
-    """Open standard input or a named pipe, to be read once, and what is read. Raises as :func:`open_file`."""
+def open_pipe(spec: str, report: Callable[[str], None]) -> PipeInput | BinaryIO:
+    """Open standard input or a named pipe, to be read once. Raises OSError."""
     pipe = open(0, "rb", 0, closefd=False) if spec == STDIN else Path(spec).open("rb", 0)  # noqa: SIM115  # read to its end
-    given = pipe_input(pipe, report)
-    return av.open(given, "r", options=DEMUXER_OPTIONS | {"protocol_whitelist": PIPE_PROTOCOLS}), given
+    return pipe_input(pipe, report)
+
+
+def open_content(content: PipeInput | BinaryIO) -> InputContainer:
+    """Open the media that ``content`` holds. Raises as :func:`open_file`."""
+    return av.open(content, "r", options=DEMUXER_OPTIONS | {"protocol_whitelist": CONTENT_PROTOCOLS})
 
 
 def open_stored(address: str, timeout_seconds: float, report: Callable[[str], None]) -> InputContainer:
@@ -70,7 +75,7 @@ def open_stored(address: str, timeout_seconds: float, report: Callable[[str], No
     ``timeout_seconds``: longest wait for the server. Raises as :func:`open_file`, also HTTPException.
     """
     response = urlopen(address, timeout=timeout_seconds)  # http or https: the caller ensures it
-    return av.open(pipe_input(response, report), "r", options=DEMUXER_OPTIONS | {"protocol_whitelist": "data"})
+    return open_content(pipe_input(response, report))
 
 
 def open_address(address: str, options: dict[str, str], timeout: tuple[float, float]) -> InputContainer:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -33,6 +34,7 @@ from speakerlight.sources.display import FrameConverter
 from speakerlight.sources.frame_order import FrameOrder
 from speakerlight.sources.gapless_audio import GaplessAudio
 from speakerlight.sources.joined import in_time_order
+from speakerlight.sources.not_media import HEAD_BYTES, advice_for
 from speakerlight.sources.notices import Notices, SilenceNotice
 from speakerlight.sources.packets import shifted, stamped, without_bursts
 from speakerlight.sources.pieces import next_piece
@@ -287,7 +289,14 @@ def _opened(path: Path) -> InputContainer:
     try:
         return open_file(path, end=next_piece(path, 0))
     except (av.error.FFmpegError, OSError, ValueError) as error:
-        raise InputError(f"{path}: not a video or audio file that can be read ({reason(error)})") from None
+        advice = advice_for(_head(path)) or f"not a video or audio file that can be read ({reason(error)})"
+        raise InputError(f"{path}: {advice}") from None
+
+
+def _head(path: Path) -> bytes:
+    with suppress(OSError, ValueError), path.open("rb") as file:
+        return file.read(HEAD_BYTES)
+    return b""
 
 
 def _check(path: Path) -> None:
@@ -307,6 +316,8 @@ def _nothing(path: Path, video: bool, audio: bool) -> str:
         missing = undecodable(lambda: open_file(path), container)
     if missing:
         return f"{path}: {' and '.join(missing)} cannot be decoded; convert the file first"
+    if advice := advice_for(_head(path)):
+        return f"{path}: {advice}"
     what = "no video and no audio" if video and audio else "no video" if video else "no audio"
     return f"{path}: {what} that can be decoded; play it elsewhere to check it"
 

@@ -17,6 +17,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from http.client import HTTPException
 from typing import Any, BinaryIO, Protocol, TypeVar
+from urllib.request import urlopen
 
 import av.error
 from av.audio.frame import AudioFrame
@@ -33,9 +34,10 @@ from speakerlight.rings import FrameRing
 from speakerlight.sources.addresses import is_pipe, scheme
 from speakerlight.sources.audio_choice import audio_stream, undecodable, video_stream
 from speakerlight.sources.buffered import BufferedSource
-from speakerlight.sources.containers import open_address, open_pipe, open_stored
+from speakerlight.sources.containers import open_address, open_content, open_pipe, open_stored
 from speakerlight.sources.decode import AudioConverter, reason
 from speakerlight.sources.display import FrameConverter
+from speakerlight.sources.not_media import HEAD_BYTES, advice_for
 from speakerlight.sources.notices import Notices, SilenceNotice
 from speakerlight.sources.one_pass import OnePass
 from speakerlight.sources.pipe_input import PipeInput
@@ -109,7 +111,8 @@ class NetworkSource(BufferedSource):
         if not (has_video or has_audio):
             self._container.close()
             what = "video and no audio" if video and audio else "video" if video else "audio"
-            raise InputError(f"{redacted(url)}: the stream has no {what}")
+            advice = advice_for(_http_head(url)) if scheme(url) in PULLED else None
+            raise InputError(f"{redacted(url)}: {advice or f'the stream has no {what}'}")
         frames = FrameRing(FRAMES_WAITING) if has_video else None
         super().__init__(redacted(url), frames, has_audio, AUDIO_SECONDS)
         self._size = _coded_size(self._container) if has_video else None
@@ -404,18 +407,36 @@ def connected(url: str) -> InputContainer:
     except av.error.ExitError:
         raise InputError(f"{shown}: nothing came in {OPEN_SECONDS:.0f} s; check that it is sending") from None
     except (av.error.FFmpegError, OSError, ValueError) as error:
-        raise InputError(
-            f"{shown}: cannot be opened ({reason(error)}); check the address and that it is sending"
-        ) from None
+        advice = advice_for(_http_head(url)) if scheme(url) in PULLED else None
+        advice = advice or f"cannot be opened ({reason(error)}); check the address and that it is sending"
+        raise InputError(f"{shown}: {advice}") from None
+
+
+def _http_head(url: str) -> bytes:
+    with suppress(OSError, ValueError, HTTPException), urlopen(url, timeout=READ_SECONDS) as response:
+        return bytes(response.read(HEAD_BYTES))
+    return b""
 
 
 def opened_pipe(spec: str, notices: Notices) -> tuple[InputContainer, PipeInput | BinaryIO]:
     """The opened pipe and what is read; InputError with one clear line when it holds no media."""
+    given: PipeInput | BinaryIO | None = None
     try:
-        return open_pipe(spec, lambda line: notices.report("spool", line))
+        given = open_pipe(spec, notices.of("spool"))
+        return open_content(given), given
     except (av.error.FFmpegError, OSError, ValueError) as error:
         name = "standard input" if spec == "-" else spec
-        raise InputError(f"{name}: no video or audio that can be read ({reason(error)})") from None
+        advice = advice_for(b"" if given is None else content_head(given))
+        advice = advice or f"no video or audio that can be read ({reason(error)})"
+        raise InputError(f"{name}: {advice}") from None
+
+
+def content_head(content: PipeInput | BinaryIO) -> bytes:
+    """The first bytes of what is read as a pipe, at most HEAD_BYTES."""
+    if isinstance(content, PipeInput):
+        return content.head
+    content.seek(0)
+    return content.read(HEAD_BYTES)
 
 
 def interruptible(work: Callable[[], Result]) -> Result:

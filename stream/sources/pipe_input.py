@@ -9,6 +9,8 @@ from collections.abc import Callable
 from os import fstat
 from typing import BinaryIO
 
+from speakerlight.sources.not_media import HEAD_BYTES
+
 BOX_HEADER = 8
 
 SKIPPED = (b"ftyp", b"free", b"skip", b"wide", b"uuid", b"pdin")
@@ -24,16 +26,19 @@ class PipeInput:
     """The bytes of ``pipe`` after ``head``, which was read from it already."""
 
     def __init__(self, pipe: BinaryIO, head: bytes) -> None:
-        self._pipe, self._head = pipe, head
+        self._pipe, self._next = pipe, head
         self._given = 0
+        self.head = b""
+        """The first bytes that were read, at most HEAD_BYTES."""
 
     def read(self, size: int) -> bytes:
         """Up to ``size`` bytes, as soon as there are any; none at the end."""
-        if self._head:
-            given, self._head = self._head[:size], self._head[size:]
+        if self._next:
+            given, self._next = self._next[:size], self._next[size:]
         else:
             given = self._pipe.read(size) or b""
         self._given += len(given)
+        self.head += given[: HEAD_BYTES - len(self.head)]
         return given
 
     def has_more(self, after: int) -> bool:

@@ -9,7 +9,8 @@ from speakerlight.core.errors import InputError
 from speakerlight.core.media import AudioChunk, Frame
 from speakerlight.sources.addresses import STDIN
 from speakerlight.sources.decode import reason
-from speakerlight.sources.network import interruptible, opened_pipe
+from speakerlight.sources.network import content_head, interruptible, opened_pipe
+from speakerlight.sources.not_media import advice_for
 from speakerlight.sources.notices import Notices
 from speakerlight.sources.one_pass import OnePass
 from speakerlight.sources.pipe_input import PipeInput
@@ -32,7 +33,8 @@ class PipeReader:
         self.has_video, self.has_audio = self._media.has_video, self._media.has_audio
         if not (self.has_video or self.has_audio):
             self.close()
-            raise InputError(f"{self.name}: no {'video' if not audio else 'audio' if not video else 'media'} in it")
+            what = "video" if not audio else "audio" if not video else "media"
+            raise InputError(f"{self.name}: {advice_for(content_head(self._input)) or f'no {what} in it'}")
         interruptible(lambda: self._media.wait(math.inf))
         if self._media.error is not None and not self._media.has_begun:
             self.close()
