@@ -1,9 +1,9 @@
 """The session clock, and how a device's own time is laid on it.
 
 The session clock is the monotonic clock minus the session's start, without the times in which the process stood still
-(Ctrl-Z, a paused virtual machine). A file played in real time uses its own time from 0 on the same clock. A device (a
-audio device counting samples, a sender stamping frames) has a clock of its own that runs a little fast or slow and is
-observed only through deliveries that are sometimes late, never early.
+(Ctrl-Z, a paused virtual machine). A file played in real time has its time 0 at the session's start. A device has a
+clock of its own, which runs a little fast or slow: an audio device counts samples, a sender stamps frames. It is
+observed only through deliveries, which are sometimes late and never early.
 """
 
 from __future__ import annotations

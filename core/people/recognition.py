@@ -1,8 +1,8 @@
 """Face recognition: assigns tracks to persons, so that ids survive absence, cuts and a change of seat; merges ids.
 
-Each track is embedded when it begins and again at intervals. Several looks are averaged until the nearest known person
-is near enough, or every known person is far enough away. A new person who turns out to be an older one is merged with
-them (``_merge``). All timing is media time, never wall time.
+Each track is embedded when it begins and again at intervals. Several looks (face embeddings) are averaged until the
+nearest known person is near enough, or every known person is far enough away. A new person who turns out to be an older
+one is merged with them (``_merge``). All timing is media time, never wall time.
 """
 
 from __future__ import annotations
