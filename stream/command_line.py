@@ -145,7 +145,7 @@ def main(arguments: list[str] | None = None) -> int:
     except FileNotFoundError as error:
         logger.debug("failed", exc_info=True)
         is_folder_gone = not _has_current_folder()
-        _notify(f"run_live.py: {FOLDER_GONE if is_folder_gone else error}")
+        _notify(f"{program_name()}: {FOLDER_GONE if is_folder_gone else error}")
         return 2 if is_folder_gone else 1
     except Exception as error:
         logger.debug("failed", exc_info=True)
