@@ -30,6 +30,9 @@ CHANGE_SECONDS, CHANGE_PAUSE_SECONDS = 0.3, 0.4
 which a change is free. On composed sessions of real people 0.972 instead of 0.966 of the words come out right. With a
 cost of 0.6 it is 0.977, but answers of one word within somebody's speech are lost."""
 
+SHORTEST_WORD_SECONDS = 0.02
+"""Shortest word: whisper.cpp gives some words no length, and recognisers' times may run backwards."""
+
 PAUSE_SECONDS = 1.5
 """A longer pause begins a new line of the same person."""
 
@@ -57,7 +60,13 @@ def read_words(text: str) -> list[Word]:
         raise InputError(f"words in an unknown form ({type(error).__name__}: {error})") from error
     if not words:
         raise InputError("no timed words: whisper.cpp's -ojf, or segments with start, end and words or text")
-    return sorted(words, key=lambda word: (word.start, word.end))
+    whole = [Word(_repaired(w.text), w.start, max(w.end, w.start + SHORTEST_WORD_SECONDS)) for w in words]
+    return sorted(whole, key=lambda word: (word.start, word.end))
+
+
+def decoded(data: bytes) -> str:
+    """A JSON file's text: UTF-8 or, as shells of Windows write, UTF-16. Bytes that are no UTF-8 become surrogates."""
+    return data.decode(json.detect_encoding(data), "surrogateescape")
 
 
 def read_session(text: str) -> Transcript:
@@ -167,7 +176,10 @@ def _words_in(given: Any) -> Iterator[Word]:
             yield from _whisper_cpp(segment)
         return
     else:
-        segments = given.get("segments") or given.get("word_segments") or given["words"]
+        lists = [given[key] for key in ("segments", "word_segments", "words") if key in given]
+        if not lists:
+            raise ValueError("it has no transcription, segments, word_segments or words")
+        segments = next(filter(None, lists), [])
     for segment in segments:
         yield from _spread(segment)
 
@@ -203,7 +215,7 @@ def _spread(segment: Json) -> Iterator[Word]:
     words = segment.get("words")
     if not words:
         text = segment.get("word", segment.get("text", ""))
-        if "start" in segment:
+        if segment.get("start") is not None:
             yield from _evenly(str(text), _time(segment["start"]), _time(segment["end"]))
         return
     edge = _time(segment.get("start", 0.0))
@@ -224,7 +236,7 @@ def _evenly(text: str, start: float, end: float) -> Iterator[Word]:
     total = sum(len(word) for word in words)
     place = start
     for word in words:
-        share = (end - start) * len(word) / total
+        share = max(end - start, 0.0) * len(word) / total
         yield Word(word, place, place + share)
         place += share
 
@@ -234,6 +246,11 @@ def _time(value: Any) -> float:
     if not math.isfinite(seconds):
         raise ValueError(f"{seconds} is no time")
     return seconds
+
+
+def _repaired(text: str) -> str:
+    """Put letters together whose bytes whisper.cpp divided between tokens."""
+    return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
 
 def _person(value: Any) -> int | None:

@@ -73,7 +73,12 @@ def parser() -> argparse.ArgumentParser:
     add("--virtual-camera", action="store_true", help="a camera for other programs that shows what the window shows")
     add("--obs", metavar="ws://HOST:PORT", help="switch OBS scenes to the speaker, by obs-websocket 5")
     add("--obs-scenes", metavar="FILE", type=Path, help="JSON: which OBS scene shows whom; see README")
-    add("--osc", metavar="HOST:PORT", help="OSC messages about speakers and shots, for mixers and lights")
+    add(
+        "--osc",
+        metavar="HOST:PORT",
+        help="OSC messages for mixers and lights: /speakerlight/speaker STATE ID NAME, /speakerlight/shot KIND ID NAME"
+        " at a cut, /speakerlight/candidate KIND ID SECONDS before it",
+    )
     presets = [preset.value for preset in Preset]
     add(
         "--director", choices=presets, default=RunSettings.director.value, help="how lively --view, --obs and --osc cut"

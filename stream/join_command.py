@@ -9,7 +9,7 @@ from typing import NoReturn
 
 from speakerlight.core.errors import InputError
 from speakerlight.core.transcript import FORMATS, to_text
-from speakerlight.core.word_join import join, read_session, read_words
+from speakerlight.core.word_join import decoded, join, read_session, read_words
 from speakerlight.outputs.files import check_writable, write_whole
 
 OPTION = "--output"
@@ -43,7 +43,8 @@ class _Parser(argparse.ArgumentParser):
 def _parser(program: str) -> _Parser:
     description = "Who said what, from the timed words of a speech-to-text program."
     parser = _Parser(prog=program, description=description, allow_abbrev=False)
-    parser.add_argument("words", metavar="WORDS.json", type=Path, help="of whisper.cpp, faster-whisper or WhisperX")
+    words_help = "of whisper.cpp (-ojf), Whisper or faster-whisper (segments with words) or WhisperX"
+    parser.add_argument("words", metavar="WORDS.json", type=Path, help=words_help)
     parser.add_argument("session", metavar="SESSION.json", type=Path, help="what --export SESSION.json wrote")
     forms = ", ".join(FORMATS)
     parser.add_argument(OPTION, metavar="FILE", type=Path, help=f"{forms} by its suffix; else text on standard output")
@@ -52,6 +53,6 @@ def _parser(program: str) -> _Parser:
 
 def _text(path: Path) -> str:
     try:
-        return path.read_text(encoding="utf-8-sig")
+        return decoded(path.read_bytes())
     except (OSError, ValueError) as error:
         raise InputError(f"join: {path} cannot be read ({getattr(error, 'strerror', None) or error})") from error

@@ -148,7 +148,7 @@ class ControlState:
                 return replace(self, names={}, pinned=None, excluded=frozenset(), resets=self.resets + 1)
             case {"type": "record", "on": bool(on), **rest} if not rest:
                 return replace(self, is_recording=on)
-        raise InputError("unknown command: /schema.json lists them")
+        raise InputError(_refusal(command))
 
     def following(self, merge: Merge) -> list[dict[str, object]]:
         """Commands that carry what was said of the person ``merge.id`` over to ``merge.into``, who has it already or
@@ -263,6 +263,15 @@ def _may_be_shown(face: FaceScore, control: ControlState) -> bool:
 def _most_probable_marked(faces: Sequence[FaceScore]) -> int | None:
     marked = {face.id: face.score for face in faces if face.speaking}
     return max(marked, key=marked.__getitem__, default=None)
+
+
+def _refusal(command: Mapping[str, object]) -> str:
+    """Why a command is none of the schema: an unknown type, or fields that are not those of its type."""
+    for each in SCHEMA["oneOf"]:
+        kind, *fields = each["required"]
+        if command.get(kind) == each["properties"][kind]["const"]:
+            return f"{command[kind]} takes {' and '.join(fields) or 'no field'}: /schema.json describes it"
+    return "unknown command: /schema.json lists them"
 
 
 def _person(value: object) -> int:

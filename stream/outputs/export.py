@@ -25,7 +25,8 @@ class Export(Output):
 
     def __init__(self, path: Path, sources: Sequence[str] = ()) -> None:
         if path.suffix.lower() not in FORMATS:
-            raise InputError(f"{self.option} {path}: give it a name that ends in {', '.join(FORMATS)}")
+            hint = "; RTTM is --rttm FILE" if path.suffix.lower() == ".rttm" else ""
+            raise InputError(f"{self.option} {path}: give it a name that ends in {', '.join(FORMATS)}{hint}")
         check_writable(path, self.option, sources)
         self._path = path
         self._record = SessionRecord()

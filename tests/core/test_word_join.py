@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from speakerlight.core.errors import InputError
 from speakerlight.core.transcript import Line, Transcript
-from speakerlight.core.word_join import Word, join, read_session, read_words
+from speakerlight.core.word_join import Word, decoded, join, read_session, read_words
 
 SESSION = Transcript([Line(1, 0.0, 2.0), Line(2, 2.1, 4.0), Line(1, 6.0, 7.0)], {1: "Ada"}, 8.0)
 
@@ -70,6 +70,32 @@ def test_segments_without_words_share_their_time_by_length() -> None:
     ]
 
 
+def test_words_without_a_length_or_backwards_are_kept() -> None:
+    given = [{"word": "so", "start": 1.0, "end": 1.0}, {"word": "it", "start": 3.0, "end": 2.0}]
+    assert words(given) == [("so", 1.0, 1.02), ("it", 3.0, 3.02)]
+    assert words([{"start": 3.0, "end": 1.0, "text": "a b"}]) == [("a", 3.0, 3.02), ("b", 3.0, 3.02)]
+
+
+def test_words_without_a_time_are_passed_over() -> None:
+    assert words([{"word": "42", "start": None, "end": None}, {"word": "so", "start": 1, "end": 2}]) == [("so", 1, 2)]
+
+
+def test_letters_divided_between_tokens_are_put_together() -> None:
+    """As whisper.cpp writes them: the file is no UTF-8, the two tokens together are."""
+    half = b'{"text": " caf\xc3", "offsets": {"from": 0, "to": 500}}'
+    rest = b'{"text": "\xa9", "offsets": {"from": 500, "to": 900}}'
+    data = (
+        b'{"transcription": [{"offsets": {"from": 0, "to": 900}, "text": "", "tokens": [' + half + b"," + rest + b"]}]}"
+    )
+    assert [word.text for word in read_words(decoded(data))] == ["café"]
+    assert read_words(decoded(data.replace(rest, half)))[0].text == "caf\ufffd"
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_encodings(encoding: str) -> None:
+    assert read_words(decoded('[{"word": "Größe", "start": 0, "end": 1}]'.encode(encoding)))[0].text == "Größe"
+
+
 def test_one_word_a_line() -> None:
     lines = '{"word": "so", "start": 1, "end": 2}\n{"word": "it", "start": 0, "end": 1}\n'
     assert [word.text for word in read_words(lines)] == ["it", "so"]
@@ -80,6 +106,7 @@ BAD = [
     "no JSON",
     "{}",
     "[]",
+    '{"segments": [], "language": "en"}',
     "null",
     "3",
     '"x"',

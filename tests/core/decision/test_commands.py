@@ -158,3 +158,12 @@ def test_the_best_guess_stays_primary_unless_a_command_forbids_it() -> None:
     for command in ({"type": "exclude", "id": 2, "on": True}, {"type": "sensitivity", "score": 0.5}):
         steered = Steering().steer(guess, after(command))
         assert (steered.primary, steered.state) == (None, SpeakingState.UNDECIDED)
+
+
+def test_a_command_with_wrong_fields_is_told_from_an_unknown_one() -> None:
+    refused: dict[str, dict[str, Any]] = {"pin takes id": {"type": "pin"}}
+    refused |= {"exclude takes id and on": {"type": "exclude", "id": 1, "on": 1}}
+    refused |= {"release takes no field": {"type": "release", "id": 1}, "unknown command": {"type": "quit"}}
+    for message, command in refused.items():
+        with pytest.raises(InputError, match=message):
+            after(command)

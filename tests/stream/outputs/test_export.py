@@ -49,3 +49,8 @@ def test_a_bad_name_or_place_is_reported_before_the_run(tmp_path: Path) -> None:
     for name in ("s.doc", "s", "missing/s.json"):
         with pytest.raises(InputError, match="--export"):
             Export(tmp_path / name)
+
+
+def test_rttm_is_another_option(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="--rttm"):
+        Export(tmp_path / "s.rttm")
