@@ -21,7 +21,7 @@ HOP_TICKS = 5
 
 @dataclass(frozen=True)
 class VoiceSettings:
-    """Cosines of a window's embedding with the mean of a voice; hops are 0.2 s. Chosen on made conversations of
+    """Cosines of a window's embedding with the mean of a voice; hops are 0.2 s. Chosen on synthetic conversations of
     training people behind one microphone."""
 
     neutral: tuple[float, ...] = (0.61, 0.65, 0.68)

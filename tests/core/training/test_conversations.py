@@ -1,4 +1,4 @@
-"""Made conversations: the audio matches the person labelled as speaking, at the lag, and no other person."""
+"""Synthetic conversations: the audio matches the person labelled as speaking, at the lag, and no other person."""
 
 from __future__ import annotations
 
