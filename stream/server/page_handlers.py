@@ -34,7 +34,7 @@ class PageHandlers:
         ]
 
     async def _index(self, request: web.Request) -> web.Response:
-        return web.Response(text=self._page, content_type="text/html")
+        return _compressed(self._page, "text/html")
 
     async def _overlay(self, request: web.Request) -> web.FileResponse:
         return web.FileResponse(PAGE / "overlay.html")
@@ -43,9 +43,7 @@ class PageHandlers:
         part = self._parts.get(request.match_info["name"])
         if part is None:
             raise web.HTTPNotFound
-        response = web.Response(text=part.text, content_type=part.kind)
-        response.enable_compression()
-        return response
+        return _compressed(part.text, part.kind)
 
     async def _ice_servers(self, request: web.Request) -> web.Response:
         servers = self._settings.ice.servers_at(time.time())
@@ -59,3 +57,10 @@ class PageHandlers:
 
     async def _metrics_text(self, request: web.Request) -> web.Response:
         return web.Response(body=self._metrics.text(), headers={"Content-Type": CONTENT_TYPE_LATEST})
+
+
+def _compressed(text: str, kind: str) -> web.Response:
+    """A response that is compressed for clients that accept it."""
+    response = web.Response(text=text, content_type=kind)
+    response.enable_compression()
+    return response

@@ -43,7 +43,7 @@ PAGE = Path(__file__).parents[3] / "stream" / "server" / "page"
 PHONE = {"width": 320, "height": 640}
 MOST_REQUESTS = 12
 MOST_BYTES = 105_000
-MOST_BYTES_SENT = 60_000
+MOST_BYTES_SENT = 35_000
 
 expect.set_options(timeout=20_000)
 
