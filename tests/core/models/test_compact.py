@@ -25,7 +25,7 @@ from speakerlight.core.models.compact import (
 )
 from speakerlight.core.models.compact_loading import load_compact
 from speakerlight.core.models.compact_network import CompactSyncNet, model_of, standardised
-from speakerlight.core.models.features import Features
+from speakerlight.core.models.features import Features, joined
 from speakerlight.core.models.lipsync import audio_lookahead_seconds
 from speakerlight.core.training.evaluation import clip_mel
 from speakerlight.core.training.export import export
@@ -135,6 +135,22 @@ def test_in_half_precision_it_gives_nearly_the_same(network: CompactSyncNet, mod
     assert np.abs(one.visual_vad - other.visual_vad).max() < 0.02
     mel = np.random.default_rng(1).uniform(-1, 1, (4, MEL_WINDOW, COMPACT_MEL.mels)).astype(np.float32)
     assert cosines(half.embed_audio(mel), model.embed_audio(mel)).min() > 0.999
+
+
+def test_pytorch_on_any_device_gives_what_the_graphs_give(network: CompactSyncNet, model: Compact) -> None:
+    other = model_of(copy.deepcopy(network), "cpu:0")  # a device for PyTorch, as a GPU is
+    given, expected = other.encode_frames(stacks(6)), model.encode_frames(stacks(6))
+    np.testing.assert_allclose(given, expected, atol=1e-5 * float(np.abs(expected).max()))
+    windows = [
+        joined([features[row : row + 1] for row in range(6) for _ in range(FRAME_WINDOW)]).reshape(6, FRAME_WINDOW, -1)
+        for features in (given, expected)
+    ]
+    one, two = other.embed_faces(windows[0]), model.embed_faces(windows[1])
+    np.testing.assert_allclose(one.vectors, two.vectors, atol=1e-5)
+    assert one.visual_vad is not None and two.visual_vad is not None
+    np.testing.assert_allclose(one.visual_vad, two.visual_vad, atol=1e-5)
+    mel = np.random.default_rng(1).uniform(-1, 1, (4, MEL_WINDOW, COMPACT_MEL.mels)).astype(np.float32)
+    np.testing.assert_allclose(other.embed_audio(mel), model.embed_audio(mel), atol=1e-5)
 
 
 def test_who_else_is_in_the_batch_changes_nothing(model: Compact) -> None:
