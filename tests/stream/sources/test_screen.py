@@ -66,23 +66,19 @@ def test_a_change_of_the_screen_is_seen_within_two_frames(display: str) -> None:
     source.start(clock)
     assert source.frames.take(5) is not None
     paint("black")
-    delays = []
     for colour, level in (("white", 255), ("black", 0), ("white", 255)):
-        time.sleep(0.11)
-        while source.frames.take(0):
-            pass
         begun = clock.now()
         paint(colour)
         changed = clock.now()
-        while (frame := source.frames.take(1)) is not None and frame.image[60, 80, 0] != level:
+        frames = []
+        while not frames or frames[-1].image[60, 80, 0] != level:
             assert clock.now() < changed + 5, f"{colour} is not seen"
-        assert frame is not None and frame.image.shape == (120, 160, 3)
-        assert frame.time > begun
-        delays.append(clock.now() - changed)
-    print(f"screen: a change is in the ring after {max(delays) * 1000:.0f} ms")
-    assert max(delays) < 0.15
+            if (frame := source.frames.take(1)) is not None and frame.time > begun:
+                frames.append(frame)
+        assert frames[-1].image.shape == (120, 160, 3)
+        assert sum(frame.time > changed for frame in frames[:-1]) <= 1, "two frames after the change at most"
     times = [frame.time for _ in range(14) if (frame := source.frames.take(1))]
-    assert times[-1] - times[0] == pytest.approx(13 / 25, rel=0.2), "25 frames a second"
+    assert np.median(np.diff(times)) == pytest.approx(1 / 25, rel=0.2), "25 frames a second"
     source.stop()
     assert source.state is SourceState.ENDED and source.trouble is None
 
