@@ -1,4 +1,4 @@
-"""Cluster settings: parses ``--cluster``, which says where hosts run."""
+"""Cluster settings: parses ``--cluster``, where hosts run."""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ from tests.stream.server.chromium import (
     camera_behind_seconds,
     chromium,
     identity,
-    is_told,
+    is_reported,
     kept,
     rounds,
     write_demo,
@@ -81,7 +81,7 @@ def _show(folder: Path, seed: int) -> tuple[Demo, Footage]:
 
 
 def _named(demo: Demo, footage: Footage, events: Sequence[Event]) -> list[float]:
-    whole = [beginning for beginning in rounds(events) if is_told(events, footage.seconds, beginning)]
+    whole = [beginning for beginning in rounds(events) if is_reported(events, footage.seconds, beginning)]
     return [identity(events, demo, footage, beginning) for beginning in whole]
 
 

@@ -27,7 +27,7 @@ from speakerlight.core.timebase import SAMPLE_RATE, TICK_RATE
 from tests.benchmarks.engine import ROOT
 from tests.benchmarks.load_recording import decoded, two_people, write
 from tests.data import event_scores
-from tests.stream.server.chromium import Event, Footage, is_told, lead, listening, on_file_time
+from tests.stream.server.chromium import Event, Footage, is_reported, lead, listening, on_file_time
 from tests.stream.server.test_server_factory import command
 from tests.stream.server.test_whip import UPNP_STUB
 
@@ -64,7 +64,7 @@ def whip_events(clip: Path, folder: Path, out: Path) -> None:
             _wait_for_room(f"{url}/events?room=load", process)
             with listening(f"{url.replace('http', 'ws', 1)}/events?room=load") as events:
                 deadline = time.monotonic() + LEAD_SECONDS + seconds + 20
-                while not is_told(events, seconds - 0.5) and time.monotonic() < deadline:
+                while not is_reported(events, seconds - 0.5) and time.monotonic() < deadline:
                     time.sleep(0.2)
         finally:
             process.kill()

@@ -48,20 +48,20 @@ def test_the_caller_takes_the_part_that_no_thread_has_begun(monkeypatch: pytest.
     monkeypatch.setattr("speakerlight.batch_threads.usable_cores", lambda: 2)
     begun, released = threading.Event(), threading.Event()
 
-    def held_up_at_1(rows: torch.Tensor) -> torch.Tensor:
+    def stalled_at_1(rows: torch.Tensor) -> torch.Tensor:
         if rows[0] == 1:
             begun.set()
             if not released.wait(WAIT_SECONDS):
                 raise TimeoutError
         return rows
 
-    compute = split_over_cores(held_up_at_1)
+    compute = split_over_cores(stalled_at_1)
     with ThreadPoolExecutor(1) as other:
-        held_up = other.submit(compute, torch.tensor([0, 1]))
+        stalled = other.submit(compute, torch.tensor([0, 1]))
         assert begun.wait(WAIT_SECONDS)
-        assert compute(torch.tensor([2, 3])).tolist() == [2, 3]  # while the only thread is held up
+        assert compute(torch.tensor([2, 3])).tolist() == [2, 3]  # while the only thread is stalled
         released.set()
-        assert held_up.result(WAIT_SECONDS).tolist() == [0, 1]
+        assert stalled.result(WAIT_SECONDS).tolist() == [0, 1]
 
 
 @pytest.mark.usefixtures("three_cores")

@@ -199,7 +199,7 @@ def test_no_face_in_view_and_the_first_face() -> None:
     assert 0 < chain.update([7], gains(0.0), 1.0).faces[7] < 0.1
 
 
-def test_a_voice_that_is_known_tells_faces_apart_that_lip_sync_cannot() -> None:
+def test_a_known_voice_separates_faces_that_lip_sync_cannot() -> None:
     chain = Chain(TWO, RoomLag())
     unknown = np.zeros((3, len(LAGS)))
     for _ in range(25):

@@ -160,7 +160,7 @@ def test_the_best_guess_stays_primary_unless_a_command_forbids_it() -> None:
         assert (steered.primary, steered.state) == (None, SpeakingState.UNDECIDED)
 
 
-def test_a_command_with_wrong_fields_is_told_from_an_unknown_one() -> None:
+def test_a_command_with_wrong_fields_is_refused_unlike_an_unknown_one() -> None:
     refused: dict[str, dict[str, Any]] = {"pin takes id": {"type": "pin"}}
     refused |= {"exclude takes id and on": {"type": "exclude", "id": 1, "on": 1}}
     refused |= {"release takes no field": {"type": "release", "id": 1}, "unknown command": {"type": "quit"}}

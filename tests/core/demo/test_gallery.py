@@ -27,7 +27,7 @@ def test_any_moment_is_the_same_whenever_and_in_whatever_order_it_is_asked_for()
     assert np.array_equal(np.concatenate(pieces), whole[5 * SAMPLE_RATE :][: 1234 * len(pieces)])
 
 
-def test_the_voice_is_heard_in_the_turns_and_only_there() -> None:
+def test_the_voice_sounds_in_the_turns_and_only_there() -> None:
     demo = Demo(DemoSettings(people=3, seed=1, seconds=20, **SMALL))
     audio, inside = demo.audio(0, 20 * SAMPLE_RATE), np.zeros(20 * SAMPLE_RATE, bool)
     for turn in demo.turns(0, 20):
@@ -78,7 +78,7 @@ def test_mouthing_people_say_other_syllables_than_the_speaker() -> None:
     assert compared >= 5
 
 
-def test_lips_of_the_one_who_is_heard_follow_the_audio() -> None:
+def test_lips_of_the_speaker_follow_the_audio() -> None:
     """The mouth's distance from rest fits the voice's loudness below 1 kHz best unshifted, of shifts to ±320 ms."""
     demo = Demo(DemoSettings(people=1, seed=4, seconds=60, width=256, height=256))
     fits = np.zeros(17)

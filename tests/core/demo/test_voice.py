@@ -63,7 +63,7 @@ def test_voices_of_a_cast_differ_and_are_the_same_again() -> None:
     assert len(set(voices)) == 26 and set(voices[: len(VOICES)]) == set(VOICES)
 
 
-def test_a_speaker_encoder_tells_the_voices_apart() -> None:
+def test_a_speaker_encoder_separates_the_voices() -> None:
     """Cosines of 1 s windows with a voice's mean: own ones as high as of people, others' as low."""
     encoder = VoiceEncoder(model_file(VOICE_ENCODER))
     windows = []

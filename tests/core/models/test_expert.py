@@ -39,7 +39,7 @@ def seeded() -> SyncNetColor:
 
 
 def trained() -> SyncNetColor:
-    """A network in the real one's form, random, but with batch norms settled on data: it tells inputs apart."""
+    """A network in the real one's form, random, but with batch norms settled on data: it separates inputs."""
     network = seeded().train()
     for layer in network.modules():
         if isinstance(layer, torch.nn.BatchNorm2d):

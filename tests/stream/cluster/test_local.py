@@ -25,7 +25,7 @@ from speakerlight import command_line
 from speakerlight.cluster.door import POLL_SECONDS
 from tests.benchmarks.load_client import Replay
 from tests.benchmarks.load_recording import Recording, demo_recording, read
-from tests.stream.server.browser import Browser, Hum, Pictures, offered
+from tests.stream.server.browser import Browser, Hum, MadeFrames, offered
 from tests.stream.server.test_rooms import unconnected_offer
 from tests.stream.server.test_whip import FRAGMENT, SDP, scores, until
 from tests.stream.server.test_whip import Client as Encoder
@@ -318,7 +318,7 @@ def test_encoders_and_players_pass_the_door(door: tuple[int, subprocess.Popen[st
 
     async def work() -> None:
         async with aiohttp.ClientSession(url) as session, Encoder(session, "/whip?room=studio") as encoder:
-            for track in (Pictures(), Hum()):
+            for track in (MadeFrames(), Hum()):
                 encoder.connection.addTrack(track)
             candidates = await encoder.post(is_trickled=True)
             headers = FRAGMENT | {"If-Match": encoder.tag}

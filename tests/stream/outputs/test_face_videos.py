@@ -15,7 +15,7 @@ from speakerlight.core.snapshot import FaceScore, Lag, Snapshot, SpeakingState
 from speakerlight.core.timebase import SAMPLE_RATE
 from speakerlight.outputs.face_videos import GONE_SECONDS, SIZE, FaceVideos
 from tests.stream.outputs.made import frame, silence, snapshot
-from tests.stream.outputs.test_recorder import click, heard_at, read
+from tests.stream.outputs.test_recorder import click, click_time, read
 
 
 def test_each_face_has_the_time_it_was_in_view_with_its_audio(tmp_path: Path) -> None:
@@ -31,7 +31,7 @@ def test_each_face_has_the_time_it_was_in_view_with_its_audio(tmp_path: Path) ->
         assert movie.images[0].shape == (SIZE, SIZE, 3)
         assert movie.times[0] == 0.0
         assert movie.times[-1] == pytest.approx(5.0 - start - 0.04, abs=1e-3)
-        assert heard_at(movie) == pytest.approx(3.0 - start, abs=0.003)
+        assert click_time(movie) == pytest.approx(3.0 - start, abs=0.003)
         assert len(movie.audio) / SAMPLE_RATE == pytest.approx(5.0 - start, abs=0.13)
 
 

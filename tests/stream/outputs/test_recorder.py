@@ -57,7 +57,7 @@ def click(time: float, at: float, seconds: float) -> AudioChunk:
     return AudioChunk(time, samples)
 
 
-def heard_at(movie: Movie) -> float:
+def click_time(movie: Movie) -> float:
     return movie.audio_start + int(np.argmax(np.abs(movie.audio) > 0.3)) / SAMPLE_RATE
 
 
@@ -75,7 +75,7 @@ def test_flash_and_click_of_one_moment_are_recorded_at_that_moment(tmp_path: Pat
     movie = read(tmp_path / "o.mp4")
     np.testing.assert_allclose(movie.times, times, atol=1e-4)
     assert seen_at(movie) == pytest.approx(times[100], abs=1e-4)
-    assert heard_at(movie) == pytest.approx(times[100], abs=0.003)
+    assert click_time(movie) == pytest.approx(times[100], abs=0.003)
 
 
 def test_a_drifting_microphone_stays_in_step_over_a_long_run(tmp_path: Path) -> None:
@@ -87,7 +87,7 @@ def test_a_drifting_microphone_stays_in_step_over_a_long_run(tmp_path: Path) -> 
     recorder.close()
     movie = read(tmp_path / "o.mp4")
     assert seen_at(movie) == pytest.approx(290.0, abs=1e-3)
-    assert heard_at(movie) == pytest.approx(290.0, abs=0.02)
+    assert click_time(movie) == pytest.approx(290.0, abs=0.02)
     assert len(movie.audio) / SAMPLE_RATE == pytest.approx(300.0, abs=0.25)
 
 
@@ -99,7 +99,7 @@ def test_missing_audio_is_silence(tmp_path: Path) -> None:
         recorder.frame(frame(k / 25), None)
     recorder.close()
     movie = read(tmp_path / "o.mp4")
-    assert heard_at(movie) == pytest.approx(3.4, abs=0.003)
+    assert click_time(movie) == pytest.approx(3.4, abs=0.003)
     assert len(movie.audio) / SAMPLE_RATE == pytest.approx(4.0, abs=0.13)
 
 
@@ -110,7 +110,7 @@ def test_audio_that_comes_ahead_of_the_frame_waits_for_it(tmp_path: Path) -> Non
     for k in range(50):
         recorder.frame(frame(k / 25), None)
     recorder.close()
-    assert heard_at(read(tmp_path / "o.mp4")) == pytest.approx(1.0, abs=0.003)
+    assert click_time(read(tmp_path / "o.mp4")) == pytest.approx(1.0, abs=0.003)
 
 
 def test_the_first_frame_stands_from_the_beginning_so_that_file_time_is_event_time(tmp_path: Path) -> None:
@@ -142,7 +142,7 @@ def test_a_camera_that_comes_late_leaves_all_audio_in_the_recording(tmp_path: Pa
     recorder.frame(frame(44.0, 200, 64, 48), snapshot(44.0))
     recorder.close()
     movie = read(tmp_path / "late.mp4")
-    assert heard_at(movie) == pytest.approx(5.5, abs=0.03)
+    assert click_time(movie) == pytest.approx(5.5, abs=0.03)
     assert len(movie.audio) >= 44 * SAMPLE_RATE
     assert movie.times[0] == 0.0 and movie.images[0].max() < 20
     assert movie.times[-1] == pytest.approx(44.0, abs=0.01) and movie.images[-1].min() > 150
@@ -181,7 +181,7 @@ def test_without_x264_the_older_mpeg4_is_used(tmp_path: Path, monkeypatch: pytes
         assert container.streams.video[0].codec_context.name == "mpeg4"
     movie = read(tmp_path / "o.mp4")
     assert seen_at(movie) == pytest.approx(0.8, abs=1e-3)
-    assert heard_at(movie) == pytest.approx(0.8, abs=0.003)
+    assert click_time(movie) == pytest.approx(0.8, abs=0.003)
 
 
 def test_a_run_without_a_frame_leaves_nothing(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""A browser as the server sees it: an aiortc connection that sends made-up pictures and sound and keeps the events."""
+"""A browser as the server sees it: an aiortc connection that sends made-up frames and audio and keeps the events."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ SOUND_RATE = 48_000
 PACKET = SOUND_RATE // 50
 
 
-class Pictures(MediaStreamTrack):
+class MadeFrames(MediaStreamTrack):
     """Grey of ``brightness`` at 25 a second, in real time. ``size``: width and height, which may change."""
 
     kind = "video"
@@ -95,7 +95,7 @@ class Browser:
         self._connection = RTCPeerConnection(RTCConfiguration(iceServers=list(ice_servers)))
         self.channel: RTCDataChannel = self._connection.createDataChannel("events")
         self.channel.on("message", lambda text: self.events.append(json.loads(text)))
-        for track in tracks or (Pictures(), Hum()):
+        for track in tracks or (MadeFrames(), Hum()):
             self._connection.addTrack(track)
 
     async def __aenter__(self) -> Browser:
@@ -151,7 +151,7 @@ class Browser:
 async def offered(
     url: str, sdp: object, headers: dict[str, str] | None = None, **fields: object
 ) -> tuple[int, dict[str, Any]]:
-    """Status and answer of an offer. ``fields``: what it says beside the SDP."""
+    """Status and answer of an offer. ``fields``: those beside the SDP."""
     async with aiohttp.ClientSession(headers=headers) as session:
         response = await session.post(f"{url}/offer", json={"type": "offer", "sdp": sdp, **fields})
         return response.status, await response.json()

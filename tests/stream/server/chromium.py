@@ -1,4 +1,4 @@
-"""A real Chromium whose camera and microphone are files, and what the server tells about the room that it opens."""
+"""A real Chromium whose camera and microphone are files, and what the server reports about the room that it opens."""
 
 from __future__ import annotations
 
@@ -206,7 +206,7 @@ def begun(events: Sequence[Event], after: float = 0.0) -> float | None:
     return next((beginning for beginning in rounds(events) if beginning >= after), None)
 
 
-def is_told(events: Sequence[Event], seconds: float, after: float = 0.0) -> bool:
+def is_reported(events: Sequence[Event], seconds: float, after: float = 0.0) -> bool:
     """Whether the room has received so much footage of a round that began ``after`` a time."""
     start = begun(events, after)
     return start is not None and kept(events, "scores")[-1]["time"] > start + seconds

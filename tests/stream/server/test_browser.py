@@ -1,4 +1,4 @@
-"""The page in a real Chromium whose camera shows the demo's people: what it marks, says, survives and leaves behind."""
+"""The page in a real Chromium whose camera shows the demo's people: what it marks, shows, survives and leaves."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ from tests.stream.server.chromium import (
     camera_behind_seconds,
     chromium,
     identity,
-    is_told,
+    is_reported,
     kept,
     listening,
     needs_chromium,
@@ -81,7 +81,7 @@ def server() -> Iterator[str]:
 @pytest.fixture(scope="module")
 def screenshots(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Where screenshots go: SCREENSHOTS, or else a folder of the test run."""
-    folder = Path(os.environ.get("SCREENSHOTS") or tmp_path_factory.mktemp("pictures"))
+    folder = Path(os.environ.get("SCREENSHOTS") or tmp_path_factory.mktemp("screenshots"))
     folder.mkdir(parents=True, exist_ok=True)
     return folder
 
@@ -114,10 +114,10 @@ def metric(server: str, name: str) -> float:
 
 def wait_for_footage(events: list[Event], page: Page, footage: Footage) -> None:
     """Wait until all of it has been reported."""
-    was_told = wait_until(lambda: is_told(events, SECONDS - 0.5), page, PATIENCE_SECONDS)
+    was_reported = wait_until(lambda: is_reported(events, SECONDS - 0.5), page, PATIENCE_SECONDS)
     skip_if_too_busy(events)
     skip_if_apart(camera_behind_seconds(page, footage))
-    assert was_told
+    assert was_reported
 
 
 MARKS_OF = """colour => {
@@ -196,7 +196,7 @@ def test_browsers_at_once_each_get_their_own_truth(
         opened = [stack.enter_context(chromium(playwright, footage)) for _, footage in shows]
         pages, received = stack.enter_context(at_once(opened, f"{server}/?token={TOKEN}"))
         are_marked = [
-            wait_until(partial(is_told, events, SECONDS - 0.5), pages[-1], PATIENCE_SECONDS) for events in received
+            wait_until(partial(is_reported, events, SECONDS - 0.5), pages[-1], PATIENCE_SECONDS) for events in received
         ]
         behind_seconds = [camera_behind_seconds(page, footage) for page, (_, footage) in zip(pages, shows, strict=True)]
         assert wait_until(lambda: metric(server, "rooms") == browsers, pages[-1], GONE_SECONDS), "a room has no browser"

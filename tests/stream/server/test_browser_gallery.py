@@ -23,7 +23,7 @@ from tests.stream.server.chromium import (
     camera_behind_seconds,
     chromium,
     footage_of,
-    is_told,
+    is_reported,
     listening,
     needs_chromium,
     on_file_time,
@@ -53,7 +53,7 @@ ATTEMPTS = 3
 
 @pytest.fixture(scope="module")
 def gallery(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Four people, all of whom move their lips, one of whom is heard at a time; its truth lies beside it."""
+    """Four people, all of whom move their lips, one of whom speaks at a time; its truth lies beside it."""
     path = tmp_path_factory.mktemp("gallery") / "gallery.mp4"
     options = ["--people", "4", "--seconds", str(SECONDS), "--seed", str(SEED)]
     return compose_gallery(path, sorted((DEV / "single").glob("*.mp4")), SIZE, *options)
@@ -78,7 +78,7 @@ def watch(footage: Footage) -> tuple[list[Event], float]:
         page = browser.new_page(viewport=SMALL)
         start_camera(page, url)
         with listening(page.locator("#events-link").input_value()) as events:
-            wait_until(lambda: is_told(events, SECONDS), page, 2 * (LEAD_SECONDS + SECONDS) + 10)
+            wait_until(lambda: is_reported(events, SECONDS), page, 2 * (LEAD_SECONDS + SECONDS) + 10)
         return events, camera_behind_seconds(page, footage)
 
 
@@ -89,7 +89,7 @@ def test_a_browser_gets_the_events_of_the_file(gallery: Path, footage: Footage, 
             break
     skip_if_too_busy(events)
     skip_if_apart(behind_seconds)
-    assert is_told(events, SECONDS)
+    assert is_reported(events, SECONDS)
     seen = identity(gallery, on_file_time(events, footage, SIZE), tmp_path)
     fast = identity(gallery, file_events(gallery, tmp_path / "fast.jsonl"), tmp_path)
     assert seen >= fast - WITHIN, f"{seen:.3f} in the browser, {fast:.3f} as a file"

@@ -18,7 +18,7 @@ from speakerlight.server import guard, offers
 from speakerlight.server.listening_socket import listening
 from speakerlight.server.serve_settings import ServeSettings
 from speakerlight.server.server import Server
-from tests.stream.server.browser import Browser, Hum, Pictures
+from tests.stream.server.browser import Browser, Hum, MadeFrames
 from tests.stream.server.conftest import STAND_INS
 
 Result = TypeVar("Result")
@@ -97,7 +97,7 @@ def good_offer() -> str:
     async def made() -> str:
         connection = RTCPeerConnection(RTCConfiguration(iceServers=[]))
         connection.createDataChannel("events")
-        for track in (Pictures(), Hum()):
+        for track in (MadeFrames(), Hum()):
             connection.addTrack(track)
         await connection.setLocalDescription(await connection.createOffer())
         sdp = connection.localDescription.sdp

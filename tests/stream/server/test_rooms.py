@@ -27,7 +27,7 @@ from speakerlight.model_future import LoadFuture
 from speakerlight.people_encoders import LoadingRecognizer
 from speakerlight.server import rooms
 from speakerlight.server.client_address import parse_network
-from tests.stream.server.browser import Browser, Hum, Pictures, metric, offered
+from tests.stream.server.browser import Browser, Hum, MadeFrames, metric, offered
 from tests.stream.server.conftest import STAND_INS, Serve
 from tests.stream.standin import StandInVision, stand_in
 
@@ -44,7 +44,7 @@ def width_of(browser: Browser) -> float:
 def test_browsers_at_once_get_their_own_truth(serve: Serve, lines: list[str], count: int) -> None:
     async def watched(port: int, number: int) -> None:
         brightness, loudness = 60 + 40 * number, 0.3 * (number % 2)
-        async with Browser(port, Pictures(brightness), Hum(loudness)) as browser:
+        async with Browser(port, MadeFrames(brightness), Hum(loudness)) as browser:
             await browser.scored(40)
             assert width_of(browser) == pytest.approx(brightness + 1, abs=8)
             assert browser.of("scores")[-1]["faces"][0]["speaking"] == (number % 2 == 1)
@@ -66,7 +66,7 @@ def test_a_newcomer_sheds_what_the_busiest_room_does(serve: Serve) -> None:
         output.event(LoadEvent(1.0, 2, 0, 0))
 
     async def play(port: int) -> None:
-        async with Browser(port, Pictures()) as browser:
+        async with Browser(port, MadeFrames()) as browser:
             await browser.scored(3)
             assert browser.of("load")[0]["level"] == 2
 
@@ -75,7 +75,7 @@ def test_a_newcomer_sheds_what_the_busiest_room_does(serve: Serve) -> None:
 
 def test_a_browser_without_audio_has_a_room_too(serve: Serve) -> None:
     async def play(port: int) -> None:
-        async with Browser(port, Pictures()) as browser:
+        async with Browser(port, MadeFrames()) as browser:
             await browser.scored(10)
             assert browser.of("session")[0]["audio"] is None
 

@@ -1,4 +1,4 @@
-"""Pictures of one size, whatever the sender makes of them on the way."""
+"""Frames of one size, whatever the sender makes of them on the way."""
 
 from __future__ import annotations
 

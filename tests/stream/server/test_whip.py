@@ -27,7 +27,7 @@ from speakerlight.server.ice_settings import IceSettings, parse_ice_server
 from speakerlight.server.listening_socket import listening
 from speakerlight.server.serve_settings import ServeSettings
 from speakerlight.server.server import Server
-from tests.stream.server.browser import Browser, Hum, Pictures, metric
+from tests.stream.server.browser import Browser, Hum, MadeFrames, metric
 from tests.stream.server.conftest import STAND_INS, Serve
 
 TOKEN = "correct horse battery"
@@ -122,7 +122,7 @@ async def scores(session: aiohttp.ClientSession, room: str, count: int = 5) -> l
 def test_an_encoder_sends_to_a_room_of_its_name(serve: Serve, is_trickled: bool) -> None:
     async def work(session: aiohttp.ClientSession) -> None:
         async with Client(session, "/whip?room=studio") as encoder:
-            for track in (Pictures(), Hum()):
+            for track in (MadeFrames(), Hum()):
                 encoder.connection.addTrack(track)
             candidates = await encoder.post(is_trickled=is_trickled)
             assert encoder.location.startswith("/whip/") and encoder.tag.strip('"')
@@ -152,7 +152,7 @@ def test_the_token_is_needed_and_both_ends_get_the_same_servers(serve: Serve) ->
 
     async def work(session: aiohttp.ClientSession) -> None:
         async with Client(session, "/whip") as encoder:
-            encoder.connection.addTrack(Pictures())
+            encoder.connection.addTrack(MadeFrames())
             await encoder.post()
             assert encoder.response.headers.getall("Link") == [
                 '<turn:127.0.0.1:9?transport=udp>; rel="ice-server"; username="ada"; credential="lovelace"; '
@@ -181,7 +181,7 @@ def test_what_is_not_in_order_gets_its_status(serve: Serve) -> None:
         assert await status("DELETE", "/whip/none") == 404
         assert await status("POST", "/whep", "v=0", **SDP) == 404
         async with Client(session, "/whip?room=studio") as encoder:
-            encoder.connection.addTrack(Pictures())
+            encoder.connection.addTrack(MadeFrames())
             fragment = await encoder.post()
             offer = encoder.connection.localDescription.sdp
             assert await status("POST", "/whip?room=studio", offer, **SDP) == 409
@@ -205,7 +205,7 @@ def test_what_is_not_in_order_gets_its_status(serve: Serve) -> None:
 def test_a_player_receives_the_view_with_audio(serve: Serve) -> None:
     async def work(session: aiohttp.ClientSession) -> None:
         async with (
-            Browser(server.port, Pictures(brightness=150), Hum()) as browser,
+            Browser(server.port, MadeFrames(brightness=150), Hum()) as browser,
             Client(session, f"/whep?room={browser.room}") as player,
         ):
             await browser.scored(3)

@@ -1,4 +1,4 @@
-"""Small clips with known pictures and a known sound, made on the spot."""
+"""Small clips with known frames and known audio, made on the spot."""
 
 from __future__ import annotations
 
@@ -50,13 +50,13 @@ class Clip:
             video.codec_context.time_base = Fraction(1, TICKS)
             if self.video_codec == "libx264":
                 video.options = {"preset": "ultrafast", "g": "10"}
-            streams.append((video, [self._picture(number, time) for number, time in enumerate(self.times)]))
+            streams.append((video, [self._frame(number, time) for number, time in enumerate(self.times)]))
         if self.sound_seconds is not None:
             audio: Any = container.add_stream(self.sound_codec, rate=self.sound_rate, layout=self.layout)
             streams.append((audio, list(self._sound(audio.format.name))))
         return streams
 
-    def _picture(self, number: int, time: float) -> av.VideoFrame:
+    def _frame(self, number: int, time: float) -> av.VideoFrame:
         """Grey that rises by 4 a frame, with a white upper left quarter."""
         width, height = self.size
         image = np.full((height, width, 3), (number * 4) % 200, np.uint8)

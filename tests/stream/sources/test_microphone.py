@@ -216,14 +216,14 @@ CLICKS = np.array([0.3, 0.7, 1.4, 1.5])
 
 
 def play_clicks(env: dict[str, str], played: Path) -> bool:
-    """Whether the player kept up: one that was held up, no microphone's fault, left a hole in what it played."""
+    """Whether the player kept up: one that stalled, no microphone's fault, left a hole in what it played."""
     command = ["paplay", "-v", "--latency-msec=40", "-d", "mic", str(played)]
     lines = subprocess.run(command, env=env, check=True, timeout=20, stderr=subprocess.PIPE, text=True).stderr
     return lines.count("Stream underrun") == 1  # it runs out of audio at the end
 
 
 @pytest.mark.parametrize("name", ["", "mic.monitor"])
-def test_what_is_played_into_the_null_sink_is_heard_at_the_right_time(
+def test_what_is_played_into_the_null_sink_is_captured_at_the_right_time(
     null_sink: dict[str, str], tmp_path: Path, name: str
 ) -> None:
     pytest.importorskip("sounddevice", reason="PortAudio is not installed", exc_type=OSError)  # type: ignore[arg-type]
