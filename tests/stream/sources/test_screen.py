@@ -13,6 +13,7 @@ import pytest
 
 from speakerlight.clock import SessionClock
 from speakerlight.core.errors import InputError
+from speakerlight.core.media import Frame
 from speakerlight.sources.screen import ScreenRegion, ScreenSource, parse_screen
 from speakerlight.sources.source import SourceState
 
@@ -70,7 +71,7 @@ def test_a_change_of_the_screen_is_seen_within_two_frames(display: str) -> None:
         begun = clock.now()
         paint(colour)
         changed = clock.now()
-        frames = []
+        frames: list[Frame] = []
         while not frames or frames[-1].image[60, 80, 0] != level:
             assert clock.now() < changed + 5, f"{colour} is not seen"
             if (frame := source.frames.take(1)) is not None and frame.time > begun:
