@@ -145,9 +145,13 @@ class RecordWriter:
 def write_whole(path: Path, content: bytes) -> None:
     """Replace the file at ``path`` by ``content``: readers see the old file or the new one, never a part.
 
-    Symbolic links are followed. A pipe or device is written to as it is. Raises OSError with the old file in place.
+    Symbolic links are followed. A pipe or device is written to as it is; a pipe waits STALLED_SECONDS for its reader.
+    Raises OSError with the old file in place.
     """
     target = path.resolve()
+    if is_pipe(target):
+        _write_to_pipe(target, content)
+        return
     if not _is_regular(target):
         with target.open("wb") as file:
             file.write(content)
@@ -160,6 +164,21 @@ def write_whole(path: Path, content: bytes) -> None:
         target.write_bytes(content)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _write_to_pipe(path: Path, content: bytes) -> None:
+    deadline, is_over = time.monotonic() + STALLED_SECONDS, threading.Event()
+    is_over.set()
+    while True:
+        try:
+            descriptor = _open_pipe(path, is_over, wait=False)
+            break
+        except NoReaderError:
+            if time.monotonic() > deadline:
+                raise
+        time.sleep(POLL_SECONDS)
+    with PipeWriter(descriptor, is_over) as writer:
+        writer.write(content)
 
 
 def check_writable(path: Path, option: str, sources: Iterable[str] = ()) -> None:

@@ -24,6 +24,9 @@ BURST_SECONDS = 1.0
 sender's or the recorder's clock is that of arrival in bursts."""
 
 
+UNTIMED = ("aac", "ac3", "eac3", "dts", "mp3")
+"""Containers of bare audio frames, whose timestamps FFmpeg makes up from the rate of the first one."""
+
 logger = logging.getLogger(__name__)
 
 
@@ -32,29 +35,37 @@ class AudioConverter:
 
     Times follow the sample count while the stream's timestamps agree with it; where they jump, or the format changes,
     what is still in the resampler is given out and a new count begins. ``channel``: the index of the only one to use;
-    None: all that carry something. ``report`` receives a line where samples are in other units than full scale.
+    None: all that carry something. ``has_times``: whether timestamps after the first mean anything. ``report`` receives
+    a line where samples are in other units than full scale.
     """
 
-    def __init__(self, channel: int | None = None, report: Callable[[str], None] = logger.info) -> None:
+    def __init__(
+        self, channel: int | None = None, report: Callable[[str], None] = logger.info, *, has_times: bool = True
+    ) -> None:
+        self._has_times = has_times
         self._mixer = ChannelMixer(channel, report=report)
         self._resampler: AudioResampler | None = None
         self._format: tuple[str, str, int] | None = None
         self._anchor = 0.0
-        self._consumed = 0
+        self._consumed_seconds = 0.0
         self._produced = 0
         self._last_time = self._last_seconds = 0.0
         self._is_burst = False
 
     def make(self, frame: AudioFrame) -> Iterator[tuple[float, Samples]]:
         form = frame.format.name, frame.layout.name, frame.sample_rate
-        expected = self._anchor + self._consumed / frame.sample_rate
-        time = expected if frame.pts is None or frame.time_base is None else float(frame.pts * frame.time_base)
+        expected = self._anchor + self._consumed_seconds
+        is_timed = self._has_times or self._resampler is None
+        if is_timed and frame.pts is not None and frame.time_base is not None:
+            time = float(frame.pts * frame.time_base)
+        else:
+            time = expected
         if form != self._format or self._jumps(time, time - expected):
             yield from self.flush()
             self._begin(form, time)
         self._last_time, self._last_seconds = time, frame.samples / frame.sample_rate
         assert self._resampler is not None
-        self._consumed += frame.samples
+        self._consumed_seconds += frame.samples / frame.sample_rate
         frame.pts = None
         yield from self._given(self._resampler.resample(frame))
 
@@ -75,7 +86,8 @@ class AudioConverter:
     def _begin(self, form: tuple[str, str, int], time: float) -> None:
         self._resampler = AudioResampler("flt", None, SAMPLE_RATE)
         self._format, self._anchor = form, time
-        self._consumed = self._produced = 0
+        self._consumed_seconds = 0.0
+        self._produced = 0
 
     def _given(self, frames: list[AudioFrame]) -> Iterator[tuple[float, Samples]]:
         for frame in frames:

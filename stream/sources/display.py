@@ -38,7 +38,12 @@ class Orientation:
     @classmethod
     def of(cls, frame: VideoFrame) -> Orientation:
         """As the frame's display matrix defines, to whole quarter turns; upright without one."""
-        data = frame.side_data.get("DISPLAYMATRIX")
+        try:
+            data = frame.side_data.get("DISPLAYMATRIX")
+        except (
+            ValueError
+        ):  # PyAV reads none where it does not know all, such as EXIF: the turn without a mirror is left
+            return _QUARTER_TURNS[round(frame.rotation / 90) % 4]
         if not isinstance(data, Buffer) or data.buffer_size < 4 * MATRIX_NUMBERS:
             return cls()
         # A row (x, y) times the matrix (a b, c d) is its place on show.
@@ -51,6 +56,15 @@ class Orientation:
         if self.transposed:
             image = image.transpose(1, 0, 2)
         return np.ascontiguousarray(image[:: -1 if self.mirrored_y else 1, :: -1 if self.mirrored_x else 1])
+
+
+_QUARTER_TURNS = (
+    Orientation(),
+    Orientation(transposed=True, mirrored_y=True),
+    Orientation(mirrored_x=True, mirrored_y=True),
+    Orientation(transposed=True, mirrored_x=True),
+)
+"""By the number of quarter turns counter-clockwise that a frame is to be shown with."""
 
 
 class FrameConverter:

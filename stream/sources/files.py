@@ -29,7 +29,7 @@ from speakerlight.sources.audio_choice import (
     video_stream,
 )
 from speakerlight.sources.containers import open_file
-from speakerlight.sources.decode import AudioConverter, reason
+from speakerlight.sources.decode import UNTIMED, AudioConverter, reason
 from speakerlight.sources.display import FrameConverter
 from speakerlight.sources.frame_order import FrameOrder
 from speakerlight.sources.gapless_audio import GaplessAudio
@@ -129,7 +129,9 @@ class FileReader:
                 yield Frame(time, self._converter.make(frame))
 
     def _chunks(self) -> Iterator[AudioChunk]:
-        converter, line = AudioConverter(self._channel, self._notices.of("scale")), GaplessAudio(start=0.0)
+        has_times = self._audio.container.format.name not in UNTIMED
+        converter = AudioConverter(self._channel, self._notices.of("scale"), has_times=has_times)
+        line = GaplessAudio(start=0.0)
         silence = SilenceNotice(self._notices)
         frames = (frame for frame in self._audio.decoded() if isinstance(frame, AudioFrame))
         for time, samples in chain(chain.from_iterable(map(converter.make, frames)), converter.flush()):

@@ -22,7 +22,7 @@ from av.video.frame import VideoFrame
 
 from speakerlight.core.media import AudioChunk, Frame
 from speakerlight.sources.audio_choice import audio_stream, video_stream
-from speakerlight.sources.decode import AudioConverter
+from speakerlight.sources.decode import UNTIMED, AudioConverter
 from speakerlight.sources.display import FrameConverter
 from speakerlight.sources.frame_order import FrameOrder
 from speakerlight.sources.gapless_audio import GaplessAudio
@@ -168,7 +168,9 @@ class OnePass:
             self._frames, self._order = FrameConverter(self._video), FrameOrder(notices.of("rate"))
             self._lanes[self._video.index] = _Lane(self._decoded_video)
         if self._audio is not None:
-            self._resampled, self._line = AudioConverter(self._channel, notices.of("scale")), GaplessAudio(start=0.0)
+            has_times = container.format.name not in UNTIMED
+            self._resampled = AudioConverter(self._channel, notices.of("scale"), has_times=has_times)
+            self._line = GaplessAudio(start=0.0)
             self._lanes[self._audio.index] = _Lane(self._decoded_audio)
         self.identity: tuple[tuple[int, int | None, int], ...] = ()
         """What the first packets look like: the same recording gives the same."""

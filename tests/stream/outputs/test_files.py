@@ -162,3 +162,21 @@ def test_a_reader_that_takes_nothing_is_left_behind_once_the_run_is_over(
             for _ in range(1000):
                 pipe.write(b"x" * 1000)
     os.close(reader)
+
+
+@no_pipes
+def test_a_whole_file_for_a_pipe_waits_for_its_reader_but_not_for_ever(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    monkeypatch.setattr(files, "STALLED_SECONDS", 0.2)
+    with pytest.raises(NoReaderError):
+        write_whole(pipe, b"whole")
+    monkeypatch.setattr(files, "STALLED_SECONDS", 20.0)
+    got: list[bytes] = []
+    reader = threading.Timer(0.1, lambda: got.append(pipe.read_bytes()))
+    reader.start()
+    write_whole(pipe, 200_000 * b"whole")
+    reader.join()
+    assert got == [200_000 * b"whole"]

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
 
 import av
+import cv2
 import numpy as np
 import pytest
 
@@ -335,3 +337,39 @@ def test_any_name_is_opened(tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_bytes(plain.read_bytes())
     frames, _, _ = read(tmp_path / name)
     assert len(frames) == 50
+
+
+def sound(path: Path, codec: str, rate: int) -> bytes:
+    """Two seconds of mono audio alone."""
+    return Clip(times=None, sound_codec=codec, sound_rate=rate, layout="mono").write(path).read_bytes()
+
+
+def test_bare_audio_whose_rate_changes_is_read_whole(tmp_path: Path) -> None:
+    parts = [sound(tmp_path / f"{rate}.aac", "aac", rate) for rate in (48_000, 44_100, 16_000)]
+    (tmp_path / "rates.aac").write_bytes(parts[0] + b"junk" * 500 + parts[1] + parts[2])
+    _, samples, _ = read(tmp_path / "rates.aac")
+    clicks = np.array(click_times(0.0, samples))
+    assert len(clicks) == 12 and abs(len(samples) / 16_000 - 6.15) < 0.1
+    np.testing.assert_allclose(np.diff(clicks.reshape(3, 4), axis=1), 0.5, atol=0.02)
+
+
+def test_chained_ogg_is_read_on_where_its_codec_changes(tmp_path: Path) -> None:
+    first, second = sound(tmp_path / "a.ogg", "libopus", 48_000), sound(tmp_path / "b.ogg", "flac", 44_100)
+    (tmp_path / "chained.ogg").write_bytes(first + second)
+    _, samples, _ = read(tmp_path / "chained.ogg")
+    np.testing.assert_allclose(click_times(0.0, samples), np.arange(8) / 2 + 0.25, atol=0.03)
+
+
+@pytest.mark.parametrize(("orientation", "shape"), [(1, (48, 64)), (6, (64, 48)), (8, (64, 48)), (3, (48, 64))])
+def test_a_photo_with_exif_is_shown_as_it_says(tmp_path: Path, orientation: int, shape: tuple[int, int]) -> None:
+    image = np.full((48, 64, 3), 40, np.uint8)
+    image[:24, :32] = 255
+    jpeg = cv2.imencode(".jpg", image)[1].tobytes()
+    entry = struct.pack("<HHIHH", 0x112, 3, 1, orientation, 0)
+    exif = b"Exif\0\0II*\0" + struct.pack("<IH", 8, 1) + entry + struct.pack("<I", 0)
+    (tmp_path / "a.jpg").write_bytes(jpeg[:2] + b"\xff\xe1" + struct.pack(">H", len(exif) + 2) + exif + jpeg[2:])
+    frames, _, _ = read(tmp_path / "a.jpg")
+    shown = frames[0].image
+    assert shown.shape[:2] == shape
+    y, x = {1: (4, 4), 6: (4, -4), 3: (-4, -4), 8: (-4, 4)}[orientation]
+    assert shown[y, x].min() > 200 and shown[-y, -x].max() < 80
