@@ -36,6 +36,10 @@ GONE_SECONDS = 2.0
 FACE_FILE = re.compile(r"face-\d+(-part-\d+)?(-run-(?P<run>\d+))?(-.+)?\.mp4", re.IGNORECASE)
 
 
+NAME_BYTES = 160
+"""What a file name has of a person's name; file systems take 255 bytes in all."""
+
+
 @dataclass
 class _Track:
     writer: Mp4Writer
@@ -56,10 +60,13 @@ class FaceVideos(Output):
     takes_frames = True
 
     def __init__(self, folder: Path, has_audio: bool = True, reserved: Iterable[Path] = ()) -> None:
-        if folder.exists() and not folder.is_dir():
-            raise InputError(f"{self.option} {folder}: this is a file; give the name of a folder")
-        existing = next(each for each in (folder, *folder.absolute().parents) if each.exists())
-        check_writable(existing / f".{folder.name}.part", self.option)
+        try:
+            if folder.exists() and not folder.is_dir():
+                raise InputError(f"{self.option} {folder}: this is a file; give the name of a folder")
+            existing = next(each for each in (folder, *folder.absolute().parents) if each.exists())
+        except OSError as error:
+            raise InputError(f"{self.option} {folder}: cannot be written ({error.strerror})") from error
+        check_writable(existing / f".{os.getpid()}.part", self.option)
         self._folder = folder
         self._tape = AudioTape() if has_audio else None
         self._tracks: dict[int, _Track] = {}
@@ -114,6 +121,7 @@ class FaceVideos(Output):
         track = self._tracks.pop(person)
         track.writer.close(until=track.seen + 1 / TICK_RATE)
         name = "-".join(re.findall(r"\w+", self._names.get(person, "")))
+        name = os.fsencode(name)[:NAME_BYTES].decode(errors="ignore")
         named = track.path.with_name(f"{track.path.stem}-{name}.mp4")
         if name and not named.exists():
             track.path.rename(named)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import io
+import itertools
 import logging
 import os
 import stat
@@ -36,6 +37,10 @@ CLAIM_SECONDS = 0.5
 """How long to retry a file that another run has claimed: that run may only be checking whether it can write."""
 
 NON_BLOCKING = getattr(os, "O_NONBLOCK", 0)
+
+
+_NUMBERS = itertools.count()
+"""Of temporary files."""
 
 
 class NoReaderError(OSError):
@@ -156,7 +161,7 @@ def write_whole(path: Path, content: bytes) -> None:
         with target.open("wb") as file:
             file.write(content)
         return
-    temporary = target.with_name(f".{target.name}.{os.getpid()}.part")
+    temporary = target.with_name(f".{os.getpid()}.{next(_NUMBERS)}.part")  # a longer name could be too long
     try:
         temporary.write_bytes(content)
         temporary.replace(target)
@@ -187,6 +192,13 @@ def check_writable(path: Path, option: str, sources: Iterable[str] = ()) -> None
     ``sources``: files, also as ``file:`` addresses; others are ignored. Symbolic and hard links are followed. An
     existing file stays unchanged, and no new file remains.
     """
+    try:
+        _check_place(path, option, sources)
+    except OSError as error:
+        raise InputError(f"{option} {path}: cannot be written ({error.strerror}); choose another place") from error
+
+
+def _check_place(path: Path, option: str, sources: Iterable[str]) -> None:
     if path.is_dir():
         raise InputError(f"{option} {path}: this is a folder; give the name of a file in it")
     if not path.parent.is_dir():
@@ -197,13 +209,10 @@ def check_writable(path: Path, option: str, sources: Iterable[str] = ()) -> None
         return  # a pipe or a device: opening it could block
     target = path.resolve()
     existed = target.exists()
-    try:
-        with target.open("ab") as file:
-            _lock(file)
-            if not existed:
-                target.unlink()  # while it is claimed: a run that opened it meanwhile sees that it is gone
-    except OSError as error:
-        raise InputError(f"{option} {path}: cannot be written ({error.strerror}); choose another place") from error
+    with target.open("ab") as file:
+        _lock(file)
+        if not existed:
+            target.unlink()  # while it is claimed: a run that opened it meanwhile sees that it is gone
 
 
 def local_paths(sources: Iterable[str]) -> list[Path]:

@@ -28,6 +28,7 @@ from speakerlight.sources.audio_choice import (
     undecodable,
     video_stream,
 )
+from speakerlight.sources.codec_change import CodecChange
 from speakerlight.sources.containers import open_file
 from speakerlight.sources.decode import UNTIMED, AudioConverter, reason
 from speakerlight.sources.display import FrameConverter
@@ -199,10 +200,12 @@ class _Half:
 
     def _decode(self) -> Iterator[VideoFrame | AudioFrame]:
         faults = 0
+        is_joinable = self._kind == "audio" and self.container.format.name == "mpegts"
+        decode = CodecChange(self._notices.of("codec")).decode if is_joinable else _frames_of
         own = (packet for packet in self._repaired() if packet.stream.type == self._kind)
         for packet in without_bursts(own, self._container_rate) if self._kind == "video" else own:
             try:
-                frames = packet.decode()
+                frames = decode(packet)
             except (av.error.FFmpegError, ValueError):
                 faults += 1
                 if faults == FAULTS_IN_A_ROW:
@@ -238,6 +241,10 @@ class _Half:
             return None
         self._containers.append(container)
         return container
+
+
+def _frames_of(packet: Packet[Any]) -> list[Any]:
+    return list(packet.decode())
 
 
 @dataclass(frozen=True)

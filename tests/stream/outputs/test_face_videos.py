@@ -86,6 +86,9 @@ def test_a_bad_place_is_reported_before_the_run(tmp_path: Path) -> None:
         FaceVideos(tmp_path / "file")
     with pytest.raises(InputError, match="--save-faces"):
         FaceVideos(tmp_path / "file" / "below")
+    with pytest.raises(InputError, match="--save-faces"):
+        FaceVideos(tmp_path / (300 * "x"))
+    FaceVideos(tmp_path / (255 * "x"))
 
 
 def record(faces: FaceVideos, people: tuple[int, ...]) -> None:
@@ -127,3 +130,11 @@ def test_a_video_has_the_name_that_its_person_got(tmp_path: Path) -> None:
     files = sorted(path.name for path in tmp_path.iterdir())
     assert files == ["face-1-Ada-Lovelace-é.mp4", "face-1-run-2-Ada-Lovelace-é.mp4", "face-2-run-2.mp4", "face-2.mp4"]
     assert len(read(tmp_path / "face-1-Ada-Lovelace-é.mp4").times) == 5
+
+
+def test_a_long_name_is_cut_to_what_a_file_name_can_hold(tmp_path: Path) -> None:
+    videos = FaceVideos(tmp_path, has_audio=False)
+    for k in range(3):
+        videos.frame(frame(k / 25), replace(snapshot(k / 25, people=[1]), names={1: 200 * "漢"}))
+    videos.close()
+    assert [path.name for path in tmp_path.iterdir()] == [f"face-1-{53 * '漢'}.mp4"]

@@ -180,3 +180,13 @@ def test_a_whole_file_for_a_pipe_waits_for_its_reader_but_not_for_ever(
     write_whole(pipe, 200_000 * b"whole")
     reader.join()
     assert got == [200_000 * b"whole"]
+
+
+def test_a_name_as_long_as_the_system_takes_is_written_and_a_longer_one_is_one_line(tmp_path: Path) -> None:
+    longest = tmp_path / (251 * "x" + ".png")
+    check_writable(longest, "--plot")
+    write_whole(longest, b"whole")
+    assert [path.name for path in tmp_path.iterdir()] == [longest.name] and longest.read_bytes() == b"whole"
+    for path in (tmp_path / (300 * "x"), tmp_path / (40 * f"{200 * 'd'}/") / "a"):
+        with pytest.raises(InputError, match=r"--plot .*: cannot be written \(File name too long\)"):
+            check_writable(path, "--plot")

@@ -373,3 +373,12 @@ def test_a_photo_with_exif_is_shown_as_it_says(tmp_path: Path, orientation: int,
     assert shown.shape[:2] == shape
     y, x = {1: (4, 4), 6: (4, -4), 3: (-4, -4), 8: (-4, 4)}[orientation]
     assert shown[y, x].min() > 200 and shown[-y, -x].max() < 80
+
+
+def test_a_transport_stream_whose_audio_changes_its_codec_is_read_whole(tmp_path: Path) -> None:
+    names = ("aac", "mp2", "aac")
+    parts = [Clip(sound_codec=name).write(tmp_path / f"{number}.ts") for number, name in enumerate(names)]
+    (tmp_path / "joined.ts").write_bytes(b"".join(part.read_bytes() for part in parts))
+    frames, samples, lines = read(tmp_path / "joined.ts")
+    assert len(frames) >= 148 and len(click_times(0.0, samples)) == 12
+    assert any("another codec (mp2)" in line for line in lines)
