@@ -1,34 +1,46 @@
-"""Voice clusters: which voice speaks, when the voice changes, and which person it belongs to.
+"""Voice clusters: which voice speaks, and when the voice changes.
 
-Speech is clustered by voice alone, with an exact forward pass over the known voices and a new one. The evidence of lip
-sync is accumulated for each pair of voice and person over the session.
+Speech is cut into segments, which are clustered by voice alone; beside that, each hop is compared with the known voices
+and a new one. The evidence of lip sync is accumulated for each segment, and by it for each pair of voice and person:
+``voice_owners`` decides by it whose voice it is.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
 
-Floats = npt.NDArray[np.float64]
+from speakerlight.core.people.voice_model import Floats, VoiceModel, shipped_voice_model
+from speakerlight.core.people.voice_segments import (
+    ClusteringSettings,
+    Segments,
+    VoicePosterior,
+    clustered,
+    linked,
+)
 
 HOP_TICKS = 5
 """Ticks between the embeddings of a voice stream."""
 
+_HOP_SECONDS = 0.2
+
+_LEAST_SHARE = 0.05
+"""Share of a segment, or seconds in common, below which they are ignored."""
+
+_EXCLUDED = -1e3
+"""Log-probability of the wrong voice where the voice is known."""
+
 
 @dataclass(frozen=True)
 class VoiceSettings:
-    """Cosines of a window's embedding with the mean of a voice; hops are 0.2 s. Chosen on synthetic conversations of
-    training people behind one microphone."""
+    """Hops are 0.2 s. Chosen on composed conversations of people who were not trained on."""
 
-    neutral: tuple[float, ...] = (0.61, 0.65, 0.68)
-    """Cosines that speak neither for nor against a voice, by window length: the longest that lies within speech since
-    the last pause is compared. Longer ones tell voices apart better, but notice a change later …"""
-    slope: float = 20.0
-    """… and log-odds per hop and unit of cosine."""
+    hop_scales: tuple[float, ...] = (0.4, 0.3, 0.2, 0.15)
+    """Weight of a hop's log-likelihood, by the length of its window: the longest that lies within speech since the last
+    pause. Longer ones tell voices apart better, but notice a change later."""
     change: float = 0.03
     """Probability per hop that the voice changes in speech …"""
     pause_change: float = 0.1
@@ -37,77 +49,106 @@ class VoiceSettings:
     """… and that it is another one after a pause, whatever its length."""
     new_share: float = 0.2
     """Share of the changes that go to a new voice."""
-    new_after: float = 0.7
-    """Probability of a new voice that begins one …"""
-    new_hops: int = 2
-    """… after this many hops in a row …"""
-    first_hops: int = 5
-    """… of speech that has lasted for this many: 1 s. Shorter windows are too much alike to begin or teach a voice …"""
-    join: float = 0.68
-    """… unless a known voice is this near."""
-    sure: float = 0.9
-    """Probability above which speech teaches its voice …"""
-    sure_hops: int = 4
-    """… once it has lasted for this many hops."""
-    same: float = 0.88
-    """Two voices whose means are nearer than this are one."""
-    memory: float = 150.0
-    """Maximum weight of a voice's mean, in hops."""
+    segment_hops: int = 5
+    """Maximum length of a segment …"""
+    least_hops: int = 2
+    """… and minimum: shorter speech between two pauses teaches nothing."""
+    relink: int = 2
+    """Segments after which they are clustered from scratch, too."""
+    spare: int = 4
+    """Clusters beyond those known from which that begins …"""
+    least_clusters: int = 8
+    """… and their minimum."""
+    most_segments: int = 240
+    """Maximum number of segments: beyond, the two oldest of one voice are summed up."""
+    most_seconds: float = 60.0
+    """Maximum weight of what was summed up: a voice may change slowly."""
     most_voices: int = 24
     """Maximum number of voices; those that spoke most are kept."""
-    evidence_scale: float = 3.0
-    """Divisor of the log-odds of lip sync: successive ticks are less independent than the chain assumes."""
-    most_evidence: float = 6.0
-    """Maximum log-odds that a voice belongs to a person."""
+    sure: float = 0.9
+    """Probability above which a hop counts as one of its voice when it is lip sync that is learnt from."""
+    surest: float = 0.98
+    """Maximum probability of a voice, by all speech until now."""
+    enrolled_seconds: float = 30.0
+    """Speech that an enrolled voice counts for."""
     tick_evidence: float = 1.0
     """Maximum log-odds that one tick adds."""
     kept_evidence: float = 30.0
     """Maximum accumulated log-odds: a wrong owner can be unlearnt within a minute."""
-    owned: float = 0.95
-    """Probability above which a voice is assigned to a person permanently."""
     most_persons: int = 64
     """Number of people, the most probable ones, for whom a voice keeps evidence."""
     learn_hops: int = 3
     """Speech shorter than this does not update whose voice it is."""
-    stranger: float = 0.7
-    """Odds that a voice belongs to an unseen person, against one person in view without evidence."""
-    most_match: float = 3.0
-    """Maximum log-odds per hop that the voice is, or is not, a known one: lip sync can overrule it."""
-    unknown: float = 0.5
-    """Weight of an unknown voice among those of people out of view, relative to 1 for one without an owner."""
 
 
 @dataclass(eq=False)
-class _VoiceCluster:
-    number: int
+class _Segment:
+    """Speech of one voice, as far as is known: up to 1 s, an enrolled voice, or several segments summed up."""
+
+    coordinates: Floats
     total: Floats
-    hops: float
-    name: str | None = None
+    """Sum of embeddings, weighted by seconds."""
+    hops: int
+    seconds: float
+    after_pause: bool
     evidence: dict[int, float] = field(default_factory=dict)
+    voice: int | None = None
+    """Number of the voice where that is known for certain: it was enrolled."""
+
+
+@dataclass(eq=False)
+class VoiceCluster:
+    """One voice. ``seconds``: of speech that it was learnt from."""
+
+    number: int
+    evidence: dict[int, float] = field(default_factory=dict)
+    """Accumulated log-odds of lip sync that the voice is each person's."""
+    seconds: float = 0.0
+    total: Floats = field(default_factory=lambda: np.zeros(256))
 
     @property
     def mean(self) -> Floats:
         return self.total / max(float(np.linalg.norm(self.total)), 1e-9)
 
 
-_VoicesOf = Mapping[int, Sequence[tuple[float, int]]]
-
-
 class VoiceClusters:
     """The voices of a session, hop by hop. ``numbers``: from 1, never reused."""
 
-    def __init__(self, settings: VoiceSettings | None = None) -> None:
+    def __init__(
+        self,
+        settings: VoiceSettings | None = None,
+        clustering: ClusteringSettings | None = None,
+        model: VoiceModel | None = None,
+    ) -> None:
         self._settings = settings or VoiceSettings()
-        self._clusters: list[_VoiceCluster] = []
+        self._clustering = clustering or ClusteringSettings()
+        self._model = model or shipped_voice_model()
+        self._segments: list[_Segment] = []
+        self._count = 0  # segments since the beginning
+        self._clusters: list[VoiceCluster] = []
+        self._posterior: VoicePosterior | None = None  # of the clusters, in their order
         self._weights = np.ones(1)  # one value for each cluster, then one for a new voice
+        self._names: dict[int, str] = {}  # of enrolled voices
         self._next = 1
+        self._run = self._open = 0  # hops of speech since the pause, and since the last segment
         self._gains: dict[int, float] = {}  # log-odds of the last hop for each voice against a new one
-        self._pause()
+        self._evidence: dict[int, float] = {}  # of lip sync in the open segment …
+        self._embedding = np.zeros(256, np.float32)  # … and the embedding of its speech so far
 
     @property
     def probabilities(self) -> Mapping[int, float]:
         """Probability that each known voice speaks, or spoke last; the rest up to 1 is that of a new voice."""
         return {c.number: float(w) for c, w in zip(self._clusters, self._weights[:-1], strict=True)}
+
+    @property
+    def clusters(self) -> Sequence[VoiceCluster]:
+        """The known voices."""
+        return self._clusters
+
+    @property
+    def gains(self) -> Mapping[int, float]:
+        """Log-odds of the last hop for each known voice against a new one; empty in a pause."""
+        return self._gains
 
     @property
     def numbers(self) -> frozenset[int]:
@@ -117,167 +158,97 @@ class VoiceClusters:
     @property
     def seconds(self) -> Mapping[int, float]:
         """Seconds of speech that each voice was learnt from."""
-        return {c.number: 0.2 * c.hops for c in self._clusters}
+        return {c.number: c.seconds for c in self._clusters}
 
     def update(self, windows: npt.NDArray[np.float32], speech: float) -> None:
         """Consume the next hop: its embeddings by window length [8, 256], and the share of it that is speech."""
         s = self._settings
         if speech < 0.5:
             self._change(s.pause_change)
+            if self._open >= s.least_hops:
+                self._end_segment(self._embedding)
             self._pause()
             return
         self._change(s.change if self._run else s.after_pause)
-        self._run += 1
+        self._run, self._open = self._run + 1, self._open + 1
+        self._embedding = windows[self._open - 1]
         if self._clusters:
-            length = min(len(s.neutral), self._run) - 1
-            cosines = np.array([c.mean for c in self._clusters]) @ windows[length]
-            gains = s.slope * (cosines - s.neutral[length])
+            hops = min(len(s.hop_scales), self._run)
+            gains = s.hop_scales[hops - 1] * self._likelihoods(windows, hops)
             self._gains = {c.number: float(gain) for c, gain in zip(self._clusters, gains, strict=True)}
             weights = self._weights * np.exp(np.append(gains, 0.0))
             self._weights = weights / weights.sum()
-        self._learn(windows)
+        if self._open == s.segment_hops:
+            self._end_segment(self._embedding)
+
+    def _likelihoods(self, windows: npt.NDArray[np.float32], hops: int) -> Floats:
+        """Log-likelihood ratio of the last ``hops`` for each voice against a new one."""
+        assert self._posterior is not None
+        x, within = self._model.coordinates(windows[hops - 1], hops), self._model.within[hops - 1]
+        known, new = within + 1.0 / self._posterior.precisions, within + self._model.between
+        fits = ((x - self._posterior.means) ** 2 / known + np.log(known)).sum(axis=1)
+        return np.asarray(0.5 * ((x**2 / new + np.log(new)).sum() - fits))
 
     def learn(self, evidence: Mapping[int, float]) -> None:
         """Add one tick's log-odds that each person in view speaks to the evidence of the voice that speaks."""
         s = self._settings
-        if not self._clusters or self._run < s.learn_hops:
+        if self._run < s.learn_hops:
             return
+        # Between a segment's end and the next hop, its last ticks are decided.
+        learning = [self._evidence if self._open else self._segments[-1].evidence]
         best = int(np.argmax(self._weights))
-        if best == len(self._clusters) or self._weights[best] < s.sure:
-            return
-        known = self._clusters[best].evidence
-        for person, gain in evidence.items():
-            total = known.get(person, 0.0) + min(max(gain, -s.tick_evidence), s.tick_evidence)
-            known[person] = min(max(total, -s.kept_evidence), s.kept_evidence)
-        if len(known) > s.most_persons:
-            del known[min(known, key=lambda person: (person in evidence, known[person]))]
+        if best < len(self._clusters) and self._weights[best] >= s.sure:
+            learning.append(self._clusters[best].evidence)
+        for known in learning:
+            for person, gain in evidence.items():
+                _add(known, person, min(max(gain, -s.tick_evidence), s.tick_evidence), s.kept_evidence)
+            if len(known) > s.most_persons:
+                del known[min(known, key=lambda person: (person in evidence, known[person]))]
 
     def enrol(self, name: str | None, voice: npt.NDArray[np.float32], person: int = 0) -> None:
         """Add the voice of a person who is known by name, or by the id ``person`` where that is not 0."""
-        mean = np.asarray(voice, float) / max(float(np.linalg.norm(voice)), 1e-9)
-        hops = self._settings.memory / 4
-        self._clusters.append(_VoiceCluster(self._next, hops * mean, hops, name))
-        if person:
-            self._clusters[-1].evidence[person] = self._settings.kept_evidence / 2
+        s = self._settings
+        mean = self._model.length * np.asarray(voice, float) / max(float(np.linalg.norm(voice)), 1e-9)
+        evidence = {person: s.kept_evidence / 2} if person else {}
+        coordinates = self._model.coordinates(mean, s.segment_hops)
+        number, seconds = self._next, s.enrolled_seconds
+        self._segments.append(
+            _Segment(coordinates, seconds * mean, s.segment_hops, seconds, True, evidence, voice=number)
+        )
+        self._names |= {number: name} if name else {}
         self._next += 1
+        shares = np.zeros((len(self._segments), len(self._clusters) + 1))
+        if self._posterior is not None:
+            shares[:-1, :-1] = self._posterior.shares
+        shares[-1, -1] = 1.0
+        self._cluster([shares])
         spread = np.full(len(self._clusters) + 1, 1.0)
         self._weights = spread / spread.sum()
 
     def forget(self) -> None:
         """Forget all voices. Their numbers are not used again."""
-        self._clusters, self._weights = [], np.ones(1)
+        self._segments, self._clusters, self._posterior, self._weights = [], [], None, np.ones(1)
         self._pause()
 
     def meet(self, name: str, person: int) -> None:
         """Set the id of the person of this name, and with it that of their enrolled voice."""
-        for cluster in self._clusters:
-            if cluster.name == name and person not in cluster.evidence:
-                cluster.evidence[person] = self._settings.kept_evidence / 2
+        for segment in self._segments:
+            if segment.voice is None or self._names.get(segment.voice) != name or person in segment.evidence:
+                continue
+            segment.evidence[person] = self._settings.kept_evidence / 2
+            cluster = next(c for c in self._clusters if c.number == segment.voice)
+            _add(cluster.evidence, person, segment.evidence[person], self._settings.kept_evidence)
 
     def name(self, voice: int) -> str | None:
         """The name of an enrolled voice."""
-        return next((c.name for c in self._clusters if c.number == voice), None)
-
-    def voice_of(self, person: int) -> npt.NDArray[np.float32] | None:
-        """The voice assigned to the person (of several, the one that spoke most); None while there is none."""
-        own = [c for c in self._clusters if self.owner(c.number) == person]
-        best = max(own, key=lambda c: c.hops, default=None)
-        return None if best is None else np.asarray(best.mean, np.float32)
+        return self._names.get(voice)
 
     def merge(self, person: int, into: int) -> None:
         """Transfer the evidence of one person to another after a merge of their ids."""
-        for cluster in self._clusters:
-            if person in cluster.evidence:
-                cluster.evidence[into] = cluster.evidence.get(into, 0.0) + cluster.evidence.pop(person)
-
-    def owners(self, persons: Sequence[int], voices: Mapping[int, float]) -> tuple[dict[int, float], float]:
-        """Whose voice speaks, given the probabilities of ``voices``: the probability of each of ``persons`` in view and
-        of each person who is known to have a voice; beside it the probability of a stranger out of view."""
-        total: dict[int, float] = dict.fromkeys(persons, 0.0)
-        stranger, voices_of = 0.0, self._voices_of()
-        for cluster in self._clusters:
-            odds = self._odds(cluster, persons, voices_of)
-            stranger += _share(total, odds, voices.get(cluster.number, 0.0))
-        new = max(0.0, 1.0 - sum(voices.get(c.number, 0.0) for c in self._clusters))
-        odds = {p: math.exp(-self._best_evidence(voices_of.get(p, ()))) for p in persons}
-        return total, stranger + _share(total, odds, new)
-
-    def matches(self, persons: Sequence[int]) -> tuple[dict[int, float], float]:
-        """Whose voice the last hop is: log-odds for each of ``persons`` in view, and of each who is known to have a
-        voice, against a voice of which nothing is known; beside it those of people out of view."""
-        s = self._settings
-        if not self._gains:
-            return {}, 0.0
-        gains = np.array([self._gains.get(cluster.number, 0.0) for cluster in self._clusters])
-        likelihoods = np.exp(gains.clip(-s.most_match, s.most_match))
-        voices_of = self._voices_of()
-        odds = [self._odds(cluster, persons, voices_of) for cluster in self._clusters]
-        totals = np.array([s.stranger + sum(each.values()) for each in odds])
-        of_strangers = s.stranger / totals
-        # People out of view: a stranger first, then each who is known to have a voice.
-        unseen, weight = float((s.unknown + of_strangers @ likelihoods) / (s.unknown + of_strangers.sum())), 1.0
-        found: dict[int, float] = {}
-        for person in set().union(*odds):
-            shares = np.array([each.get(person, 0.0) for each in odds]) / totals
-            owned = float(shares.sum())
-            likelihood = float(shares @ likelihoods + max(0.0, 1.0 - owned)) / max(1.0, owned)
-            found[person] = math.log(likelihood)
-            if person not in persons:
-                unseen, weight = unseen + min(1.0, owned) * likelihood, weight + min(1.0, owned)
-        return found, math.log(unseen / weight)
-
-    def known_owners(self, voices: Mapping[int, float]) -> dict[int, float]:
-        """Probability that each person speaks, from the speaking voice and the posterior of its owner."""
-        total: dict[int, float] = {}
-        voices_of = self._voices_of()
-        for cluster in self._clusters:
-            owner, share = self._likeliest_owner(cluster, voices_of)
-            if owner is not None and share > 0.5:
-                total[owner] = total.get(owner, 0.0) + share * voices.get(cluster.number, 0.0)
-        return total
-
-    def owner(self, voice: int) -> int | None:
-        """The person to whom the voice is assigned permanently, if any."""
-        cluster = next((c for c in self._clusters if c.number == voice), None)
-        if cluster is None:
-            return None
-        owner, share = self._likeliest_owner(cluster, self._voices_of())
-        return owner if share > self._settings.owned else None
-
-    def _likeliest_owner(self, cluster: _VoiceCluster, voices_of: _VoicesOf) -> tuple[int | None, float]:
-        """The most probable owner of the voice among all people, and the probability; None for a stranger's voice."""
-        odds = self._odds(cluster, (), voices_of)
-        best = max(odds, key=odds.__getitem__, default=None)
-        return best, 0.0 if best is None else odds[best] / (1.0 + sum(odds.values()))
-
-    def _odds(self, cluster: _VoiceCluster, persons: Sequence[int], voices_of: _VoicesOf) -> dict[int, float]:
-        """Odds that the voice is each person's, against a stranger's. A person has one voice: evidence that another
-        voice is the person's is evidence against this one."""
-        scaled = {p: self._scaled(e) for p, e in cluster.evidence.items() if p in persons or e > 0}
-        return {
-            person: math.exp(scaled.get(person, 0.0) - self._best_evidence(voices_of.get(person, ()), cluster))
-            for person in {*persons, *scaled}
-        }
-
-    def _voices_of(self) -> _VoicesOf:
-        """Evidence of the voices that may be each person's, greatest first, with their numbers. Found once for all
-        voices: people and voices are many in a long session."""
-        found: dict[int, list[tuple[float, int]]] = {}
-        for cluster in self._clusters:
-            for person, evidence in cluster.evidence.items():
-                if evidence > 0:
-                    found.setdefault(person, []).append((evidence, cluster.number))
-        for voices in found.values():
-            voices.sort(reverse=True)
-        return found
-
-    def _best_evidence(self, voices: Sequence[tuple[float, int]], besides: _VoiceCluster | None = None) -> float:
-        """Log-odds that the best of a person's ``voices``, ``besides`` left out, is the person's; 0 without one."""
-        return self._scaled(next((e for e, number in voices if besides is None or number != besides.number), 0.0))
-
-    def _scaled(self, evidence: float) -> float:
-        s = self._settings
-        return min(max(evidence / s.evidence_scale, -s.most_evidence), s.most_evidence)
+        kept = [segment.evidence for segment in self._segments] + [cluster.evidence for cluster in self._clusters]
+        for known in (*kept, self._evidence):
+            if person in known:
+                _add(known, into, known.pop(person), self._settings.kept_evidence)
 
     @property
     def current(self) -> int | None:
@@ -288,12 +259,9 @@ class VoiceClusters:
         return self._clusters[best].number if self._weights[best] > 0.5 else None
 
     def _pause(self) -> None:
-        """No speech: the windows of the next speech begin anew."""
-        self._gains = {}
-        # Hops of speech since the pause; of these, in a row surely of one known voice, and of a new one.
-        self._run = self._sure_run = self._new_run = 0
-        # The known voice that was sure last, at which hop of the run that was, and at which its speech began.
-        self._sure_voice = self._sure_at = self._began_at = 0
+        """No speech: the windows and the segment of the next speech begin anew."""
+        self._run = self._open = 0
+        self._gains, self._evidence = {}, {}
 
     def _change(self, rate: float) -> None:
         s, count = self._settings, len(self._clusters)
@@ -302,67 +270,129 @@ class VoiceClusters:
         spread = np.append(np.full(count, (1 - s.new_share) / count), s.new_share)
         self._weights = (1 - rate) * self._weights + rate * spread
 
-    def _learn(self, windows: npt.NDArray[np.float32]) -> None:
+    def _end_segment(self, embedding: npt.NDArray[np.float32]) -> None:
+        """Close the open segment, and cluster all."""
         s = self._settings
-        best = int(np.argmax(self._weights))
-        is_known = best < len(self._clusters)
-        is_sure = is_known and self._weights[best] > s.sure
-        self._new_run = self._new_run + 1 if not is_known and self._weights[-1] > s.new_after else 0
-        self._sure_run = self._sure_run + 1 if is_sure else 0
-        if is_sure:
-            if self._clusters[best].number != self._sure_voice:
-                self._sure_voice, self._began_at = self._clusters[best].number, self._sure_at
-            self._sure_at = self._run
-        if self._new_run >= s.new_hops and self._run - self._sure_at >= s.first_hops:
-            self._begin(windows[s.first_hops - 1])
-        elif self._sure_run >= s.sure_hops and self._run - self._began_at >= s.first_hops:
-            cluster = self._clusters[best]
-            if cluster.hops >= s.memory:
-                cluster.total *= 1 - 1 / s.memory
-            cluster.total = cluster.total + windows[s.first_hops - 1]
-            cluster.hops = min(cluster.hops + 1, s.memory)
-            self._join(best)
+        seconds = _HOP_SECONDS * self._open
+        coordinates, is_first = self._model.coordinates(embedding, self._open), self._run == self._open
+        self._segments.append(
+            _Segment(coordinates, seconds * embedding.astype(float), self._open, seconds, is_first, self._evidence)
+        )
+        self._evidence, self._open = {}, 0
+        self._count += 1
+        guesses = [self._continued()]
+        if self._count % s.relink == 0:
+            clusters = max(s.least_clusters, len(self._clusters) + s.spare)
+            guesses.append(linked(np.array([g.coordinates for g in self._segments]), clusters))
+        last = s.surest * self._cluster(guesses).shares[-1]
+        self._weights = np.append(last, 1.0 - last.sum())
+        while len(self._segments) > s.most_segments and self._sum_up():
+            pass
 
-    def _begin(self, voice: npt.NDArray[np.float32]) -> None:
-        s = self._settings
-        self._new_run = 0
-        if self._clusters:
-            cosines = np.array([c.mean for c in self._clusters]) @ voice
-            nearest = int(np.argmax(cosines))
-            if cosines[nearest] > s.join:
-                self._weights = np.zeros(len(self._clusters) + 1)
-                self._weights[nearest] = 1.0
-                return
-        if len(self._clusters) >= s.most_voices:
-            least = min(
-                range(len(self._clusters)), key=lambda k: (bool(self._clusters[k].name), self._clusters[k].hops)
-            )
-            del self._clusters[least]
-        self._clusters.append(_VoiceCluster(self._next, np.asarray(voice, float), 1.0))
-        self._next += 1
-        self._weights = np.zeros(len(self._clusters) + 1)
-        self._weights[-2] = 1.0
+    def _continued(self) -> Floats:
+        """The last result with the new segment, which may be another voice."""
+        known = self._posterior.shares if self._posterior is not None else np.zeros((0, 0))
+        shares = np.zeros((len(known) + 1, known.shape[1] + 1))
+        shares[:-1, :-1], shares[-1] = known, 0.1
+        shares[-1, -1] = 0.9
+        return np.asarray(shares / shares.sum(axis=1, keepdims=True))
 
-    def _join(self, index: int) -> None:
-        """Merge two clusters that are one voice; the older number stays."""
-        s, cluster = self._settings, self._clusters[index]
-        for k, other in enumerate(self._clusters):
-            if k == index or min(cluster.hops, other.hops) < 8 or float(cluster.mean @ other.mean) < s.same:
+    def _cluster(self, guesses: Sequence[Floats]) -> VoicePosterior:
+        """Cluster all segments, from the best of several first guesses; the clusters keep their numbers."""
+        found = max((self._clustered(guess) for guess in guesses), key=lambda result: result[0].bound)
+        posterior, numbers = found
+        seconds = np.array([segment.seconds for segment in self._segments])
+        spoken = posterior.shares.T @ seconds
+        kept = [k for k in range(len(spoken)) if spoken[k] >= self._clustering.least_share or numbers[k]]
+        kept = kept or [int(spoken.argmax())]
+        if len(kept) > self._settings.most_voices:
+            kept = sorted(sorted(kept, key=lambda k: (not numbers[k], -spoken[k]))[: self._settings.most_voices])
+        posterior, numbers = posterior.of(kept), [numbers[k] for k in kept]
+        self._number(numbers, posterior.shares, seconds)
+        self._clusters = [VoiceCluster(number) for number in numbers]
+        self._posterior = posterior
+        for segment, shares in zip(self._segments, posterior.shares, strict=True):
+            for cluster, share in zip(self._clusters, shares.tolist(), strict=True):
+                if share > _LEAST_SHARE:
+                    self._attribute(segment, cluster, share)
+        return posterior
+
+    def _clustered(self, guess: Floats) -> tuple[VoicePosterior, list[int]]:
+        """The result from one first guess, and the numbers of the enrolled voices among its clusters, else 0."""
+        shares, numbers = guess, [0] * guess.shape[1]
+        columns: dict[int, int] = {}
+        for k, segment in enumerate(self._segments):
+            if segment.voice is None:
                 continue
-            old, new = sorted((k, index))
-            kept, gone = self._clusters[old], self._clusters[new]
-            kept.total, kept.hops = kept.total + gone.total, min(kept.hops + gone.hops, s.memory)
-            for person, evidence in gone.evidence.items():
-                kept.evidence[person] = kept.evidence.get(person, 0.0) + evidence
-            self._weights[old] += self._weights[new]
-            self._weights = np.delete(self._weights, new)
-            del self._clusters[new]
-            return
+            column = int(shares[k].argmax())
+            if numbers[column]:
+                column = len(numbers)
+                shares = np.pad(shares, ((0, 0), (0, 1)))
+                shares[k], numbers = np.eye(column + 1)[column], [*numbers, 0]
+            numbers[column], columns[k] = segment.voice, column
+        fixed = np.zeros_like(shares)
+        for k, column in columns.items():
+            fixed[k] = _EXCLUDED * (np.arange(len(numbers)) != column)
+        segments = Segments(
+            np.array([segment.coordinates for segment in self._segments]),
+            np.array([self._model.within[segment.hops - 1] for segment in self._segments]),
+            np.array([segment.seconds for segment in self._segments]),
+            np.array([float(segment.after_pause) for segment in self._segments]),
+        )
+        return clustered(segments, self._model.between, shares, fixed, self._clustering), numbers
+
+    def _number(self, numbers: list[int], shares: Floats, seconds: Floats) -> None:
+        """Give each cluster the number of the one before that shares most speech with it, else a new number."""
+        if self._posterior is not None:
+            before = self._posterior.shares
+            common = before.T @ (shares[: len(before)] * seconds[: len(before), None])
+            for k, cluster in enumerate(self._clusters):
+                if cluster.number in numbers:
+                    common[k] = 0.0
+            common[:, [bool(number) for number in numbers]] = 0.0
+            while common.size and common.max() > _LEAST_SHARE:
+                old, new = np.unravel_index(int(common.argmax()), common.shape)
+                numbers[new] = self._clusters[old].number
+                common[old], common[:, new] = 0.0, 0.0
+        for k, number in enumerate(numbers):
+            if not number:
+                numbers[k], self._next = self._next, self._next + 1
+
+    def _attribute(self, segment: _Segment, cluster: VoiceCluster, share: float) -> None:
+        """Add a segment to what is known of its voice."""
+        s = self._settings
+        cluster.seconds += share * segment.seconds
+        cluster.total = cluster.total + share * segment.total
+        for person, gain in segment.evidence.items():
+            _add(cluster.evidence, person, share * gain, s.kept_evidence)
+        while len(cluster.evidence) > s.most_persons:
+            del cluster.evidence[min(cluster.evidence, key=cluster.evidence.__getitem__)]
+
+    def _sum_up(self) -> bool:
+        """Sum up the two oldest segments of one voice; False when no voice has two."""
+        assert self._posterior is not None
+        shares, first = self._posterior.shares, dict[int, int]()
+        for k, segment in enumerate(self._segments):
+            if segment.voice is not None:
+                continue
+            old = first.setdefault(int(shares[k].argmax()), k)
+            if old == k:
+                continue
+            kept = self._segments[old]
+            seconds = kept.seconds + segment.seconds
+            part = segment.seconds / seconds
+            kept.coordinates = (1 - part) * kept.coordinates + part * segment.coordinates
+            kept.total, kept.hops = kept.total + segment.total, self._settings.segment_hops
+            kept.seconds, kept.after_pause = min(seconds, self._settings.most_seconds), True
+            for person, gain in segment.evidence.items():
+                _add(kept.evidence, person, gain, self._settings.kept_evidence)
+            shares[old] = (1 - part) * shares[old] + part * shares[k]
+            self._posterior = replace(self._posterior, shares=np.delete(shares, k, axis=0))
+            del self._segments[k]
+            return True
+        return False
 
 
-def _share(total: dict[int, float], odds: Mapping[int, float], weight: float) -> float:
-    """Divide ``weight`` among persons by their odds against a stranger; return the stranger's share."""
-    rest = weight / (1.0 + sum(odds.values()))
-    for person, value in odds.items():
-        total[person] = total.get(person, 0.0) + rest * value
-    return rest
+def _add(evidence: dict[int, float], person: int, gain: float, most: float) -> None:
+    """Accumulate log-odds within ±``most``."""
+    evidence[person] = min(max(evidence.get(person, 0.0) + gain, -most), most)

@@ -18,20 +18,21 @@ from speakerlight.core.faces.vision import FrameTracks
 from speakerlight.core.identities import NO_IDENTITIES, Identities, Merge, voice_label
 from speakerlight.core.media import Samples
 from speakerlight.core.people.enrolment import Enrolled
+from speakerlight.core.people.voice_owners import VoiceOwners
 from speakerlight.core.people.voices import HOP_TICKS, VoiceClusters, VoiceSettings
 
 _AHEAD_TICKS = 2
 """A tick uses the hops that end up to this many ticks after its own audio. The lip-sync models need audio to 132 ms or
 more after the tick's start, so these hops are complete whenever the tick is decided, live or fast."""
 
-_FIRST_HOPS = VoiceSettings.first_hops
+_FIRST_HOPS = VoiceSettings.segment_hops
 """Hops that are embedded together at the beginning: no voice is known earlier, so the encoder has time to load."""
 
 _SPEECH_FROM = 0.5
 """Probability above which a tick counts as speech."""
 
-_MATCH_SHARE = 0.5
-"""Weight of a hop's evidence of the voice's owner, below 1 because the windows of neighbouring hops overlap."""
+_NOBODY_SHARE = 0.5
+"""Weight of a hop's evidence for people out of view, relative to that for people in view."""
 
 _LEAST_CHANGE = 0.02
 """Changes of the owners' probabilities below this are ignored as noise."""
@@ -66,6 +67,7 @@ class WhoIsWho:
     def __init__(self, stream: VoiceHops | None = None, known: Sequence[Enrolled] = ()) -> None:
         self._stream = stream
         self._clusters = VoiceClusters()
+        self._owners = VoiceOwners(self._clusters)
         self._known = known
         self._enrol_known()
         self._resets = 0
@@ -122,7 +124,7 @@ class WhoIsWho:
             self._clusters.meet(name, person)
         self._nobodys &= self._clusters.numbers
         for voice in sorted(self._nobodys):
-            owner = self._clusters.owner(voice)
+            owner = self._owners.owner(voice)
             if owner is not None:
                 self._nobodys.discard(voice)
                 merges.append(Merge(-voice, owner))
@@ -138,11 +140,11 @@ class WhoIsWho:
         if not heard and in_view == self._persons and self._standing is not None:
             return self._standing
         voices = self._clusters.probabilities
-        owners, stranger = self._clusters.owners(persons, voices)
-        gains, nobody_gain = self._clusters.matches(persons)
-        share = _MATCH_SHARE / HOP_TICKS
+        owners, stranger = self._owners.owners(persons, voices)
+        gains, nobody_gain = self._owners.matches(persons)
         self._standing = VoiceCue(
-            gains={person: share * gain for person, gain in gains.items()}, nobody_gain=share * nobody_gain
+            gains={person: gain / HOP_TICKS for person, gain in gains.items()},
+            nobody_gain=_NOBODY_SHARE * nobody_gain / HOP_TICKS,
         )
         cue = replace(self._standing, changed=self._changed(persons, voices, owners))
         if in_view != self._persons:
@@ -174,7 +176,7 @@ class WhoIsWho:
     ) -> VoiceCue:
         """``cue`` where people came into view or left: who speaks goes on, wherever the camera looks."""
         # Weights are relative; the surer the owner, the larger all of them, which lifts the chain's limit of a face.
-        known = min(1.0, sum(self._clusters.known_owners(voices).values()))
+        known = min(1.0, sum(self._owners.known_owners(voices).values()))
         options = (len(persons) + 1) * (1 - known) + max(len(persons) + 1, _SURE_WEIGHT) * known
         absent = stranger + sum(p for person, p in owners.items() if person not in persons)
         prior = {person: options * owners[person] for person in persons}
@@ -182,11 +184,11 @@ class WhoIsWho:
 
     def _changed(self, persons: Sequence[int], voices: Mapping[int, float], owners: Mapping[int, float]) -> float:
         """Probability that the speaker changed since the tick before, or that the speaker came into view or left."""
-        before, _ = self._clusters.owners(persons, self._voices)
+        before, _ = self._owners.owners(persons, self._voices)
         everybody = {*owners, *before}
         changed = 0.5 * sum(abs(owners.get(p, 0.0) - before.get(p, 0.0)) for p in everybody)
         moved = self._persons.symmetric_difference(persons)
-        changed += sum(p for person, p in self._clusters.known_owners(voices).items() if person in moved)
+        changed += sum(p for person, p in self._owners.known_owners(voices).items() if person in moved)
         return min(changed, 1.0) if changed >= _LEAST_CHANGE else 0.0
 
     def learn(self, evidence: Mapping[int, float], pair: float) -> None:
@@ -199,7 +201,7 @@ class WhoIsWho:
 
         ``persons``: in view. None while the voice is not known.
         """
-        known = self._clusters.known_owners(self._voices)
+        known = self._owners.known_owners(self._voices)
         absent = {person: p for person, p in known.items() if person not in persons}
         best = max(absent, key=absent.__getitem__, default=None)
         if best is not None and absent[best] > _OWNED_FROM:
@@ -212,4 +214,4 @@ class WhoIsWho:
 
     def voice_of(self, person: int) -> npt.NDArray[np.float32] | None:
         """The embedding of a person's voice; None while no voice is assigned to the person."""
-        return self._clusters.voice_of(person)
+        return self._owners.voice_of(person)

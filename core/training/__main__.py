@@ -3,10 +3,13 @@
     python -m speakerlight.core.training train --clips DIR --run DIR [--steps N] [--align FILE] [--start FILE]
     python -m speakerlight.core.training evaluate --weights FILE --clips DIR [--groups FILE]
     python -m speakerlight.core.training decision --clips DIR [--like expert] [--output FILE]
+    python -m speakerlight.core.training voices --clips DIR --encoder FILE [--output FILE]
     python -m speakerlight.core.training export --run DIR [DIR ...] --output FILE --card KEY=VALUE ...
 
 ``decision`` fits the decision weights on conversations made of the training clips, to be repeated whenever the network
 changes; ``--like expert`` fits those of Wav2Lip's expert without its weights, on conversations with its statistics.
+
+``voices`` fits the voice model on the training clips' voices, to be repeated whenever the voice encoder changes.
 
 ``train`` resumes a run that was stopped. ``--align`` corrects the lag of clips that earlier weights find out of sync;
 ``--start`` continues from earlier weights. ``--clips`` of ``train`` holds one folder for each source (people, single,
@@ -33,6 +36,8 @@ from speakerlight.core.faces.detection import FaceDetector
 from speakerlight.core.models.checkpoint import load_safetensors
 from speakerlight.core.models.compact import WEIGHTS_FILE
 from speakerlight.core.models.compact_network import CompactSyncNet, load_network
+from speakerlight.core.people.voice_encoder import VoiceEncoder
+from speakerlight.core.people.voice_model import VOICE_MODEL
 from speakerlight.core.training.alignment import aligned
 from speakerlight.core.training.conversations import SOURCE_WEIGHTS as CONVERSATION_SOURCES
 from speakerlight.core.training.conversations import ConversationMaker, audio_encoder, embedded_people
@@ -41,6 +46,8 @@ from speakerlight.core.training.decision import FitSettings, expert_like, learn
 from speakerlight.core.training.evaluation import read_labels, report, report_by_group
 from speakerlight.core.training.export import export
 from speakerlight.core.training.loop import Trainer, TrainingSettings
+from speakerlight.core.training.voices import SOURCES as VOICE_SOURCES
+from speakerlight.core.training.voices import embedded_voices, fitted, save_voice_model
 
 
 def main() -> int:
@@ -68,14 +75,18 @@ def main() -> int:
     for command in (train, evaluate, decision):
         command.add_argument("--detector", type=Path, required=True, help="BlazeFace's model file")
         command.add_argument("--cache", type=Path, required=True, help="folder for the crops")
+    voices = commands.add_parser("voices")
+    voices.add_argument("--clips", type=Path, required=True)
+    voices.add_argument("--encoder", type=Path, required=True, help="the voice encoder's file")
+    voices.add_argument("--output", type=Path, default=VOICE_MODEL)
     exporting = commands.add_parser("export")
     exporting.add_argument("--run", type=Path, nargs="+", required=True)
     exporting.add_argument("--output", type=Path, default=WEIGHTS_FILE)
     exporting.add_argument("--card", nargs="*", default=[], metavar="KEY=VALUE")
     arguments = parser.parse_args()
     try:
-        commands_by_name = {"train": _train, "evaluate": _evaluate, "export": _export, "decision": _decision}
-        commands_by_name[arguments.command](arguments)
+        by_name = {"train": _train, "evaluate": _evaluate, "export": _export, "decision": _decision, "voices": _voices}
+        by_name[arguments.command](arguments)
     except InputError as error:
         print(error, file=sys.stderr)
         return 2
@@ -132,6 +143,15 @@ def _decision(arguments: argparse.Namespace) -> None:
     card = {"people": str(len(people)), "conversations": str(len(talks)), "steps": str(arguments.steps)}
     output = arguments.output or FOLDER / f"{arguments.like}.safetensors"
     learn(talks, output, FitSettings(steps=arguments.steps), card | {"like": arguments.like}, start)
+
+
+def _voices(arguments: argparse.Namespace) -> None:
+    folders = [folder for name in VOICE_SOURCES if (folder := arguments.clips / name).is_dir()]
+    if not folders:
+        raise InputError(f"no clips: {arguments.clips} has none of the folders {', '.join(VOICE_SOURCES)}")
+    clips = list(embedded_voices(folders, VoiceEncoder(arguments.encoder)))
+    card = {"people": str(len({clip.person for clip in clips})), "recordings": str(len(clips))}
+    save_voice_model(fitted(clips), arguments.output, card)
 
 
 def _export(arguments: argparse.Namespace) -> None:

@@ -236,7 +236,7 @@ def augmented_audio(samples: np.ndarray, others: np.ndarray, rng: np.random.Gene
     level = np.sqrt(np.mean(samples**2)) + 1e-5
     out = samples / level
     if rng.random() < 0.3:
-        out = _in_room(out, rng)
+        out = in_room(out, rng)
     if rng.random() < 0.65:
         other = others / (np.sqrt(np.mean(others**2)) + 1e-5)
         out = out + other * 10 ** (rng.uniform(-20, 9) / 20)
@@ -249,7 +249,7 @@ def augmented_audio(samples: np.ndarray, others: np.ndarray, rng: np.random.Gene
     return np.asarray(out * 10 ** (rng.uniform(-44, -14) / 20), np.float32)
 
 
-def _in_room(samples: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+def in_room(samples: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Samples with the reverberation of a room, 0.1 to 0.5 s: decaying noise as its impulse response."""
     length = int(rng.uniform(0.05, 0.25) * 16_000)
     response = rng.standard_normal(length) * np.exp(-6.9 * np.arange(length) / (length * 1.2))

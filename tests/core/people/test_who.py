@@ -14,7 +14,7 @@ from speakerlight.core.media import Samples
 from speakerlight.core.people.enrolment import Enrolled
 from speakerlight.core.people.voices import HOP_TICKS
 from speakerlight.core.people.who import WhoIsWho
-from tests.core.people.test_voices import Talk
+from tests.core.people.talk import WINDOWS, Talk
 
 HOP_SAMPLES = HOP_TICKS * 640
 
@@ -23,8 +23,10 @@ class Voices:
     """The voice of the person whose number the samples are."""
 
     def __init__(self) -> None:
-        profiles = Talk().profiles
-        self.windows = [np.tile(profile, (8, 1)).astype(np.float32) for profile in profiles]
+        talk = Talk()
+        self.windows = [
+            np.array([talk.embedding(voice, hops) for hops in range(1, WINDOWS + 1)]) for voice in talk.voices
+        ]
         self.hops: deque[npt.NDArray[np.float32]] = deque()
 
     def push(self, samples: Samples) -> None:
@@ -149,7 +151,7 @@ def test_a_reset_forgets_whose_voice_it_is_from_its_tick_on() -> None:
 
 
 def test_an_enrolled_voice_outlasts_a_reset() -> None:
-    who = WhoIsWho(known=[Enrolled("Ada", np.zeros((0, 128), np.float32), Voices().windows[0][0])])
+    who = WhoIsWho(known=[Enrolled("Ada", np.zeros((0, 128), np.float32), Voices().windows[0][4])])
     for resets in (0, 1):
         names = {5 + resets: "Ada"}
         who.push_tracks([FrameTracks(resets, 0.0, (), (), identities=Identities(names=names, resets=resets))])

@@ -11,6 +11,7 @@ from speakerlight.control import Control
 from speakerlight.core.errors import InputError
 from speakerlight.core.people.enrolment import Enrolled
 from speakerlight.core.people.recognition import FaceRecognizer, Person
+from speakerlight.core.people.voice_owners import VoiceOwners
 from speakerlight.core.people.voices import VoiceClusters
 from speakerlight.server.handover import Handover
 
@@ -63,4 +64,4 @@ def test_people_keep_their_ids_and_voices() -> None:
     assert [(each.id, each.name) for each in recognizer.known] == [(7, "Ada")]
     voices, voice = VoiceClusters(), np.eye(256, dtype=np.float32)[0]
     voices.enrol(None, voice, 7)
-    assert voices.owner(1) == 7
+    assert VoiceOwners(voices).owner(1) == 7
