@@ -282,7 +282,7 @@ class Window:
         """
         if not self._is_open or not self._is_usable():
             return []
-        key = key_press(cv2.pollKey())
+        key = key_press(cv2.pollKey(), has_capitals=self._display is not None and self._display.has_capitals())
         if self._was_closed():
             return [KeyPress(Action.QUIT)]
         self._follow_place()
@@ -352,14 +352,26 @@ def _write_place(path: Path | None, place: Place | None) -> None:
         logger.info("the window's place is not remembered: %s", error)
 
 
-def key_press(code: int) -> KeyPress | None:
-    """The meaning of an OpenCV key code, None without a key. Letters count in either case."""
+def key_press(code: int, *, has_capitals: bool = False) -> KeyPress | None:
+    """The meaning of an OpenCV key code, None without a key. Letters count in either case.
+
+    ``has_capitals``: whether letters are typed as capitals, which OpenCV's Qt does not report.
+    """
     if code < 0:
         return None
     character = chr(code & 0xFF)
+    if code & 0xFF00 and character not in (ENTER, ESCAPE, BACKSPACE):
+        # Arrows, Shift and function keys, whose last byte is that of some letter.
+        return KeyPress(Action.OTHER)
+    if has_capitals and character.isascii():
+        character = character.upper()
     if character.isdecimal() and character != "0":
         return KeyPress(Action.PICK, int(character), character)
     return KeyPress(KEYS.get(character.lower(), Action.OTHER), 0, character)
+
+
+SHIFT, CAPS_LOCK = 1, 2
+"""Bits of Xlib's modifier mask: ShiftMask and LockMask."""
 
 
 class Display:
@@ -387,12 +399,24 @@ class Display:
         x11.XOpenDisplay.restype = ctypes.c_void_p
         x11.XOpenDisplay.argtypes = [ctypes.c_char_p]
         x11.XConnectionNumber.argtypes = x11.XCloseDisplay.argtypes = [ctypes.c_void_p]
+        x11.XDefaultRootWindow.argtypes, x11.XDefaultRootWindow.restype = [ctypes.c_void_p], ctypes.c_ulong
+        x11.XQueryPointer.argtypes = [ctypes.c_void_p, ctypes.c_ulong, *7 * [ctypes.c_void_p]]
         connection = x11.XOpenDisplay(None)
         return cls(x11, connection) if connection else None
 
     def is_lost(self) -> bool:
         """Whether the X server has ended, or the connection to it has."""
         return self._poll is not None and bool(self._poll.poll(0))
+
+    def has_capitals(self) -> bool:
+        """Whether a letter typed now is a capital: Shift is down, or Caps Lock is on."""
+        if self._x11 is None or self.is_lost():
+            return False
+        modifiers = ctypes.c_uint()
+        unused = (ctypes.byref(ctypes.c_ulong()) for _ in range(6))  # windows and places of the pointer
+        root = self._x11.XDefaultRootWindow(self._connection)
+        self._x11.XQueryPointer(self._connection, root, *unused, ctypes.byref(modifiers))
+        return bool(modifiers.value & SHIFT) != bool(modifiers.value & CAPS_LOCK)
 
     def close(self) -> None:
         if self._x11 is not None and not self.is_lost():  # Xlib would end the process, too

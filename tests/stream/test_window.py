@@ -35,7 +35,7 @@ while time.monotonic() < ends:
     if frames < 50:
         window.show(np.full((180, 320, 3), 90, np.uint8))
     for key in window.keys():
-        print(key.action, key.number, flush=True)
+        print(key.action, key.number, key.character, flush=True)
         if key.action == "quit":
             ends = 0
     frames += 1
@@ -53,6 +53,9 @@ def test_every_key_has_a_meaning_and_stands_on_the_help_sheet() -> None:
     assert [key_press(ord(str(n))) for n in range(1, 10)] == [KeyPress(Action.PICK, n, str(n)) for n in range(1, 10)]
     assert key_press(-1) is None
     assert [key_press(code) for code in (ord("z"), 0xB2)] == [KeyPress(Action.OTHER, 0, each) for each in "z²"]
+    assert [key_press(code) for code in (SHIFT_KEY, LEFT_KEY)] == [KeyPress(Action.OTHER)] * 2
+    assert key_press(0xFF0D) == KeyPress(Action.OTHER, 0, "\r"), "Enter, as GTK has it"
+    assert key_press(ord("p"), has_capitals=True) == KeyPress(Action.PIN, 0, "P")
     others = {Action.PICK, Action.OTHER}
     assert {press.action for key in KEYS if (press := key_press(ord(key)))} == set(Action) - others
     sheet = " ".join(key + " " + text for key, text in HELP)
@@ -179,6 +182,10 @@ def xvfb() -> Iterator[str]:
             server.terminate()
 
 
+SHIFT_KEY, LEFT_KEY = 0xFFE1, 0xFF51
+"""X key symbols. OpenCV reports these codes as well; their last bytes are those of á and Q."""
+
+
 class Keyboard:
     """Types on an X display through its XTEST extension."""
 
@@ -190,12 +197,15 @@ class Keyboard:
         self._x11.XOpenDisplay.restype = ctypes.c_void_p
         self._display = ctypes.c_void_p(self._x11.XOpenDisplay(display.encode()))
 
-    def type(self, key: str) -> None:
-        code = self._x11.XKeysymToKeycode(self._display, ctypes.c_ulong(ord(key)))
+    def type(self, *symbols: int) -> None:
+        """Hold keys down in this order and let go of them in the other one, by their X key symbols."""
         self._xtst.XTestFakeMotionEvent(self._display, -1, 100, 100, ctypes.c_ulong(0))
-        for down in (1, 0):
-            self._xtst.XTestFakeKeyEvent(self._display, code, down, ctypes.c_ulong(0))
-        self._x11.XFlush(self._display)
+        keys = [self._x11.XKeysymToKeycode(self._display, ctypes.c_ulong(symbol)) for symbol in symbols]
+        for down, codes in ((1, keys), (0, keys[::-1])):
+            for code in codes:
+                self._xtst.XTestFakeKeyEvent(self._display, code, down, ctypes.c_ulong(0))
+                self._x11.XFlush(self._display)
+                time.sleep(0.1)
 
     def close(self) -> None:
         self._x11.XCloseDisplay(self._display)
@@ -207,13 +217,13 @@ def test_on_a_display_keys_are_read_and_q_ends(xvfb: str) -> None:
         assert process.stdout
         assert process.stdout.readline() == "shown\n"
         assert process.stdout.readline() == "open\n"
-        for key in "h3pq":
-            keyboard.type(key)
-            time.sleep(0.1)
+        for keys in ([ord("h")], [ord("3")], [ord("p")], [SHIFT_KEY, ord("a")], [LEFT_KEY], [ord("q")]):
+            keyboard.type(*keys)
         out, _ = process.communicate(timeout=25)
     keyboard.close()
     assert process.returncode == 0
-    assert out.splitlines() == ["hide 0", "pick 3", "pin 0", "quit 0", "ended"]
+    expected = ["hide 0 h", "pick 3 3", "pin 0 p", "other 0 ", "other 0 A", "other 0 ", "quit 0 q", "ended"]
+    assert out.splitlines() == expected
 
 
 PLACED = """
