@@ -1,4 +1,4 @@
-// Export of a session: who spoke when, as JSON, CSV, RTTM and WebVTT; the same forms as in core/transcript.py.
+// Export of a session: who spoke when, as JSON, CSV, WebVTT, SRT and RTTM; the same forms as in core/transcript.py.
 
 import { OFFSCREEN } from "./turns.js";
 
@@ -9,6 +9,7 @@ const KINDS = {
   csv: ["text/csv", csv],
   rttm: ["text/plain", rttm],
   vtt: ["text/vtt", vtt],
+  srt: ["application/x-subrip", srt],
 };
 
 /** Saves what `room` has seen, in one of KINDS. */
@@ -63,6 +64,14 @@ function vtt(room) {
     return `${k + 1}\n${stamp(start)} --> ${stamp(end)}\n<v ${name}>${name}:`;
   };
   return `${["WEBVTT", ...turnsOf(room).map(cue)].join("\n\n")}\n`;
+}
+
+function srt(room) {
+  const cue = ({ id, start, end }, k) => {
+    const times = `${stamp(start)} --> ${stamp(end)}`.replaceAll(".", ",");
+    return `${k + 1}\n${times}\n${room.nameOf(id)}:\n`;
+  };
+  return turnsOf(room).map(cue).join("\n");
 }
 
 function stamp(seconds) {

@@ -107,14 +107,16 @@ function drawGrid(context, { left, right, bottom, xOf }, { from, to, isLive }, f
   context.lineWidth = 1;
   const step = STEPS.find((seconds) => (to - from) / seconds <= mostSteps) ?? STEPS.at(-1);
   const begin = isLive ? to : first + step * Math.floor((to - first) / step);
-  for (let time = begin; time >= from; time -= step) {
+  // Counted, because sums of seconds are not round; the line at the left end is drawn in spite of them, too.
+  for (let k = 0; k * step <= begin - from + 0.001; k += 1) {
+    const time = begin - k * step;
     const x = Math.round(xOf(time)) - 0.5;
     context.beginPath();
     context.moveTo(x, 0);
     context.lineTo(x, bottom);
     context.stroke();
     context.textAlign = x >= right - 20 ? "right" : x <= left + 20 ? "left" : "center";
-    context.fillText(isLive ? ago(to - time) : clockTime(time - first), x, bottom + 16);
+    context.fillText(isLive ? ago(k * step) : clockTime(time - first + 0.001), x, bottom + 16);
   }
   context.textAlign = "left";
 }

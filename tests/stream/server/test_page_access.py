@@ -355,7 +355,7 @@ def test_sessions_can_be_exported_while_they_run_and_after(new_page: Open, url: 
     assert wait_until(lambda: re.match(r"0:0[1-9] · 100 %", spoken.inner_text()) is not None, page, 30.0)
     page.get_by_text("Talk statistics").click()
     expect(page.locator("#talk tbody tr")).to_have_text(re.compile(r'Ada "A" <b>0:0\d+0:0\d0'))
-    texts = {kind: saved(page, kind, tmp_path) for kind in ("JSON", "CSV", "RTTM")}
+    texts = {kind: saved(page, kind, tmp_path) for kind in ("JSON", "CSV", "SRT", "RTTM")}
     page.get_by_role("button", name="Stop").click()
     texts["WebVTT"] = saved(page, "WebVTT", tmp_path)
     session = json.loads(texts["JSON"])
@@ -367,6 +367,7 @@ def test_sessions_can_be_exported_while_they_run_and_after(new_page: Open, url: 
     rows = list(csv.DictReader(texts["CSV"].splitlines()))
     assert rows[0]["name"] == 'Ada "A" <b>' and float(rows[0]["duration"]) > 0
     assert all(line.split()[7] == 'Ada_"A"_<b>' for line in texts["RTTM"].splitlines())
+    assert re.match(r'1\n00:00:0\d,\d{3} --> 00:00:\d\d,\d{3}\nAda "A" <b>:\n', texts["SRT"])
     cues = texts["WebVTT"].split("\n\n")
     assert cues[0] == "WEBVTT" and '<v Ada "A" &lt;b&gt;>' in cues[1]
 
@@ -506,10 +507,22 @@ def saved(page: Page, kind: str, folder: Path) -> str:
     return path.read_text(encoding="utf-8")
 
 
+CANVAS_TEXTS = """
+    globalThis.canvasTexts = new Set();
+    const { fillText } = CanvasRenderingContext2D.prototype;
+    CanvasRenderingContext2D.prototype.fillText = function (text, ...place) {
+        canvasTexts.add(text);
+        return fillText.call(this, text, ...place);
+    };
+"""
+
+
 def test_the_timeline_zooms_to_the_whole_session(new_page: Open, url: str) -> None:
     page = new_page(reduced_motion="reduce")
+    page.add_init_script(CANVAS_TEXTS)
     start_camera(page, url)
     wait_for_person(page)
+    page.wait_for_function("canvasTexts.size >= 2")
     names = [page.locator("#extent").inner_text()]
     while page.get_by_role("button", name="Show more time").is_enabled():
         page.get_by_role("button", name="Show more time").click()
@@ -520,6 +533,8 @@ def test_the_timeline_zooms_to_the_whole_session(new_page: Open, url: str) -> No
     expect(page.get_by_role("img", name="Timeline: Person 1")).to_be_visible()
     page.locator("#speaker.speaking").wait_for()
     assert page.evaluate("document.getAnimations().length") == 0, "something moves although the user wants no motion"
+    times = {text for text in page.evaluate("[...canvasTexts]") if not text.startswith("Person")}
+    assert times >= {"now", "−1:00"} and all(re.fullmatch(r"now|−\d+ s|−?[\d:]+", text) for text in times), times
 
 
 def test_the_video_fills_the_screen_and_a_small_window(new_page: Open, url: str) -> None:
@@ -552,7 +567,7 @@ class Texts(HTMLParser):
         self.found.add(" ".join(data.split()))
 
 
-AS_THEY_ARE = {"Speakerlight", "JSON", "CSV", "WebVTT", "RTTM", "–"}
+AS_THEY_ARE = {"Speakerlight", "JSON", "CSV", "WebVTT", "SRT", "RTTM", "–"}
 """Texts that are the same in all languages."""
 
 
