@@ -148,6 +148,7 @@ class _Half:
 
     def __init__(self, path: Path, kind: Literal["video", "audio"], audio_index: int | None, notices: Notices) -> None:
         self._path, self._kind, self._audio_index, self._notices = path, kind, audio_index, notices
+        self._size = _size(path)
         self.container = _opened(path)
         self._containers = [self.container]
         streams = _chosen(self.container, audio_index)
@@ -231,6 +232,8 @@ class _Half:
                 yield packet
             start = next_piece(self._path, start, reached) or 0
             container = self._container_at(start) if start else None
+        if _size(self._path) > self._size:
+            self._notices.report("grown", "it grew while it was read; what came after its end was reached is missing")
 
     def _container_at(self, start: int) -> InputContainer | None:
         try:
@@ -241,6 +244,13 @@ class _Half:
             return None
         self._containers.append(container)
         return container
+
+
+def _size(path: Path) -> int:
+    """Bytes so far; 0 where it was deleted."""
+    with suppress(OSError):
+        return path.stat().st_size
+    return 0
 
 
 def _frames_of(packet: Packet[Any]) -> list[Any]:

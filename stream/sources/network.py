@@ -426,8 +426,10 @@ def opened_pipe(spec: str, notices: Notices) -> tuple[InputContainer, PipeInput 
         return open_content(given), given
     except (av.error.FFmpegError, OSError, ValueError) as error:
         name = "standard input" if spec == "-" else spec
-        advice = advice_for(b"" if given is None else content_head(given))
-        advice = advice or f"no video or audio that can be read ({reason(error)})"
+        head = b"" if given is None else content_head(given)
+        advice = advice_for(head) or f"no video or audio that can be read ({reason(error)})"
+        if given is not None and not head:
+            advice = "it ended before anything came; check the program that writes to it"
         raise InputError(f"{name}: {advice}") from None
 
 

@@ -129,3 +129,11 @@ def test_a_pipe_without_media_is_one_clear_line(tmp_path: Path) -> None:
     threading.Thread(target=lambda: pipe.write_bytes(b"hello" * 1000), daemon=True).start()
     with pytest.raises(InputError, match="pipe: no video or audio"):
         open_reader(str(pipe), None)
+
+
+def test_an_empty_pipe_is_one_clear_line(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    threading.Thread(target=lambda: pipe.write_bytes(b""), daemon=True).start()
+    with pytest.raises(InputError, match="pipe: it ended before anything came"):
+        open_reader(str(pipe), None)

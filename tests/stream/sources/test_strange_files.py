@@ -382,3 +382,18 @@ def test_a_transport_stream_whose_audio_changes_its_codec_is_read_whole(tmp_path
     frames, samples, lines = read(tmp_path / "joined.ts")
     assert len(frames) >= 148 and len(click_times(0.0, samples)) == 12
     assert any("another codec (mp2)" in line for line in lines)
+
+
+def test_a_file_that_grows_is_read_to_where_it_ends_and_reported(tmp_path: Path) -> None:
+    whole = Clip(times=tuple(np.arange(200) / 25), sound_seconds=8.0, options={"live": "1"}).write(tmp_path / "a.mkv")
+    data, path = whole.read_bytes(), tmp_path / "growing.mkv"
+    path.write_bytes(data[: len(data) // 3])
+    lines: list[str] = []
+    reader = FileReader(path, notify=lines.append)
+    frames = 0
+    for item in reader:
+        frames += isinstance(item, Frame)
+        if isinstance(item, Frame) and frames == 30:
+            path.write_bytes(data[: 2 * len(data) // 3])
+    reader.close()
+    assert 120 <= frames <= 140 and len(lines) == 1 and "grew while it was read" in lines[0]
