@@ -2,7 +2,8 @@
 
 Every command of the schema goes to a room of a real server by the page's data channel, the WebSocket ``/control`` or
 HTTP, or comes from keys of the window to this machine's own run. A second client listens on ``/events``. In force is a
-command with the first snapshot or frame that follows it. The engine is a stand-in: what it decides takes no time.
+command with the first snapshot or frame that follows it. What is typed counts from the last key. The engine is a
+stand-in: what it decides takes no time.
 """
 
 from __future__ import annotations
@@ -179,11 +180,12 @@ COLOUR = 3
 
 @dataclass(frozen=True)
 class WayIn:
-    """``give`` gives a step's command and returns when it is acknowledged. ``client``: the events of another client."""
+    """``give`` gives a step's command and waits for its acknowledgement; it returns the monotonic time at which the
+    command, or its last key, was given. ``client``: the events of another client."""
 
     client: Log[Event]
     run: Run
-    give: Callable[[Step], Awaitable[None]]
+    give: Callable[[Step], Awaitable[float]]
 
 
 class _Scorer(StandInScorer):
@@ -238,9 +240,8 @@ async def _delays(way: WayIn, step: Step) -> Delays:
     def is_seen(event: Event) -> bool:
         return bool(event["type"] == "control" and step.is_given_by(event["command"]))
 
-    given = time.monotonic()
     try:
-        await way.give(step)
+        given = await way.give(step)
         acknowledged = time.monotonic()
         seen = await way.client.time_of(is_seen, given)
         in_force = await way.run.seen.time_of(step.is_in_force, given)
@@ -315,17 +316,18 @@ async def _room(way: str) -> AsyncIterator[WayIn]:
             ):
                 task = asyncio.create_task(_listen(socket, own))
 
-                async def give(step: Step) -> None:
+                async def give(step: Step) -> float:
                     command, since = step.command, time.monotonic()
                     if way == "HTTP":
                         answer = await session.post(f"{browser.url}/rooms/{browser.room}/commands", json=command)
                         assert (await answer.json())["command"] == command
-                        return
+                        return since
                     if way == "/control":
                         await socket.send_json(command)
                     else:
                         browser.notify(**command)
                     await own.time_of(lambda event: event["type"] == "ack" and event["command"] == command, since)
+                    return since
 
                 yield WayIn(client, run, give)
                 task.cancel()
@@ -366,10 +368,15 @@ async def _window() -> AsyncIterator[WayIn]:
         stack.callback(stop.set)
         async with _watched(f"http://127.0.0.1:{server.port}/events?room=local") as client:
 
-            async def give(step: Step) -> None:
+            async def give(step: Step) -> float:
+                *before, last = (press for key in step.keys if (press := key_press(ord(key))))
+                presses.extend(before)
+                while presses:
+                    await asyncio.sleep(0.001)
                 since = time.monotonic()
-                presses.extend(press for key in step.keys if (press := key_press(ord(key))))
+                presses.append(last)
                 await taken.time_of(step.is_given_by, since)
+                return since
 
             yield WayIn(client, run, give)
 
