@@ -1,6 +1,6 @@
 """``python run_live.py``: the same program as ``python -m speakerlight``."""
 
-from speakerlight.command_line import command
+from speakerlight.__main__ import program
 
 if __name__ == "__main__":
-    command()
+    program()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import atexit
 import logging
 import os
 import sys
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import NoReturn
 
 import speakerlight
+from speakerlight import early_interrupt
 from speakerlight.caller_environment import open_standard_streams
 from speakerlight.core.decision.director import Preset
 from speakerlight.core.errors import InputError
@@ -161,10 +163,11 @@ def main(arguments: list[str] | None = None) -> int:
 
 def command() -> NoReturn:
     """Run :func:`main` as a program, which exits at once: unloading torch and others would take up to a second."""
+    early_interrupt.remove()
     open_standard_streams()
     status = main()
     if any(thread.name == LOADING for thread in threading.enumerate()):
-        sys.exit(status)  # an abandoned download, for example, whose temporary files Python removes
+        atexit._run_exitfuncs()  # they remove the temporary files of an abandoned download
     for stream in (sys.stdout, sys.stderr):
         with suppress(OSError):  # its reader has gone
             stream.flush()

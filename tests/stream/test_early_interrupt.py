@@ -1,0 +1,35 @@
+"""Ctrl-C before the program runs: it ends without a traceback."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+INTERRUPTED = """
+import os, signal, time
+{before}
+from speakerlight import early_interrupt
+early_interrupt.install()
+{after}
+os.kill(os.getpid(), signal.SIGINT)
+time.sleep(0.2)
+print("went on")
+"""
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "status", "printed"),
+    [
+        ("", "", 0, ""),
+        ("signal.signal(signal.SIGINT, signal.SIG_IGN)", "", 0, "went on\n"),
+        ("", "early_interrupt.remove()", -2, ""),
+    ],
+    ids=["while importing", "ignored by the caller", "once the program runs"],
+)
+def test_the_first_ctrl_c_ends_the_program(before: str, after: str, status: int, printed: str) -> None:
+    code = INTERRUPTED.format(before=before, after=after)
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert ended.returncode == status and ended.stdout == printed
+    assert ("KeyboardInterrupt" in ended.stderr) == (status != 0)
