@@ -20,7 +20,7 @@ class ClusteringSettings:
 
     acoustic_scale: float = 0.3
     """Weight of a segment's likelihood: its numbers are less independent than the model assumes. Fa of VBx."""
-    voice_scale: float = 0.7
+    voice_scale: float = 0.6
     """Cost of another voice: Fb of VBx."""
     stays: float = 0.85
     """Probability that the next segment has the same voice …"""
@@ -28,7 +28,7 @@ class ClusteringSettings:
     """… and after a pause."""
     rounds: int = 8
     """Maximum number of rounds of variational Bayes."""
-    least_gain: float = 1e-3
+    least_gain: float = 0.05
     """Rise of the evidence lower bound below which a round is the last one."""
     least_share: float = 0.5
     """Speech below which a cluster is no voice, in segments of 1 s."""

@@ -53,13 +53,13 @@ class VoiceSettings:
     """Maximum length of a segment …"""
     least_hops: int = 2
     """… and minimum: shorter speech between two pauses teaches nothing."""
-    relink: int = 2
+    relink: int = 4
     """Segments after which they are clustered from scratch, too."""
     spare: int = 4
     """Clusters beyond those known from which that begins …"""
     least_clusters: int = 8
     """… and their minimum."""
-    most_segments: int = 240
+    most_segments: int = 120
     """Maximum number of segments: beyond, the two oldest of one voice are summed up."""
     most_seconds: float = 60.0
     """Maximum weight of what was summed up: a voice may change slowly."""
