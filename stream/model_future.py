@@ -9,7 +9,6 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Generic, TypeVar
 
-from speakerlight.garbage_collector import collector_off
 from speakerlight.threads import join_within
 
 logger = logging.getLogger(__name__)
@@ -51,8 +50,7 @@ class LoadFuture(Generic[Result]):
     def _run(self, work: Callable[[], Result]) -> None:
         try:
             begun = time.monotonic()
-            with collector_off():
-                result = work()
+            result = work()
             logger.info("%s loaded in %.2f s", self._what, time.monotonic() - begun)
             self._future.set_result(result)
         except BaseException as error:

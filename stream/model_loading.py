@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 from speakerlight.core.errors import InputError
 from speakerlight.core.importing import without
+from speakerlight.garbage_collector import collector_off
+from speakerlight.model_future import LoadFuture
 from speakerlight.run_settings import RunSettings
 
 if TYPE_CHECKING:
@@ -50,6 +52,9 @@ def load_models(settings: RunSettings) -> Models:
     from speakerlight.model_cache import fetch
     from speakerlight.model_files import BLAZEFACE_SHORT
 
+    # In a thread of its own: checking hashes needs no interpreter lock, which imports hold.
+    people = LoadFuture(_people_files if settings.people else lambda: None, "files to recognize people")
+    people.begin()
     device = choose_device(settings.device)
     share_cores(device, settings.model)
     model = _loaded(settings.model, device)
@@ -61,7 +66,14 @@ def load_models(settings: RunSettings) -> Models:
         import_matplotlib()  # now, because a run has a second to end
     import_mediapipe()
     logger.info("model %s on %s", model.name, device)
-    return Models(model, device, fetch(BLAZEFACE_SHORT), _people_files() if settings.people else None)
+    people_files = people.result()  # before another download, so that progress is shown of one at a time
+    return Models(model, device, fetch(BLAZEFACE_SHORT), people_files)
+
+
+def load_process_models(settings: RunSettings) -> Models:
+    """As ``load_models``, for a process that keeps them to its end: the garbage collector passes them over."""
+    with collector_off():
+        return load_models(settings)
 
 
 def _people_files() -> PeopleFiles | None:

@@ -19,12 +19,11 @@ from speakerlight.core.events import Event, Percentiles, SessionEvent, SummaryEv
 from speakerlight.engine import Engine
 from speakerlight.engine_factory import open_engine
 from speakerlight.exit_guard import exit_guarded
-from speakerlight.garbage_collector import collector_off
 from speakerlight.live import LiveReport, LiveRun, OverlayStatus
 from speakerlight.memory_trim import memory_trimmed
 from speakerlight.model_cache import cache_folder
 from speakerlight.model_future import LoadFuture
-from speakerlight.model_loading import load_models
+from speakerlight.model_loading import load_process_models
 from speakerlight.opening import Source, open_source, opens_slowly, source_names
 from speakerlight.output_factory import DemoAccuracy, EventCallback, make_outputs
 from speakerlight.outputs.background import Background
@@ -82,7 +81,7 @@ def run(
             if outputs or on_event:
                 raise InputError("outputs and on_event belong to a run on this machine: name its video too")
             return _serve_browsers(settings, address, stop, notify)
-        loading = LoadFuture(partial(load_models, settings))
+        loading = LoadFuture(partial(load_process_models, settings))
         cleanup.callback(loading.wait)
         if opens_slowly(settings):
             loading.begin()
@@ -236,9 +235,7 @@ def _serve_browsers(settings: RunSettings, address: Listening, stop: threading.E
         return SummaryEvent(0.0, 0, 0, ())
     from speakerlight.server.server_factory import open_server
 
-    with collector_off():
-        models = load_models(settings)
-    with open_server(settings, address, models, notify), _interrupts(stop):
+    with open_server(settings, address, load_process_models(settings), notify), _interrupts(stop):
         stop.wait(settings.duration_seconds)
     return SummaryEvent(0.0, 0, 0, ())
 

@@ -80,17 +80,16 @@ def host_settings(settings: RunSettings, secret: str, address: str = LOOPBACK) -
 
 @contextmanager
 def _running(name: str, settings: RunSettings, notify: Callable[[str], None]) -> Iterator[Server]:
-    from speakerlight.garbage_collector import collector_off
-    from speakerlight.model_loading import load_models
+    from speakerlight.model_loading import load_process_models
     from speakerlight.server.listening_socket import listening
     from speakerlight.server.server_factory import open_server
 
     assert settings.serve is not None
-    with listening(settings.serve) as address:
-        with collector_off():
-            models = load_models(settings)
-        with open_server(settings, address, models, notify, host=name) as (server, _):
-            yield server
+    with (
+        listening(settings.serve) as address,
+        open_server(settings, address, load_process_models(settings), notify, host=name) as (server, _),
+    ):
+        yield server
 
 
 def _serve(name: str) -> None:

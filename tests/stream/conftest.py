@@ -40,5 +40,7 @@ def stand_ins(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(session, "open_engine", engine)
     monkeypatch.setattr(
-        session, "load_models", lambda settings: SimpleNamespace(model=SimpleNamespace(name="none"), device="cpu")
+        session,
+        "load_process_models",
+        lambda settings: SimpleNamespace(model=SimpleNamespace(name="none"), device="cpu"),
     )

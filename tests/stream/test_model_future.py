@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import threading
 
 import pytest
@@ -25,13 +24,3 @@ def test_a_future_begins_at_its_start_or_first_result() -> None:
     LoadFuture(lambda: 9).wait()  # never begun: nothing to wait for
     with pytest.raises(ZeroDivisionError):
         LoadFuture(lambda: 1 // 0).result()
-
-
-def test_nothing_is_collected_while_it_works() -> None:
-    was_enabled = LoadFuture(gc.isenabled)
-    try:
-        assert not was_enabled.result()
-        was_enabled.wait()
-        assert gc.isenabled()
-    finally:
-        gc.unfreeze()
