@@ -17,7 +17,7 @@ def stamped(packet: Packet[Any], stream: int | None = None) -> Stamped[Packet[An
     base = packet.time_base
     start = packet.dts if packet.pts is None else packet.pts
     stamp = start if packet.dts is None else packet.dts
-    if start is None or stamp is None:
+    if start is None or stamp is None or packet.is_discard:  # decoded only for what follows it, before an edit's start
         return Stamped(number, None, 0.0, 0.0, packet)
     seconds = float(start * base)
     return Stamped(number, float(stamp * base), seconds, seconds + float((packet.duration or 0) * base), packet)

@@ -397,3 +397,45 @@ def test_a_file_that_grows_is_read_to_where_it_ends_and_reported(tmp_path: Path)
             path.write_bytes(data[: 2 * len(data) // 3])
     reader.close()
     assert 120 <= frames <= 140 and len(lines) == 1 and "grew while it was read" in lines[0]
+
+
+def boxes(data: bytes, start: int) -> list[bytes]:
+    """The boxes of an MP4 file from byte ``start`` on."""
+    found = []
+    while start < len(data):
+        size = int.from_bytes(data[start : start + 4], "big")
+        found.append(data[start : start + size])
+        start += size
+    return found
+
+
+def box(kind: bytes, content: bytes) -> bytes:
+    return struct.pack(">I4s", 8 + len(content), kind) + content
+
+
+def edited(data: bytes, edits: dict[int, list[tuple[int, int]]]) -> bytes:
+    """An MP4 file, its index at its end, with other edits by track: (milliseconds, first time in the track's own units;
+    −1: nothing)."""
+    *before, index = boxes(data, 0)
+    parts, track = [], 0
+    for part in boxes(index, 8):
+        if part[4:8] == b"trak":
+            inner = [each for each in boxes(part, 8) if each[4:8] != b"edts"]
+            table = b"".join(struct.pack(">IiHH", *edit, 1, 0) for edit in edits[track])
+            edit_list = box(b"elst", struct.pack(">II", 0, len(edits[track])) + table)
+            part = box(b"trak", b"".join([inner[0], box(b"edts", edit_list), *inner[1:]]))
+            track += 1
+        parts.append(part)
+    return b"".join([*before, box(b"moov", b"".join(parts))])
+
+
+def test_a_file_with_several_edits_is_read_as_edited(tmp_path: Path) -> None:
+    clip = Clip(times=tuple(np.arange(100) / 25), sound_seconds=4.0, sound_codec="aac").write(tmp_path / "a.mp4")
+    video, audio = [(1000, -1), (1000, 180_000), (1000, 0)], [(1000, 97_024), (1000, 1024)]
+    (tmp_path / "edited.mp4").write_bytes(edited(clip.read_bytes(), {0: video, 1: audio}))
+    frames, samples, lines = read(tmp_path / "edited.mp4")
+    assert len(frames) == 50 and not any("clock" in line for line in lines)
+    np.testing.assert_allclose([frame.time for frame in frames], 1 + np.arange(50) / 25)
+    greys = [int(frame.image[100, 140, 0]) for frame in frames]
+    np.testing.assert_allclose(greys, [4 * n % 200 for n in (*range(50, 75), *range(25))], atol=5)
+    np.testing.assert_allclose(click_times(0.0, samples), [0.25, 0.75, 1.25, 1.75], atol=0.03)
