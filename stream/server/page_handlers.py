@@ -1,4 +1,4 @@
-"""HTTP handlers that need no room: the page, ICE servers, the schema of the commands, health and metrics."""
+"""HTTP handlers that need no room: the page, ICE servers, the schema of commands and events, health and metrics."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST
 
 from speakerlight.core.decision.commands import SCHEMA
+from speakerlight.core.event_schema import EVENT_SCHEMA
 from speakerlight.server.metrics import Metrics
 from speakerlight.server.page_parts import PAGE, page_parts, slim
 from speakerlight.server.serve_settings import ServeSettings
@@ -50,7 +51,7 @@ class PageHandlers:
         return web.json_response({"iceServers": [server.for_browser() for server in servers]})
 
     async def _schema(self, request: web.Request) -> web.Response:
-        return web.json_response(SCHEMA)
+        return web.json_response({**SCHEMA, "$defs": {"event": EVENT_SCHEMA}})
 
     async def _health(self, request: web.Request) -> web.Response:
         return web.json_response({"status": "ok"})

@@ -12,6 +12,7 @@ from functools import partial
 from pathlib import Path
 
 import aiohttp
+import jsonschema  # type: ignore[import-untyped]
 import pytest
 
 from speakerlight.core.events import LoadEvent, ScoresEvent, SpeakerEvent
@@ -307,6 +308,24 @@ def test_commands_reach_a_run_on_this_machine(serve: Serve) -> None:
             await refused(await session.post("/rooms/local/commands", data=body), 400)
         schema = await (await session.get("/schema.json")).json()
         assert len(schema["oneOf"]) == len(COMMANDS)
+
+    talk(server, work)
+
+
+def test_every_message_of_a_room_fits_the_schema(serve: Serve) -> None:
+    server = serve(local=True)
+    messages = [{"type": "name", "id": 1, "name": "Ada"}, {"type": "pin", "id": 1}, {"type": "pin"}]
+
+    async def work(session: aiohttp.ClientSession) -> None:
+        schema = (await (await session.get("/schema.json")).json())["$defs"]["event"]
+        async with session.ws_connect("/control") as control:
+            wanted = {"names", "pinned", "ack", "error"}
+            for message in messages:
+                await control.send_json(message)
+            while wanted:
+                received = await asyncio.wait_for(control.receive_json(), 5.0)
+                jsonschema.validate(received, schema)
+                wanted.discard(received["type"])
 
     talk(server, work)
 
