@@ -103,5 +103,7 @@ def channels_of(frame: AudioFrame) -> npt.NDArray[np.float32]:
 
 def reason(error: BaseException) -> str:
     """FFmpeg's or the system's own words, short."""
+    if isinstance(error, av.error.ExitError):
+        return "nothing came in time"  # FFmpeg calls its own timeout an exit that was requested
     text = error.strerror if isinstance(error, av.error.FFmpegError | OSError) and error.strerror else str(error)
     return text[:1].lower() + text[1:]

@@ -74,9 +74,16 @@ RESUMES = 3
 
 OPTIONS = {"analyzeduration": "2000000", "rtsp_flags": "prefer_tcp", "overrun_nonfatal": "1"}
 
-RESUMING = {"reconnect": "1", "reconnect_delay_max": "1", "seg_max_retry": "3"}
+HTTP_OPTIONS = {
+    "reconnect": "1",
+    "reconnect_delay_max": "1",
+    "seg_max_retry": "3",
+    "extension_picky": "0",
+    "allowed_extensions": "ALL",
+    "allowed_segment_extensions": "ALL",
+}
 """FFmpeg asks an http server that breaks off for the rest itself, where the server gives ranges, and asks again for a
-segment of a playlist that it was refused."""
+segment of a playlist that it was refused. Segments may have any name: they can only be read by http."""
 
 PULLED = ("http", "https")
 PLAYLIST_FORMATS = ("hls", "dash")
@@ -231,6 +238,9 @@ class NetworkSource(BufferedSource):
             if media is None or not media.wait(OPEN_SECONDS):
                 continue
             begins_again = not is_recording and _is_same(media.identity, identity)
+            if begins_again and is_playlist and error is None and failures >= RESUMES:
+                media.close()  # a playlist of unknown length that has ended
+                return
             if begins_again and not is_playlist:
                 is_recording = True  # so it is no live stream
                 if error is None:
@@ -397,7 +407,7 @@ class Untimed:
 def connected(url: str) -> InputContainer:
     """The opened stream; InputError with one clear line when that fails or takes longer than OPEN_SECONDS."""
     shown = redacted(url)
-    options = OPTIONS | (RESUMING if scheme(url) in PULLED else {})
+    options = OPTIONS | (HTTP_OPTIONS if scheme(url) in PULLED else {})
     try:
         return open_address(url, options, (OPEN_SECONDS, READ_SECONDS))
     except av.error.ProtocolNotFoundError:

@@ -19,8 +19,8 @@ _ADVICE = (
     (b"<!doctype html", "this is a web page: give the address of the video or stream in it"),
     (
         b"#extm3u",
-        "this playlist cannot be followed: from a pipe it may name nothing else, from disk only files: give the "
-        "address that it came from, or what it names",
+        "nothing that this playlist names can be read: from a pipe it may name nothing, from the network no files, "
+        "from disk files only; give the address that it came from, or what it names",
     ),
     (b"ffconcat", "this list of files cannot be followed: from a pipe it may name none, from disk only such beside it"),
     (b"[playlist]", "this is a list of addresses: give one of them"),

@@ -361,6 +361,28 @@ def test_a_segment_or_playlist_that_is_refused_once_loses_nothing(tmp_path: Path
     assert len(click_times(0.0, samples)) == 6
 
 
+@pytest.mark.parametrize("segment", ["segment?id=1", "a.jpg"])
+def test_segments_of_a_playlist_may_have_any_name(tmp_path: Path, quick: None, segment: str) -> None:
+    Clip(sound_codec="mp2").write(tmp_path / "a.ts").rename(tmp_path / segment.partition("?")[0])
+    lines = f"#EXTM3U\n#EXT-X-TARGETDURATION:2\n#EXTINF:2.0,\n{segment}\n#EXT-X-ENDLIST\n"
+    (tmp_path / "a.m3u8").write_text(lines)
+    with serving_directory(tmp_path) as port:
+        times = drained(NetworkSource(f"http://127.0.0.1:{port}/a.m3u8"))
+    assert len(times) >= 48
+
+
+def test_a_playlist_of_unknown_length_ends(tmp_path: Path, quick: None) -> None:
+    """One of its variants cannot be had, so FFmpeg does not know how long it is."""
+    Clip(sound_codec="mp2").write(tmp_path / "a.ts")
+    (tmp_path / "a.m3u8").write_text("#EXTM3U\n#EXT-X-TARGETDURATION:2\n#EXTINF:2.0,\na.ts\n#EXT-X-ENDLIST\n")
+    variants = "".join(f"#EXT-X-STREAM-INF:BANDWIDTH={n}\n{name}\n" for n, name in ((1, "gone.m3u8"), (2, "a.m3u8")))
+    (tmp_path / "main.m3u8").write_text(f"#EXTM3U\n{variants}")
+    with serving_directory(tmp_path) as port:
+        source = NetworkSource(f"http://127.0.0.1:{port}/main.m3u8")
+        times = drained(source)
+    assert len(times) >= 48 and source.state is SourceState.ENDED and source.trouble is None
+
+
 def test_a_live_stream_over_http_goes_on_with_what_comes_next(tmp_path: Path, quick: None) -> None:
     other = Clip(times=tuple(np.arange(25) / 25), sound_seconds=None).write(tmp_path / "b.ts").read_bytes()
     with answering([[recording(tmp_path)], [other]]) as port:
