@@ -8,6 +8,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+if sys.platform != "win32":
+    import resource
+
 BACKEND = "MPLBACKEND"
 
 
@@ -23,6 +26,19 @@ def without_matplotlib_backend() -> Iterator[None]:
     finally:
         if backend is not None:
             os.environ[BACKEND] = backend
+
+
+def memory_note() -> str:
+    """For the line about an error: that the caller limits the memory (``ulimit -v``), if so. Empty otherwise.
+
+    Libraries call a lack of memory all kinds of things: damaged weights, an unusable file.
+    """
+    if sys.platform == "win32":
+        return ""
+    limit, _ = resource.getrlimit(resource.RLIMIT_AS)
+    if limit == resource.RLIM_INFINITY:
+        return ""
+    return f" (memory is limited to {limit >> 20} MB, see ulimit -v, which may be why)"
 
 
 def open_standard_streams() -> None:

@@ -14,7 +14,7 @@ from typing import NoReturn
 
 import speakerlight
 from speakerlight import early_interrupt
-from speakerlight.caller_environment import open_standard_streams
+from speakerlight.caller_environment import memory_note, open_standard_streams
 from speakerlight.core.decision.director import Preset
 from speakerlight.core.errors import InputError
 from speakerlight.core.framing import View
@@ -145,7 +145,7 @@ def main(arguments: list[str] | None = None) -> int:
             run(settings, notify=_notify)
     except InputError as error:
         logger.debug("refused", exc_info=True)
-        _notify(f"{program_name()}: {error}")
+        _notify(f"{program_name()}: {error}{memory_note() if error.__cause__ else ''}")
         return 2
     except KeyboardInterrupt:
         return 0
@@ -156,7 +156,7 @@ def main(arguments: list[str] | None = None) -> int:
         return 2 if is_folder_gone else 1
     except Exception as error:
         logger.debug("failed", exc_info=True)
-        _notify(f"{program_name()}: {str(error) or type(error).__name__}")
+        _notify(f"{program_name()}: {str(error) or type(error).__name__}{memory_note()}")
         return 1
     return 0
 

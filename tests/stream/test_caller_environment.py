@@ -74,3 +74,14 @@ def test_closed_standard_streams_get_nothing_and_break_nothing(tmp_path: Path, c
     assert run(str(log)) == 0
     assert json.loads(log.read_text().splitlines()[-1])["type"] == "summary"
     assert run("-") == 2
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no limits on memory here")
+def test_a_limit_on_memory_is_named_where_it_may_be_why(tmp_path: Path) -> None:
+    command = 'ulimit -v 900000; exec "$0" "$1" --fast --no-window --video "$2"'
+    for video, named in (("demo", True), (tmp_path / "none.mkv", False)):
+        given = ["bash", "-c", command, sys.executable, str(ROOT / "run_live.py"), str(video)]
+        ended = subprocess.run(given, capture_output=True, text=True, timeout=120)
+        lines = [line for line in ended.stderr.splitlines() if line.startswith("run_live.py: ")]
+        assert ended.returncode in (1, 2) and len(lines) == 1
+        assert ("ulimit -v" in lines[0]) == named
