@@ -26,7 +26,7 @@ class Settings:
     """Probability below which the primary speaker is no longer named."""
     takeover_odds: float = 2.0
     """A challenger must be this many times as probable as the primary speaker: each change of name costs a little."""
-    min_dwell_seconds: float = 0.24
+    min_dwell_seconds: float = 0.4
     """Least time between two changes of the primary speaker …"""
     certain_from: float = 0.9
     """… unless the challenger is this probable."""
