@@ -66,7 +66,11 @@ class FaceVideos(Output):
             existing = next(each for each in (folder, *folder.absolute().parents) if each.exists())
         except OSError as error:
             raise InputError(f"{self.option} {folder}: cannot be written ({error.strerror})") from error
-        check_writable(existing / f".{os.getpid()}.part", self.option)
+        try:
+            check_writable(existing / f".{os.getpid()}.part", self.option)
+        except InputError as error:
+            line = f"{self.option} {folder}: no file can be written there; choose another place"
+            raise InputError(line) from error
         self._folder = folder
         self._tape = AudioTape() if has_audio else None
         self._tracks: dict[int, _Track] = {}

@@ -137,9 +137,12 @@ class Mp4Writer:
         except av.FFmpegError as error:
             raise self._sink.error or error from None
         finally:
-            if self._sink.file.seekable():
+            is_file = self._sink.file.seekable()
+            if is_file:
                 self._make_plain()
             self._sink.file.close()
+            if is_file and self._path.stat().st_size == 0:  # the disk was full from the start
+                self._path.unlink()
 
     def _mux(self, stream: VideoStream | AudioStream, frame: av.VideoFrame | av.AudioFrame | None) -> None:
         try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import os
 import struct
+from contextlib import suppress
 from pathlib import Path
 
 import av
@@ -129,6 +130,19 @@ def test_a_full_disk_leaves_a_file_that_plays(tmp_path: Path) -> None:
     assert kinds(path)[-1] in ("mdat", "moov"), "no part of a fragment at the end"
     with av.open(str(path)) as container:
         assert sum(1 for _ in container.decode(video=0)) == len(whole)
+
+
+def test_a_disk_that_is_full_from_the_start_leaves_no_empty_file(tmp_path: Path) -> None:
+    path = tmp_path / "o.mp4"
+    with disk_of(0):
+        writer = Mp4Writer(path, (64, 48), None)
+        with pytest.raises(OSError):
+            for k in range(100):
+                writer.frame(k / 25, np.zeros((48, 64, 3), np.uint8))
+            writer.close()
+        with suppress(OSError):
+            writer.close()
+    assert not path.exists()
 
 
 def test_a_file_of_another_kind_stays_as_it_is(tmp_path: Path) -> None:
