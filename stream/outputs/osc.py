@@ -17,6 +17,10 @@ from speakerlight.core.snapshot import Snapshot
 from speakerlight.outputs.output import Output
 
 
+HIGHEST_PORT = 65_535
+"""Higher ones are not refused by the system, but wrapped."""
+
+
 class Osc(Output):
     """Sends OSC to ``address`` ("HOST:PORT"). UDP: a receiver that is not there loses packets and delays nothing.
 
@@ -31,10 +35,12 @@ class Osc(Output):
         except ImportError:
             raise InputError("--osc needs python-osc: pip install '.[obs]' in the checkout") from None
         host, _, port = address.rpartition(":")
+        if not host or not port.isdecimal() or not 0 < int(port) <= HIGHEST_PORT:
+            raise InputError(f"--osc {address}: write HOST:PORT")
         try:
             self._client = SimpleUDPClient(host.strip("[]"), int(port))
-        except (OSError, ValueError) as error:
-            raise InputError(f"--osc {address}: write HOST:PORT ({error})") from None
+        except OSError as error:
+            raise InputError(f"--osc {address}: {error.strerror}") from None
         self._direction = Direction()
         self._names: Mapping[int, str] = {}
 

@@ -67,7 +67,10 @@ def test_a_receiver_that_is_not_there_is_no_failure() -> None:
     osc.close()
 
 
-@pytest.mark.parametrize("address", ["nowhere", "127.0.0.1:port", "no.such.host.invalid:9000", ":"])
+@pytest.mark.parametrize(
+    "address",
+    ["nowhere", "127.0.0.1:port", "127.0.0.1:99999", "127.0.0.1:0", "no.such.host.invalid:9000", ":", ":9000"],
+)
 def test_an_address_that_cannot_be_used_is_one_line(address: str) -> None:
     with pytest.raises(InputError, match=r"^--osc [^\n]+$"):
         Osc(address)
