@@ -16,7 +16,6 @@ from speakerlight.core.shot import Direction
 from speakerlight.core.snapshot import Snapshot
 from speakerlight.outputs.output import Output
 
-
 HIGHEST_PORT = 65_535
 """Higher ones are not refused by the system, but wrapped."""
 

@@ -205,11 +205,11 @@ def test_every_cut_is_announced_before_it_and_comes_no_earlier(
 def test_a_cough_or_a_one_word_answer_changes_no_cut(
     spans: list[tuple[float, Moment]], seconds: float, settings: DirectorSettings
 ) -> None:
-    """Person 1 speaks for long; whatever interrupts for at most ``seconds``, person 1 stays on air."""
+    """Person 1 speaks for long; whatever interrupts now and then for at most ``seconds``, person 1 stays on air."""
     interrupted: list[tuple[float, Moment]] = [(3.0, speaking(1))]
     for _, moment in spans[:5]:
         if moment != speaking(1):
-            interrupted += [(min(seconds, takeover_seconds(3.0, settings=settings) - TICK), moment), (1.0, speaking(1))]
+            interrupted += [(min(seconds, takeover_seconds(3.0, settings=settings) - TICK), moment), (3.0, speaking(1))]
     cuts, _ = directed(*interrupted, settings=replace(settings, longest_seconds=1000.0))
     assert [cut.shot for cut in cuts] == [close_up(1)]
 
