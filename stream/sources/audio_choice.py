@@ -25,6 +25,7 @@ from speakerlight.core.media import Samples
 from speakerlight.core.timebase import SAMPLE_RATE, TICK_RATE
 from speakerlight.sources.channels import ChannelMixer
 from speakerlight.sources.decode import channels_of
+from speakerlight.sources.packets import demuxed
 from speakerlight.sources.source import AudioChoice
 
 PROBE_SECONDS = 30.0
@@ -202,7 +203,7 @@ def _listened(container: InputContainer, streams: Sequence[AudioStream], tracks:
             other.discard = Discard.all
     due = PROBE_STEP_SECONDS
     try:
-        for packet in container.demux(*streams):
+        for packet in demuxed(container, streams):
             track = tracks[packet.stream.index]
             if track.faults < FAULTY_PACKETS and track.seconds < PROBE_SECONDS:
                 _decode(packet, track)

@@ -37,7 +37,7 @@ from speakerlight.sources.gapless_audio import GaplessAudio
 from speakerlight.sources.joined import in_time_order
 from speakerlight.sources.not_media import HEAD_BYTES, advice_for
 from speakerlight.sources.notices import Notices, SilenceNotice
-from speakerlight.sources.packets import shifted, stamped, without_bursts
+from speakerlight.sources.packets import demuxed, shifted, stamped, without_bursts
 from speakerlight.sources.pieces import next_piece
 from speakerlight.sources.source import AudioChoice
 from speakerlight.sources.timestamps import JUMP_SECONDS, LONE_JUMP_SECONDS, TimestampRepair
@@ -289,7 +289,7 @@ def _audio_at(container: InputContainer, index: int) -> AudioStream | None:
 def _demuxed(container: InputContainer, streams: Sequence[Stream]) -> Iterator[Packet[Any]]:
     for _ in range(FAULTS_IN_A_ROW):
         try:
-            yield from container.demux(*streams)
+            yield from demuxed(container, streams)
             return
         except (av.error.FFmpegError, ValueError):
             continue

@@ -40,6 +40,7 @@ from speakerlight.sources.display import FrameConverter
 from speakerlight.sources.not_media import HEAD_BYTES, advice_for
 from speakerlight.sources.notices import Notices, SilenceNotice
 from speakerlight.sources.one_pass import OnePass
+from speakerlight.sources.packets import demuxed
 from speakerlight.sources.pipe_input import PipeInput
 from speakerlight.sources.source import SourceOptions, SourceState, due
 
@@ -296,7 +297,7 @@ class NetworkSource(BufferedSource):
         audio = audio_stream(container, self._options.choice, video_stream(container, live=True))
         chosen = (self._video_of(container), audio if self.has_audio else None)
         streams: list[Stream] = [stream for stream in chosen if stream]
-        packets, is_backlog = container.demux(*streams), True
+        packets, is_backlog = demuxed(container, streams), True
         while not self._stopping.is_set():
             asked = time.monotonic()
             packet = next(packets, None)

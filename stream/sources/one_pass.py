@@ -27,7 +27,7 @@ from speakerlight.sources.display import FrameConverter
 from speakerlight.sources.frame_order import FrameOrder
 from speakerlight.sources.gapless_audio import GaplessAudio
 from speakerlight.sources.notices import Notices
-from speakerlight.sources.packets import shifted, stamped
+from speakerlight.sources.packets import demuxed, flushing, shifted, stamped
 from speakerlight.sources.source import AudioChoice, due
 from speakerlight.sources.timestamps import JUMP_SECONDS, LONE_JUMP_SECONDS, TimestampRepair
 
@@ -79,7 +79,7 @@ class PacketReader:
 
     def _read(self) -> None:
         try:
-            for packet in self._container.demux(*self._streams):
+            for packet in demuxed(self._container, self._streams):
                 if not self._put(packet):
                     break
         except Exception as error:  # carried to the thread that takes the packets
@@ -252,7 +252,7 @@ class OnePass:
                 self._add(shifted(repaired))
             if self._reader.error is not None:  # no packets came that flush the decoders
                 for stream in self._streams:
-                    self._add(_flushing(stream))
+                    self._add(flushing(stream))
         elif packet.size:
             self.reached_byte = max(self.reached_byte, packet.pos + packet.size if packet.pos else 0)
             if len(self.identity) < IDENTIFYING_PACKETS:
@@ -284,12 +284,6 @@ class OnePass:
             if isinstance(frame, AudioFrame):
                 for moment, samples in self._resampled.make(frame):
                     yield from self._line.place(moment - (self._origin or 0.0), samples)
-
-
-def _flushing(stream: Stream) -> Packet[Any]:
-    packet: Packet[Any] = Packet()
-    packet.stream = stream
-    return packet
 
 
 def _decoded(packet: Packet[Any]) -> list[Any]:

@@ -5,10 +5,28 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+from av.container import InputContainer
 from av.packet import Packet
+from av.stream import Stream
 
 from speakerlight.sources.bursts import spread
 from speakerlight.sources.timestamps import Repaired, Stamped
+
+
+def demuxed(container: InputContainer, streams: Iterable[Stream]) -> Iterator[Packet[Any]]:
+    """The packets of ``streams``, then one for each that flushes its decoder. Raises FFmpeg's errors, ValueError."""
+    wanted = list(streams)
+    try:
+        yield from container.demux(*wanted)
+    except IndexError:  # PyAV's at the end of a file in which more streams have appeared than it began with
+        yield from map(flushing, wanted)
+
+
+def flushing(stream: Stream) -> Packet[Any]:
+    """The packet that flushes the decoder of ``stream``."""
+    packet: Packet[Any] = Packet()
+    packet.stream = stream
+    return packet
 
 
 def stamped(packet: Packet[Any], stream: int | None = None) -> Stamped[Packet[Any]]:

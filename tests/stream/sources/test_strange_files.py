@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 import cv2
@@ -16,6 +17,7 @@ from speakerlight.core.errors import InputError
 from speakerlight.core.media import AudioChunk, Frame
 from speakerlight.sources import audio_choice
 from speakerlight.sources.files import FileReader
+from speakerlight.sources.packets import demuxed
 from speakerlight.sources.source import AudioChoice
 from tests.stream.sources.conftest import Clip, click_times
 
@@ -439,3 +441,23 @@ def test_a_file_with_several_edits_is_read_as_edited(tmp_path: Path) -> None:
     greys = [int(frame.image[100, 140, 0]) for frame in frames]
     np.testing.assert_allclose(greys, [4 * n % 200 for n in (*range(50, 75), *range(25))], atol=5)
     np.testing.assert_allclose(click_times(0.0, samples), [0.25, 0.75, 1.25, 1.75], atol=0.03)
+
+
+class LateStreams:
+    """A container whose demuxing ends as PyAV's does where more streams have appeared: in an IndexError."""
+
+    def demux(self, *streams: object) -> Iterator[str]:
+        yield "packet"
+        raise IndexError("list index out of range")
+
+
+def test_streams_that_appear_late_end_no_run(tmp_path: Path) -> None:
+    with av.open(str(Clip().write(tmp_path / "a.mkv"))) as container:
+        packets: list[Any] = list(demuxed(LateStreams(), container.streams))  # type: ignore[arg-type]
+        assert packets[0] == "packet" and [packet.stream_index for packet in packets[1:]] == [0, 1]
+    data = Clip(sound_codec="aac").write(tmp_path / "a.flv").read_bytes()
+    text = b"\x02\0\x0aonTextData\x08\0\0\0\0\0\0\x09"  # makes a third stream
+    header = b"\x12" + len(text).to_bytes(3, "big") + b"\0\x03\xe8\0\0\0\0"
+    (tmp_path / "late.flv").write_bytes(data + header + text + (11 + len(text)).to_bytes(4, "big"))
+    frames, samples, _ = read(tmp_path / "late.flv")
+    assert len(frames) == 50 and len(click_times(0.0, samples)) == 4
