@@ -305,8 +305,8 @@ class VoiceClusters:
         spoken = posterior.shares.T @ seconds
         kept = [k for k in range(len(spoken)) if spoken[k] >= self._clustering.least_share or numbers[k]]
         kept = kept or [int(spoken.argmax())]
-        if len(kept) > self._settings.most_voices:
-            kept = sorted(sorted(kept, key=lambda k: (not numbers[k], -spoken[k]))[: self._settings.most_voices])
+        most = max(self._settings.most_voices, sum(bool(number) for number in numbers))  # enrolled voices stay
+        kept = sorted(sorted(kept, key=lambda k: (not numbers[k], -spoken[k]))[:most])
         posterior, numbers = posterior.of(kept), [numbers[k] for k in kept]
         self._number(numbers, posterior.shares, seconds)
         self._clusters = [VoiceCluster(number) for number in numbers]

@@ -111,6 +111,18 @@ def test_enrolled_voices_stay_apart_and_keep_their_numbers() -> None:
     assert len(talk.clusters.numbers) == 4, "two enrolled people are two, however alike"
 
 
+def test_more_people_are_enrolled_than_new_voices_are_kept() -> None:
+    talk = Talk(people=40)
+    for who in range(30):
+        talk.clusters.enrol(f"person {who}", talk.embedding(talk.voices[who]))
+    for who in (29, 35, 3):
+        talk.speak(who, 2.0)
+        talk.pause(0.4)
+    assert talk.clusters.current == 4 and set(range(1, 31)) <= talk.clusters.numbers
+    talk.clusters.meet("person 29", 7)
+    assert talk.owners.owner(30) == 7
+
+
 def test_forgotten_voices_do_not_come_back() -> None:
     talk = Talk()
     talk.speak(0, 3.0)
