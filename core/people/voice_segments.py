@@ -30,8 +30,6 @@ class ClusteringSettings:
     """Maximum number of rounds of variational Bayes."""
     least_gain: float = 0.05
     """Rise of the evidence lower bound below which a round is the last one."""
-    least_share: float = 0.5
-    """Speech below which a cluster is no voice, in segments of 1 s."""
 
 
 @dataclass(frozen=True, eq=False)

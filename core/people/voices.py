@@ -53,6 +53,8 @@ class VoiceSettings:
     """Maximum length of a segment …"""
     least_hops: int = 2
     """… and minimum: shorter speech between two pauses teaches nothing."""
+    least_seconds: float = 0.5
+    """Speech below which a cluster is no voice."""
     relink: int = 4
     """Segments after which they are clustered from scratch, too."""
     spare: int = 4
@@ -221,7 +223,7 @@ class VoiceClusters:
         if self._posterior is not None:
             shares[:-1, :-1] = self._posterior.shares
         shares[-1, -1] = 1.0
-        self._cluster([shares])
+        self._cluster(self._as_arrays(), [shares])
         spread = np.full(len(self._clusters) + 1, 1.0)
         self._weights = spread / spread.sum()
 
@@ -280,11 +282,11 @@ class VoiceClusters:
         )
         self._evidence, self._open = {}, 0
         self._count += 1
-        guesses = [self._continued()]
+        segments, guesses = self._as_arrays(), [self._continued()]
         if self._count % s.relink == 0:
             clusters = max(s.least_clusters, len(self._clusters) + s.spare)
-            guesses.append(linked(np.array([g.coordinates for g in self._segments]), clusters))
-        last = s.surest * self._cluster(guesses).shares[-1]
+            guesses.append(linked(segments.coordinates, clusters))
+        last = s.surest * self._cluster(segments, guesses).shares[-1]
         self._weights = np.append(last, 1.0 - last.sum())
         while len(self._segments) > s.most_segments and self._sum_up():
             pass
@@ -297,18 +299,25 @@ class VoiceClusters:
         shares[-1, -1] = 0.9
         return np.asarray(shares / shares.sum(axis=1, keepdims=True))
 
-    def _cluster(self, guesses: Sequence[Floats]) -> VoicePosterior:
+    def _as_arrays(self) -> Segments:
+        return Segments(
+            np.array([segment.coordinates for segment in self._segments]),
+            np.array([self._model.within[segment.hops - 1] for segment in self._segments]),
+            np.array([segment.seconds for segment in self._segments]),
+            np.array([float(segment.after_pause) for segment in self._segments]),
+        )
+
+    def _cluster(self, segments: Segments, guesses: Sequence[Floats]) -> VoicePosterior:
         """Cluster all segments, from the best of several first guesses; the clusters keep their numbers."""
-        found = max((self._clustered(guess) for guess in guesses), key=lambda result: result[0].bound)
-        posterior, numbers = found
-        seconds = np.array([segment.seconds for segment in self._segments])
-        spoken = posterior.shares.T @ seconds
-        kept = [k for k in range(len(spoken)) if spoken[k] >= self._clustering.least_share or numbers[k]]
+        results = (self._clustered(segments, guess) for guess in guesses)
+        posterior, numbers = max(results, key=lambda result: result[0].bound)
+        spoken = posterior.shares.T @ segments.seconds
+        kept = [k for k in range(len(spoken)) if spoken[k] >= self._settings.least_seconds or numbers[k]]
         kept = kept or [int(spoken.argmax())]
         most = max(self._settings.most_voices, sum(bool(number) for number in numbers))  # enrolled voices stay
         kept = sorted(sorted(kept, key=lambda k: (not numbers[k], -spoken[k]))[:most])
         posterior, numbers = posterior.of(kept), [numbers[k] for k in kept]
-        self._number(numbers, posterior.shares, seconds)
+        self._number(numbers, posterior.shares, segments.seconds)
         self._clusters = [VoiceCluster(number) for number in numbers]
         self._posterior = posterior
         for segment, shares in zip(self._segments, posterior.shares, strict=True):
@@ -317,7 +326,7 @@ class VoiceClusters:
                     self._attribute(segment, cluster, share)
         return posterior
 
-    def _clustered(self, guess: Floats) -> tuple[VoicePosterior, list[int]]:
+    def _clustered(self, segments: Segments, guess: Floats) -> tuple[VoicePosterior, list[int]]:
         """The result from one first guess, and the numbers of the enrolled voices among its clusters, else 0."""
         shares, numbers = guess, [0] * guess.shape[1]
         columns: dict[int, int] = {}
@@ -333,12 +342,6 @@ class VoiceClusters:
         fixed = np.zeros_like(shares)
         for k, column in columns.items():
             fixed[k] = _EXCLUDED * (np.arange(len(numbers)) != column)
-        segments = Segments(
-            np.array([segment.coordinates for segment in self._segments]),
-            np.array([self._model.within[segment.hops - 1] for segment in self._segments]),
-            np.array([segment.seconds for segment in self._segments]),
-            np.array([float(segment.after_pause) for segment in self._segments]),
-        )
         return clustered(segments, self._model.between, shares, fixed, self._clustering), numbers
 
     def _number(self, numbers: list[int], shares: Floats, seconds: Floats) -> None:

@@ -17,7 +17,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
-from safetensors.numpy import save_file
 from scipy.signal import lfilter
 from torch import nn
 
@@ -48,6 +47,7 @@ from speakerlight.core.decision.lag import (
     START_TICKS,
 )
 from speakerlight.core.training.conversations import NO_SPEECH, Conversation, pairs
+from speakerlight.core.training.weights_file import save_weights
 
 Floats = npt.NDArray[np.float32]
 
@@ -403,10 +403,7 @@ def learn(
     # Cosines are brought to a deviation of about a half, whichever network they come from.
     scale, centre = float(0.6 / spread.std()), float(spread.mean())
     model = fit(talks, settings, scale, centre, start)
-    output.parent.mkdir(parents=True, exist_ok=True)
-    partial = output.with_suffix(".partial")
-    save_file(arrays_of(model, scale, centre), partial, metadata=card)
-    partial.replace(output)
+    save_weights(arrays_of(model, scale, centre), output, card)
 
 
 def arrays_of(model: DecisionModel, scale: float, centre: float) -> dict[str, npt.NDArray[np.float32]]:

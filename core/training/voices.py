@@ -13,7 +13,6 @@ from pathlib import Path
 import av
 import numpy as np
 import numpy.typing as npt
-from safetensors.numpy import save_file
 from scipy.linalg import eigh
 
 from speakerlight.core.media import Samples
@@ -24,6 +23,7 @@ from speakerlight.core.timebase import SAMPLE_RATE
 from speakerlight.core.training.augmentation import in_room
 from speakerlight.core.training.clips import read_samples
 from speakerlight.core.training.dataset import CLIP_LIST, UNCONFIRMED, people_of, speech_of
+from speakerlight.core.training.weights_file import save_weights
 
 SOURCES = ("people", "single", UNCONFIRMED)
 """Folders of clips. The others hold synthetic or very few voices."""
@@ -149,7 +149,7 @@ def _of_length(
 
 
 def save_voice_model(model: VoiceModel, path: Path, card: dict[str, str]) -> None:
-    """Write the model as safetensors with ``card`` as its header; whole or not at all."""
+    """Write the model, with ``card`` as its header."""
     arrays: dict[str, npt.NDArray[np.floating]] = {
         "mean": model.mean.astype(np.float32),
         "projection": model.projection.astype(np.float16),
@@ -158,6 +158,4 @@ def save_voice_model(model: VoiceModel, path: Path, card: dict[str, str]) -> Non
         "within": model.within.astype(np.float32),
         "length": np.array([model.length], np.float32),
     }
-    partial = path.with_suffix(".partial")
-    save_file({name: np.ascontiguousarray(array) for name, array in arrays.items()}, partial, metadata=card)
-    partial.replace(path)
+    save_weights(arrays, path, card)
