@@ -20,6 +20,7 @@ from speakerlight.core.errors import InputError
 from speakerlight.core.framing import View
 from speakerlight.log_setup import set_up_logging
 from speakerlight.model_future import LOADING
+from speakerlight.printable import printable, printable_lines
 from speakerlight.redaction import redacted
 from speakerlight.run_settings import DEVICES, RunSettings
 from speakerlight.server.options import add_serve_options, ice_settings, serve_settings
@@ -40,6 +41,8 @@ keys in the window: ? shows them all; q quit, h hide the marks, 1-9 pick a perso
 
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
+        if message.endswith("expected one argument"):  # argparse takes what begins with - for an option
+            message += "; a value that begins with - is written --option=-value"
         raise InputError(f"{message} (--help lists everything)")
 
 
@@ -61,11 +64,23 @@ def parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     add = made.add_argument
-    add("--video", metavar="SRC", help="camera index (0), file, URL, screen[:X,Y,W,H] or demo[:people=N,seed=K]")
-    add("--audio", metavar="SRC", help="microphone's name or index, file, URL or none; default: the video's own audio")
+    add(
+        "--video",
+        metavar="SRC",
+        type=_name,
+        help="camera index (0), file, URL, screen[:X,Y,W,H] or demo[:people=N,seed=K]",
+    )
+    add(
+        "--audio",
+        metavar="SRC",
+        type=_name,
+        help="microphone's name or index, file, URL or none; default: the video's own audio",
+    )
     add("--audio-track", metavar="N", type=int, help="the N-th audio track; default: the one with a voice")
     add("--audio-channel", metavar="N", type=int, help="the N-th channel alone; default: all that carry something")
-    add("--model", metavar="NAME|PATH", default="compact", help="compact, or the path of lipsync_expert.pth")
+    add(
+        "--model", metavar="NAME|PATH", type=_name, default="compact", help="compact, or the path of lipsync_expert.pth"
+    )
     add("--device", choices=DEVICES, default="auto", help="where the model runs")
     add("--fast", action="store_true", help="files and demo: as fast as possible instead of in real time")
     add("--duration", metavar="S", type=float, help="end after so many seconds")
@@ -74,7 +89,7 @@ def parser() -> argparse.ArgumentParser:
     add("--view", choices=views, default=RunSettings.view.value, help="the whole frame, the speaker, or both")
     add("--virtual-camera", action="store_true", help="a camera for other programs that shows what the window shows")
     add("--obs", metavar="ws://HOST:PORT", help="switch OBS scenes to the speaker, by obs-websocket 5")
-    add("--obs-scenes", metavar="FILE", type=Path, help="JSON: which OBS scene shows whom; see README")
+    add("--obs-scenes", metavar="FILE", type=_path, help="JSON: which OBS scene shows whom; see README")
     add(
         "--osc",
         metavar="HOST:PORT",
@@ -85,18 +100,19 @@ def parser() -> argparse.ArgumentParser:
     add(
         "--director", choices=presets, default=RunSettings.director.value, help="how lively --view, --obs and --osc cut"
     )
-    add("--output", metavar="FILE.mp4", type=Path, help="record what the window shows, with audio")
-    add("--events", metavar="FILE|-", help="events as JSON Lines; - is standard output")
-    add("--rttm", metavar="FILE", type=Path, help="who spoke when, for diarization scorers")
+    add("--output", metavar="FILE.mp4", type=_path, help="record what the window shows, with audio")
+    add("--events", metavar="FILE|-", type=_name, help="events as JSON Lines; - is standard output")
+    add("--rttm", metavar="FILE", type=_path, help="who spoke when, for diarization scorers")
     export_help = "who spoke when; .json, .csv, .vtt, .srt or .txt by the suffix; may be given several times"
-    add("--export", metavar="FILE", type=Path, action="append", default=[], help=export_help)
-    add("--plot", metavar="FILE.png", type=Path, help="every face's score over time")
-    add("--save-faces", metavar="DIR", type=Path, help="a video with audio of each face")
+    add("--export", metavar="FILE", type=_path, action="append", default=[], help=export_help)
+    add("--plot", metavar="FILE.png", type=_path, help="every face's score over time")
+    add("--save-faces", metavar="DIR", type=_path, help="a video with audio of each face")
     add("--lag", metavar="auto|MS", type=_lag, help="milliseconds by which the audio is late; auto: estimated")
     add("--max-faces", metavar="N", type=int, default=RunSettings.max_faces, help="follow no more faces than this")
     add(
         "--people",
         metavar="off|FILE",
+        type=_name,
         help="off: do not recognize who comes back; FILE: remember who was named, across runs (names and embeddings)",
     )
     add("--people-forget", metavar="NAME", help="delete a person from the file of --people, and end")
@@ -145,18 +161,18 @@ def main(arguments: list[str] | None = None) -> int:
             run(settings, notify=_notify)
     except InputError as error:
         logger.debug("refused", exc_info=True)
-        _notify(f"{program_name()}: {error}{memory_note() if error.__cause__ else ''}")
+        _notify(f"{program_name()}: {printable(str(error))}{memory_note() if error.__cause__ else ''}")
         return 2
     except KeyboardInterrupt:
         return 0
     except FileNotFoundError as error:
         logger.debug("failed", exc_info=True)
         is_folder_gone = not _has_current_folder()
-        _notify(f"{program_name()}: {FOLDER_GONE if is_folder_gone else error}")
+        _notify(f"{program_name()}: {FOLDER_GONE if is_folder_gone else printable(str(error))}")
         return 2 if is_folder_gone else 1
     except Exception as error:
         logger.debug("failed", exc_info=True)
-        _notify(f"{program_name()}: {str(error) or type(error).__name__}{memory_note()}")
+        _notify(f"{program_name()}: {printable(str(error)) or type(error).__name__}{memory_note()}")
         return 1
     return 0
 
@@ -227,6 +243,18 @@ def _forget(people: str | None, name: str) -> None:
     _notify(f"{path} knows {name} no more")
 
 
+def _name(text: str) -> str:
+    """The name of a source or file. A ``~`` that the shell left, as after ``=``, is the home folder."""
+    if not text:
+        raise argparse.ArgumentTypeError("the name is empty: perhaps that of a variable that is not set")
+    is_home = text.startswith("~") and not Path(text.partition("/")[0]).exists()
+    return os.path.expanduser(text) if is_home else text  # noqa: PTH111  # Path.expanduser fails without a home
+
+
+def _path(text: str) -> Path:
+    return Path(_name(text))
+
+
 def _lag(text: str) -> float | None:
     if text == "auto":
         return None
@@ -238,4 +266,4 @@ def _lag(text: str) -> float | None:
 
 def _notify(line: str) -> None:
     with suppress(OSError):  # the terminal was closed, or the pipe's reader left: the outputs go on
-        print(redacted(line), file=sys.stderr, flush=True)
+        print(printable_lines(redacted(line)), file=sys.stderr, flush=True)

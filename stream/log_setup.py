@@ -7,6 +7,7 @@ import os
 import sys
 
 from speakerlight.core.errors import InputError
+from speakerlight.printable import printable_lines
 from speakerlight.redaction import redacted
 
 LOG_VARIABLE = "SPEAKERLIGHT_LOG"
@@ -20,10 +21,10 @@ _root = logging.getLogger("speakerlight")
 
 
 class _Formatter(logging.Formatter):
-    """Log lines without the passwords of streams' addresses."""
+    """Log lines without the passwords of streams' addresses and without control characters."""
 
     def format(self, record: logging.LogRecord) -> str:
-        return redacted(super().format(record))
+        return printable_lines(redacted(super().format(record)))
 
 
 def set_up_logging(verbosity: int) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -103,6 +104,10 @@ class RunSettings:
 
     def _check_outputs_differ(self) -> None:
         option_of: dict[tuple[int, int] | Path, str] = {}
+        for descriptor, stream in ((1, "--events -" if self.events == STDOUT else None), (2, "standard error")):
+            redirected_to = _redirected_to(descriptor)
+            if stream is not None and redirected_to is not None:
+                option_of[redirected_to] = stream
         for option, path in self.output_paths():
             _check_named(option, path)
             place = _identity(path)
@@ -114,8 +119,9 @@ class RunSettings:
     @property
     def inputs(self) -> list[str]:
         """Everything that the run reads, none of which an output may write over."""
-        server_files = (self.serve.cert, self.serve.key) if self.serve else ()
-        return [str(name) for name in (self.video, self.audio, self.model, *server_files) if name is not None]
+        files = [self.people_file, self.obs_scenes]
+        files += (self.serve.cert, self.serve.key) if self.serve else ()
+        return [str(name) for name in (self.video, self.audio, self.model, *files) if name is not None]
 
     def output_paths(self) -> Iterator[tuple[str, Path]]:
         """Each option that writes files, with its path."""
@@ -129,6 +135,15 @@ class RunSettings:
 def _check_named(option: str, path: Path) -> None:
     if str(path) == STDOUT:
         raise InputError(f"{option} {path}: give the name of a file; only --events writes to standard output")
+
+
+def _redirected_to(descriptor: int) -> tuple[int, int] | None:
+    """The identity of the plain file that the caller redirected a standard stream to, if it did."""
+    try:
+        found = os.fstat(descriptor)
+    except OSError:  # closed
+        return None
+    return (found.st_dev, found.st_ino) if stat.S_ISREG(found.st_mode) else None
 
 
 def _identity(path: Path) -> tuple[int, int] | Path | None:

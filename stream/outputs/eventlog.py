@@ -10,12 +10,20 @@ from pathlib import Path
 
 from speakerlight.core.errors import InputError
 from speakerlight.core.events import Event
-from speakerlight.outputs.files import RecordWriter, check_writable, is_pipe, open_output, open_stdout
+from speakerlight.outputs.files import (
+    RecordWriter,
+    check_is_no_input,
+    check_writable,
+    is_pipe,
+    open_output,
+    open_stdout,
+)
 from speakerlight.outputs.output import Output
 
 logger = logging.getLogger(__name__)
 
 STDOUT = "-"
+STDOUT_PATH = Path("/dev/stdout")
 
 
 class EventLog(Output):
@@ -41,6 +49,8 @@ class EventLog(Output):
             check_writable(self._path, self.option, sources)
         elif sys.__stdout__ is None:
             raise InputError(f"{self.option} {STDOUT}: standard output is closed; give the name of a file")
+        elif STDOUT_PATH.is_file():
+            check_is_no_input(STDOUT_PATH, f"{self.option} {STDOUT}", sources)
 
     def event(self, event: Event) -> None:
         if self._is_stdout_closed or not self._open():

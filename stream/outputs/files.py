@@ -15,9 +15,9 @@ from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 from typing import IO
-from urllib.parse import unquote, urlsplit
 
 from speakerlight.core.errors import InputError
+from speakerlight.input_files import input_files, is_same_file
 
 if sys.platform != "win32":
     import fcntl
@@ -189,8 +189,8 @@ def _write_to_pipe(path: Path, content: bytes) -> None:
 def check_writable(path: Path, option: str, sources: Iterable[str] = ()) -> None:
     """Raise InputError unless a file can be written at ``path`` and it is none of the run's ``sources``.
 
-    ``sources``: files, also as ``file:`` addresses; others are ignored. Symbolic and hard links are followed. An
-    existing file stays unchanged, and no new file remains.
+    ``sources``: files, also as ``file:`` addresses, standard input, and what playlists name; others are ignored.
+    Symbolic and hard links are followed. An existing file stays unchanged, and no new file remains.
     """
     try:
         _check_place(path, option, sources)
@@ -203,8 +203,7 @@ def _check_place(path: Path, option: str, sources: Iterable[str]) -> None:
         raise InputError(f"{option} {path}: this is a folder; give the name of a file in it")
     if not path.parent.is_dir():
         raise InputError(f"{option} {path}: there is no folder {path.parent}; make it first")
-    if any(is_same_file(path, source) for source in local_paths(sources)):
-        raise InputError(f"{option} {path}: this is the input; give another name, or it would be overwritten")
+    check_is_no_input(path, f"{option} {path}", sources)
     if not _is_regular(path):
         return  # a pipe or a device: opening it could block
     target = path.resolve()
@@ -215,29 +214,10 @@ def _check_place(path: Path, option: str, sources: Iterable[str]) -> None:
             target.unlink()  # while it is claimed: a run that opened it meanwhile sees that it is gone
 
 
-def local_paths(sources: Iterable[str]) -> list[Path]:
-    """The files among ``sources``: by path, or by a ``file:`` address."""
-    paths = []
-    for source in sources:
-        paths.append(Path(source))
-        if source.lower().startswith("file:"):
-            paths.append(Path(unquote(urlsplit(source).path)))
-    return [path for path in paths if _exists(path)]
-
-
-def is_same_file(first: Path, second: Path) -> bool:
-    """Whether two paths lead to one existing file, through links of either kind."""
-    try:
-        return first.samefile(second)
-    except (OSError, ValueError):
-        return False
-
-
-def _exists(path: Path) -> bool:
-    try:
-        return path.exists()
-    except (OSError, ValueError):  # a source can be any text: too long for a file name, or with a zero byte
-        return False
+def check_is_no_input(path: Path, shown: str, sources: Iterable[str]) -> None:
+    """Raise InputError where ``path`` leads to a file among the run's ``sources``; ``shown``: how it was given."""
+    if any(is_same_file(path, source) for source in input_files(sources)):
+        raise InputError(f"{shown}: this is the input; give another name, or it would be overwritten")
 
 
 def _is_regular(path: Path) -> bool:

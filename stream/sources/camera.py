@@ -22,6 +22,9 @@ SIZE = 1280, 720
 RATE = 30
 """What is asked of the camera; it may give something else, and gives less in the dark."""
 
+LARGEST_INDEX = 2**31 - 1
+"""OpenCV takes an index as a C int."""
+
 BACKENDS = {"linux": cv2.CAP_V4L2, "win32": cv2.CAP_DSHOW, "darwin": cv2.CAP_AVFOUNDATION}
 
 
@@ -63,8 +66,9 @@ class CameraSource(ThreadedSource):
 def _opened(which: int | str) -> cv2.VideoCapture:
     # OpenCV waits ten seconds for a silent V4L2 camera by default, and nothing can end that wait.
     os.environ.setdefault("OPENCV_VIDEOIO_V4L_SELECT_TIMEOUT", "1")
+    device = which if isinstance(which, str) else min(which, LARGEST_INDEX)
     with quiet_libraries():
-        camera = cv2.VideoCapture(which, BACKENDS.get(sys.platform, cv2.CAP_ANY))
+        camera = cv2.VideoCapture(device, BACKENDS.get(sys.platform, cv2.CAP_ANY))
     if not camera.isOpened():
         camera.release()
         raise InputError(

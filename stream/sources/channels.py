@@ -38,7 +38,7 @@ class ChannelMixer:
 
     ``rate``: samples a second. ``only``: the index of the channel to use; None: the average of the channels that carry
     something, or the loudest one where the average cancels itself. ``report`` receives a line where samples are in
-    other units than full scale.
+    other units than full scale, and one where there are fewer channels than ``only`` needs.
     """
 
     def __init__(
@@ -48,6 +48,8 @@ class ChannelMixer:
         report: Callable[[str], None] = logger.info,
     ) -> None:
         self._full_scale = FullScale(report)
+        self._report = report
+        self._is_missing_reported = False
         self._only = only
         self._rate = rate
         self._peaks: npt.NDArray[np.float64] = np.zeros(0)
@@ -59,6 +61,9 @@ class ChannelMixer:
         """Float32 [channels, n] to [n]."""
         block = self._full_scale.apply(block)
         channels, count = block.shape
+        if self._only is not None and self._only >= channels and not self._is_missing_reported:
+            self._is_missing_reported = True
+            self._report(f"--audio-channel {self._only + 1}: its audio has no more than {channels}; the last is used")
         if channels == 1 or count == 0:
             return cleaned(block[0])
         if self._only is not None:

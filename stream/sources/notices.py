@@ -11,6 +11,7 @@ import numpy as np
 
 from speakerlight.core.media import Samples
 from speakerlight.core.timebase import SAMPLE_RATE
+from speakerlight.printable import printable
 
 SILENT_SECONDS = 5.0
 """Digital silence for so long from the start is no pause: a muted input, or an empty track."""
@@ -22,7 +23,7 @@ class Notices:
     """Hands lines about the source ``name`` to ``notify`` and to the log, each kind once. Safe in several threads."""
 
     def __init__(self, name: str, notify: Callable[[str], None] | None = None) -> None:
-        self._name = name
+        self._name = printable(name)
         self._notify = notify
         self._lock = threading.Lock()
         self._said: set[str] = set()

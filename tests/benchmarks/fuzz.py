@@ -31,7 +31,7 @@ def round_command(files: list[str], seed: int) -> list[str]:
     plugin = ["--hypothesis-profile=fuzz", f"--hypothesis-seed={seed}", "-m", "hypothesis"]
     # A signal is not handled while a library's loop never returns; the thread ends the process.
     limit = [f"--timeout={HANG_SECONDS}", "--timeout-method=thread"]
-    return [sys.executable, "-m", "pytest", "-q", "-x", *limit, *plugin, *files]
+    return [sys.executable, "-m", "pytest", "-x", *limit, *plugin, *files]
 
 
 def main(arguments: list[str]) -> int:

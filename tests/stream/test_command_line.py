@@ -82,6 +82,24 @@ def test_wrong_arguments_are_one_line(capfd: pytest.CaptureFixture[str]) -> None
     assert "--nonsense" in refused(capfd, "--nonsense")
     assert "--video" in refused(capfd, "--video")
     assert "--fast" in refused(capfd, "--fast")
+    assert "begins with - is written --option=-value" in refused(capfd, "--video", "-clip.mp4")
+
+
+@pytest.mark.parametrize("option", ["--video", "--audio", "--model", "--events", "--rttm", "--save-faces", "--people"])
+def test_an_empty_name_is_one_line(capfd: pytest.CaptureFixture[str], option: str) -> None:
+    assert f"{option}: the name is empty" in refused(capfd, option, "")
+
+
+def test_a_home_folder_that_the_shell_left_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/home/of")
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "~x").touch()
+    given = command_line.parser().parse_args(["--video=~/a.mp4", "--output=~/b.mp4", "--audio=~x"])
+    assert (given.video, given.output, given.audio) == ("/home/of/a.mp4", Path("/home/of/b.mp4"), "~x")
+
+
+def test_a_name_of_several_lines_is_one_line(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    assert "no\\nsuch\\x1b[31m.mp4: no such file" in refused(capfd, "--video", tmp_path / "no\nsuch\x1b[31m.mp4")
 
 
 def test_help_and_devices_are_answers_not_errors(capfd: pytest.CaptureFixture[str]) -> None:

@@ -106,6 +106,12 @@ def test_no_camera_is_one_clear_line(plugged: type[FakeCamera]) -> None:
         CameraSource(3)
 
 
+def test_an_index_beyond_any_integer_is_no_camera(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.undo()
+    with pytest.raises(InputError, match="no camera 99999999999999999999: --list-devices"):
+        CameraSource(99999999999999999999)
+
+
 def test_opencv_is_quiet_about_a_camera_that_is_not_there(
     monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:

@@ -57,3 +57,11 @@ def test_damage_in_one_channel_stays_there() -> None:
 def test_silence_and_no_samples_stay_as_they_are() -> None:
     assert not mixed(np.zeros((2, 1_280), np.float32)).any()
     assert len(ChannelMixer().mix(np.zeros((2, 0), np.float32))) == 0
+
+
+def test_a_channel_that_is_not_there_is_reported_once_and_the_last_is_used() -> None:
+    lines: list[str] = []
+    mixer = ChannelMixer(4, report=lines.append)
+    for _ in range(2):
+        assert mixer.mix(np.array([[0.1], [0.2]], np.float32)).tolist() == [np.float32(0.2)]
+    assert lines == ["--audio-channel 5: its audio has no more than 2; the last is used"]
