@@ -18,23 +18,15 @@ from typing import IO
 import numpy as np
 import numpy.typing as npt
 
+from speakerlight.mp4_boxes import Box, boxes, boxes_of
+
 Numbers = npt.NDArray[np.uint32]
 
 CONTAINERS = {b"moov", b"trak", b"mdia", b"minf"}
 NOT_SYNC = 0x10000
 """Sample flag: not a key frame."""
-LARGE_HEADER = 16
-"""Bytes of a box header with a 64-bit size."""
 DURATION_PLACES = {b"mvhd": 16, b"tkhd": 20, b"mdhd": 16}
 """Offset of the duration in version 0 of each box, which is what FFmpeg writes for a file that begins empty."""
-
-
-@dataclass(frozen=True)
-class _Box:
-    kind: bytes
-    start: int
-    body: int
-    end: int
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,11 +92,11 @@ def make_plain(path: Path) -> None:
         file.write(struct.pack(">I4sQ", 1, b"mdat", end - header.start))
 
 
-def _scanned(file: IO[bytes]) -> tuple[_Box | None, dict[int, _Track], int]:
+def _scanned(file: IO[bytes]) -> tuple[Box | None, dict[int, _Track], int]:
     """The header box, the tracks by id, and where the last whole fragment ends."""
     tracks: dict[int, _Track] = {}
     header, fragment, end = None, None, 0
-    for box in _boxes_of(file):
+    for box in boxes_of(file):
         if box.kind == b"moov":
             header, end = box, box.end
         elif box.kind == b"moof":
@@ -116,46 +108,16 @@ def _scanned(file: IO[bytes]) -> tuple[_Box | None, dict[int, _Track], int]:
     return header, tracks, end
 
 
-def _boxes_of(file: IO[bytes]) -> Iterator[_Box]:
-    """The whole boxes at a file's top level."""
-    size = file.seek(0, os.SEEK_END)
-    place = 0
-    while place + LARGE_HEADER <= size:
-        file.seek(place)
-        box = _box(file.read(LARGE_HEADER), 0, place)
-        if box is None or box.end > size:
-            return
-        yield box
-        place = box.end
-
-
-def _boxes(data: bytes, start: int, end: int) -> Iterator[_Box]:
-    """The boxes in a part of ``data``."""
-    while start + 8 <= end and (box := _box(data, start, start)) is not None:
-        yield box
-        start = box.end
-
-
-def _box(data: bytes, place: int, start: int) -> _Box | None:
-    """The box whose header is at ``place`` of ``data`` and at ``start`` of the file; None for one without an end."""
-    size, kind = struct.unpack_from(">I4s", data, place)
-    body = start + 8
-    if size == 1:
-        (size,) = struct.unpack_from(">Q", data, place + 8)
-        body = start + LARGE_HEADER
-    return _Box(kind, start, body, start + size) if size >= body - start else None
-
-
 def _add_fragment(data: bytes, start: int, tracks: dict[int, _Track]) -> None:
     """Add the runs of a fragment. ``data``: its moof box, which lies at ``start`` of the file."""
-    (moof,) = _boxes(data, 0, len(data))
-    for traf in _boxes(data, moof.body, moof.end):
+    (moof,) = boxes(data, 0, len(data))
+    for traf in boxes(data, moof.body, moof.end):
         if traf.kind != b"traf":
             continue
-        parts = {box.kind: box.body for box in _boxes(data, traf.body, traf.end) if box.kind != b"trun"}
+        parts = {box.kind: box.body for box in boxes(data, traf.body, traf.end) if box.kind != b"trun"}
         base, track_id, duration, size, flags = _defaults(data, parts[b"tfhd"], start)
         time = _decode_time(data, parts.get(b"tfdt"))
-        for run in _boxes(data, traf.body, traf.end):
+        for run in boxes(data, traf.body, traf.end):
             if run.kind == b"trun":
                 samples = _run(data, run.body, duration, size, flags)
                 tracks.setdefault(track_id, _Track()).add(time, base, samples)
@@ -208,16 +170,16 @@ def _run(data: bytes, place: int, duration: int, size: int, flags: int) -> _Run:
 
 def _index(moov: bytes, tracks: dict[int, _Track]) -> bytes:
     """The header box with the sample tables filled in."""
-    (box,) = _boxes(moov, 0, len(moov))
-    (mvhd,) = (each for each in _boxes(moov, box.body, box.end) if each.kind == b"mvhd")
+    (box,) = boxes(moov, 0, len(moov))
+    (mvhd,) = (each for each in boxes(moov, box.body, box.end) if each.kind == b"mvhd")
     (scale,) = struct.unpack_from(">I", moov, mvhd.body + 12)
-    traks = [each for each in _boxes(moov, box.body, box.end) if each.kind == b"trak"]
+    traks = [each for each in boxes(moov, box.body, box.end) if each.kind == b"trak"]
     shown = [_filled_track(moov, trak, tracks, scale) for trak in traks]
     length = max((duration for _, duration in shown), default=0)
     return _packed(b"moov", _with_duration(moov, mvhd, length), *(track for track, _ in shown))
 
 
-def _filled_track(moov: bytes, trak: _Box, tracks: dict[int, _Track], movie_scale: int) -> tuple[bytes, int]:
+def _filled_track(moov: bytes, trak: Box, tracks: dict[int, _Track], movie_scale: int) -> tuple[bytes, int]:
     """A trak box with its tables, and the track's duration in the movie's time scale."""
     found = {each.kind: each for each in _descendants(moov, trak)}
     (track_id,) = struct.unpack_from(">I", moov, found[b"tkhd"].body + 12)
@@ -227,7 +189,7 @@ def _filled_track(moov: bytes, trak: _Box, tracks: dict[int, _Track], movie_scal
     # Rounded up: a player drops a last packet that begins after the edit's end.
     duration = -(-max(track.duration - skipped, 0) * movie_scale // scale)
 
-    def filled(box: _Box) -> bytes:
+    def filled(box: Box) -> bytes:
         if box.kind == b"stbl":
             return _packed(b"stbl", moov[found[b"stsd"].start : found[b"stsd"].end], *_tables(track))
         if box.kind == b"edts":
@@ -236,29 +198,29 @@ def _filled_track(moov: bytes, trak: _Box, tracks: dict[int, _Track], movie_scal
         if box.kind in DURATION_PLACES:
             return _with_duration(moov, box, track.duration if box.kind == b"mdhd" else duration)
         if box.kind in CONTAINERS:
-            return _packed(box.kind, *(filled(each) for each in _boxes(moov, box.body, box.end)))
+            return _packed(box.kind, *(filled(each) for each in boxes(moov, box.body, box.end)))
         return moov[box.start : box.end]
 
     return filled(trak), duration
 
 
-def _descendants(moov: bytes, box: _Box) -> Iterator[_Box]:
-    for each in _boxes(moov, box.body, box.end):
+def _descendants(moov: bytes, box: Box) -> Iterator[Box]:
+    for each in boxes(moov, box.body, box.end):
         yield each
         if each.kind in CONTAINERS or each.kind in (b"stbl", b"edts"):
             yield from _descendants(moov, each)
 
 
-def _media_time(moov: bytes, elst: _Box) -> int:
+def _media_time(moov: bytes, elst: Box) -> int:
     """Media time that the last edit skips at the beginning: the delay of the audio encoder."""
     return max(int(struct.unpack_from(">i", moov, elst.end - 8)[0]), 0)
 
 
-def _with_duration(moov: bytes, box: _Box, duration: int) -> bytes:
+def _with_duration(moov: bytes, box: Box, duration: int) -> bytes:
     return _replaced(moov, box, box.body + DURATION_PLACES[box.kind], duration)
 
 
-def _replaced(moov: bytes, box: _Box, place: int, value: int) -> bytes:
+def _replaced(moov: bytes, box: Box, place: int, value: int) -> bytes:
     """A box with one 32-bit number replaced; all ones, which mean "unknown", for one that is too large."""
     number = struct.pack(">I", min(value, 0xFFFFFFFF))
     return moov[box.start : place] + number + moov[place + 4 : box.end]

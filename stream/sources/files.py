@@ -32,13 +32,14 @@ from speakerlight.sources.codec_change import CodecChange
 from speakerlight.sources.containers import open_file
 from speakerlight.sources.decode import UNTIMED, AudioConverter, reason
 from speakerlight.sources.display import FrameConverter
+from speakerlight.sources.empty_edits import EmptyEdits
 from speakerlight.sources.frame_order import FrameOrder
 from speakerlight.sources.gapless_audio import GaplessAudio
 from speakerlight.sources.joined import in_time_order
 from speakerlight.sources.not_media import HEAD_BYTES, advice_for
 from speakerlight.sources.notices import Notices, SilenceNotice
 from speakerlight.sources.packets import demuxed, shifted, stamped, without_bursts
-from speakerlight.sources.pieces import next_piece
+from speakerlight.sources.pieces import OTHER_CODECS, next_piece
 from speakerlight.sources.source import AudioChoice
 from speakerlight.sources.timestamps import JUMP_SECONDS, LONE_JUMP_SECONDS, TimestampRepair
 
@@ -201,7 +202,7 @@ class _Half:
 
     def _decode(self) -> Iterator[VideoFrame | AudioFrame]:
         faults = 0
-        is_joinable = self._kind == "audio" and self.container.format.name == "mpegts"
+        is_joinable = self.container.format.name == "mpegts"
         decode = CodecChange(self._notices.of("codec")).decode if is_joinable else _frames_of
         own = (packet for packet in self._repaired() if packet.stream.type == self._kind)
         for packet in without_bursts(own, self._container_rate) if self._kind == "video" else own:
@@ -224,12 +225,14 @@ class _Half:
     def _packets(self) -> Iterator[Packet[Any]]:
         """The packets of both streams of each recording in the file, one recording after the other."""
         container: InputContainer | None = self.container
+        empty = EmptyEdits(self._path)
         start = 0
         while container is not None:
             reached = start
             for packet in _demuxed(container, _chosen(container, self._audio_index).both):
                 reached = max(reached, start + (packet.pos or 0) + packet.size)
-                yield packet
+                if not (start == 0 and empty.hold(packet)):
+                    yield packet
             start = next_piece(self._path, start, reached) or 0
             container = self._container_at(start) if start else None
         if _size(self._path) > self._size:
@@ -291,8 +294,9 @@ def _demuxed(container: InputContainer, streams: Sequence[Stream]) -> Iterator[P
         try:
             yield from demuxed(container, streams)
             return
-        except (av.error.FFmpegError, ValueError):
-            continue
+        except (av.error.FFmpegError, ValueError) as error:
+            if container.format.name == "ogg" and isinstance(error, OTHER_CODECS):
+                return  # read on from here, FFmpeg would skip the recording and find the next one of the first codec
 
 
 def _chosen_audio(path: Path, wanted: bool, choice: AudioChoice) -> ProbedAudio | None:

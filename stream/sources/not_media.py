@@ -1,4 +1,5 @@
-"""Text formats that are given for media by mistake, or that name media which is not followed: what to do instead."""
+"""Formats that are no media that can be read: texts that are given by mistake or name media, animated WebP; what to do
+instead."""
 
 from __future__ import annotations
 
@@ -30,9 +31,13 @@ _ADVICE = (
 )
 """What such a text has near its beginning, in lower case, and the advice; those in angle brackets may come later."""
 
+_ANIMATED_WEBP = "this is an animated WebP image, which cannot be decoded: make a GIF or a video of it first"
+
 
 def advice_for(head: bytes) -> str | None:
-    """The line for a source that begins with ``head`` and cannot be read; None where that is no known text."""
+    """The line for a source that begins with ``head`` and cannot be read; None where that is nothing known."""
+    if head[:4] == b"RIFF" and head[8:16] == b"WEBPVP8X" and b"ANIM" in head:
+        return _ANIMATED_WEBP
     text = head.removeprefix(b"\xef\xbb\xbf").lstrip().lower()
     is_markup = text.startswith(b"<")
     return next((advice for mark, advice in _ADVICE if text.startswith(mark) or (is_markup and mark in text)), None)

@@ -22,6 +22,7 @@ from av.video.frame import VideoFrame
 
 from speakerlight.core.media import AudioChunk, Frame
 from speakerlight.sources.audio_choice import audio_stream, video_stream
+from speakerlight.sources.codec_change import CodecChange
 from speakerlight.sources.decode import UNTIMED, AudioConverter
 from speakerlight.sources.display import FrameConverter
 from speakerlight.sources.frame_order import FrameOrder
@@ -152,6 +153,7 @@ class OnePass:
         self._audio = audio_stream(container, choice, video_stream(container, live=live)) if audio else None
         self._streams: list[Stream] = [stream for stream in (self._video, self._audio) if stream is not None]
         self.has_video, self.has_audio = self._video is not None, self._audio is not None
+        self.is_ogg = container.format.name == "ogg"
         self._is_live = live
         self._patience = PATIENCE_SECONDS if live else float("inf")
         self._stop = stop or threading.Event()
@@ -164,6 +166,8 @@ class OnePass:
         self._origin: float | None = None
         self._frame_time = 0.0
         self._lanes: dict[int, _Lane] = {}
+        is_joinable = container.format.name == "mpegts"
+        self._codecs = {stream.index: CodecChange(notices.of("codec")) for stream in self._streams if is_joinable}
         if self._video is not None:
             self._frames, self._order = FrameConverter(self._video), FrameOrder(notices.of("rate"))
             self._lanes[self._video.index] = _Lane(self._decoded_video)
@@ -272,7 +276,7 @@ class OnePass:
 
     def _decoded_video(self, packet: Packet[Any]) -> Iterator[Frame]:
         step = 1 / (self.frame_rate or DEFAULT_RATE)
-        frames = (frame for frame in _decoded(packet) if isinstance(frame, VideoFrame))
+        frames = (frame for frame in self._decoded(packet) if isinstance(frame, VideoFrame))
         for stamp, frame in self._order.push(frames, is_end=not packet.size):
             moment = self._frame_time + step if stamp is None else stamp - (self._origin or 0.0)
             if moment > self._frame_time or not self._frames.size:
@@ -280,14 +284,14 @@ class OnePass:
                 yield Frame(self._frame_time, self._frames.make(frame))
 
     def _decoded_audio(self, packet: Packet[Any]) -> Iterator[AudioChunk]:
-        for frame in _decoded(packet):
+        for frame in self._decoded(packet):
             if isinstance(frame, AudioFrame):
                 for moment, samples in self._resampled.make(frame):
                     yield from self._line.place(moment - (self._origin or 0.0), samples)
 
-
-def _decoded(packet: Packet[Any]) -> list[Any]:
-    try:
-        return list(packet.decode())
-    except (av.error.FFmpegError, ValueError):
-        return []
+    def _decoded(self, packet: Packet[Any]) -> list[Any]:
+        codec = self._codecs.get(packet.stream_index)
+        try:
+            return list(packet.decode() if codec is None else codec.decode(packet))
+        except (av.error.FFmpegError, ValueError):
+            return []

@@ -12,6 +12,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
+import av.error
+
 FLV = b"FLV\x01"
 FLV_HEADER_END = b"\0\0\0\x09\0\0\0\0"
 """After the signature and a byte of flags: the header's length, and the length of no tag before."""
@@ -19,6 +21,9 @@ FLV_HEADER_END = b"\0\0\0\x09\0\0\0\0"
 OGG = b"OggS"
 OGG_START = b"OggS\0\x02"
 """A page that begins a stream: version 0, and the flag of a first page."""
+
+OTHER_CODECS = (av.error.ArgumentError, av.error.PatchWelcomeError)
+"""What FFmpeg raises where the next recording in an Ogg file has other codecs; damage raises other errors."""
 
 MP4 = b"ftyp"
 

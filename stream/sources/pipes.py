@@ -13,6 +13,7 @@ from speakerlight.sources.network import content_head, interruptible, opened_pip
 from speakerlight.sources.not_media import advice_for
 from speakerlight.sources.notices import Notices
 from speakerlight.sources.one_pass import OnePass
+from speakerlight.sources.pieces import OTHER_CODECS
 from speakerlight.sources.pipe_input import PipeInput
 from speakerlight.sources.source import SourceOptions
 
@@ -50,13 +51,14 @@ class PipeReader:
 
     def __iter__(self) -> Iterator[Frame | AudioChunk]:
         yield from self._media
-        reached = self._media.reached_byte
-        if isinstance(self._input, PipeInput) and reached and self._input.has_more(reached):
+        reached, error = self._media.reached_byte, self._media.error
+        is_chained = self._media.is_ogg and isinstance(error, OTHER_CODECS)
+        if is_chained or (isinstance(self._input, PipeInput) and reached and self._input.has_more(reached)):
             self._notices.report(
                 "rest", "more follows, perhaps another recording, and is not read: pipe one, or MPEG-TS"
             )
-        elif self._media.error is not None:
-            self._notices.report("rest", f"broken off ({reason(self._media.error)})")
+        elif error is not None:
+            self._notices.report("rest", f"broken off ({reason(error)})")
 
     def close(self) -> None:
         self._media.close()

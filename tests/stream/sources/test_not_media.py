@@ -70,5 +70,11 @@ def test_a_playlist_on_disk_reads_what_lies_beside_it(tmp_path: Path) -> None:
     reader.close()
 
 
+def test_an_animated_webp_is_named(tmp_path: Path) -> None:
+    (tmp_path / "a.webp").write_bytes(b"RIFF\x20\0\0\0WEBPVP8X\x0a\0\0\0\x12" + bytes(9) + b"ANIM\6\0\0\0" + bytes(6))
+    with pytest.raises(InputError, match="animated WebP image, which cannot be decoded: make a GIF or a video"):
+        FileReader(tmp_path / "a.webp")
+
+
 def test_media_has_no_advice() -> None:
     assert advice_for(b"") is None and advice_for(b"\x1a\x45\xdf\xa3matroska <html") is None

@@ -123,6 +123,24 @@ def test_a_second_recording_in_a_pipe_is_not_passed_over_in_silence(tmp_path: Pa
     assert len(lines) == 1 and "more follows" in lines[0]
 
 
+def test_codecs_that_change_in_a_pipe_are_read_on_or_named(tmp_path: Path) -> None:
+    parts = [Clip(sound_codec=name).write(tmp_path / f"{name}.ts").read_bytes() for name in ("aac", "mp2", "aac")]
+    links = [
+        Clip(times=None, sound_codec=name, layout="mono").write(tmp_path / f"{name}.ogg").read_bytes()
+        for name in ("libopus", "flac")
+    ]
+    lines: list[str] = []
+    for content, clicks in ((b"".join(parts), 12), (b"".join(links), 4)):
+        pipe = tmp_path / f"pipe{clicks}"
+        os.mkfifo(pipe)
+        threading.Thread(target=pipe.write_bytes, args=(content,), daemon=True).start()
+        reader = open_reader(str(pipe), None, SourceOptions(notify=lines.append))
+        samples = [item.samples for item in reader if isinstance(item, AudioChunk)]
+        assert len(click_times(0.0, np.concatenate(samples))) == clicks
+        reader.close()
+    assert "another codec (mp2)" in lines[1] and "more follows" in lines[2] and len(lines) == 3
+
+
 def test_a_pipe_without_media_is_one_clear_line(tmp_path: Path) -> None:
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)

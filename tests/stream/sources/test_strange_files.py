@@ -355,11 +355,12 @@ def test_bare_audio_whose_rate_changes_is_read_whole(tmp_path: Path) -> None:
     np.testing.assert_allclose(np.diff(clicks.reshape(3, 4), axis=1), 0.5, atol=0.02)
 
 
-def test_chained_ogg_is_read_on_where_its_codec_changes(tmp_path: Path) -> None:
-    first, second = sound(tmp_path / "a.ogg", "libopus", 48_000), sound(tmp_path / "b.ogg", "flac", 44_100)
-    (tmp_path / "chained.ogg").write_bytes(first + second)
+@pytest.mark.parametrize("links", ["of", "ofo", "fof", "ooffo"])
+def test_chained_ogg_is_read_on_where_its_codec_changes(tmp_path: Path, links: str) -> None:
+    parts = {"o": sound(tmp_path / "o.ogg", "libopus", 48_000), "f": sound(tmp_path / "f.ogg", "flac", 44_100)}
+    (tmp_path / "chained.ogg").write_bytes(b"".join(parts[link] for link in links))
     _, samples, _ = read(tmp_path / "chained.ogg")
-    np.testing.assert_allclose(click_times(0.0, samples), np.arange(8) / 2 + 0.25, atol=0.03)
+    np.testing.assert_allclose(click_times(0.0, samples), np.arange(4 * len(links)) / 2 + 0.25, atol=0.03)
 
 
 @pytest.mark.parametrize(("orientation", "shape"), [(1, (48, 64)), (6, (64, 48)), (8, (64, 48)), (3, (48, 64))])
@@ -384,6 +385,15 @@ def test_a_transport_stream_whose_audio_changes_its_codec_is_read_whole(tmp_path
     frames, samples, lines = read(tmp_path / "joined.ts")
     assert len(frames) >= 148 and len(click_times(0.0, samples)) == 12
     assert any("another codec (mp2)" in line for line in lines)
+
+
+def test_a_transport_stream_whose_video_changes_its_codec_is_read_on(tmp_path: Path) -> None:
+    names = ("libx264", "libx265", "libx264")
+    parts = [Clip(sound_codec="aac", video_codec=name).write(tmp_path / f"{n}.ts") for n, name in enumerate(names)]
+    (tmp_path / "joined.ts").write_bytes(b"".join(part.read_bytes() for part in parts))
+    frames, _, lines = read(tmp_path / "joined.ts")
+    assert len(frames) >= 140 and np.diff([frame.time for frame in frames]).max() < 0.3
+    assert any("video goes on in another codec (hevc)" in line for line in lines)
 
 
 def test_a_file_that_grows_is_read_to_where_it_ends_and_reported(tmp_path: Path) -> None:
@@ -441,6 +451,15 @@ def test_a_file_with_several_edits_is_read_as_edited(tmp_path: Path) -> None:
     greys = [int(frame.image[100, 140, 0]) for frame in frames]
     np.testing.assert_allclose(greys, [4 * n % 200 for n in (*range(50, 75), *range(25))], atol=5)
     np.testing.assert_allclose(click_times(0.0, samples), [0.25, 0.75, 1.25, 1.75], atol=0.03)
+
+
+def test_an_empty_edit_in_the_middle_shows_nothing(tmp_path: Path) -> None:
+    clip = Clip(times=tuple(np.arange(100) / 25), sound_seconds=4.0, sound_codec="aac").write(tmp_path / "a.mp4")
+    video, audio = [(1000, 0), (1000, -1), (1000, 90_000)], [(1000, 1024), (1000, -1), (1000, 49_024)]
+    (tmp_path / "edited.mp4").write_bytes(edited(clip.read_bytes(), {0: video, 1: audio}))
+    frames, samples, _ = read(tmp_path / "edited.mp4")
+    np.testing.assert_allclose([frame.time for frame in frames], [*np.arange(25) / 25, *(2 + np.arange(25) / 25)])
+    np.testing.assert_allclose(click_times(0.0, samples), [0.25, 0.75, 2.25, 2.75], atol=0.03)
 
 
 class LateStreams:
