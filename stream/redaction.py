@@ -8,6 +8,9 @@ HIDDEN = "…"
 
 _ADDRESS = re.compile(r"[a-z][a-z0-9+.-]*://\S+", re.IGNORECASE)
 
+_BARE_USER = re.compile(r"(?<![\w./:-])[\w.%+-]+:[^\s/@]+@(?=[\w.-]+(:\d+)?/)")
+"""User and password of an address whose scheme was forgotten."""
+
 _SECRET_NAMES = "pass|pwd|psw|secret|tok|ticket|key|auth|credential|sig|jwt|session|user|usr|login|account|streamid"
 """What the name of a parameter contains when its value is secret, or half of a secret."""
 
@@ -27,10 +30,10 @@ def redacted(text: str) -> str:
     """``text`` with the secrets of every address in it removed.
 
     Those are the user and password before the host, also where they hold ``@`` or ``/`` themselves, the values of
-    parameters that are named like secrets, what follows a ``#``, and the stream keys of RTMP. Text beside addresses
-    stays as it is.
+    parameters that are named like secrets, what follows a ``#``, and the stream keys of RTMP. A user and password are
+    removed without a scheme, too. Text beside addresses stays as it is.
     """
-    return _ADDRESS.sub(lambda match: _redacted_address(match[0]), text)
+    return _BARE_USER.sub("", _ADDRESS.sub(lambda match: _redacted_address(match[0]), text))
 
 
 def _redacted_address(address: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import stat
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from speakerlight.core.errors import InputError
 
@@ -15,7 +15,14 @@ _SCHEME = re.compile(r"([a-z][a-z0-9+.-]*)://", re.IGNORECASE)
 
 
 def plain(spec: str) -> str:
-    """``spec`` with a ``file:`` address as the path that it names; anything else as it is. Raises InputError."""
+    """``spec`` as the sources take it. Raises InputError.
+
+    A ``file:`` address becomes the path that it names. That of a stream gets its scheme in lower case, as FFmpeg wants
+    it, and its spaces escaped; anything else stays.
+    """
+    if is_stream(spec):
+        name, mark, rest = spec.partition("://")
+        return name.lower() + mark + re.sub(r"\s", lambda space: quote(space[0]), rest.strip())
     if spec[:5].lower() != "file:" or Path(spec).exists():
         return spec
     if spec[5:7] != "//":

@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO
-from urllib.request import urlopen
 
 import av
 from av.container import InputContainer
 
 from speakerlight.sources.addresses import STDIN, scheme
+from speakerlight.sources.http_requests import opened_http
 from speakerlight.sources.pipe_input import PipeInput, pipe_input
 
 LOCAL_PROTOCOLS = "file,crypto,data"
@@ -74,8 +74,7 @@ def open_stored(address: str, timeout_seconds: float, report: Callable[[str], No
 
     ``timeout_seconds``: longest wait for the server. Raises as :func:`open_file`, also HTTPException.
     """
-    response = urlopen(address, timeout=timeout_seconds)  # http or https: the caller ensures it
-    return open_content(pipe_input(response, report))
+    return open_content(pipe_input(opened_http(address, timeout_seconds), report))
 
 
 def open_address(address: str, options: dict[str, str], timeout: tuple[float, float]) -> InputContainer:

@@ -17,7 +17,6 @@ from contextlib import suppress
 from dataclasses import dataclass
 from http.client import HTTPException
 from typing import Any, BinaryIO, Protocol, TypeVar
-from urllib.request import urlopen
 
 import av.error
 from av.audio.frame import AudioFrame
@@ -37,6 +36,7 @@ from speakerlight.sources.buffered import BufferedSource
 from speakerlight.sources.containers import open_address, open_content, open_pipe, open_stored
 from speakerlight.sources.decode import AudioConverter, reason
 from speakerlight.sources.display import FrameConverter
+from speakerlight.sources.http_requests import http_advice
 from speakerlight.sources.not_media import HEAD_BYTES, advice_for
 from speakerlight.sources.notices import Notices, SilenceNotice
 from speakerlight.sources.one_pass import OnePass
@@ -77,14 +77,30 @@ OPTIONS = {"analyzeduration": "2000000", "rtsp_flags": "prefer_tcp", "overrun_no
 
 HTTP_OPTIONS = {
     "reconnect": "1",
-    "reconnect_delay_max": "1",
+    "reconnect_on_network_error": "1",
+    "reconnect_on_http_error": "429,5xx",
+    "reconnect_delay_max": "2",
     "seg_max_retry": "3",
     "extension_picky": "0",
     "allowed_extensions": "ALL",
     "allowed_segment_extensions": "ALL",
 }
 """FFmpeg asks an http server that breaks off for the rest itself, where the server gives ranges, and asks again for a
-segment of a playlist that it was refused. Segments may have any name: they can only be read by http."""
+segment of a playlist that it was refused, and what a busy server refused within 2 s. It uses a connection that the
+server has closed once more, unless errors of the network make it connect anew. Segments may have any name: they can
+only be read by http."""
+
+REFUSALS = (
+    (
+        av.error.HTTPUnauthorizedError,
+        "write a user and password that it knows into the address, USER:PASSWORD@HOST, with %40 for @ and %2F for /",
+    ),
+    (av.error.HTTPForbiddenError, "a token or key in the address may be missing or no longer valid"),
+    (av.error.HTTPNotFoundError, "check the address"),
+    (av.error.HTTPTooManyRequestsError, "try again later"),
+    (av.error.HTTPServerError, "try again later"),
+)
+"""What to do about each answer of a server that gives no media."""
 
 PULLED = ("http", "https")
 PLAYLIST_FORMATS = ("hls", "dash")
@@ -119,8 +135,7 @@ class NetworkSource(BufferedSource):
         if not (has_video or has_audio):
             self._container.close()
             what = "video and no audio" if video and audio else "video" if video else "audio"
-            advice = advice_for(_http_head(url)) if scheme(url) in PULLED else None
-            raise InputError(f"{redacted(url)}: {advice or f'the stream has no {what}'}")
+            raise InputError(f"{redacted(url)}: {_advice(url) or f'the stream has no {what}'}")
         frames = FrameRing(FRAMES_WAITING) if has_video else None
         super().__init__(redacted(url), frames, has_audio, AUDIO_SECONDS)
         self._size = _coded_size(self._container) if has_video else None
@@ -188,13 +203,13 @@ class NetworkSource(BufferedSource):
         )
 
     def _readable(self, media: OnePass) -> OnePass:
-        """``media``, or the same stored on disk where the server gives it from its start only and its index is at its
-        end. Raises InputError when not even the first packet can be read."""
+        """``media``, or the same read once from its start where the server gives no ranges, or wrong ones; stored on
+        disk where its index is at its end. Raises InputError when not even the first packet can be read."""
         if interruptible(lambda: media.wait(PIPE_SECONDS if self._is_pipe else OPEN_SECONDS)):
             return media
         error = media.error
         media.close()
-        if error is None:
+        if error is None and (self._is_pipe or not media.is_over):
             raise InputError(f"{self.name}: no media comes; check that it is sending")
         if not self._is_pipe:
             with suppress(av.error.FFmpegError, OSError, ValueError, HTTPException):
@@ -203,8 +218,9 @@ class NetworkSource(BufferedSource):
                 if stored.wait(OPEN_SECONDS):
                     return stored
                 stored.close()
+        why = "it ends at once" if error is None else reason(error)
         raise InputError(
-            f"{self.name}: cannot be read ({reason(error)}); if the file has its index at its end, the server must "
+            f"{self.name}: cannot be read ({why}); if the file has its index at its end, the server must "
             "give ranges: download it first"
         )
 
@@ -418,15 +434,20 @@ def connected(url: str) -> InputContainer:
     except av.error.ExitError:
         raise InputError(f"{shown}: nothing came in {OPEN_SECONDS:.0f} s; check that it is sending") from None
     except (av.error.FFmpegError, OSError, ValueError) as error:
-        advice = advice_for(_http_head(url)) if scheme(url) in PULLED else None
-        advice = advice or f"cannot be opened ({reason(error)}); check the address and that it is sending"
-        raise InputError(f"{shown}: {advice}") from None
+        todo = next((todo for kind, todo in REFUSALS if isinstance(error, kind)), None)
+        advice = None if todo else _advice(url)
+        todo = todo or "check the address and that it is sending"
+        raise InputError(f"{shown}: {advice or f'cannot be opened ({reason(error)}); {todo}'}") from None
 
 
-def _http_head(url: str) -> bytes:
-    with suppress(OSError, ValueError, HTTPException), urlopen(url, timeout=READ_SECONDS) as response:
-        return bytes(response.read(HEAD_BYTES))
-    return b""
+def _advice(url: str) -> str | None:
+    """As :func:`http_advice` gives it, where that is known soon."""
+    if scheme(url) not in PULLED:
+        return None
+    try:
+        return interruptible(lambda: http_advice(url, READ_SECONDS), READ_SECONDS)
+    except queue.Empty:  # the server answers, a byte at a time
+        return None
 
 
 def opened_pipe(spec: str, notices: Notices) -> tuple[InputContainer, PipeInput | BinaryIO]:
@@ -452,8 +473,11 @@ def content_head(content: PipeInput | BinaryIO) -> bytes:
     return content.read(HEAD_BYTES)
 
 
-def interruptible(work: Callable[[], Result]) -> Result:
-    """``work`` in a thread of its own, so that Ctrl-C is answered while a C library waits for the network."""
+def interruptible(work: Callable[[], Result], seconds: float | None = None) -> Result:
+    """``work`` in a thread of its own, so that Ctrl-C is answered while a C library waits for the network.
+
+    Raises ``queue.Empty`` when it takes longer than ``seconds``; the thread goes on.
+    """
     done: queue.SimpleQueue[Result | BaseException] = queue.SimpleQueue()
 
     def run() -> None:
@@ -463,7 +487,7 @@ def interruptible(work: Callable[[], Result]) -> Result:
             done.put(error)
 
     threading.Thread(target=run, name="connect", daemon=True).start()
-    result = done.get()
+    result = done.get(timeout=seconds)
     if isinstance(result, BaseException):
         raise result
     return result

@@ -181,7 +181,8 @@ class OnePass:
         self.reached_byte = 0
         """Where the media read so far ends in the container; 0 where it is not known."""
         self._reader = PacketReader(container, self._streams)
-        self._is_over = False
+        self.is_over = False
+        """Whether there are no more packets."""
 
     @property
     def frame_size(self) -> tuple[int, int] | None:
@@ -207,7 +208,7 @@ class OnePass:
     def wait(self, timeout_seconds: float) -> bool:
         """Wait for the first media; False when none came in time, or reading ended."""
         end = time.monotonic() + timeout_seconds
-        while not self._is_over and not any(lane.packets for lane in self._lanes.values()):
+        while not self.is_over and not any(lane.packets for lane in self._lanes.values()):
             if time.monotonic() > end or self._stop.is_set():
                 return False
             self._read(POLL_SECONDS)
@@ -221,17 +222,17 @@ class OnePass:
         audio = self._lanes.get(self._audio.index) if self._audio is not None else None
         while not self._stop.is_set():
             lacking = [lane for lane in self._lanes.values() if not lane.fill()]
-            if not self._is_over and any(self._is_worth_waiting(lane) for lane in lacking):
+            if not self.is_over and any(self._is_worth_waiting(lane) for lane in lacking):
                 self._read(POLL_SECONDS)
                 continue
             items = [lane.items for lane in self._lanes.values() if lane.items]
-            if not items and self._is_over:
+            if not items and self.is_over:
                 return
             if not items:
                 self._read(POLL_SECONDS)
                 continue
             item = min(items, key=lambda each: due(each[0])).popleft()
-            is_broken_off = self._is_over and self._is_live  # its audio may come when it is connected again
+            is_broken_off = self.is_over and self._is_live  # its audio may come when it is connected again
             if isinstance(item, Frame) and audio in lacking and self._line.end and not is_broken_off:
                 yield from self._line.fill(item.time)  # audio that ended or stays away is silence
             yield item
@@ -251,7 +252,7 @@ class OnePass:
         except queue.Empty:
             return
         if packet is None:
-            self._is_over = True
+            self.is_over = True
             for repaired in self._repair.flush():
                 self._add(shifted(repaired))
             if self._reader.error is not None:  # no packets came that flush the decoders

@@ -52,6 +52,7 @@ def test_no_secret_of_an_address_stays(address: str, line: str) -> None:
         ("rtsp://user:secret@camera.local/1", "rtsp://camera.local/1"),
         ("rtsp://a:b@c/1 + srt://d:e@f:9", "rtsp://c/1 + srt://f:9"),
         ("rtsp://admin:p@ss@127.0.0.1:9/live", "rtsp://127.0.0.1:9/live"),
+        ("admin:p@camera.local:554/live: no such file", "camera.local:554/live: no such file"),
         ("http://h/a?x=1#tok=x", "http://h/a?x=1#…"),
         ("http://h/flv?port=1935&password=x&a=1", "http://h/flv?port=1935&password=…&a=1"),
     ],

@@ -28,6 +28,10 @@ def test_file_addresses_are_the_paths_that_they_name(tmp_path: Path) -> None:
         plain("file://server/share/a.mp4")
 
 
+def test_addresses_of_streams_are_as_ffmpeg_takes_them() -> None:
+    assert plain("HTTP://User:a b@Host/My file.m3u8 ") == "http://User:a%20b@Host/My%20file.m3u8"
+
+
 @pytest.mark.parametrize("name", ["10:30.mp4", "demo:people=3", "0", "-", "screen:0,0,9,9", "rtsp://u:p@h/a", "a%20b"])
 def test_everything_else_stays(name: str) -> None:
     assert plain(name) == name

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
+from typing import Any, ClassVar
 
 import av.error
 import cv2
@@ -153,7 +154,7 @@ def test_stopping_a_stalled_stream_takes_less_than_a_second(tmp_path: Path) -> N
 
 
 def test_a_stream_that_cannot_be_opened_is_one_clear_line(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(network, "OPEN_SECONDS", 0.3)
+    monkeypatch.setattr(network, "OPEN_SECONDS", 1.5)
     closed = free_port(socket.SOCK_STREAM)
     with serving(b"") as mute, serving(b"this is no stream " * 10_000) as noise:
         for url, why in (
@@ -396,6 +397,116 @@ def test_a_stream_that_never_starts_is_closed_by_stop(tmp_path: Path) -> None:
         source = NetworkSource(f"http://127.0.0.1:{port}/a.ts")
         source.stop()
     assert source.state is SourceState.READY and source.take_audio() == []
+
+
+class RangeHandler(http.server.BaseHTTPRequestHandler):
+    """Gives ``data`` in ranges by HTTP/1.1 and hangs up after each response without having said so."""
+
+    protocol_version = "HTTP/1.1"
+    data = b""
+    refusals: ClassVar[list[int]] = []
+    """Statuses of the first responses."""
+
+    takes_ranges = True
+
+    def do_GET(self) -> None:
+        start = int(self.headers.get("Range", "bytes=0-")[6:].partition("-")[0])
+        self.close_connection = True
+        if self.refusals or (start and not self.takes_ranges):
+            self.send_response(self.refusals.pop(0) if self.refusals else 416)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+            return
+        self.send_response(206)
+        self.send_header("Content-Range", f"bytes {start}-{len(self.data) - 1}/{len(self.data)}")
+        self.send_header("Content-Length", str(len(self.data) - start))
+        self.end_headers()
+        with suppress(OSError):
+            self.wfile.write(self.data[start:])
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.mark.parametrize("change", [{}, {"takes_ranges": False}, {"refusals": [503]}])
+def test_servers_that_hang_up_refuse_ranges_or_are_busy_at_first_lose_nothing(
+    tmp_path: Path, quick: None, change: dict[str, Any]
+) -> None:
+    handler = type("Handler", (RangeHandler,), {"data": recording(tmp_path), **change})
+    with listening(handler) as port:
+        source = NetworkSource(f"http://127.0.0.1:{port}/a.ts")
+        times = drained(source)
+    assert source.state is SourceState.ENDED and source.trouble is None and source.frames is not None
+    assert len(times) + source.frames.dropped == 50
+
+
+@pytest.mark.parametrize(
+    ("status", "location", "line"),
+    [
+        (401, None, r"401.*write a user and password that it knows into the address"),
+        (403, None, r"403.*a token or key in the address may be missing"),
+        (302, "file:///etc/passwd", r"redirects to file:///etc/passwd, which is not followed"),
+        (302, "rtmp://h/app/SECRET", r"redirects to rtmp://h/app/…, which is not followed"),
+        (302, "/a", "redirects to /a, which is not followed"),
+    ],
+)
+def test_refusals_and_redirects_say_what_to_do(quick: None, status: int, location: str | None, line: str) -> None:
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(status)
+            if location:
+                self.send_header("Location", location)
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with listening(Handler) as port, pytest.raises(InputError, match=line) as caught:
+        NetworkSource(f"http://127.0.0.1:{port}/a")
+    assert "\n" not in str(caught.value)
+
+
+def test_a_server_that_answers_a_byte_at_a_time_is_not_waited_for(quick: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(network, "OPEN_SECONDS", 0.3)
+    monkeypatch.setattr(network, "READ_SECONDS", 0.3)
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            with suppress(OSError):
+                for _ in range(100):
+                    self.wfile.write(b"H")
+                    time.sleep(0.1)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    begun = time.monotonic()
+    with listening(Handler) as port:
+        with pytest.raises(InputError, match=r"cannot be opened|nothing came"):
+            NetworkSource(f"http://127.0.0.1:{port}/a")
+        assert time.monotonic() - begun < 5.0
+
+
+def test_a_user_and_password_of_an_address_open_what_is_stored(tmp_path: Path) -> None:
+    film = Clip(sound_codec="aac", video_codec="mjpeg", size=(1280, 720)).write(tmp_path / "film.mp4").read_bytes()
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            is_known = self.headers.get("Authorization") == "Basic dXMgZXI6cEBzcy8="  # us er:p@ss/
+            self.send_response(200 if is_known else 401)
+            self.send_header("WWW-Authenticate", 'Basic realm="films"')
+            self.end_headers()
+            with suppress(OSError):
+                self.wfile.write(film if is_known else b"")
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with listening(Handler) as port:
+        source = NetworkSource(f"http://us%20er:p%40ss%2F@127.0.0.1:{port}/film.mp4")
+        times = drained(source)
+    assert source.trouble is None and source.frames is not None and len(times) + source.frames.dropped == 50
+    assert "p%40" not in source.name
 
 
 def test_a_server_that_sends_half_a_header_is_one_clear_line(tmp_path: Path, quick: None) -> None:
