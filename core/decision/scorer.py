@@ -196,7 +196,7 @@ class Scorer:
         steps = tick - self._last_scored if self._last_scored >= 0 else 1
         self._last_scored = tick
         persons, ids = list(tracks), list(tracks.values())
-        voice = self._who.cue(tick + self._middle + self._lag.ticks, persons, self._audio.speech)
+        voice = self._who.cue(tick + self._middle + self._lag.ticks, persons, self._audio.voice_activity)
         if not ids:
             nothing = np.zeros(0, np.float32)
             self._features.update([], _NO_FACES, _NO_FACES > 0, nothing, nothing, speech, steps)

@@ -14,7 +14,7 @@ class Settings:
     """Thresholds are probabilities, times are seconds."""
 
     speech_on: float = 0.5
-    """Voice activity at which speech begins (silero-vad's own recommendation), …"""
+    """Speech probability at which speech begins, …"""
     speech_off: float = 0.25
     """… and below which it ends: the hold below it is counted from there."""
     hold_seconds: float = 0.6
@@ -24,7 +24,7 @@ class Settings:
     """Probability from which a face is named: no name costs about half of what a wrong one does."""
     lost_below: float = 0.1
     """Probability below which the primary speaker is no longer named."""
-    takeover_odds: float = 2.0
+    takeover_odds: float = 3.0
     """A challenger must be this many times as probable as the primary speaker: each change of name costs a little."""
     min_dwell_seconds: float = 0.4
     """Least time between two changes of the primary speaker …"""
@@ -36,7 +36,7 @@ class Settings:
     second_from: float = 0.5
     second_below: float = 0.35
     """Probability of the pair at which a second speaker is marked beside the primary one, and no longer marked."""
-    offscreen_from: float = 0.6
+    offscreen_from: float = 0.5
     offscreen_below: float = 0.4
     offscreen_seconds: float = 0.2
     """How long that must last while faces are in view: the first ticks of a turn match no face yet."""

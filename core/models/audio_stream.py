@@ -9,6 +9,7 @@ from speakerlight.core.audio.logmel import StreamingLogMel, samples_for_column
 from speakerlight.core.audio.vad import VoiceActivity, samples_for_tick
 from speakerlight.core.media import Samples, cleaned
 from speakerlight.core.models.lipsync import LipSyncModel
+from speakerlight.core.models.speech_head import MEAN_TICKS, speech_head_for
 
 
 class AudioEncoderStream:
@@ -26,9 +27,12 @@ class AudioEncoderStream:
         self._samples = 0
         self._embedded = -1
         self._voiced = -1
+        self._judged = -1
+        self._head = speech_head_for(model.name)
         self._memory = memory_ticks
         self._vectors = np.full((memory_ticks, model.dimensions), np.nan, np.float32)
-        self._speech = [0.0] * memory_ticks
+        self._voice_activity = np.zeros(memory_ticks, np.float32)
+        self._speech = np.zeros(memory_ticks)
 
     @property
     def through(self) -> int:
@@ -44,9 +48,9 @@ class AudioEncoderStream:
         """Consume the next samples of a stream without gaps that began at session time 0. Damaged samples become 0."""
         samples = cleaned(samples)
         self._samples += len(samples)
-        for speech in self._voice.push(samples):
+        for activity in self._voice.push(samples):
             self._voiced += 1
-            self._speech[self._voiced % self._memory] = speech
+            self._voice_activity[self._voiced % self._memory] = self._speech[self._voiced % self._memory] = activity
         self._columns = np.concatenate([self._columns, self._log_mel.push(samples)])
         known = self._first_column + len(self._columns)
         ticks: list[int] = []
@@ -55,6 +59,7 @@ class AudioEncoderStream:
         # In parts: after a stall a driver may push seconds of audio at once.
         for at in range(0, len(ticks), self._memory):
             self._embed(ticks[at : at + self._memory])
+        self._judge()
         needless = self._model.mel_start(self._embedded + 1) - self._first_column
         self._columns, self._first_column = self._columns[needless:].copy(), self._first_column + needless
 
@@ -63,6 +68,19 @@ class AudioEncoderStream:
         windows = np.stack([self._columns[start : start + self._model.mel_window] for start in starts])
         self._vectors[np.array(ticks) % self._memory] = self._model.embed_audio(windows)
         self._embedded = ticks[-1]
+
+    def _judge(self) -> None:
+        """Speech of the ticks that are embedded by now, one by one: its rounding does not depend on their number."""
+        if self._head is None:
+            return
+        first = max(self._judged, self.through - self._memory + MEAN_TICKS)
+        self._judged = self.through
+        for tick in range(first + 1, self.through + 1):
+            ticks = np.arange(tick - MEAN_TICKS + 1, tick + 1)
+            there = ticks >= 0
+            vectors = np.where(there[:, None], self._vectors[ticks % self._memory], np.float32(0))
+            activity = np.where(there, self._voice_activity[ticks % self._memory], np.float32(0))
+            self._speech[tick % self._memory] = self._head.probability(activity, vectors)
 
     def vectors(self, ticks: npt.NDArray[np.int_], newest: int) -> npt.NDArray[np.float32]:
         """Audio embeddings of ``ticks``, [len(ticks), D]; NaN where a tick is not known yet, or dropped, and before 0
@@ -74,7 +92,13 @@ class AudioEncoderStream:
         return out
 
     def speech(self, tick: int) -> float:
-        """Speech probability of ``tick``, 0 to 1; 0 outside the ticks that are known."""
-        if not self._voiced - self._memory < tick <= self._voiced or tick < 0:
-            return 0.0
-        return self._speech[tick % self._memory]
+        """Speech probability of ``tick``, 0 to 1; 0 outside the ticks that are known. Of the last ticks of a stream,
+        which are not embedded, it is their voice activity."""
+        return float(self._speech[tick % self._memory]) if self._is_known(tick) else 0.0
+
+    def voice_activity(self, tick: int) -> float:
+        """The same from voice activity alone, which is known earlier."""
+        return float(self._voice_activity[tick % self._memory]) if self._is_known(tick) else 0.0
+
+    def _is_known(self, tick: int) -> bool:
+        return max(0, self._voiced - self._memory + 1) <= tick <= self._voiced

@@ -4,12 +4,15 @@
     python -m speakerlight.core.training evaluate --weights FILE --clips DIR [--groups FILE]
     python -m speakerlight.core.training decision --clips DIR [--like expert] [--output FILE]
     python -m speakerlight.core.training voices --clips DIR --encoder FILE [--output FILE]
+    python -m speakerlight.core.training speech --clips DIR [--output FILE]
     python -m speakerlight.core.training export --run DIR [DIR ...] --output FILE --card KEY=VALUE ...
 
 ``decision`` fits the decision weights on conversations made of the training clips, to be repeated whenever the network
 changes; ``--like expert`` fits those of Wav2Lip's expert without its weights, on conversations with its statistics.
 
 ``voices`` fits the voice model on the training clips' voices, to be repeated whenever the voice encoder changes.
+
+``speech`` fits the speech head on the training clips in noise, to be repeated whenever the network changes.
 
 ``train`` resumes a run that was stopped. ``--align`` corrects the lag of clips that earlier weights find out of sync;
 ``--start`` continues from earlier weights. ``--clips`` of ``train`` holds one folder for each source (people, single,
@@ -36,6 +39,7 @@ from speakerlight.core.faces.detection import FaceDetector
 from speakerlight.core.models.checkpoint import load_safetensors
 from speakerlight.core.models.compact import WEIGHTS_FILE
 from speakerlight.core.models.compact_network import CompactSyncNet, load_network
+from speakerlight.core.models.speech_head import speech_head_file
 from speakerlight.core.people.voice_encoder import VoiceEncoder
 from speakerlight.core.people.voice_model import VOICE_MODEL
 from speakerlight.core.training.alignment import aligned
@@ -46,6 +50,8 @@ from speakerlight.core.training.decision import FitSettings, expert_like, learn
 from speakerlight.core.training.evaluation import read_labels, report, report_by_group
 from speakerlight.core.training.export import export
 from speakerlight.core.training.loop import Trainer, TrainingSettings
+from speakerlight.core.training.speech import SOURCES as SPEECH_SOURCES
+from speakerlight.core.training.speech import fit_head, head_examples
 from speakerlight.core.training.voices import SOURCES as VOICE_SOURCES
 from speakerlight.core.training.voices import embedded_voices, fitted, save_voice_model
 
@@ -79,6 +85,10 @@ def main() -> int:
     voices.add_argument("--clips", type=Path, required=True)
     voices.add_argument("--encoder", type=Path, required=True, help="the voice encoder's file")
     voices.add_argument("--output", type=Path, default=VOICE_MODEL)
+    speech = commands.add_parser("speech")
+    speech.add_argument("--clips", type=Path, required=True)
+    speech.add_argument("--weights", type=Path, default=WEIGHTS_FILE)
+    speech.add_argument("--output", type=Path, default=speech_head_file(FALLBACK))
     exporting = commands.add_parser("export")
     exporting.add_argument("--run", type=Path, nargs="+", required=True)
     exporting.add_argument("--output", type=Path, default=WEIGHTS_FILE)
@@ -86,6 +96,7 @@ def main() -> int:
     arguments = parser.parse_args()
     try:
         by_name = {"train": _train, "evaluate": _evaluate, "export": _export, "decision": _decision, "voices": _voices}
+        by_name |= {"speech": _speech}
         by_name[arguments.command](arguments)
     except InputError as error:
         print(error, file=sys.stderr)
@@ -152,6 +163,14 @@ def _voices(arguments: argparse.Namespace) -> None:
     clips = list(embedded_voices(folders, VoiceEncoder(arguments.encoder)))
     card = {"people": str(len({clip.person for clip in clips})), "recordings": str(len(clips))}
     save_voice_model(fitted(clips), arguments.output, card)
+
+
+def _speech(arguments: argparse.Namespace) -> None:
+    folders = [folder for name in SPEECH_SOURCES if (folder := arguments.clips / name).is_dir()]
+    if not folders:
+        raise InputError(f"no clips: {arguments.clips} has none of the folders {', '.join(SPEECH_SOURCES)}")
+    examples = list(head_examples(folders, audio_encoder(load_network(arguments.weights)[0].eval())))
+    fit_head(examples, arguments.output, {"recordings": str(len(examples))})
 
 
 def _export(arguments: argparse.Namespace) -> None:

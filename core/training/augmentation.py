@@ -6,6 +6,8 @@ into another: warped face shapes, other light, beards, other pitch and vocal tra
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import cv2
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +16,7 @@ from torch.nn import functional
 
 from speakerlight.core.audio.logmel import COMPACT_MEL, mel_filters
 from speakerlight.core.models.compact import CROP
+from speakerlight.core.timebase import SAMPLE_RATE
 from speakerlight.core.training.clips import STORED_CROP
 
 _ZOOM = CROP.field / STORED_CROP.field
@@ -231,6 +234,9 @@ def _occluded(pixels: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
     return pixels
 
 
+_NOISE_HERTZ = (50, 150, 400, 1000, 2500, 5000, 8000)
+
+
 def augmented_audio(samples: np.ndarray, others: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Change a clip's level and room; mix in noise and ``others`` (samples of the same length) as background."""
     level = np.sqrt(np.mean(samples**2)) + 1e-5
@@ -258,6 +264,63 @@ def in_room(samples: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     size = 1 << (len(samples) + length).bit_length()
     mixed = np.fft.irfft(np.fft.rfft(samples, size) * np.fft.rfft(response, size), size)[: len(samples)]
     return np.asarray(mixed)
+
+
+def with_response(samples: np.ndarray, hertz: Sequence[float], decibels: np.ndarray) -> np.ndarray:
+    """Samples through a filter whose response is ``decibels`` at ``hertz``, interpolated by octaves."""
+    size = 2 * len(samples)
+    octaves = np.log(np.maximum(np.fft.rfftfreq(size, 1 / SAMPLE_RATE), 30.0))
+    gains = 10 ** (np.interp(octaves, np.log(hertz), decibels) / 20)
+    return np.asarray(np.fft.irfft(np.fft.rfft(samples, size) * gains, size)[: len(samples)])
+
+
+def drawn_noise(count: int, rng: np.random.Generator) -> np.ndarray:
+    """``count`` samples of noise without speech, root mean square 1: hiss, knocks, tones or music of random colour."""
+    kind = rng.integers(4)
+    noise = np.zeros(count)
+    if kind == 0:
+        noise = rng.standard_normal(count)
+    if kind in (1, 3):
+        noise += _knocks(count, rng)
+    if kind in (2, 3):
+        noise += rng.uniform(0.2, 1.0) * _tones(count, rng)
+    slope = rng.uniform(-6, 2) * np.arange(len(_NOISE_HERTZ))
+    noise = with_response(noise, _NOISE_HERTZ, slope + rng.normal(0, 6, len(_NOISE_HERTZ)))
+    if rng.random() < 0.5:
+        steps = rng.normal(0, 8, max(2, int(count / SAMPLE_RATE / rng.uniform(0.06, 0.8))))
+        noise *= 10 ** (np.interp(np.linspace(0, len(steps) - 1, count), np.arange(len(steps)), steps) / 20)
+    hiss = rng.standard_normal(count) * noise.std() * 10 ** (-rng.uniform(5, 40) / 20)
+    return np.asarray((noise + hiss) / ((noise + hiss).std() + 1e-9))
+
+
+def _knocks(count: int, rng: np.random.Generator) -> np.ndarray:
+    """Decaying bursts of noise: keys, claps, steps, drums."""
+    out, at = np.zeros(count + SAMPLE_RATE), 0.0
+    spacing, decay = rng.uniform(0.07, 0.7), rng.uniform(0.002, 0.08)
+    while at < count:
+        burst = rng.standard_normal(int(6 * decay * SAMPLE_RATE))
+        out[int(at) : int(at) + len(burst)] += burst * np.exp(-np.arange(len(burst)) / (decay * SAMPLE_RATE))
+        at += spacing * rng.uniform(0.5, 1.5) * SAMPLE_RATE
+    return out[:count]
+
+
+def _tones(count: int, rng: np.random.Generator) -> np.ndarray:
+    """Harmonic tones: hum, engines, sirens, instruments."""
+    out, at = np.zeros(count), 0
+    low, high = np.sort(np.exp(rng.uniform(np.log(40), np.log(1500), 2)))
+    seconds, glide, vibrato = rng.uniform(0.1, 1.5), rng.choice([0.0, 0.5]), rng.choice([0.0, 0.02])
+    voices, roll_off, decay = rng.integers(1, 4), rng.uniform(0.5, 2.0), rng.choice([0.0, 3.0])
+    while at < count:
+        length = min(count - at, int(seconds * rng.uniform(0.5, 1.5) * SAMPLE_RATE) + 1)
+        time = np.arange(length) / SAMPLE_RATE
+        for _ in range(voices):
+            pitch = rng.uniform(low, high) * (1 + glide * rng.uniform(-1, 1) * time + vibrato * np.sin(33 * time))
+            phase = 2 * np.pi * np.cumsum(pitch) / SAMPLE_RATE
+            harmonics = range(1, max(2, min(12, int(0.5 * SAMPLE_RATE / pitch.max()))))
+            tone = sum(np.sin(n * phase + n * n) / n**roll_off for n in harmonics)
+            out[at : at + length] += tone * np.exp(-decay * time) * np.minimum(1, time * 100)
+        at += length
+    return np.asarray(out / (out.std() + 1e-9))
 
 
 def batch_log_mel(samples: torch.Tensor, first_column: int, columns: int) -> torch.Tensor:

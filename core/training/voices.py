@@ -20,7 +20,7 @@ from speakerlight.core.people.voice_encoder import DIMENSIONS, WINDOWS, VoiceEnc
 from speakerlight.core.people.voice_model import Floats, VoiceModel
 from speakerlight.core.people.voices import HOP_TICKS
 from speakerlight.core.timebase import SAMPLE_RATE
-from speakerlight.core.training.augmentation import in_room
+from speakerlight.core.training.augmentation import in_room, with_response
 from speakerlight.core.training.clips import read_samples
 from speakerlight.core.training.dataset import CLIP_LIST, UNCONFIRMED, people_of, speech_of
 from speakerlight.core.training.weights_file import save_weights
@@ -95,12 +95,9 @@ def embedded(person: str, samples: Samples, encoder: VoiceEncoder) -> VoiceClip:
 
 def recorded(samples: Samples, rng: np.random.Generator) -> Samples:
     """The samples in another room, through another microphone, with noise."""
-    size = 2 * len(samples)
     response = rng.normal(0, _RESPONSE_DB, len(_RESPONSE_HERTZ))
     response[[0, -1]] -= rng.uniform(0, 12, 2)  # microphones lose the ends
-    hertz = np.maximum(np.fft.rfftfreq(size, 1 / SAMPLE_RATE), 30.0)
-    gains = 10 ** (np.interp(np.log(hertz), np.log(_RESPONSE_HERTZ), response) / 20)
-    out = in_room(np.fft.irfft(np.fft.rfft(samples, size) * gains, size)[: len(samples)], rng)
+    out = in_room(with_response(samples, _RESPONSE_HERTZ, response), rng)
     out = out + rng.standard_normal(len(out)) * out.std() * 10 ** (-rng.uniform(15, 40) / 20)
     return np.asarray(0.5 * out / max(float(np.abs(out).max()), 1e-9), np.float32)
 

@@ -28,17 +28,22 @@ def audio(seconds: float, seed: int = 0) -> Samples:
     return np.asarray(voice + 1e-3 * rng.standard_normal(len(time)), np.float32)
 
 
+def after_loud(samples: Samples) -> Samples:
+    """The samples after a second at full scale: they are not amplified."""
+    return np.concatenate([np.sign(audio(1.024)), samples])
+
+
 def in_pieces(samples: Samples, piece: int) -> list[float]:
     voice = VoiceActivity()
     return [tick for at in range(0, len(samples), piece) for tick in voice.push(samples[at : at + piece])]
 
 
-def test_probabilities_are_sileros_own() -> None:
+def test_probabilities_of_loud_audio_are_sileros_own() -> None:
     spec = importlib.util.find_spec("silero_vad")
     assert spec is not None and spec.origin is not None
     load: Any = torch.jit.load
     reference = load(str(Path(spec.origin).parent / "data" / "silero_vad.jit"))
-    samples = audio(1.28)
+    samples = after_loud(audio(1.28))
     chunks = torch.from_numpy(samples).reshape(-1, CHUNK_SAMPLES)
     with torch.no_grad():
         judged = [reference(chunk[None], SAMPLE_RATE).item() for chunk in chunks]
@@ -82,14 +87,26 @@ def test_noise_is_no_speech() -> None:
     assert np.median(VoiceActivity().push(noise)) < 0.35
 
 
-@needs_clips
-def test_a_real_voice_is_speech() -> None:
+def real_voice() -> Samples:
     clip = next(path for path in sorted((DEV / "single").glob("*.mp4")) if "RD_Radio" in path.name)
     resampler = av.AudioResampler("flt", "mono", SAMPLE_RATE)
     with av.open(str(clip)) as container:
         parts = [out.to_ndarray()[0] for frame in container.decode(audio=0) for out in resampler.resample(frame)]
-    ticks = VoiceActivity().push(np.concatenate(parts)[: 4 * SAMPLE_RATE])
-    assert np.mean([tick > 0.5 for tick in ticks]) > 0.6
+    return np.concatenate(parts)[: 4 * SAMPLE_RATE]
+
+
+@needs_clips
+@pytest.mark.parametrize("level_db", [0, -30, -40])
+def test_a_real_voice_is_speech_however_quiet(level_db: float) -> None:
+    voice = real_voice()
+    voice *= 0.1 / voice.std() * 10 ** (level_db / 20)
+    assert np.mean(np.array(VoiceActivity().push(voice)) > 0.5) > 0.6
+
+
+@pytest.mark.parametrize("level_db", [-20, -40, -60])
+def test_amplified_hiss_is_not_speech(level_db: float) -> None:
+    hiss = np.random.default_rng(0).standard_normal(4 * SAMPLE_RATE) * 10 ** (level_db / 20)
+    assert max(VoiceActivity().push(hiss.astype(np.float32))) < 0.25
 
 
 def test_torch_keeps_its_threads() -> None:

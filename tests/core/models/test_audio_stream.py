@@ -10,10 +10,14 @@ from speakerlight.core.audio.vad import VoiceActivity
 from speakerlight.core.media import Samples
 from speakerlight.core.models.audio_stream import AudioEncoderStream
 from speakerlight.core.models.compact import Compact
+from speakerlight.core.models.compact_loading import load_compact
 from speakerlight.core.models.compact_network import CompactSyncNet
 from speakerlight.core.models.lipsync import audio_lookahead_seconds
+from speakerlight.core.models.speech_head import MEAN_TICKS, head_inputs, speech_head_for
 from speakerlight.core.timebase import SAMPLE_RATE, SAMPLES_PER_TICK
+from speakerlight.core.training.clips import read_samples
 from speakerlight.core.training.evaluation import clip_mel
+from tests.data import DEV, needs_clips
 
 MEMORY = 128
 
@@ -50,12 +54,43 @@ def test_it_does_not_matter_how_the_audio_is_cut(model: Compact, piece: int) -> 
     np.testing.assert_allclose(speech, whole_speech, atol=1e-5)
 
 
-def test_speech_is_that_of_the_voice_activity(model: Compact) -> None:
+def test_speech_is_that_of_voice_activity_and_embeddings(model: Compact) -> None:
     samples = noise(1.0)
     audio_stream = AudioEncoderStream(model, MEMORY)
     audio_stream.push_audio(samples)
-    for tick, expected in enumerate(VoiceActivity().push(samples)):
-        assert audio_stream.speech(tick) == expected
+    activity, through = VoiceActivity().push(samples), audio_stream.through
+    head = speech_head_for(model.name)
+    assert head is not None and MEAN_TICKS < through < len(activity) - 1
+    vectors = audio_stream.vectors(np.arange(through + 1), through)
+    inputs = head_inputs(np.array(activity[: through + 1]), vectors)
+    for tick, expected in enumerate(activity):
+        assert audio_stream.voice_activity(tick) == pytest.approx(expected)
+        if tick > through:
+            assert audio_stream.speech(tick) == pytest.approx(expected), "not embedded yet"
+        elif tick >= MEAN_TICKS - 1:
+            assert audio_stream.speech(tick) == pytest.approx(head.of(inputs[tick - MEAN_TICKS + 1]), abs=1e-5)
+
+
+@needs_clips
+def test_speech_in_noise_is_found_and_noise_is_not_speech() -> None:
+    """A fan at the level of the voice: noise around 400 Hz, which no training noise is like."""
+    rng, model = np.random.default_rng(0), load_compact("cpu")
+    found, missed = [], []
+    for clip in sorted((DEV / "people").glob("*.mp4"))[:24:4]:
+        voice = read_samples(clip)[: 4 * SAMPLE_RATE]
+        voice *= 0.05 / voice.std()
+        hertz = np.fft.rfftfreq(len(voice), 1 / SAMPLE_RATE)
+        hiss = np.fft.rfft(rng.standard_normal(len(voice)))
+        fan = np.fft.irfft(hiss * (np.exp(-(((hertz - 400) / 500) ** 2)) + 0.1), len(voice))
+        fan = (0.05 / fan.std() * fan).astype(np.float32)
+        spoken = np.array(received(model, voice, [])[1]) > 0.5
+        audio_stream = AudioEncoderStream(model, MEMORY)
+        audio_stream.push_audio(voice + fan)
+        ticks = np.flatnonzero(spoken).tolist()
+        found += [audio_stream.speech(tick) > 0.5 for tick in ticks]
+        missed += [audio_stream.voice_activity(tick) <= 0.5 for tick in ticks]
+        assert np.mean(np.array(received(model, fan, [])[1]) > 0.5) < 0.01
+    assert np.mean(found) > 0.75 and np.mean(missed) > 1.5 * (1 - np.mean(found)), (np.mean(found), np.mean(missed))
 
 
 def test_a_tick_is_known_no_later_than_the_stated_look_ahead(model: Compact) -> None:

@@ -1,0 +1,86 @@
+"""Speech probability of a tick from voice activity and the audio embedding of a lip-sync model.
+
+The voice activity network misses speech over strong noise, as on many phones. The audio embedding is trained in such
+noise, and a small network of both finds more of it.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from speakerlight.core.errors import InputError
+from speakerlight.core.models.checkpoint import load_safetensors
+
+Floats = npt.NDArray[np.float32]
+
+FOLDER = Path(__file__).parent / "weights"
+
+MEAN_TICKS = 5
+"""Number of the last ticks over which means are taken."""
+
+_LEAST = 1e-4
+"""Limit of a probability whose log-odds are taken."""
+
+_ODDS_SCALE = 4.0
+"""Divisor that brings log-odds to about unit size."""
+
+
+@dataclass(frozen=True, eq=False)
+class SpeechHead:
+    """One hidden layer: ``hidden`` [INPUTS, H], ``hidden_bias`` [H], ``output`` [H] and ``bias``.
+
+    Its INPUTS = 2 + 2 × D: log-odds of voice activity and the audio embedding, both of the tick, then their means over
+    the last MEAN_TICKS ticks.
+    """
+
+    hidden: Floats
+    hidden_bias: Floats
+    output: Floats
+    bias: float
+
+    def probability(self, voice_activity: Floats, vectors: Floats) -> float:
+        """Speech probability of the last of MEAN_TICKS ticks, from their ``voice_activity`` [MEAN_TICKS] in [0, 1] and
+        audio embeddings ``vectors`` [MEAN_TICKS, D]."""
+        return self.of(head_inputs(voice_activity, vectors)[-1])
+
+    def of(self, inputs: Floats) -> float:
+        """Speech probability of one tick's inputs [INPUTS]."""
+        score = float(np.tanh(inputs @ self.hidden + self.hidden_bias) @ self.output) + self.bias
+        return 1.0 / (1.0 + math.exp(-score))
+
+
+def head_inputs(voice_activity: Floats, vectors: Floats) -> Floats:
+    """Inputs of the ticks from the MEAN_TICKSth on, [T − MEAN_TICKS + 1, INPUTS] of [T] and [T, D]."""
+    odds = (np.log((voice_activity + _LEAST) / (1 + _LEAST - voice_activity)) / _ODDS_SCALE)[:, None]
+    parts = []
+    for values in (odds, vectors):
+        windows = np.lib.stride_tricks.sliding_window_view(values, MEAN_TICKS, axis=0)
+        parts += [values[MEAN_TICKS - 1 :], windows.mean(axis=-1)]
+    return np.concatenate(parts, axis=1).astype(np.float32)
+
+
+def load_speech_head(path: Path) -> SpeechHead:
+    """The weights in ``path``. Raises InputError when the file is missing, broken or holds something else."""
+    arrays, _ = load_safetensors(path)
+    try:
+        return SpeechHead(arrays["hidden"], arrays["hidden_bias"], arrays["output"], arrays["bias"].item())
+    except KeyError as error:
+        raise InputError(f"{path} holds no speech head: {error} is missing") from error
+
+
+def speech_head_file(model_name: str) -> Path:
+    """Where the weights for the lip-sync model of this name are; made by ``python -m … training speech``."""
+    return FOLDER / f"{model_name}_speech.safetensors"
+
+
+@lru_cache(maxsize=8)
+def speech_head_for(model_name: str) -> SpeechHead | None:
+    """The shipped weights for the lip-sync model of this name; None where it has none."""
+    path = speech_head_file(model_name)
+    return load_speech_head(path) if path.is_file() else None
