@@ -12,6 +12,7 @@ import av
 import cv2
 import numpy as np
 import pytest
+from av.bitstream import BitStreamFilterContext
 
 from speakerlight.core.errors import InputError
 from speakerlight.core.media import AudioChunk, Frame
@@ -194,7 +195,7 @@ def test_a_stated_length_cuts_nothing_off(tmp_path: Path) -> None:
     assert not frames and len(samples) >= 29.9 * 16_000
 
 
-def aspect(path: Path, size: tuple[int, int], pixel: Fraction) -> Path:
+def aspect(path: Path, size: tuple[int, int], pixel: Fraction, count: int = 3) -> Path:
     with av.open(str(path), "w") as container:
         stream = container.add_stream("libx264", rate=25, options={"preset": "ultrafast"})
         stream.width, stream.height = size
@@ -203,7 +204,7 @@ def aspect(path: Path, size: tuple[int, int], pixel: Fraction) -> Path:
         stream.sample_aspect_ratio = pixel
         image = np.zeros((size[1], size[0], 3), np.uint8)
         image[:, : size[0] // 2] = 255
-        for _ in range(3):
+        for _ in range(count):
             container.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="bgr24")))
         container.mux(stream.encode(None))
     return path
@@ -240,6 +241,39 @@ def test_a_frame_of_another_size_is_scaled_and_one_of_another_shape_gets_bars(tm
     assert smaller[:55, :75].min() > 200 and smaller[70:, 90:].max() < 220
     assert upright[:, :30].max() < 10 and upright[:, -30:].max() < 10  # 90 of 160 columns are left
     assert upright[5:50, 40:70].min() > 200
+
+
+@pytest.mark.parametrize(("aspects", "shape"), [((16, 12), (144, 256)), ((12, 16), (144, 192))])
+def test_pixels_that_change_their_aspect_get_bars(
+    tmp_path: Path, aspects: tuple[int, int], shape: tuple[int, int]
+) -> None:
+    parts = [aspect(tmp_path / f"{wide}.ts", (176, 144), Fraction(wide, 11), 20) for wide in aspects]
+    (tmp_path / "both.ts").write_bytes(b"".join(part.read_bytes() for part in parts))
+    frames, _, _ = read(tmp_path / "both.ts")
+    assert {frame.image.shape for frame in frames} == {(*shape, 3)}
+    first, last = frames[5].image, frames[-5].image
+    assert first[3:-3, 3 : shape[1] // 2 - 3].min() > 220
+    if aspects == (16, 12):  # 192 of 256 columns
+        assert last[:, :28].max() < 10 and last[3:-3, 38:120].min() > 220
+    else:  # 108 of 144 rows
+        assert last[:14].max() < 10 and last[24:120, 3:90].min() > 220
+
+
+def test_an_orientation_that_the_codec_states_holds_until_the_next_sequence(tmp_path: Path) -> None:
+    plain = piece(tmp_path / "plain.ts", 0.0, 1.0)
+    with av.open(str(tmp_path / "plain.ts")) as given, av.open(str(tmp_path / "turned.ts"), "w") as made:
+        stream = made.add_stream_from_template(given.streams.video[0])
+        turn = BitStreamFilterContext("h264_metadata=display_orientation=insert:rotate=90", given.streams.video[0])
+        for packet in given.demux(video=0):
+            for turned in turn.filter(packet if packet.size else None):
+                turned.stream = stream
+                made.mux(turned)
+    (tmp_path / "phone.ts").write_bytes(plain + (tmp_path / "turned.ts").read_bytes() + plain)
+    frames, _, _ = read(tmp_path / "phone.ts")
+    assert {frame.image.shape for frame in frames} == {(120, 160, 3)}
+    bars = [bool(frame.image[:, :30].max() < 10) for frame in frames]  # turned, it is 90 of 160 columns wide
+    assert bars[:25] == [False] * 25 and bars[25:48] == [True] * 23 and bars[51:] == [False] * (len(bars) - 51)
+    assert frames[35].image[70:115, 40:70].min() > 200  # what was above on the left is below
 
 
 @pytest.mark.parametrize("channel", [None, 1, 2])
