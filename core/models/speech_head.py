@@ -6,7 +6,6 @@ noise, and a small network of both finds more of it.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -47,12 +46,12 @@ class SpeechHead:
     def probability(self, voice_activity: Floats, vectors: Floats) -> float:
         """Speech probability of the last of MEAN_TICKS ticks, from their ``voice_activity`` [MEAN_TICKS] in [0, 1] and
         audio embeddings ``vectors`` [MEAN_TICKS, D]."""
-        return self.of(head_inputs(voice_activity, vectors)[-1])
+        return float(self.probabilities(voice_activity, vectors)[0])
 
-    def of(self, inputs: Floats) -> float:
-        """Speech probability of one tick's inputs [INPUTS]."""
-        score = float(np.tanh(inputs @ self.hidden + self.hidden_bias) @ self.output) + self.bias
-        return 1.0 / (1.0 + math.exp(-score))
+    def probabilities(self, voice_activity: Floats, vectors: Floats) -> Floats:
+        """The same of all ticks from the MEAN_TICKSth on, [T − MEAN_TICKS + 1] of [T] and [T, D]."""
+        scores = np.tanh(head_inputs(voice_activity, vectors) @ self.hidden + self.hidden_bias) @ self.output
+        return np.asarray(0.5 + 0.5 * np.tanh(0.5 * (scores + self.bias)), np.float32)
 
 
 def head_inputs(voice_activity: Floats, vectors: Floats) -> Floats:

@@ -39,7 +39,7 @@ from speakerlight.core.faces.detection import FaceDetector
 from speakerlight.core.models.checkpoint import load_safetensors
 from speakerlight.core.models.compact import WEIGHTS_FILE
 from speakerlight.core.models.compact_network import CompactSyncNet, load_network
-from speakerlight.core.models.speech_head import speech_head_file
+from speakerlight.core.models.speech_head import speech_head_file, speech_head_for
 from speakerlight.core.people.voice_encoder import VoiceEncoder
 from speakerlight.core.people.voice_model import VOICE_MODEL
 from speakerlight.core.training.alignment import aligned
@@ -147,7 +147,7 @@ def _decision(arguments: argparse.Namespace) -> None:
     detector = FaceDetector(arguments.detector)
     examples = load_examples(folders, detector, arguments.cache) + demo_examples(detector)
     people = list(embedded_people(examples, network, np.random.default_rng(0)))
-    maker = ConversationMaker(people, audio_encoder(network), seed=1)
+    maker = ConversationMaker(people, audio_encoder(network), seed=1, head=speech_head_for(arguments.like))
     talks = [maker.conversation(number) for number in range(arguments.conversations)]
     if arguments.like == "expert":
         talks = [expert_like(talk, np.random.default_rng((2, k))) for k, talk in enumerate(talks)]

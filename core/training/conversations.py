@@ -18,6 +18,7 @@ from speakerlight.core.decision.lag import LAGS
 from speakerlight.core.errors import InputError
 from speakerlight.core.media import Samples
 from speakerlight.core.models.compact_network import CompactSyncNet, standardised
+from speakerlight.core.models.speech_head import MEAN_TICKS, SpeechHead
 from speakerlight.core.timebase import SAMPLES_PER_TICK, TICK_RATE
 from speakerlight.core.training.alignment import aligned
 from speakerlight.core.training.augmentation import plain_crops
@@ -193,9 +194,12 @@ def drawn_scene(rng: np.random.Generator) -> Scene:
 class ConversationMaker:
     """Makes conversations of ``people``; the n-th one depends on the seed and n alone."""
 
-    def __init__(self, people: Sequence[Person], encode: AudioEncoder, seed: int) -> None:
-        """Raises InputError when there are too few people for a conversation."""
-        self._people, self._encode, self._seed = people, encode, seed
+    def __init__(
+        self, people: Sequence[Person], encode: AudioEncoder, seed: int, head: SpeechHead | None = None
+    ) -> None:
+        """``head``: finds speech where voice activity alone misses it, as in use. Raises InputError when there are too
+        few people for a conversation."""
+        self._people, self._encode, self._seed, self._head = people, encode, seed, head
         self._sources = [(s, w) for s, w in SOURCE_WEIGHTS.items() if any(p.source == s for p in people)]
         if sum(p.source in SOURCE_WEIGHTS for p in people) < MOST_PEOPLE:
             raise InputError(f"{len(people)} people are too few for conversations: give clips of {MOST_PEOPLE} or more")
@@ -204,7 +208,7 @@ class ConversationMaker:
     def conversation(self, number: int) -> Conversation:
         rng = np.random.default_rng((self._seed, number))
         scene = drawn_scene(rng)
-        return _Stage(scene, self._cast(scene.seen + scene.away, rng), rng).play(self._encode)
+        return _Stage(scene, self._cast(scene.seen + scene.away, rng), rng).play(self._encode, self._head)
 
     def _cast(self, count: int, rng: np.random.Generator) -> list[Person]:
         """Choose the people. The demo's people are never mixed with others, because the demo shows only them."""
@@ -249,7 +253,7 @@ class _Stage:
         self._speaks = np.zeros((n + scene.away, TICKS), np.bool_)
         self._frozen_voice = np.zeros(TICKS, np.bool_)
 
-    def play(self, encode: AudioEncoder) -> Conversation:
+    def play(self, encode: AudioEncoder, head: SpeechHead | None) -> Conversation:
         for face in range(self._scene.seen):
             self._listen(face, 0)
         for turn in self._turns():
@@ -258,7 +262,10 @@ class _Stage:
             self._add_noise()
         samples = self._samples.clip(-1, 1).astype(np.float32)
         in_view, found = self._presence()
-        return self._as_conversation(encode(samples, TICKS), speech_of(samples), in_view, found)
+        audio, speech = encode(samples, TICKS), speech_of(samples)
+        if head is not None:
+            speech[MEAN_TICKS - 1 :] = head.probabilities(speech, audio)
+        return self._as_conversation(audio, speech, in_view, found)
 
     def _turns(self) -> Iterator[_Turn]:
         rng, count = self._rng, len(self._cast)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from speakerlight.core.media import Samples
-from speakerlight.core.models.speech_head import load_speech_head
+from speakerlight.core.models.speech_head import MEAN_TICKS, head_inputs, load_speech_head
 from speakerlight.core.timebase import SAMPLE_RATE
 from speakerlight.core.training.augmentation import drawn_noise
 from speakerlight.core.training.clips import read_samples
@@ -55,10 +55,11 @@ def test_a_clip_is_used_as_it_is_and_in_noises() -> None:
 
 def test_the_fit_tells_speech_by_either_input(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
-    speech = rng.random(4000) < 0.3
-    inputs = rng.standard_normal((4000, 6)).astype(np.float32)
-    inputs[:2000, 0] += 4 * speech[:2000] - 2
-    inputs[2000:, 3] += 4 * speech[2000:] - 2
-    fit_head([HeadExample(inputs, speech)], tmp_path / "head.safetensors", {"recordings": "1"})
-    head = load_speech_head(tmp_path / "head.safetensors")
-    assert np.mean([(head.of(row) > 0.5) == is_speech for row, is_speech in zip(inputs, speech, strict=True)]) > 0.9
+    speech = np.repeat(rng.random(400) < 0.3, 10)
+    activity = (0.5 + 0.4 * (2 * speech - 1) * (np.arange(4000) < 2000)).astype(np.float32)
+    vectors = rng.standard_normal((4000, 2)).astype(np.float32)
+    vectors[2000:, 1] += 4 * speech[2000:] - 2
+    inputs, spoken = head_inputs(activity, vectors), speech[MEAN_TICKS - 1 :]
+    fit_head([HeadExample(inputs, spoken)], tmp_path / "head.safetensors", {"recordings": "1"})
+    found = load_speech_head(tmp_path / "head.safetensors").probabilities(activity, vectors) > 0.5
+    assert np.mean(found[:1900] == spoken[:1900]) > 0.9 and np.mean(found[2100:] == spoken[2100:]) > 0.9
