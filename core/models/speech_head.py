@@ -56,12 +56,12 @@ class SpeechHead:
 
 def head_inputs(voice_activity: Floats, vectors: Floats) -> Floats:
     """Inputs of the ticks from the MEAN_TICKSth on, [T − MEAN_TICKS + 1, INPUTS] of [T] and [T, D]."""
-    odds = (np.log((voice_activity + _LEAST) / (1 + _LEAST - voice_activity)) / _ODDS_SCALE)[:, None]
-    parts = []
-    for values in (odds, vectors):
-        windows = np.lib.stride_tricks.sliding_window_view(values, MEAN_TICKS, axis=0)
-        parts += [values[MEAN_TICKS - 1 :], windows.mean(axis=-1)]
-    return np.concatenate(parts, axis=1).astype(np.float32)
+    odds = np.log((voice_activity + _LEAST) / (1 + _LEAST - voice_activity)) / _ODDS_SCALE
+    values = np.column_stack([odds, vectors]).astype(np.float32)
+    count = len(values) - MEAN_TICKS + 1
+    means = np.mean([values[k : k + count] for k in range(MEAN_TICKS)], axis=0)
+    last = values[MEAN_TICKS - 1 :]
+    return np.concatenate([last[:, :1], means[:, :1], last[:, 1:], means[:, 1:]], axis=1)
 
 
 def load_speech_head(path: Path) -> SpeechHead:
