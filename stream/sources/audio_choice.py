@@ -23,7 +23,7 @@ from speakerlight.core.audio.vad import VoiceActivity
 from speakerlight.core.errors import InputError
 from speakerlight.core.media import Samples
 from speakerlight.core.timebase import SAMPLE_RATE, TICK_RATE
-from speakerlight.sources.channels import ChannelMixer
+from speakerlight.sources.channels import QUIET_RATIO, ChannelMixer
 from speakerlight.sources.decode import channels_of
 from speakerlight.sources.packets import demuxed
 from speakerlight.sources.source import AudioChoice
@@ -36,6 +36,17 @@ PROBE_STEP_SECONDS = 2.0
 
 VOICE_SECONDS = 0.5
 """Speech that makes a track one that carries a voice."""
+
+NOISE_SECONDS = 8.0
+"""So much is listened to before a loud channel without a voice is dropped from the mix: two people with a microphone
+each may speak one after the other."""
+
+LOUD_RATIO = 0.1
+"""A channel without a voice that has at least this share of the voice's power disturbs it. Noise of the power of the
+voice in a second channel leaves a third of the marks; 16 dB less leaves them all (measured on one person)."""
+
+ALIKE = 0.9
+"""Channels that correlate by more carry the same."""
 
 VOICED = 0.5
 """Speech probability that counts."""
@@ -139,6 +150,22 @@ class _Track:
         mixer = ChannelMixer(channel)
         return np.concatenate([np.zeros(0, np.float32), *(mixer.mix(block) for block in self.blocks)])
 
+    def undisturbed(self) -> int | None:
+        """The only channel with a voice, where another one is loud without any; None: all may be mixed."""
+        if self.channels < 2:
+            return None
+        channels = [self.mono(channel) for channel in range(self.channels)]
+        power = np.array([float(np.square(each, dtype=np.float64).mean()) for each in channels])
+        heard: list[int] = []
+        for channel in np.flatnonzero(power > QUIET_RATIO * power.max()).tolist():
+            if not any(_are_alike(channels[channel], channels[other]) for other in heard):
+                heard.append(channel)
+        voiced = [channel for channel in heard if len(heard) > 1 and _has_voice(channels[channel])]
+        is_disturbed = len(voiced) == 1 and any(
+            power[c] >= LOUD_RATIO * power[voiced[0]] for c in heard if c not in voiced
+        )
+        return voiced[0] if is_disturbed else None
+
 
 @dataclass(frozen=True)
 class ProbedAudio:
@@ -165,8 +192,12 @@ def probe_audio(container: InputContainer, choice: AudioChoice) -> ProbedAudio |
     has_choice = len(streams) > 1 or (choice.channel is None and streams[0].codec_context.channels > 1)
     for _ in _listened(container, streams, tracks) if has_choice else ():
         first = tracks[streams[0].index]
-        if not first.faults and _has_voice(first.mono(choice.channel_index)):
+        if first.faults or not _has_voice(first.mono(choice.channel_index)):
+            continue
+        if choice.channel is not None or first.undisturbed() is None:
             return ProbedAudio(streams[0].index, choice.channel_index)
+        if first.seconds >= NOISE_SECONDS:
+            break
     return (
         _with_voice(container, streams, tracks, choice)
         if has_choice
@@ -182,7 +213,8 @@ def _with_voice(
     for stream in usable:
         track = tracks[stream.index]
         single = range(track.channels) if choice.channel is None and track.channels > 1 else ()
-        for channel in (choice.channel_index, *single):
+        undisturbed = track.undisturbed() if choice.channel is None else None
+        for channel in (choice.channel_index, *single) if undisturbed is None else (undisturbed,):
             if _has_voice(track.mono(channel)):
                 why = (
                     f"there is a voice in audio track {order[stream.index]} only" if stream is not streams[0] else None
@@ -226,6 +258,10 @@ def _decode(packet: Packet[Any], track: _Track) -> None:
         track.faults = 0
     except (av.error.FFmpegError, ValueError):
         track.faults += 1
+
+
+def _are_alike(first: Samples, second: Samples) -> bool:
+    return bool(abs(np.corrcoef(first, second)[0, 1]) > ALIKE)
 
 
 def _has_voice(samples: Samples) -> bool:

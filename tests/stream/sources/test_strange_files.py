@@ -367,6 +367,27 @@ def test_the_track_with_a_voice_is_used_and_reported_and_a_silent_one_is_named(
         FileReader(path, choice=AudioChoice(track=3))
 
 
+@pytest.mark.parametrize(("noise", "chosen"), [(0.3, True), (0.02, False)])
+def test_a_loud_channel_without_a_voice_beside_one_with_it_is_not_mixed_in(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, noise: float, chosen: bool
+) -> None:
+    def has_tone(samples: np.ndarray) -> bool:
+        spectrum = np.abs(np.fft.rfft(samples[-16_000:], 16_000))
+        return bool(spectrum[440] > 20 * np.median(spectrum))
+
+    monkeypatch.setattr(audio_choice, "_has_voice", has_tone)
+    voice = 0.2 * np.sin(2 * np.pi * 440 / 48_000 * np.arange(10 * 48_000)).astype(np.float32)
+    hiss = noise * np.random.default_rng(0).standard_normal(10 * 48_000).astype(np.float32)
+    _, samples, lines = read(stereo(tmp_path / "two.wav", np.stack([hiss, voice])))
+    if chosen:
+        assert len(lines) == 1 and "voice in channel 2 of audio track 1 only" in lines[0]
+        np.testing.assert_allclose(np.sqrt(np.mean(np.square(samples))), 0.2 / np.sqrt(2), rtol=0.02)
+    else:
+        assert not lines
+    _, _, lines = read(stereo(tmp_path / "alike.wav", np.stack([voice + 0.1 * hiss, voice])))
+    assert not lines
+
+
 @pytest.mark.parametrize("name", ["10:31.mp4", "100%.mp4", "im%02d.mp4", "a#b?c.mp4", "é\udcff.mp4", "-.mp4"])
 def test_any_name_is_opened(tmp_path: Path, name: str) -> None:
     plain = Clip().write(tmp_path / "plain.mp4")
