@@ -43,26 +43,49 @@ def _paths_of(source: str) -> Iterator[Path]:
         yield STDIN
 
 
+def missing_files(playlist: Path) -> list[str]:
+    """The files that a playlist, or one that it names, plays and that are not there; none where it is no playlist.
+
+    By their names there, without a query, which may hold a token.
+    """
+    missing = []
+    for path in (playlist, *_named_in(playlist, PLAYLIST_DEPTH)):
+        text = _playlist(path) or ""
+        plays_files = "#EXTINF" in text or text.startswith("ffconcat")  # else it offers variants, of which one will do
+        missing += [name.partition("?")[0] for name, file in _files_of(path, text) if plays_files and not _exists(file)]
+    return missing
+
+
 def _named_in(path: Path, depth: int) -> Iterator[Path]:
     """The files that the playlist at ``path`` names, and those that they name; nothing where it is no playlist."""
-    try:
-        if depth == 0 or not path.is_file():
-            return
-        with path.open("rb") as file:
-            head = file.read(PLAYLIST_BYTES)
-    except OSError:
-        return
-    if not head.removeprefix(b"\xef\xbb\xbf").startswith(PLAYLIST_MARKS):
-        return
-    for name in _names(head.decode("utf-8", "surrogateescape")):
-        named = path.resolve().parent / name.removeprefix("file:")
+    text = _playlist(path) if depth else None
+    for _, named in _files_of(path, text or ""):
         if _exists(named):
             yield named
             yield from _named_in(named, depth - 1)
 
 
+def _playlist(path: Path) -> str | None:
+    """The text of a playlist; None where the file at ``path`` is none."""
+    try:
+        if not path.is_file():
+            return None
+        with path.open("rb") as file:
+            head = file.read(PLAYLIST_BYTES).removeprefix(b"\xef\xbb\xbf")
+    except OSError:
+        return None
+    return head.decode("utf-8", "surrogateescape") if head.startswith(PLAYLIST_MARKS) else None
+
+
+def _files_of(playlist: Path, text: str) -> Iterator[tuple[str, Path]]:
+    """The names of files in the text of a playlist, and their paths."""
+    for name in _names(text):
+        if "://" not in name:
+            yield name, playlist.resolve().parent / name.removeprefix("file:")
+
+
 def _names(text: str) -> Iterator[str]:
-    is_list = text.lstrip("\ufeff").startswith("ffconcat")
+    is_list = text.startswith("ffconcat")
     for line in map(str.strip, text.splitlines()):
         if is_list:
             if match := _LISTED.fullmatch(line):

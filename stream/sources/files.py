@@ -21,6 +21,8 @@ from av.video.stream import VideoStream
 
 from speakerlight.core.errors import InputError
 from speakerlight.core.media import AudioChunk, Frame
+from speakerlight.input_files import missing_files
+from speakerlight.printable import printable
 from speakerlight.sources.audio_choice import (
     ProbedAudio,
     audio_stream,
@@ -91,6 +93,9 @@ class FileReader:
         self._origin = min(starts)
         if probed and probed.why:
             self._notices.report("choice", f"{probed.why}: it is used (--audio-track, --audio-channel choose another)")
+        if absent := missing_files(path):
+            line = f"{len(absent)} of the files that it names are missing, {absent[0]} first, and are left out"
+            self._notices.report("missing", printable(line))
         self._converter = FrameConverter(self._video.video_stream)
         missing = undecodable(lambda: open_file(path), self._video.container)
         if missing and not (self.has_video and self.has_audio):

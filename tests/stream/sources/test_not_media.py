@@ -70,6 +70,18 @@ def test_a_playlist_on_disk_reads_what_lies_beside_it(tmp_path: Path) -> None:
     reader.close()
 
 
+def test_files_of_a_playlist_that_are_missing_are_reported_once(tmp_path: Path) -> None:
+    Clip(sound_codec="mp2").write(tmp_path / "a.ts")
+    entries = "".join(f"#EXTINF:2.0,\n{name}\n" for name in ("a.ts", "b.ts?token=SECRET", "c.ts"))
+    (tmp_path / "a.m3u8").write_text(f"#EXTM3U\n#EXT-X-TARGETDURATION:2\n{entries}#EXT-X-ENDLIST\n")
+    (tmp_path / "main.m3u8").write_text("#EXTM3U\n#EXT-X-STREAM-INF:BANDWIDTH=1\na.m3u8\n")
+    for name in ("a.m3u8", "main.m3u8"):
+        lines: list[str] = []
+        reader = FileReader(tmp_path / name, notify=lines.append)
+        reader.close()
+        assert lines == [f"{name}: 2 of the files that it names are missing, b.ts first, and are left out"]
+
+
 def test_an_animated_webp_is_named(tmp_path: Path) -> None:
     (tmp_path / "a.webp").write_bytes(b"RIFF\x20\0\0\0WEBPVP8X\x0a\0\0\0\x12" + bytes(9) + b"ANIM\6\0\0\0" + bytes(6))
     with pytest.raises(InputError, match="animated WebP image, which cannot be decoded: make a GIF or a video"):
