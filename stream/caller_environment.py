@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -26,6 +27,12 @@ def without_matplotlib_backend() -> Iterator[None]:
     finally:
         if backend is not None:
             os.environ[BACKEND] = backend
+
+
+def has_temporary_files() -> bool:
+    """Whether matplotlib keeps files that its exit handler removes: the caller has no home that can be written to."""
+    cache_folder = getattr(sys.modules.get("matplotlib"), "get_cachedir", None)
+    return cache_folder is not None and Path(cache_folder()).parent == Path(tempfile.gettempdir())
 
 
 def memory_note() -> str:

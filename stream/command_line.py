@@ -6,6 +6,7 @@ import argparse
 import atexit
 import logging
 import os
+import signal
 import sys
 import threading
 from contextlib import suppress
@@ -14,7 +15,7 @@ from typing import NoReturn
 
 import speakerlight
 from speakerlight import early_interrupt
-from speakerlight.caller_environment import memory_note, open_standard_streams
+from speakerlight.caller_environment import has_temporary_files, memory_note, open_standard_streams
 from speakerlight.core.decision.director import Preset
 from speakerlight.core.errors import InputError
 from speakerlight.core.framing import View
@@ -181,9 +182,13 @@ def command() -> NoReturn:
     """Run :func:`main` as a program, which exits at once: unloading torch and others would take up to a second."""
     early_interrupt.remove()
     open_standard_streams()
-    status = main()
-    if any(thread.name == LOADING for thread in threading.enumerate()):
-        atexit._run_exitfuncs()  # they remove the temporary files of an abandoned download
+    status = 0
+    with suppress(KeyboardInterrupt):  # another Ctrl-C while the first was being answered
+        status = main()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    is_download_abandoned = any(thread.name == LOADING for thread in threading.enumerate())
+    if is_download_abandoned or has_temporary_files():
+        atexit._run_exitfuncs()  # they remove temporary files
     for stream in (sys.stdout, sys.stderr):
         with suppress(OSError):  # its reader has gone
             stream.flush()

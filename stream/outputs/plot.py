@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import logging
 import math
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
@@ -241,6 +242,7 @@ def _default_matplotlib() -> Iterator[None]:
 
 def import_matplotlib() -> Any:
     """Import what draws the plot, which takes half a second the first time. Returns Matplotlib."""
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)  # a home that it cannot write to does not matter
     with without_matplotlib_backend():
         import matplotlib as mpl
         import matplotlib.backends.backend_agg

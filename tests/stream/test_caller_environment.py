@@ -50,9 +50,12 @@ def test_names_that_are_no_utf8_nonsense_backends_and_a_missing_home_do_not_matt
     options = {"--events": "jsonl", "--rttm": "rttm", "--plot": "png", "--output": "mp4", "--save-faces": "faces"}
     outputs = [text for option, suffix in options.items() for text in (option, str(tmp_path / f"{name}.{suffix}"))]
     command = [sys.executable, str(ROOT / "run_live.py"), "--video", str(clip), "--fast", "--no-window", *outputs]
+    (tmp_path / "tmp").mkdir()
     poor = {"LC_ALL": "POSIX", "PYTHONIOENCODING": "ascii", "MPLBACKEND": "nonsense", **cache}
+    poor |= {"HOME": "/proc/none", "XDG_CACHE_HOME": "/proc/none", "TMPDIR": str(tmp_path / "tmp")}
     ended = subprocess.run(command, env=poor, cwd="/proc", capture_output=True, text=True, timeout=120)
     assert ended.returncode == 0, ended.stderr
+    assert "atplotlib" not in ended.stderr and not any((tmp_path / "tmp").iterdir())
     events = [json.loads(line) for line in (tmp_path / f"{name}.jsonl").read_text("utf-8").splitlines()]
     assert events[0]["video"] == str(clip) and events[-1]["type"] == "summary"
     assert (tmp_path / f"{name}.rttm").exists() and (tmp_path / f"{name}.mp4").stat().st_size > 1000

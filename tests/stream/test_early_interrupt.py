@@ -1,4 +1,4 @@
-"""Ctrl-C before the program runs: it ends without a traceback."""
+"""Ctrl-C before the program runs, and more than once: it ends without a traceback."""
 
 from __future__ import annotations
 
@@ -33,3 +33,18 @@ def test_the_first_ctrl_c_ends_the_program(before: str, after: str, status: int,
     ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
     assert ended.returncode == status and ended.stdout == printed
     assert ("KeyboardInterrupt" in ended.stderr) == (status != 0)
+
+
+@pytest.mark.parametrize("body", ["raise KeyboardInterrupt", "return 1"])
+def test_more_of_them_while_the_first_is_answered_do_not_matter(body: str) -> None:
+    code = f"""
+import os, signal, sys
+from speakerlight import command_line
+def main():
+    {body}
+command_line.main = main
+sys.stdout.flush = lambda: os.kill(os.getpid(), signal.SIGINT)  # at the very end
+command_line.command()
+"""
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert ended.returncode == (1 if "return" in body else 0) and not ended.stderr
