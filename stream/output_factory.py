@@ -39,11 +39,11 @@ def make_outputs(
     if settings.events is not None:
         from speakerlight.outputs.eventlog import EventLog
 
-        outputs.append(EventLog(settings.events, inputs, stop))
+        outputs.append(EventLog(settings.events, inputs, stop, notify))
     if settings.rttm is not None:
         from speakerlight.outputs.rttm import Rttm
 
-        outputs.append(Rttm(settings.rttm, _recording_name(settings), sources=inputs, stop=stop))
+        outputs.append(Rttm(settings.rttm, _recording_name(settings), sources=inputs, stop=stop, report=notify))
     if settings.exports:
         from speakerlight.outputs.export import Export
 
@@ -65,6 +65,7 @@ def make_outputs(
                 stop,
                 is_recording=lambda: status.info.is_recording,
                 frame_size=frame_size,
+                report=notify,
             )
         )
     if settings.save_faces is not None:

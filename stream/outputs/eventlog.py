@@ -12,6 +12,7 @@ from speakerlight.core.errors import InputError
 from speakerlight.core.events import Event
 from speakerlight.outputs.files import (
     RecordWriter,
+    Report,
     check_is_no_input,
     check_writable,
     is_pipe,
@@ -30,17 +31,24 @@ class EventLog(Output):
     """Writes each event as one line and flushes it, so that a reader sees it live.
 
     ``target``: the name of a file or pipe, or ``-`` for standard output. A named pipe waits for its first reader, until
-    ``stop`` is set; when a reader leaves, the next one gets the events from then on, and the others count as
-    ``missed_events``. When the reader of standard output leaves (``… | head``), the rest is dropped and does not count
-    as missed.
+    ``stop`` is set, which ``report`` receives a line about; when a reader leaves, the next one gets the events from then
+    on, and the others count as ``missed_events``. When the reader of standard output leaves (``… | head``), the rest is
+    dropped and does not count as missed.
     """
 
     option = "--events"
 
-    def __init__(self, target: str, sources: Sequence[str] = (), stop: threading.Event | None = None) -> None:
+    def __init__(
+        self,
+        target: str,
+        sources: Sequence[str] = (),
+        stop: threading.Event | None = None,
+        report: Report = logger.warning,
+    ) -> None:
         self._target = target
         self._path = Path(target)
         self._stop = stop or threading.Event()
+        self._report = report
         self._writer: RecordWriter | None = None
         self._has_begun = False
         self._is_stdout_closed = False
@@ -74,7 +82,7 @@ class EventLog(Output):
             self._writer = RecordWriter(open_stdout(self._stop))
         elif not self._has_begun:
             self._has_begun = True
-            self._writer = RecordWriter(open_output(self._path, self._stop))
+            self._writer = RecordWriter(open_output(self._path, self._stop, self._report))
         else:
             try:  # does not wait for a reader that left
                 self._writer = RecordWriter(open_output(self._path, self._stop, wait=False))

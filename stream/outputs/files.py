@@ -11,7 +11,7 @@ import stat
 import sys
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
 from typing import IO
@@ -28,13 +28,15 @@ POLL_SECONDS = 0.02
 """Interval at which a pipe is tried again. Half a tick: a reader does not see the delay."""
 
 SILENT_WAIT_SECONDS = 1.0
-"""A pipe without a reader is logged after this long."""
+"""A pipe without a reader is reported after this long."""
 
 STALLED_SECONDS = 2.0
 """Once the run is over, a reader that reads nothing for this long is abandoned."""
 
 CLAIM_SECONDS = 0.5
 """How long to retry a file that another run has claimed: that run may only be checking whether it can write."""
+
+Report = Callable[[str], None]
 
 NON_BLOCKING = getattr(os, "O_NONBLOCK", 0)
 
@@ -82,15 +84,18 @@ class PipeWriter(io.RawIOBase):
         super().close()
 
 
-def open_output(path: Path, stop: threading.Event | None = None, *, wait: bool = True) -> io.RawIOBase:
+def open_output(
+    path: Path, stop: threading.Event | None = None, report: Report = logger.warning, *, wait: bool = True
+) -> io.RawIOBase:
     """Open ``path`` for writing, unbuffered: a new or emptied file, or a pipe or device that exists.
 
-    A named pipe without a reader is waited for until ``stop`` is set, or not at all without ``wait`` (NoReaderError).
+    A named pipe without a reader is waited for until ``stop`` is set, or not at all without ``wait`` (NoReaderError);
+    ``report`` receives a line about it.
     Raises OSError, also for a file that another run is writing.
     """
     stop = stop or threading.Event()
     if is_pipe(path):
-        return PipeWriter(_open_pipe(path, stop, wait=wait), stop)
+        return PipeWriter(_open_pipe(path, stop, report, wait=wait), stop)
     if not _is_regular(path):
         return io.FileIO(path, "w")
     file = _claimed(path)
@@ -225,8 +230,8 @@ def _is_regular(path: Path) -> bool:
     return path.is_file() or not path.exists()
 
 
-def _open_pipe(path: Path, stop: threading.Event, *, wait: bool) -> int:
-    begun, is_logged = time.monotonic(), False
+def _open_pipe(path: Path, stop: threading.Event, report: Report = logger.warning, *, wait: bool) -> int:
+    begun, is_reported = time.monotonic(), False
     while True:
         try:
             return os.open(path, os.O_WRONLY | NON_BLOCKING)
@@ -235,9 +240,9 @@ def _open_pipe(path: Path, stop: threading.Event, *, wait: bool) -> int:
                 raise
         if stop.is_set() or not wait:
             raise NoReaderError("it has no reader")
-        if not is_logged and time.monotonic() > begun + SILENT_WAIT_SECONDS:
-            logger.warning("%s: waiting for a reader", path)
-            is_logged = True
+        if not is_reported and time.monotonic() > begun + SILENT_WAIT_SECONDS:
+            report(f"{path}: waiting for a reader of this pipe; Ctrl-C ends the run")
+            is_reported = True
         time.sleep(POLL_SECONDS)
 
 

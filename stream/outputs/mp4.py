@@ -21,7 +21,7 @@ from av.video.stream import VideoStream
 from speakerlight.core.media import Image
 from speakerlight.core.timebase import SAMPLE_RATE, TICK_RATE
 from speakerlight.outputs.audio_tape import AudioTape
-from speakerlight.outputs.files import open_output
+from speakerlight.outputs.files import Report, open_output
 from speakerlight.outputs.mp4_index import make_plain
 from speakerlight.scaling import even, fitted
 
@@ -65,10 +65,11 @@ class Mp4Writer:
         start: float = 0.0,
         threads: int = 0,
         stop: threading.Event | None = None,
+        report: Report = logger.warning,
     ) -> None:
         """``size``: width and height in pixels. ``threads`` of the video encoder, 0: as many as there are cores.
 
-        ``path`` may be a named pipe; a wait for its reader ends when ``stop`` is set. Raises OSError.
+        ``path`` may be a named pipe; a wait for its reader is reported and ends when ``stop`` is set. Raises OSError.
         """
         self._size = even(size)
         self._tape = tape
@@ -76,7 +77,8 @@ class Mp4Writer:
         self._last_pts = -1
         self._last_image: Image | None = None
         self._path = path
-        self._sink = _Sink(open_output(path, stop))  # not by name: FFmpeg reads text before a colon as a protocol
+        # Not by name: FFmpeg reads text before a colon as a protocol.
+        self._sink = _Sink(open_output(path, stop, report))
         self._container = av.open(self._sink, "w", format="mp4", options=CONTAINER_OPTIONS)
         self._video = self._add_video(threads)
         self._written = self._start

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -13,9 +14,11 @@ from speakerlight.core.errors import InputError
 from speakerlight.core.media import AudioChunk, Frame, Image
 from speakerlight.core.snapshot import Snapshot
 from speakerlight.outputs.audio_tape import AudioTape
-from speakerlight.outputs.files import check_writable
+from speakerlight.outputs.files import Report, check_writable
 from speakerlight.outputs.mp4 import FRAME_WAIT, Mp4Writer
 from speakerlight.outputs.output import Output
+
+logger = logging.getLogger(__name__)
 
 Draw = Callable[[Frame, Snapshot | None], Image]
 """Makes the image to record from a frame and its snapshot; must leave the frame as it is."""
@@ -41,6 +44,7 @@ class Recorder(Output):
         stop: threading.Event | None = None,
         is_recording: Callable[[], bool] = lambda: True,
         frame_size: tuple[int, int] | None = None,
+        report: Report = logger.warning,
     ) -> None:
         """``frame_size``: width and height of the frames that are to come, where known; audio that comes long before
         them is then recorded with a black image."""
@@ -50,6 +54,7 @@ class Recorder(Output):
         self._path = path
         self._draw = draw
         self._stop = stop
+        self._report = report
         self._is_recording = is_recording
         self._frame_size = frame_size
         self._tape = AudioTape() if has_audio else None
@@ -73,7 +78,7 @@ class Recorder(Output):
     def _write(self, time: float, image: Image) -> None:
         if self._writer is None:
             size = (image.shape[1], image.shape[0])
-            self._writer = Mp4Writer(self._path, size, self._tape, stop=self._stop)
+            self._writer = Mp4Writer(self._path, size, self._tape, stop=self._stop, report=self._report)
         self._writer.frame(time, image)
 
     def close(self) -> None:

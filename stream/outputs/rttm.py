@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -9,8 +10,10 @@ from pathlib import Path
 from speakerlight.core.segments import Segment, SessionRecord
 from speakerlight.core.snapshot import Snapshot
 from speakerlight.core.transcript import encodable
-from speakerlight.outputs.files import RecordWriter, check_writable, open_output, write_whole
+from speakerlight.outputs.files import RecordWriter, Report, check_writable, open_output, write_whole
 from speakerlight.outputs.output import Output
+
+logger = logging.getLogger(__name__)
 
 
 def rttm_line(recording: str, segment: Segment, name: str) -> str:
@@ -34,13 +37,19 @@ class Rttm(Output):
     option = "--rttm"
 
     def __init__(
-        self, path: Path, recording: str, sources: Sequence[str] = (), stop: threading.Event | None = None
+        self,
+        path: Path,
+        recording: str,
+        sources: Sequence[str] = (),
+        stop: threading.Event | None = None,
+        report: Report = logger.warning,
     ) -> None:
         check_writable(path, self.option, sources)
         self._path = path
         self._recording = recording
         self._record = SessionRecord()
         self._stop = stop
+        self._report = report
         self._writer: RecordWriter | None = None
 
     def snapshot(self, snapshot: Snapshot) -> None:
@@ -60,7 +69,7 @@ class Rttm(Output):
 
     def _write(self, segments: Iterable[Segment]) -> None:
         if self._writer is None:
-            self._writer = RecordWriter(open_output(self._path, self._stop))
+            self._writer = RecordWriter(open_output(self._path, self._stop, self._report))
         for segment in segments:
             self._writer.write(self._line(segment))
 

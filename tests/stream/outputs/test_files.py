@@ -138,14 +138,18 @@ def test_a_file_is_replaced_whole_or_not_at_all(tmp_path: Path) -> None:
 
 
 @no_pipes
-def test_a_wait_for_a_reader_ends_when_the_run_does(tmp_path: Path) -> None:
+def test_a_wait_for_a_reader_is_reported_and_ends_when_the_run_does(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     os.mkfifo(tmp_path / "pipe")
     stop = threading.Event()
     threading.Timer(0.2, stop.set).start()
-    begun = time.monotonic()
+    begun, lines = time.monotonic(), list[str]()
+    monkeypatch.setattr(files, "SILENT_WAIT_SECONDS", 0.05)
     with pytest.raises(NoReaderError, match="it has no reader"):
-        open_output(tmp_path / "pipe", stop)
+        open_output(tmp_path / "pipe", stop, lines.append)
     assert 0.15 < time.monotonic() - begun < 2.0
+    assert lines == [f"{tmp_path / 'pipe'}: waiting for a reader of this pipe; Ctrl-C ends the run"]
 
 
 @no_pipes
