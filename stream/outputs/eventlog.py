@@ -31,9 +31,9 @@ class EventLog(Output):
     """Writes each event as one line and flushes it, so that a reader sees it live.
 
     ``target``: the name of a file or pipe, or ``-`` for standard output. A named pipe waits for its first reader, until
-    ``stop`` is set, which ``report`` receives a line about; when a reader leaves, the next one gets the events from then
-    on, and the others count as ``missed_events``. When the reader of standard output leaves (``… | head``), the rest is
-    dropped and does not count as missed.
+    ``stop`` is set, and ``report`` receives a line about it; when a reader leaves, the next one gets the events from
+    then on, and the others count as ``missed_events``. When the reader of standard output leaves (``… | head``), the
+    rest is dropped and does not count as missed.
     """
 
     option = "--events"

@@ -12,6 +12,7 @@ from collections import deque
 
 from speakerlight.core.events import Event
 from speakerlight.outputs.output import Output
+from speakerlight.threads import call_in_loop
 
 SCORES = "scores"
 
@@ -92,13 +93,13 @@ class Outbox:
             if len(same) >= WAITING.get(kind, 1):
                 self._waiting.remove(same[0])
             self._waiting.append((kind, line))
-        self._loop.call_soon_threadsafe(self._changed.set)
+        call_in_loop(self._loop, self._changed.set)
 
     def close(self) -> None:
         """End of the queue. From any thread."""
         with self._lock:
             self._is_closed = True
-        self._loop.call_soon_threadsafe(self._changed.set)
+        call_in_loop(self._loop, self._changed.set)
 
     async def take(self) -> list[str]:
         """All waiting lines, once there are any; empty after the end."""

@@ -25,6 +25,7 @@ from speakerlight.server.room import Engines, Room, RoomHandle
 from speakerlight.server.room_status import RoomStatus
 from speakerlight.server.rtc.peer import Peer
 from speakerlight.server.serve_settings import ServeSettings
+from speakerlight.threads import call_in_loop
 
 logger = logging.getLogger(__name__)
 
@@ -299,7 +300,7 @@ class Rooms:
         )
         try:
             source = BrowserSource(has_audio=await peer.offered(offer.sdp), long_side=offer.long_side)
-            over = partial(self._loop.call_soon_threadsafe, close)
+            over = partial(call_in_loop, self._loop, close)
             relay = Relay(self._loop)
             room = Room(
                 source,

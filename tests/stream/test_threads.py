@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
 import signal
@@ -12,7 +13,7 @@ import time
 
 import pytest
 
-from speakerlight.threads import join_within
+from speakerlight.threads import call_in_loop, join_within
 
 
 def test_a_thread_that_ends_is_waited_for() -> None:
@@ -39,9 +40,19 @@ def test_a_thread_that_hangs_is_left_behind_and_logged(caplog: pytest.LogCapture
     thread.join(5.0)
 
 
+def test_a_loop_that_was_closed_is_not_called() -> None:
+    loop, called = asyncio.new_event_loop(), list[int]()
+    call_in_loop(loop, lambda: called.append(1))
+    loop.call_soon(loop.stop)
+    loop.run_forever()
+    loop.close()
+    call_in_loop(loop, lambda: called.append(2))
+    assert called == [1]
+
+
 PROGRAM = """
 import threading, time
-from speakerlight.threads import join_within
+from speakerlight.threads import call_in_loop, join_within
 
 def work():
     for _ in range(100):

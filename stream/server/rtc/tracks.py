@@ -10,6 +10,8 @@ from aiortc.mediastreams import MediaStreamError
 from av.audio.frame import AudioFrame
 from av.video.frame import VideoFrame
 
+from speakerlight.threads import call_in_loop
+
 CAPACITY = {"video": 2, "audio": 25}
 """Frames that may wait for one viewer: 80 ms of video, half a second of audio. The oldest is dropped."""
 
@@ -33,12 +35,12 @@ class FedTrack(MediaStreamTrack):
     def feed(self, frame: VideoFrame | AudioFrame) -> None:
         """Send ``frame``, which has a pts and must not change afterwards."""
         self._pending_frames.append(frame)
-        self._server_loop.call_soon_threadsafe(self._changed.set)
+        call_in_loop(self._server_loop, self._changed.set)
 
     def finish(self) -> None:
         """End the track once everything that waits is sent."""
         self._is_finished = True
-        self._server_loop.call_soon_threadsafe(self._changed.set)
+        call_in_loop(self._server_loop, self._changed.set)
 
     async def recv(self) -> VideoFrame | AudioFrame:
         """The next frame. Raises MediaStreamError at the end."""

@@ -23,6 +23,9 @@ from tests.stream.server.conftest import STAND_INS
 
 Result = TypeVar("Result")
 
+HANG_SECONDS = 100.0
+"""Longest wait for an answer, or for the good room: ten scores take 0.4 s, but not on a machine with other work."""
+
 LIGHT = settings(
     max_examples=60,
     deadline=None,
@@ -41,7 +44,7 @@ class HttpHandlers:
         self._browser = self.run(self._entered(server.port))
 
     def run(self, work: Coroutine[Any, Any, Result]) -> Result:
-        return asyncio.run_coroutine_threadsafe(work, self._loop).result(30.0)
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result(HANG_SECONDS)
 
     def send(self, method: str, path: str, **request: Any) -> tuple[int, str]:
         async def sent() -> tuple[int, str]:
