@@ -16,6 +16,7 @@ from av.container import InputContainer
 from speakerlight.sources.addresses import STDIN, scheme
 from speakerlight.sources.http_requests import opened_http
 from speakerlight.sources.pipe_input import PipeInput, pipe_input
+from speakerlight.sources.wav_length import understates_length
 
 LOCAL_PROTOCOLS = "file,crypto,data"
 """A file on disk, a playlist included, reads files only."""
@@ -55,7 +56,10 @@ def open_file(path: str | Path, start: int = 0, end: int | None = None) -> Input
     if start or end:
         name = f"subfile,,start,{start},end,{end or 0},,:file:{path}"
         return av.open(name, options=DEMUXER_OPTIONS | {"protocol_whitelist": f"subfile,{LOCAL_PROTOCOLS}"})
-    return av.open(f"file:{path}", options=DEMUXER_OPTIONS | {"protocol_whitelist": LOCAL_PROTOCOLS})
+    options = DEMUXER_OPTIONS | {"protocol_whitelist": LOCAL_PROTOCOLS}
+    if understates_length(Path(path)):
+        options["ignore_length"] = "1"
+    return av.open(f"file:{path}", options=options)
 
 
 def open_pipe(spec: str, report: Callable[[str], None]) -> PipeInput | BinaryIO:

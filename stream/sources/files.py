@@ -22,6 +22,7 @@ from av.video.stream import VideoStream
 from speakerlight.core.errors import InputError
 from speakerlight.core.media import AudioChunk, Frame
 from speakerlight.input_files import missing_files
+from speakerlight.mp4_boxes import boxes_of
 from speakerlight.printable import printable
 from speakerlight.sources.audio_choice import (
     ProbedAudio,
@@ -44,6 +45,7 @@ from speakerlight.sources.packets import demuxed, shifted, stamped, without_burs
 from speakerlight.sources.pieces import OTHER_CODECS, next_piece
 from speakerlight.sources.source import AudioChoice
 from speakerlight.sources.timestamps import JUMP_SECONDS, LONE_JUMP_SECONDS, TimestampRepair
+from speakerlight.sources.wav_length import understates_length
 
 FAULTS_IN_A_ROW = 1000
 """Packets that may fail one after another before a file counts as over."""
@@ -96,6 +98,8 @@ class FileReader:
         if absent := missing_files(path):
             line = f"{len(absent)} of the files that it names are missing, {absent[0]} first, and are left out"
             self._notices.report("missing", printable(line))
+        if self.has_audio and understates_length(path):
+            self._notices.report("length", "its header states less audio than there is; all of it is read")
         self._converter = FrameConverter(self._video.video_stream)
         missing = undecodable(lambda: open_file(path), self._video.container)
         if missing and not (self.has_video and self.has_audio):
@@ -317,8 +321,23 @@ def _opened(path: Path) -> InputContainer:
     try:
         return open_file(path, end=next_piece(path, 0))
     except (av.error.FFmpegError, OSError, ValueError) as error:
-        advice = advice_for(_head(path)) or f"not a video or audio file that can be read ({reason(error)})"
+        advice = (
+            advice_for(_head(path))
+            or _without_index(path)
+            or f"not a video or audio file that can be read ({reason(error)})"
+        )
         raise InputError(f"{path}: {advice}") from None
+
+
+def _without_index(path: Path) -> str | None:
+    with suppress(OSError), path.open("rb") as file:
+        kinds = {box.kind for box in boxes_of(file)}
+        if file.seek(4) and file.read(4) == b"ftyp" and b"moov" not in kinds:
+            return (
+                "an MP4 file without its index, as a recording that was broken off: repair it first, "
+                "in the camera or with a tool such as untrunc"
+            )
+    return None
 
 
 def _head(path: Path) -> bytes:

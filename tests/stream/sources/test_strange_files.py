@@ -396,6 +396,18 @@ def test_any_name_is_opened(tmp_path: Path, name: str) -> None:
     assert len(frames) == 50
 
 
+@pytest.mark.parametrize("tail", [b"", b"LIST" + struct.pack("<I", 40_000) + bytes(range(256)) * 160])
+def test_a_wav_file_that_states_less_audio_than_it_has_is_read_whole(tmp_path: Path, tail: bytes) -> None:
+    data = Clip(times=None, sound_seconds=4.0).write(tmp_path / "a.wav").read_bytes()
+    start = data.index(b"data") + 4
+    count = int.from_bytes(data[start : start + 4], "little")
+    stated = count if tail else count // 2
+    (tmp_path / "b.wav").write_bytes(data[:start] + struct.pack("<I", stated) + data[start + 4 :] + tail)
+    _, samples, lines = read(tmp_path / "b.wav")
+    np.testing.assert_allclose(click_times(0.0, samples), np.arange(8) / 2 + 0.25, atol=0.01)
+    assert len(samples) == 64_000 and [("states less" in line) for line in lines] == ([] if tail else [True])
+
+
 def sound(path: Path, codec: str, rate: int) -> bytes:
     """Two seconds of mono audio alone."""
     return Clip(times=None, sound_codec=codec, sound_rate=rate, layout="mono").write(path).read_bytes()
@@ -506,6 +518,13 @@ def test_a_file_with_several_edits_is_read_as_edited(tmp_path: Path) -> None:
     greys = [int(frame.image[100, 140, 0]) for frame in frames]
     np.testing.assert_allclose(greys, [4 * n % 200 for n in (*range(50, 75), *range(25))], atol=5)
     np.testing.assert_allclose(click_times(0.0, samples), [0.25, 0.75, 1.25, 1.75], atol=0.03)
+
+
+def test_an_mp4_file_without_its_index_is_named(tmp_path: Path) -> None:
+    data = Clip(sound_codec="aac").write(tmp_path / "a.mp4").read_bytes()
+    (tmp_path / "cut.mp4").write_bytes(data[: data.index(b"moov") - 4])
+    with pytest.raises(InputError, match="without its index, as a recording that was broken off"):
+        FileReader(tmp_path / "cut.mp4")
 
 
 def test_an_empty_edit_in_the_middle_shows_nothing(tmp_path: Path) -> None:
