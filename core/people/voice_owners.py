@@ -28,7 +28,7 @@ class OwnerSettings:
     """Maximum log-odds per hop that the voice is, or is not, a known one: lip sync can overrule it."""
     mistaken: float = 0.2
     """Probability that a person in view without a known voice is one of those out of view who have one."""
-    unknown: float = 0.5
+    unknown: float = 1.0
     """Weight of an unknown voice among those of people out of view, relative to 1 for one without an owner."""
 
 
