@@ -52,5 +52,8 @@ def _tls(settings: ServeSettings) -> ssl.SSLContext | None:
         context.load_cert_chain(settings.cert, settings.key, password="")  # no password prompt
     except (ssl.SSLError, OSError) as error:
         why = error.reason if isinstance(error, ssl.SSLError) else error.strerror
-        raise InputError(f"--cert {settings.cert}: cannot be used with its key ({why}); give PEM files") from error
+        why = why or "one is no PEM file, or the key has a password"
+        raise InputError(
+            f"--cert {settings.cert}: cannot be used with its key ({why}); give PEM files without a password"
+        ) from error
     return context

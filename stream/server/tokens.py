@@ -90,7 +90,7 @@ def new_token() -> str:
 
 def _read(file: Path) -> str:
     try:
-        return file.read_text("utf-8").strip()
+        return file.read_text("utf-8-sig").strip()
     except (OSError, UnicodeDecodeError) as error:
         why = (error.strerror or "").lower() if isinstance(error, OSError) else "not text"
         raise InputError(f"--token-file {file}: cannot be read ({why}); give a file that holds the token") from None

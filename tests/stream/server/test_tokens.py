@@ -49,7 +49,7 @@ def test_tokens_come_from_the_argument_a_file_or_the_environment(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     file = tmp_path / "token"
-    file.write_text(f"{FULL}\n")
+    file.write_text(f"\ufeff{FULL}\r\n", "utf-8")
     assert settings()[0].token is None
     assert settings("--token", FULL)[0].token == FULL
     assert settings("--token-file", str(file))[0].token == FULL

@@ -23,6 +23,8 @@ SESSION = "v=0\no=- 0 0 IN IP4 127.0.0.1\ns=x\nc=IN IP4 127.0.0.1\nt=0 0\nm=vide
 TEXTS = {
     "dash.mpd": (MANIFEST, r"DASH is not supported: give the HLS address \(\.m3u8\)"),
     "page": ("\n<!DOCTYPE HTML><html></html>", "this is a web page: give the address of the video"),
+    "plain.m3u": ("http://127.0.0.1/a.ts\n", "list of addresses: give one of them"),
+    "page.url": ("[InternetShortcut]\nURL=http://127.0.0.1/\n", "this is a link: give the address in it"),
     "list.pls": ("[playlist]\nFile1=http://127.0.0.1/a\n", "list of addresses: give one of them"),
     "session.sdp": (SESSION, "SDP"),
 }
