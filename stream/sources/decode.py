@@ -21,7 +21,8 @@ JUMP_SECONDS = 0.02
 
 BURST_SECONDS = 1.0
 """Audio whose timestamps stand still follows the sample count for as long as it is not further ahead of them: the
-sender's or the recorder's clock is that of arrival in bursts."""
+sender's or the recorder's clock is that of arrival in bursts. While it is one and the same timestamp it
+follows the count however long: there is no clock."""
 
 
 UNTIMED = ("aac", "ac3", "eac3", "dts", "mp3")
@@ -80,7 +81,7 @@ class AudioConverter:
         """Whether a frame with the timestamp ``time``, ``late`` seconds after the sample count, begins a new count."""
         was_burst, since = self._is_burst, time - self._last_time
         self._is_burst = late < -JUMP_SECONDS and 0 <= since < self._last_seconds / 2
-        is_early = -BURST_SECONDS <= late < 0 and (was_burst or self._is_burst)
+        is_early = late < 0 and (was_burst or self._is_burst) and (late >= -BURST_SECONDS or since == 0)
         return abs(late) > JUMP_SECONDS and not is_early
 
     def _begin(self, form: tuple[str, str, int], time: float) -> None:

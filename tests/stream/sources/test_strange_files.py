@@ -138,6 +138,13 @@ def test_frames_and_audio_that_are_stamped_once_a_second_are_spread(tmp_path: Pa
     np.testing.assert_allclose(click_times(0.0, samples), np.arange(8) / 2 + 0.25, atol=0.03)
 
 
+def test_frames_and_audio_with_one_timestamp_for_all_are_read_whole(tmp_path: Path) -> None:
+    clip = Clip(times=tuple(np.arange(100) / 25), sound_seconds=4.0).write(tmp_path / "a.mkv")
+    frames, samples, _ = read(restamped(clip, tmp_path / "none.mkv", lambda t: 0.0))
+    np.testing.assert_allclose([frame.time for frame in frames], np.arange(100) / 25, atol=0.012)
+    np.testing.assert_allclose(click_times(0.0, samples), np.arange(8) / 2 + 0.25, atol=0.03)
+
+
 def test_a_gap_in_audio_and_video_is_kept_and_named(tmp_path: Path) -> None:
     clip = Clip(times=tuple(np.arange(50) / 25)).write(tmp_path / "a.mkv")
     frames, samples, lines = read(restamped(clip, tmp_path / "gap.mkv", lambda t: t if t < 1 else t + 4))
