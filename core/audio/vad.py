@@ -34,7 +34,7 @@ _HANN = (0.5 - 0.5 * np.cos(2 * np.pi * np.arange(_STFT_SAMPLES) / _STFT_SAMPLES
 _USUAL_LEVEL = 0.1
 """Root mean square to which quieter audio is amplified, −20 dBFS: of speech at −60 dBFS the network finds 0.84 …"""
 _MAX_GAIN = 32.0
-"""… and with up to 30 dB of gain 0.99 (71 clips of people who talk; no kind of noise is taken for speech by it)."""
+"""… and with up to 30 dB of gain 0.99 (36 clips of people who talk; no kind of noise is taken for speech by it)."""
 _RISE_SECONDS, _FALL_SECONDS = 0.3, 4.0
 """Time constants of the level."""
 _RISE = 1.0 - math.exp(-CHUNK_SAMPLES / SAMPLE_RATE / _RISE_SECONDS)

@@ -16,9 +16,10 @@ from speakerlight.core.models.checkpoint import load_safetensors
 from speakerlight.core.models.compact import WEIGHTS_FILE
 from speakerlight.core.models.compact_loading import load_compact
 from speakerlight.core.models.compact_network import CompactSyncNet, load_network
+from speakerlight.core.models.speech_head import load_speech_head
 from speakerlight.core.timebase import SAMPLE_RATE, TICK_RATE
 from speakerlight.core.training import __main__ as main_module
-from speakerlight.core.training import dataset
+from speakerlight.core.training import dataset, speech
 from speakerlight.core.training.__main__ import main
 from speakerlight.core.training.loop import TrainingSettings
 from tests.core.faces.blazeface import blazeface
@@ -63,6 +64,7 @@ def test_export_writes_the_mean_of_several_runs(monkeypatch: pytest.MonkeyPatch,
         ("train --clips {0} --run {0}/run --detector {0}/none --cache {0}/cache", "no clips"),
         ("evaluate --clips {0}/none --detector {0}/none --cache {0}/cache", "no folder"),
         ("evaluate --clips {0} --groups {0}/none --detector {0}/none --cache {0}/cache", "no list of groups"),
+        ("speech --clips {0} --output {0}/out", "no clips"),
         ("export --run {0}/none --output {0}/out", "no training run"),
     ],
 )
@@ -159,6 +161,14 @@ def test_decision_weights_are_fitted_on_conversations_of_the_clips(
     weights, card = load_safetensors(output)
     assert card["people"] == str(PEOPLE) and card["like"] == "expert"
     assert all(np.isfinite(values).all() for values in weights.values())
+
+
+def test_a_speech_head_is_fitted_on_the_clips(monkeypatch: pytest.MonkeyPatch, clips: Path, tmp_path: Path) -> None:
+    monkeypatch.setattr(speech, "_STEPS", 20)
+    output = tmp_path / "speech.safetensors"
+    assert run(monkeypatch, "speech", "--clips", clips, "--output", output) == 0
+    assert np.isfinite(load_speech_head(output).hidden).all()
+    assert load_safetensors(output)[1] == {"recordings": str(5 * PEOPLE)}, "all but the one without audio"
 
 
 def test_training_runs_on_the_clips_and_its_weights_can_be_exported(

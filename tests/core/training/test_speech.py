@@ -10,6 +10,7 @@ import pytest
 from speakerlight.core.media import Samples
 from speakerlight.core.models.speech_head import MEAN_TICKS, head_inputs, load_speech_head
 from speakerlight.core.timebase import SAMPLE_RATE
+from speakerlight.core.training import speech as speech_module
 from speakerlight.core.training.augmentation import drawn_noise
 from speakerlight.core.training.clips import read_samples
 from speakerlight.core.training.speech import HeadExample, fit_head, in_noises, labels
@@ -53,7 +54,8 @@ def test_a_clip_is_used_as_it_is_and_in_noises() -> None:
     assert edges[0] == 0 and min(edges[1:]) > 0, "the pauses hold noise, but for the clip as it is"
 
 
-def test_the_fit_tells_speech_by_either_input(tmp_path: Path) -> None:
+def test_the_fit_tells_speech_by_either_input(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(speech_module, "_STEPS", 400)
     rng = np.random.default_rng(0)
     speech = np.repeat(rng.random(400) < 0.3, 10)
     activity = (0.5 + 0.4 * (2 * speech - 1) * (np.arange(4000) < 2000)).astype(np.float32)

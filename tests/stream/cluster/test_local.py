@@ -166,12 +166,16 @@ async def host_left(port: int, recording: Recording, leave: Callable[[str, str],
     return moved
 
 
+def pids_of(host: str) -> list[int]:
+    """The processes of a host: one, or none while it is started."""
+    ends = f"speakerlight.cluster.host_process\0{host}\0".encode()
+    return [int(each.parent.name) for each in Path("/proc").glob("[0-9]*/cmdline") if words_of(each).endswith(ends)]
+
+
 def pid_of(host: str) -> int:
     """The process of a host."""
-    ends = f"speakerlight.cluster.host_process\0{host}\0".encode()
-    found = [int(each.parent.name) for each in Path("/proc").glob("[0-9]*/cmdline") if words_of(each).endswith(ends)]
-    assert len(found) == 1, found
-    return found[0]
+    (pid,) = pids_of(host)
+    return pid
 
 
 def words_of(path: Path) -> bytes:

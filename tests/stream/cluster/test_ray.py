@@ -30,7 +30,7 @@ from speakerlight.run_settings import RunSettings
 from speakerlight.server.client_address import parse_network
 from speakerlight.server.listening_socket import listening
 from speakerlight.server.serve_settings import ServeSettings
-from tests.stream.cluster.test_local import ROOT, asked, pid_of, words_of
+from tests.stream.cluster.test_local import ROOT, asked, pid_of, pids_of, words_of
 from tests.stream.server.browser import Browser
 
 ROOMS = 3
@@ -139,10 +139,9 @@ def test_a_page_of_a_killed_host_keeps_its_names_and_ray_starts_the_host_again(d
             assert after.room.partition("-")[0] != host
             await after.until(lambda: after.of("names"))
             assert after.of("names")[-1]["names"] == {"3": "Ada"}
-        async with asyncio.timeout(60):
-            while host not in await hosts_of(door):
+        async with asyncio.timeout(60):  # the door may list the host that died a little longer
+            while pids_of(host) in ([], [pid]) or host not in await hosts_of(door):
                 await asyncio.sleep(0.2)
-        assert pid_of(host) != pid
 
     asyncio.run(work())
 
