@@ -142,8 +142,8 @@ class _Gain:
     def update(self, chunks: Floats) -> Floats:
         """The gain of each of n successive chunks, [n], from the level until its end."""
         gains = np.empty(len(chunks), np.float32)
-        for k, power in enumerate(np.square(chunks, dtype=np.float64).mean(axis=1).tolist()):
-            self._power += _RISE * (power - self._power)
+        for k, chunk in enumerate(chunks):
+            self._power += _RISE * (float(chunk @ chunk) / CHUNK_SAMPLES - self._power)
             self._level = max(self._power, self._level * _FALL)
             gains[k] = min(max(_USUAL_LEVEL / math.sqrt(self._level + 1e-12), 1.0), _MAX_GAIN)
         return gains

@@ -9,7 +9,9 @@ from speakerlight.core.audio.logmel import StreamingLogMel, samples_for_column
 from speakerlight.core.audio.vad import VoiceActivity, samples_for_tick
 from speakerlight.core.media import Samples, cleaned
 from speakerlight.core.models.lipsync import LipSyncModel
-from speakerlight.core.models.speech_head import MEAN_TICKS, speech_head_for
+from speakerlight.core.models.speech_head import MEAN_TICKS, log_odds, speech_head_for
+
+_LAST_TICKS = np.arange(MEAN_TICKS)[::-1]
 
 
 class AudioEncoderStream:
@@ -31,8 +33,10 @@ class AudioEncoderStream:
         self._head = speech_head_for(model.name)
         self._memory = memory_ticks
         self._vectors = np.full((memory_ticks, model.dimensions), np.nan, np.float32)
-        self._voice_activity = np.zeros(memory_ticks, np.float32)
-        self._speech = np.zeros(memory_ticks)
+        self._vectors[1 - MEAN_TICKS :] = 0.0  # what comes before tick 0
+        self._odds = np.full(memory_ticks, log_odds(np.zeros(1, np.float32)).item(), np.float32)
+        self._voice_activity = [0.0] * memory_ticks
+        self._speech = [0.0] * memory_ticks
 
     @property
     def through(self) -> int:
@@ -48,9 +52,12 @@ class AudioEncoderStream:
         """Consume the next samples of a stream without gaps that began at session time 0. Damaged samples become 0."""
         samples = cleaned(samples)
         self._samples += len(samples)
-        for activity in self._voice.push(samples):
+        activities = self._voice.push(samples)
+        for activity, odds in zip(activities, log_odds(np.array(activities, np.float32)), strict=True):
             self._voiced += 1
-            self._voice_activity[self._voiced % self._memory] = self._speech[self._voiced % self._memory] = activity
+            place = self._voiced % self._memory
+            self._voice_activity[place] = self._speech[place] = activity
+            self._odds[place] = odds
         self._columns = np.concatenate([self._columns, self._log_mel.push(samples)])
         known = self._first_column + len(self._columns)
         ticks: list[int] = []
@@ -76,11 +83,9 @@ class AudioEncoderStream:
         first = max(self._judged, self.through - self._memory + MEAN_TICKS)
         self._judged = self.through
         for tick in range(first + 1, self.through + 1):
-            ticks = np.arange(tick - MEAN_TICKS + 1, tick + 1)
-            there = ticks >= 0
-            vectors = np.where(there[:, None], self._vectors[ticks % self._memory], np.float32(0))
-            activity = np.where(there, self._voice_activity[ticks % self._memory], np.float32(0))
-            self._speech[tick % self._memory] = self._head.probability(activity, vectors)
+            places = (tick - _LAST_TICKS) % self._memory
+            speech = self._head.probabilities(self._odds[places], self._vectors[places])
+            self._speech[tick % self._memory] = speech.item()
 
     def vectors(self, ticks: npt.NDArray[np.int_], newest: int) -> npt.NDArray[np.float32]:
         """Audio embeddings of ``ticks``, [len(ticks), D]; NaN where a tick is not known yet, or dropped, and before 0
@@ -94,11 +99,11 @@ class AudioEncoderStream:
     def speech(self, tick: int) -> float:
         """Speech probability of ``tick``, 0 to 1; 0 outside the ticks that are known. Of the last ticks of a stream,
         which are not embedded, it is their voice activity."""
-        return float(self._speech[tick % self._memory]) if self._is_known(tick) else 0.0
+        return self._speech[tick % self._memory] if self._is_known(tick) else 0.0
 
     def voice_activity(self, tick: int) -> float:
         """The same from voice activity alone, which is known earlier."""
-        return float(self._voice_activity[tick % self._memory]) if self._is_known(tick) else 0.0
+        return self._voice_activity[tick % self._memory] if self._is_known(tick) else 0.0
 
     def _is_known(self, tick: int) -> bool:
         return max(0, self._voiced - self._memory + 1) <= tick <= self._voiced

@@ -34,8 +34,8 @@ _ODDS_SCALE = 4.0
 class SpeechHead:
     """One hidden layer: ``hidden`` [INPUTS, H], ``hidden_bias`` [H], ``output`` [H] and ``bias``.
 
-    Its INPUTS = 2 + 2 × D: log-odds of voice activity and the audio embedding, both of the tick, then their means over
-    the last MEAN_TICKS ticks.
+    Its INPUTS = 2 + 2 × D: the tick's log-odds of voice activity and their mean over the last MEAN_TICKS ticks, then
+    the tick's audio embedding and the mean of these.
     """
 
     hidden: Floats
@@ -43,25 +43,29 @@ class SpeechHead:
     output: Floats
     bias: float
 
-    def probability(self, voice_activity: Floats, vectors: Floats) -> float:
-        """Speech probability of the last of MEAN_TICKS ticks, from their ``voice_activity`` [MEAN_TICKS] in [0, 1] and
-        audio embeddings ``vectors`` [MEAN_TICKS, D]."""
-        return float(self.probabilities(voice_activity, vectors)[0])
-
-    def probabilities(self, voice_activity: Floats, vectors: Floats) -> Floats:
-        """The same of all ticks from the MEAN_TICKSth on, [T − MEAN_TICKS + 1] of [T] and [T, D]."""
-        scores = np.tanh(head_inputs(voice_activity, vectors) @ self.hidden + self.hidden_bias) @ self.output
-        return np.asarray(0.5 + 0.5 * np.tanh(0.5 * (scores + self.bias)), np.float32)
+    def probabilities(self, odds: Floats, vectors: Floats) -> Floats:
+        """Speech probability of all ticks from the MEAN_TICKSth on, [T − MEAN_TICKS + 1], from the ``log_odds`` of
+        voice activity [T] and the audio embeddings [T, D]."""
+        hidden = np.tanh(head_inputs(odds, vectors) @ self.hidden + self.hidden_bias)
+        return np.asarray(0.5 + 0.5 * np.tanh(0.5 * (hidden @ self.output + self.bias)), np.float32)
 
 
-def head_inputs(voice_activity: Floats, vectors: Floats) -> Floats:
+def log_odds(voice_activity: Floats) -> Floats:
+    """Of probabilities, scaled to about unit size."""
+    return np.asarray(np.log((voice_activity + _LEAST) / (1 + _LEAST - voice_activity)) / _ODDS_SCALE, np.float32)
+
+
+def head_inputs(odds: Floats, vectors: Floats) -> Floats:
     """Inputs of the ticks from the MEAN_TICKSth on, [T − MEAN_TICKS + 1, INPUTS] of [T] and [T, D]."""
-    odds = np.log((voice_activity + _LEAST) / (1 + _LEAST - voice_activity)) / _ODDS_SCALE
-    values = np.column_stack([odds, vectors]).astype(np.float32)
-    count = len(values) - MEAN_TICKS + 1
-    means = np.mean([values[k : k + count] for k in range(MEAN_TICKS)], axis=0)
-    last = values[MEAN_TICKS - 1 :]
-    return np.concatenate([last[:, :1], means[:, :1], last[:, 1:], means[:, 1:]], axis=1)
+    count, size = len(odds) - MEAN_TICKS + 1, vectors.shape[1]
+    inputs = np.zeros((count, 2 + 2 * size), np.float32)
+    for k in range(MEAN_TICKS):
+        inputs[:, 1] += odds[k : k + count]
+        inputs[:, 2 + size :] += vectors[k : k + count]
+    inputs *= np.float32(1 / MEAN_TICKS)
+    inputs[:, 0] = odds[MEAN_TICKS - 1 :]
+    inputs[:, 2 : 2 + size] = vectors[MEAN_TICKS - 1 :]
+    return inputs
 
 
 def load_speech_head(path: Path) -> SpeechHead:

@@ -16,7 +16,7 @@ import torch
 from torch import nn
 
 from speakerlight.core.media import Samples
-from speakerlight.core.models.speech_head import MEAN_TICKS, head_inputs
+from speakerlight.core.models.speech_head import MEAN_TICKS, head_inputs, log_odds
 from speakerlight.core.timebase import SAMPLE_RATE, SAMPLES_PER_TICK
 from speakerlight.core.training.augmentation import drawn_noise, in_room
 from speakerlight.core.training.clips import read_samples
@@ -78,7 +78,7 @@ def in_noises(samples: Samples, encode: AudioEncoder, rng: np.random.Generator) 
     speech, is_known = labels(clean)
     for number in range(1 + _NOISES):
         heard = (noisy(clean, rng) if number else clean) * np.float32(10 ** (rng.uniform(*_LEVELS_DB) / 20))
-        inputs = head_inputs(speech_of(heard), encode(heard, len(speech)))
+        inputs = head_inputs(log_odds(speech_of(heard)), encode(heard, len(speech)))
         where = is_known[MEAN_TICKS - 1 :]
         yield HeadExample(inputs[where], speech[MEAN_TICKS - 1 :][where])
 
