@@ -9,7 +9,7 @@ from speakerlight.core.audio.logmel import StreamingLogMel, samples_for_column
 from speakerlight.core.audio.vad import VoiceActivity, samples_for_tick
 from speakerlight.core.media import Samples, cleaned
 from speakerlight.core.models.lipsync import LipSyncModel
-from speakerlight.core.models.speech_head import MEAN_TICKS, log_odds, speech_head_for
+from speakerlight.core.models.speech_head import MEAN_TICKS, speech_head_for
 
 _LAST_TICKS = np.arange(MEAN_TICKS)[::-1]
 
@@ -34,8 +34,7 @@ class AudioEncoderStream:
         self._memory = memory_ticks
         self._vectors = np.full((memory_ticks, model.dimensions), np.nan, np.float32)
         self._vectors[1 - MEAN_TICKS :] = 0.0  # what comes before tick 0
-        self._odds = np.full(memory_ticks, log_odds(np.zeros(1, np.float32)).item(), np.float32)
-        self._voice_activity = [0.0] * memory_ticks
+        self._voice_activity = np.zeros(memory_ticks, np.float32)
         self._speech = [0.0] * memory_ticks
 
     @property
@@ -52,12 +51,10 @@ class AudioEncoderStream:
         """Consume the next samples of a stream without gaps that began at session time 0. Damaged samples become 0."""
         samples = cleaned(samples)
         self._samples += len(samples)
-        activities = self._voice.push(samples)
-        for activity, odds in zip(activities, log_odds(np.array(activities, np.float32)), strict=True):
+        for activity in self._voice.push(samples):
             self._voiced += 1
             place = self._voiced % self._memory
             self._voice_activity[place] = self._speech[place] = activity
-            self._odds[place] = odds
         self._columns = np.concatenate([self._columns, self._log_mel.push(samples)])
         known = self._first_column + len(self._columns)
         ticks: list[int] = []
@@ -84,7 +81,7 @@ class AudioEncoderStream:
         self._judged = self.through
         for tick in range(first + 1, self.through + 1):
             places = (tick - _LAST_TICKS) % self._memory
-            speech = self._head.probabilities(self._odds[places], self._vectors[places])
+            speech = self._head.probabilities(self._voice_activity[places], self._vectors[places])
             self._speech[tick % self._memory] = speech.item()
 
     def vectors(self, ticks: npt.NDArray[np.int_], newest: int) -> npt.NDArray[np.float32]:
@@ -103,7 +100,7 @@ class AudioEncoderStream:
 
     def voice_activity(self, tick: int) -> float:
         """The same from voice activity alone, which is known earlier."""
-        return self._voice_activity[tick % self._memory] if self._is_known(tick) else 0.0
+        return self._voice_activity[tick % self._memory].item() if self._is_known(tick) else 0.0
 
     def _is_known(self, tick: int) -> bool:
         return max(0, self._voiced - self._memory + 1) <= tick <= self._voiced

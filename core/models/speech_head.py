@@ -43,20 +43,16 @@ class SpeechHead:
     output: Floats
     bias: float
 
-    def probabilities(self, odds: Floats, vectors: Floats) -> Floats:
-        """Speech probability of all ticks from the MEAN_TICKSth on, [T − MEAN_TICKS + 1], from the ``log_odds`` of
-        voice activity [T] and the audio embeddings [T, D]."""
-        hidden = np.tanh(head_inputs(odds, vectors) @ self.hidden + self.hidden_bias)
+    def probabilities(self, voice_activity: Floats, vectors: Floats) -> Floats:
+        """Speech probability of all ticks from the MEAN_TICKSth on, [T − MEAN_TICKS + 1], from voice activity [T] in
+        [0, 1] and the audio embeddings [T, D]."""
+        hidden = np.tanh(head_inputs(voice_activity, vectors) @ self.hidden + self.hidden_bias)
         return np.asarray(0.5 + 0.5 * np.tanh(0.5 * (hidden @ self.output + self.bias)), np.float32)
 
 
-def log_odds(voice_activity: Floats) -> Floats:
-    """Of probabilities, scaled to about unit size."""
-    return np.asarray(np.log((voice_activity + _LEAST) / (1 + _LEAST - voice_activity)) / _ODDS_SCALE, np.float32)
-
-
-def head_inputs(odds: Floats, vectors: Floats) -> Floats:
+def head_inputs(voice_activity: Floats, vectors: Floats) -> Floats:
     """Inputs of the ticks from the MEAN_TICKSth on, [T − MEAN_TICKS + 1, INPUTS] of [T] and [T, D]."""
+    odds = np.log((voice_activity + _LEAST) / (1 + _LEAST - voice_activity)) / _ODDS_SCALE
     count, size = len(odds) - MEAN_TICKS + 1, vectors.shape[1]
     inputs = np.zeros((count, 2 + 2 * size), np.float32)
     for k in range(MEAN_TICKS):

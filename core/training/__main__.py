@@ -27,7 +27,7 @@ import argparse
 import json
 import logging
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -95,8 +95,14 @@ def main() -> int:
     exporting.add_argument("--card", nargs="*", default=[], metavar="KEY=VALUE")
     arguments = parser.parse_args()
     try:
-        by_name = {"train": _train, "evaluate": _evaluate, "export": _export, "decision": _decision, "voices": _voices}
-        by_name |= {"speech": _speech}
+        by_name = {
+            "train": _train,
+            "evaluate": _evaluate,
+            "decision": _decision,
+            "voices": _voices,
+            "speech": _speech,
+            "export": _export,
+        }
         by_name[arguments.command](arguments)
     except InputError as error:
         print(error, file=sys.stderr)
@@ -104,10 +110,16 @@ def main() -> int:
     return 0
 
 
-def _train(arguments: argparse.Namespace) -> None:
-    folders = [folder for name in SOURCE_WEIGHTS if (folder := arguments.clips / name).is_dir()]
+def _folders(clips: Path, names: Collection[str]) -> list[Path]:
+    """Those of ``names`` that are folders of ``clips``. Raises InputError when there is none."""
+    folders = [folder for name in names if (folder := clips / name).is_dir()]
     if not folders:
-        raise InputError(f"no clips: {arguments.clips} has none of the folders {', '.join(SOURCE_WEIGHTS)}")
+        raise InputError(f"no clips: {clips} has none of the folders {', '.join(names)}")
+    return folders
+
+
+def _train(arguments: argparse.Namespace) -> None:
+    folders = _folders(arguments.clips, SOURCE_WEIGHTS)
     # Before the clips, which take minutes to load: a wrong path is reported at once.
     start = load_network(arguments.start)[0] if arguments.start else None
     earlier = load_network(arguments.align)[0].eval() if arguments.align else None
@@ -137,9 +149,7 @@ def _evaluate(arguments: argparse.Namespace) -> None:
 
 
 def _decision(arguments: argparse.Namespace) -> None:
-    folders = [folder for name in CONVERSATION_SOURCES if (folder := arguments.clips / name).is_dir()]
-    if not folders:
-        raise InputError(f"no clips: {arguments.clips} has none of the folders {', '.join(CONVERSATION_SOURCES)}")
+    folders = _folders(arguments.clips, CONVERSATION_SOURCES)
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     start = load_safetensors(arguments.start)[0] if arguments.start else None
     network = load_network(arguments.weights)[0].eval()
@@ -157,18 +167,14 @@ def _decision(arguments: argparse.Namespace) -> None:
 
 
 def _voices(arguments: argparse.Namespace) -> None:
-    folders = [folder for name in VOICE_SOURCES if (folder := arguments.clips / name).is_dir()]
-    if not folders:
-        raise InputError(f"no clips: {arguments.clips} has none of the folders {', '.join(VOICE_SOURCES)}")
+    folders = _folders(arguments.clips, VOICE_SOURCES)
     clips = list(embedded_voices(folders, VoiceEncoder(arguments.encoder)))
     card = {"people": str(len({clip.person for clip in clips})), "recordings": str(len(clips))}
     save_voice_model(fitted(clips), arguments.output, card)
 
 
 def _speech(arguments: argparse.Namespace) -> None:
-    folders = [folder for name in SPEECH_SOURCES if (folder := arguments.clips / name).is_dir()]
-    if not folders:
-        raise InputError(f"no clips: {arguments.clips} has none of the folders {', '.join(SPEECH_SOURCES)}")
+    folders = _folders(arguments.clips, SPEECH_SOURCES)
     examples = list(head_examples(folders, audio_encoder(load_network(arguments.weights)[0].eval())))
     fit_head(examples, arguments.output, {"recordings": str(len(examples))})
 

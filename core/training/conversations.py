@@ -18,7 +18,7 @@ from speakerlight.core.decision.lag import LAGS
 from speakerlight.core.errors import InputError
 from speakerlight.core.media import Samples
 from speakerlight.core.models.compact_network import CompactSyncNet, standardised
-from speakerlight.core.models.speech_head import MEAN_TICKS, SpeechHead, log_odds
+from speakerlight.core.models.speech_head import MEAN_TICKS, SpeechHead
 from speakerlight.core.timebase import SAMPLES_PER_TICK, TICK_RATE
 from speakerlight.core.training.alignment import aligned
 from speakerlight.core.training.augmentation import plain_crops
@@ -264,7 +264,7 @@ class _Stage:
         in_view, found = self._presence()
         audio, speech = encode(samples, TICKS), speech_of(samples)
         if head is not None:
-            speech[MEAN_TICKS - 1 :] = head.probabilities(log_odds(speech), audio)
+            speech[MEAN_TICKS - 1 :] = head.probabilities(speech, audio)
         return self._as_conversation(audio, speech, in_view, found)
 
     def _turns(self) -> Iterator[_Turn]:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import csv
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import av
 import numpy as np
 import numpy.typing as npt
 import torch
@@ -16,9 +18,9 @@ from speakerlight.core.demo.clip import talking_clip
 from speakerlight.core.errors import InputError
 from speakerlight.core.faces.detection import FaceDetector
 from speakerlight.core.media import Frame, Samples
-from speakerlight.core.timebase import SAMPLES_PER_TICK, TICK_RATE
+from speakerlight.core.timebase import SAMPLE_RATE, SAMPLES_PER_TICK, TICK_RATE
 from speakerlight.core.training.augmentation import augmented_audio, degraded_video
-from speakerlight.core.training.clips import TalkingFace, cached_face, face_in
+from speakerlight.core.training.clips import TalkingFace, cached_face, face_in, read_samples
 from speakerlight.core.training.idle import idle_crops
 
 UNCONFIRMED = "unconfirmed"
@@ -38,6 +40,9 @@ has the next widest variety of people; ``grid`` is one man."""
 
 CLIP_LIST = "clips.csv"
 """List beside a folder's clips: column ``file`` and, where it is known, ``person``."""
+
+_LEAST_SECONDS = 1.0
+"""A clip with less audio is not used for its voice."""
 
 HELD_OUT = "choijeongsoo__lip2speech-unit"
 """Repository of the validation clips: every second one is never trained on. ``dev`` clips are never used for this."""
@@ -106,6 +111,17 @@ def load_examples(folders: list[Path], detector: FaceDetector, cache: Path) -> l
         for path in sorted(folder.iterdir())
         if path.name != CLIP_LIST and (face := cached_face(path, detector, cache)) is not None
     ]
+
+
+def voiced_clips(folder: Path) -> Iterator[tuple[Path, Samples]]:
+    """The clips of ``folder`` that have a second of audio or more, in the order of their names, with their samples."""
+    for path in sorted(folder.iterdir()):
+        try:
+            samples = read_samples(path) if path.name != CLIP_LIST else np.zeros(0, np.float32)
+        except (av.error.FFmpegError, IndexError, ValueError):
+            continue  # a clip without audio
+        if len(samples) >= _LEAST_SECONDS * SAMPLE_RATE:
+            yield path, samples
 
 
 def people_of(folder: Path) -> dict[str, str]:

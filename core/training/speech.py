@@ -9,19 +9,17 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import av
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import nn
 
 from speakerlight.core.media import Samples
-from speakerlight.core.models.speech_head import MEAN_TICKS, head_inputs, log_odds
+from speakerlight.core.models.speech_head import MEAN_TICKS, head_inputs
 from speakerlight.core.timebase import SAMPLE_RATE, SAMPLES_PER_TICK
 from speakerlight.core.training.augmentation import drawn_noise, in_room
-from speakerlight.core.training.clips import read_samples
 from speakerlight.core.training.conversations import AudioEncoder
-from speakerlight.core.training.dataset import CLIP_LIST, speech_of
+from speakerlight.core.training.dataset import speech_of, voiced_clips
 from speakerlight.core.training.weights_file import save_weights
 
 Floats = npt.NDArray[np.float32]
@@ -34,7 +32,7 @@ HIDDEN = 16
 _NOISES = 4
 """Noises for each clip, beside the clip as it is."""
 
-_MOST_SECONDS, _LEAST_SECONDS = 10.0, 1.0
+_MOST_SECONDS = 10.0
 _PAUSE_SECONDS = 1.2
 """Silence before and after each clip: with noise, it is noise alone."""
 
@@ -62,12 +60,8 @@ def head_examples(folders: Sequence[Path], encode: AudioEncoder, seed: int = 0) 
     """Each clip of ``folders`` that has audio, as it is and in several noises."""
     rng = np.random.default_rng(seed)
     for folder in folders:
-        for path in sorted(folder.iterdir()):
-            try:
-                samples = read_samples(path) if path.name != CLIP_LIST else np.zeros(0, np.float32)
-            except (av.error.FFmpegError, IndexError, ValueError):
-                continue  # a clip without audio
-            if len(samples) >= _LEAST_SECONDS * SAMPLE_RATE and np.any(samples):
+        for _, samples in voiced_clips(folder):
+            if np.any(samples):
                 yield from in_noises(samples[: int(_MOST_SECONDS * SAMPLE_RATE)], encode, rng)
 
 
@@ -78,7 +72,7 @@ def in_noises(samples: Samples, encode: AudioEncoder, rng: np.random.Generator) 
     speech, is_known = labels(clean)
     for number in range(1 + _NOISES):
         heard = (noisy(clean, rng) if number else clean) * np.float32(10 ** (rng.uniform(*_LEVELS_DB) / 20))
-        inputs = head_inputs(log_odds(speech_of(heard)), encode(heard, len(speech)))
+        inputs = head_inputs(speech_of(heard), encode(heard, len(speech)))
         where = is_known[MEAN_TICKS - 1 :]
         yield HeadExample(inputs[where], speech[MEAN_TICKS - 1 :][where])
 

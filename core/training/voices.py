@@ -10,7 +10,6 @@ from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import av
 import numpy as np
 import numpy.typing as npt
 from scipy.linalg import eigh
@@ -19,10 +18,8 @@ from speakerlight.core.media import Samples
 from speakerlight.core.people.voice_encoder import DIMENSIONS, WINDOWS, VoiceEncoder, VoiceStream
 from speakerlight.core.people.voice_model import Floats, VoiceModel
 from speakerlight.core.people.voices import HOP_TICKS
-from speakerlight.core.timebase import SAMPLE_RATE
 from speakerlight.core.training.augmentation import in_room, with_response
-from speakerlight.core.training.clips import read_samples
-from speakerlight.core.training.dataset import CLIP_LIST, UNCONFIRMED, people_of, speech_of
+from speakerlight.core.training.dataset import UNCONFIRMED, people_of, speech_of, voiced_clips
 from speakerlight.core.training.weights_file import save_weights
 
 SOURCES = ("people", "single", UNCONFIRMED)
@@ -50,7 +47,6 @@ _GAINS = (0.2, 1.5)
 
 _RESPONSE_HERTZ = (50, 150, 400, 1000, 2500, 5000, 8000)
 _RESPONSE_DB = 4.0
-_LEAST_SECONDS = 1.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,13 +70,7 @@ def embedded_voices(folders: Sequence[Path], encoder: VoiceEncoder, seed: int = 
     rng = np.random.default_rng(seed)
     for folder in folders:
         people = people_of(folder)
-        for path in sorted(folder.iterdir()):
-            try:
-                samples = read_samples(path) if path.name != CLIP_LIST else np.zeros(0, np.float32)
-            except (av.error.FFmpegError, IndexError, ValueError):
-                continue  # a clip without audio
-            if len(samples) < _LEAST_SECONDS * SAMPLE_RATE:
-                continue
+        for path, samples in voiced_clips(folder):
             person = f"{folder.name}/{people.get(path.name, path.name)}"
             for room in range(1 + _ROOMS):
                 yield embedded(person, recorded(samples, rng) if room else samples, encoder)

@@ -13,7 +13,7 @@ from speakerlight.core.models.compact import Compact
 from speakerlight.core.models.compact_loading import load_compact
 from speakerlight.core.models.compact_network import CompactSyncNet
 from speakerlight.core.models.lipsync import audio_lookahead_seconds
-from speakerlight.core.models.speech_head import MEAN_TICKS, log_odds, speech_head_for
+from speakerlight.core.models.speech_head import MEAN_TICKS, speech_head_for
 from speakerlight.core.timebase import SAMPLE_RATE, SAMPLES_PER_TICK
 from speakerlight.core.training.clips import read_samples
 from speakerlight.core.training.evaluation import clip_mel
@@ -62,7 +62,7 @@ def test_speech_is_that_of_voice_activity_and_embeddings(model: Compact) -> None
     head = speech_head_for(model.name)
     assert head is not None and MEAN_TICKS < through < len(activity) - 1
     vectors = audio_stream.vectors(np.arange(through + 1), through)
-    spoken = head.probabilities(log_odds(np.array(activity[: through + 1], np.float32)), vectors)
+    spoken = head.probabilities(np.array(activity[: through + 1], np.float32), vectors)
     for tick, expected in enumerate(activity):
         assert audio_stream.voice_activity(tick) == pytest.approx(expected)
         if tick > through:

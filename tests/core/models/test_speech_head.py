@@ -10,7 +10,7 @@ from safetensors.numpy import save_file
 
 from speakerlight.core.errors import InputError
 from speakerlight.core.models.compact import Compact
-from speakerlight.core.models.speech_head import MEAN_TICKS, head_inputs, load_speech_head, log_odds, speech_head_for
+from speakerlight.core.models.speech_head import MEAN_TICKS, head_inputs, load_speech_head, speech_head_for
 
 DIMENSIONS = Compact.dimensions
 
@@ -23,8 +23,8 @@ def test_compact_has_one_and_expert_none() -> None:
 
 def test_inputs_are_the_tick_and_the_mean_of_the_last_ones() -> None:
     rng = np.random.default_rng(0)
-    odds, vectors = rng.standard_normal(9).astype(np.float32), rng.standard_normal((9, 3)).astype(np.float32)
-    inputs = head_inputs(odds, vectors)
+    activity, vectors = rng.random(9, np.float32), rng.standard_normal((9, 3)).astype(np.float32)
+    inputs, odds = head_inputs(activity, vectors), np.log((activity + 1e-4) / (1 + 1e-4 - activity)) / 4
     assert inputs.shape == (9 - MEAN_TICKS + 1, 2 + 2 * 3) and inputs.dtype == np.float32
     np.testing.assert_allclose(inputs[-1, :2], [odds[-1], odds[-MEAN_TICKS:].mean()], rtol=1e-5)
     np.testing.assert_allclose(inputs[-1, 2:5], vectors[-1])
@@ -35,8 +35,8 @@ def test_inputs_are_the_tick_and_the_mean_of_the_last_ones() -> None:
 def test_sure_voice_activity_gives_a_finite_probability(activity: float) -> None:
     head = speech_head_for("compact")
     assert head is not None
-    odds = log_odds(np.full(MEAN_TICKS, activity, np.float32))
-    assert 0 < head.probabilities(odds, np.zeros((MEAN_TICKS, DIMENSIONS), np.float32)).item() < 1
+    given = np.full(MEAN_TICKS, activity, np.float32)
+    assert 0 < head.probabilities(given, np.zeros((MEAN_TICKS, DIMENSIONS), np.float32)).item() < 1
 
 
 def test_a_file_of_other_weights_is_refused(tmp_path: Path) -> None:

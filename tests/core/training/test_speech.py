@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from speakerlight.core.media import Samples
-from speakerlight.core.models.speech_head import MEAN_TICKS, head_inputs, load_speech_head, log_odds
+from speakerlight.core.models.speech_head import MEAN_TICKS, head_inputs, load_speech_head
 from speakerlight.core.timebase import SAMPLE_RATE
 from speakerlight.core.training import speech as speech_module
 from speakerlight.core.training.augmentation import drawn_noise
@@ -61,7 +61,7 @@ def test_the_fit_tells_speech_by_either_input(tmp_path: Path, monkeypatch: pytes
     activity = (0.5 + 0.4 * (2 * speech - 1) * (np.arange(4000) < 2000)).astype(np.float32)
     vectors = rng.standard_normal((4000, 2)).astype(np.float32)
     vectors[2000:, 1] += 4 * speech[2000:] - 2
-    inputs, spoken = head_inputs(log_odds(activity), vectors), speech[MEAN_TICKS - 1 :]
+    inputs, spoken = head_inputs(activity, vectors), speech[MEAN_TICKS - 1 :]
     fit_head([HeadExample(inputs, spoken)], tmp_path / "head.safetensors", {"recordings": "1"})
-    found = load_speech_head(tmp_path / "head.safetensors").probabilities(log_odds(activity), vectors) > 0.5
+    found = load_speech_head(tmp_path / "head.safetensors").probabilities(activity, vectors) > 0.5
     assert np.mean(found[:1900] == spoken[:1900]) > 0.9 and np.mean(found[2100:] == spoken[2100:]) > 0.9
