@@ -230,6 +230,23 @@ def test_a_new_face_is_shown_once_three_frames_confirm_it() -> None:
     assert shown == [0, 0, 1, 1, 1]
 
 
+def shown_of(scores: list[float]) -> list[list[int]]:
+    """Ids of the tracks shown after each of one face's detections with these scores."""
+    tracker, image = Tracker(), frame({RED: (200, 200)})
+    return [
+        [f.id for f in tracker.update(0.04 * k, image, [face_at(200, 200, score=score)], {-1, -2, -3, 1})]
+        for k, score in enumerate(scores)
+    ]
+
+
+def test_a_shoulder_that_passes_for_a_face_now_and_then_is_never_shown() -> None:
+    assert not any(shown_of([0.67, 0.6, 0.58, 0.66, 0.57, 0.62, 0.69, 0.6] * 10))
+
+
+def test_a_face_that_is_clear_only_after_some_frames_is_shown_then() -> None:
+    assert shown_of([0.66, 0.6, 0.7, 0.85, 0.9, 0.6, 0.55]) == [[], [], [], [1], [1], [1], [1]]
+
+
 def test_two_frames_of_a_slow_camera_confirm_a_face() -> None:
     tracker, image = Tracker(), frame({RED: (200, 200)})
     assert tracker.update(0.0, image, [face_at(200, 200)], set()) == []
