@@ -16,7 +16,7 @@ from torch.nn import functional
 
 from speakerlight.core.audio.logmel import COMPACT_MEL, mel_filters
 from speakerlight.core.models.compact import CROP
-from speakerlight.core.timebase import SAMPLE_RATE
+from speakerlight.core.timebase import SAMPLE_RATE, SAMPLES_PER_TICK
 from speakerlight.core.training.clips import STORED_CROP
 
 _ZOOM = CROP.field / STORED_CROP.field
@@ -33,6 +33,9 @@ little."""
 
 _BLOCK = 8
 """Block size of JPEG and of video codecs, in pixels. A stored crop has about the resolution of a webcam's frame."""
+
+_JUMPS, _LEAST_AFTER_JUMP = 0.25, 5
+"""Share of clips whose video jumps once, and the least number of ticks after that."""
 
 _TURNED, _MAX_YAW, _HEAD_RADIUS = 0.35, 0.6, 1.3
 """Share of clips with another yaw, its largest change in radians, and the head's radius in halves of a crop (two thirds
@@ -69,6 +72,18 @@ def degraded_video(crops: npt.NDArray[np.uint8], rng: np.random.Generator) -> np
         coded = (cv2.imencode(".jpg", crop, quality)[1] for crop in crops)
         return np.stack([np.asarray(cv2.imdecode(one, cv2.IMREAD_GRAYSCALE), np.uint8) for one in coded])
     return with_skipped_blocks(crops, rng.uniform(2.0, 7.0)) if kind < _JPEG + _SKIPPED_BLOCKS else crops
+
+
+def shown_moments(ticks: int, rng: np.random.Generator) -> npt.NDArray[np.int_]:
+    """The tick [ticks] whose frame each tick of a clip shows. In some clips the video jumps, as where a stream stalls or
+    a scene is edited: until then it shows another moment.
+
+    The jump is independent of the audio: it must not become a sign that a turn begins.
+    """
+    own = np.arange(ticks)
+    jump = int(rng.integers(1, ticks - _LEAST_AFTER_JUMP)) if rng.random() < _JUMPS else 0
+    other = (own + rng.integers(_LEAST_AFTER_JUMP, ticks - _LEAST_AFTER_JUMP)) % ticks
+    return np.where(own < jump, other, own)
 
 
 def with_skipped_blocks(crops: npt.NDArray[np.uint8], least_change: float) -> npt.NDArray[np.uint8]:
@@ -234,6 +249,14 @@ def _occluded(pixels: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
     return pixels
 
 
+_BEGINS, _ENDS = 0.6, 0.25
+"""Shares of clips whose audio begins, and ends, within the segment, …"""
+
+_QUIET = 0.5
+"""… with silence instead of another voice around it in this share of them."""
+
+_LEAST_TURN_TICKS = 5
+
 _NOISE_HERTZ = (50, 150, 400, 1000, 2500, 5000, 8000)
 
 
@@ -253,6 +276,30 @@ def augmented_audio(samples: np.ndarray, others: np.ndarray, rng: np.random.Gene
             noise = np.diff(noise - np.convolve(noise, np.ones(64) / 64, "same"), prepend=0.0)
         out = out + noise / (noise.std() + 1e-5) * 10 ** (rng.uniform(-40, -6) / 20)
     return np.asarray(out * 10 ** (rng.uniform(-44, -14) / 20), np.float32)
+
+
+def as_turn(
+    samples: np.ndarray, others: np.ndarray, rng: np.random.Generator
+) -> tuple[np.ndarray, npt.NDArray[np.bool_]]:
+    """Samples [T × 640] that are heard only during a turn, and which ticks [T] are part of it.
+
+    Before and after it there is silence, or ``others``, another voice, [T × 640]. The mouth moves all the time: a turn
+    must match its mouth from its first ticks on, when most of what an embedding sees is what was heard before.
+    """
+    ticks = len(samples) // SAMPLES_PER_TICK
+    latest = ticks - _LEAST_TURN_TICKS
+    first = int(rng.integers(1, latest)) if rng.random() < _BEGINS else 0
+    end = int(rng.integers(first + _LEAST_TURN_TICKS, ticks)) if first < latest and rng.random() < _ENDS else ticks
+    part = slice(first * SAMPLES_PER_TICK, end * SAMPLES_PER_TICK)
+    heard = np.zeros(ticks, np.bool_)
+    heard[first:end] = True
+    level = np.sqrt(np.mean(samples[part] ** 2))
+    if rng.random() < _QUIET:
+        out = rng.standard_normal(len(samples)) * level * 10 ** (rng.uniform(-60, -25) / 20)
+    else:
+        out = others * (level / (np.sqrt(np.mean(others**2)) + 1e-5)) * 10 ** (rng.uniform(-9, 6) / 20)
+    out[part] = samples[part]
+    return out, heard
 
 
 def in_room(samples: np.ndarray, rng: np.random.Generator) -> np.ndarray:

@@ -19,7 +19,7 @@ from speakerlight.core.errors import InputError
 from speakerlight.core.faces.detection import FaceDetector
 from speakerlight.core.media import Frame, Samples
 from speakerlight.core.timebase import SAMPLE_RATE, SAMPLES_PER_TICK, TICK_RATE
-from speakerlight.core.training.augmentation import augmented_audio, degraded_video
+from speakerlight.core.training.augmentation import as_turn, augmented_audio, degraded_video, shown_moments
 from speakerlight.core.training.clips import TalkingFace, cached_face, face_in, read_samples
 from speakerlight.core.training.idle import idle_crops
 
@@ -86,7 +86,7 @@ class Batch:
 
     ``crops`` uint8 [B + S, T, 96, 96]; ``samples`` float32 [B, T × 640]; ``speech`` float32 [B + S, T]: 1 where the
     mouth speaks, 0 where it does not, NaN where that is unknown; ``spoken`` float32 [B, T]: 1 where the audio holds
-    speech.
+    the speech of the clip's own mouth.
     """
 
     crops: torch.Tensor
@@ -202,17 +202,21 @@ class Sampler:
         # Background voices come from the whole set: a voice whose face is in the batch would not be a negative.
         behind = rng.choice(len(self._examples), self._talking, p=self._weights)
         voices = [self._cut(self._examples[i], rng)[1] for i in behind]
-        audio = [augmented_audio(cut[1], voice, rng) for cut, voice in zip(cuts, voices, strict=True)]
+        turns = [as_turn(cut[1], other, rng) for cut, other in zip(cuts, [*voices[1:], voices[0]], strict=True)]
+        moments = np.stack([shown_moments(self._ticks, rng) for _ in cuts])
+        audio = [augmented_audio(samples, voice, rng) for (samples, _), voice in zip(turns, voices, strict=True)]
         idle = rng.choice(picks, self._idle, replace=False)
         still = [idle_crops(self._examples[i].face, self._ticks, rng) for i in idle]
-        spoken = np.stack([c[2] for c in cuts])
+        crops = [cut[0][shown] for cut, shown in zip(cuts, moments, strict=True)]
+        spoken = np.stack([cut[2][shown] for cut, shown in zip(cuts, moments, strict=True)])
+        matching = np.stack([heard for _, heard in turns]) & (moments == np.arange(self._ticks))
         speech = np.concatenate([spoken, np.zeros((self._idle, self._ticks), np.float32)])
         known = np.where(speech > _SPEAKING, 1.0, np.where(speech < _SILENT, 0.0, np.nan))
         return Batch(
-            torch.from_numpy(np.stack([c[0] for c in cuts] + still)),
+            torch.from_numpy(np.stack(crops + still)),
             torch.from_numpy(np.stack(audio)),
             torch.from_numpy(known.astype(np.float32)),
-            torch.from_numpy((spoken > _SPEAKING).astype(np.float32)),
+            torch.from_numpy((matching & (spoken > _SPEAKING)).astype(np.float32)),
         )
 
     def _cuts(self, picks: npt.NDArray[np.int64], rng: np.random.Generator) -> list[_Cut]:

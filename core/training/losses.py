@@ -41,21 +41,23 @@ def whose_loss(
     weight: torch.Tensor,
     lags: torch.Tensor,
 ) -> torch.Tensor:
-    """InfoNCE across the batch on means over WINDOW_TICKS. ``still`` [S, D, T]: idle faces, which fit no voice.
+    """InfoNCE across the batch on means over the ticks with weight of each WINDOW_TICKS.
 
+    ``still`` [S, D, T]: idle faces, which fit no voice.
     ``lags`` int [B], within ±MAX_LAG_TICKS: shift of each clip's audio against its face.
     """
     inner = slice(MAX_LAG_TICKS, faces.shape[2] - MAX_LAG_TICKS)
     ticks = torch.arange(faces.shape[2])[inner] + lags[:, None]
     audio = audio.gather(2, ticks[:, None].expand(-1, audio.shape[1], -1))
-    faces, still, weight = faces[..., inner], still[..., inner], weight[:, inner]
+    faces, still, weight = faces[..., inner], still[..., inner], weight.gather(1, ticks)
     starts = range(0, faces.shape[2] - WINDOW_TICKS + 1, WINDOW_TICKS // 2)
     total, count = faces.new_zeros(()), faces.new_zeros(())
     for start in starts:
         part = slice(start, start + WINDOW_TICKS)
-        of_all = torch.einsum("bdt,cdt->cbt", torch.cat([faces, still])[..., part], audio[..., part]).mean(2)
-        similarity = scale * of_all  # [audio, face]
         spoken = weight[:, part].mean(1)
+        shares = weight[:, part] / weight[:, part].sum(1, keepdim=True).clamp(min=1)
+        of_all = torch.einsum("bdt,cdt,ct->cb", torch.cat([faces, still])[..., part], audio[..., part], shares)
+        similarity = scale * of_all  # [audio, face]
         right = torch.arange(len(audio))
         which_face = functional.cross_entropy(similarity, right, reduction="none")
         which_audio = functional.cross_entropy(similarity[:, : len(faces)].T, right, reduction="none")

@@ -7,7 +7,9 @@ import torch
 from speakerlight.core.audio.logmel import COMPACT_MEL, log_mel
 from speakerlight.core.faces.crops import mouth_crop
 from speakerlight.core.models.compact import CROP
+from speakerlight.core.timebase import SAMPLES_PER_TICK
 from speakerlight.core.training.augmentation import (
+    as_turn,
     augmented_audio,
     augmented_crops,
     augmented_mel,
@@ -15,6 +17,7 @@ from speakerlight.core.training.augmentation import (
     degraded_video,
     in_low_light,
     plain_crops,
+    shown_moments,
     with_beards,
     with_microphones,
     with_other_skin,
@@ -125,6 +128,38 @@ def test_digital_silence_gives_finite_audio() -> None:
     silence = np.zeros(8000, np.float32)
     for seed in range(10):
         assert np.isfinite(augmented_audio(silence, silence, np.random.default_rng(seed))).all()
+
+
+def test_a_turn_is_heard_only_between_its_ends_and_another_voice_or_silence_around_it() -> None:
+    samples, other = noise(1.28), noise(1.28, 1)
+    whole, quiet = [], []
+    for seed in range(60):
+        out, heard = as_turn(samples, other, np.random.default_rng(seed))
+        audible = np.repeat(heard, SAMPLES_PER_TICK)
+        assert len(heard) == 32 and heard.sum() >= 5 and np.abs(np.diff(heard.astype(int))).sum() <= 2
+        assert np.array_equal(out[audible], samples[audible])
+        whole.append(heard.all())
+        if not heard.all():
+            around = out[~audible]
+            quiet.append(around.std() < 0.1 * samples.std())
+            assert quiet[-1] or np.corrcoef(around, other[~audible])[0, 1] > 0.99
+    assert 0.1 < np.mean(whole) < 0.5 and 0.2 < np.mean(quiet) < 0.8
+
+
+def test_a_turn_of_digital_silence_is_finite() -> None:
+    silence = np.zeros(32 * SAMPLES_PER_TICK, np.float32)
+    assert all(np.isfinite(as_turn(silence, silence, np.random.default_rng(seed))[0]).all() for seed in range(10))
+
+
+def test_a_video_jumps_at_most_once_and_then_shows_its_own_moments() -> None:
+    rng, own = np.random.default_rng(0), np.arange(32)
+    clips = [shown_moments(32, rng) for _ in range(200)]
+    jumps = [int(np.flatnonzero(moments != own)[-1]) + 1 for moments in clips if (moments != own).any()]
+    assert 0.15 < len(jumps) / len(clips) < 0.35
+    assert min(jumps) < 5 and 20 < max(jumps) <= 27
+    for moments in clips:
+        steps = np.flatnonzero(moments != (moments[0] + own) % 32)
+        assert len(steps) == 0 or (moments[steps[0] :] == own[steps[0] :]).all()
 
 
 def moving(ticks: int = 24) -> np.ndarray:

@@ -21,6 +21,7 @@ from speakerlight.core.training.decision import (
     batch_of,
     conversation_features,
     expert_like,
+    for_new_people,
     learn,
     loss_of,
     tick_weights,
@@ -105,11 +106,20 @@ def test_gradients_are_finite_also_of_a_single_face_and_of_long_runs() -> None:
         assert all(torch.isfinite(p.grad).all() for p in model.parameters() if p.grad is not None)
 
 
-def test_the_first_ticks_of_a_turn_count_less_the_next_more_and_pauses_not_at_all() -> None:
+def test_early_ticks_of_a_turn_count_more_but_the_first_and_pauses_not_at_all() -> None:
     made = talk(4)
     made.speech[30:40] = 0.0
     weights = tick_weights(made)
-    assert (weights[30:40] == 0).all() and 0 < weights[0] < 1 < weights[10] and weights[22] == 1
+    assert (weights[30:40] == 0).all() and weights[0] == weights[22] == 1 < weights[10]
+
+
+def test_what_was_fitted_on_training_people_trusts_a_match_less_for_new_people() -> None:
+    fitted = arrays_of(DecisionModel(), SCALE, CENTRE)
+    stored = for_new_people(fitted)
+    x = torch.randn(50, decision.FEATURES).numpy()
+    before, after = (EmissionWeights.of(arrays).gains(x[None]) for arrays in (fitted, stored))
+    assert 0 < np.abs(after).mean() < np.abs(before).mean()
+    assert stored["nobody"] > fitted["nobody"] and stored["change"] == fitted["change"]
 
 
 def test_a_fit_may_go_on_from_stored_weights() -> None:

@@ -68,6 +68,23 @@ def test_the_voice_is_read_at_its_lag() -> None:
     assert whose_loss(SOUNDS, late, IDLE, SCALE, ALL, -lags) > 1
 
 
+def test_what_is_heard_before_a_turn_does_not_count() -> None:
+    begins = ALL.clone()
+    begins[:, :7] = 0
+    before = SOUNDS.clone()
+    before[..., :7] = vectors(CLIPS, 3)[..., :7]
+    expected = whose_loss(SOUNDS, SOUNDS, IDLE, SCALE, begins, IN_SYNC)
+    assert whose_loss(SOUNDS, before, IDLE, SCALE, begins, IN_SYNC) == pytest.approx(float(expected), abs=1e-6)
+    assert whose_loss(SOUNDS, before, IDLE, SCALE, ALL, IN_SYNC) > expected + 0.001
+
+
+def test_a_turn_of_few_ticks_is_compared_by_these() -> None:
+    short = torch.zeros(CLIPS, TICKS)
+    short[:, 12:15] = 1
+    assert whose_loss(SOUNDS, SOUNDS, IDLE, SCALE, short, IN_SYNC) < 0.1
+    assert whose_loss(SOUNDS.roll(1, dims=0), SOUNDS, IDLE, SCALE, short, IN_SYNC) > 1
+
+
 def test_an_idle_face_that_fits_a_voice_costs() -> None:
     clear = whose_loss(SOUNDS, SOUNDS, IDLE, SCALE, ALL, IN_SYNC)
     assert whose_loss(SOUNDS, SOUNDS, SOUNDS[:3].clone(), SCALE, ALL, IN_SYNC) > clear + 0.1
