@@ -22,7 +22,7 @@ class OwnerSettings:
     """Maximum log-odds that a voice belongs to a person."""
     owned: float = 0.95
     """Probability above which a voice is assigned to a person permanently."""
-    stranger: float = 2.0
+    stranger: float = 4.0
     """Odds that a voice belongs to an unseen person, against one person in view without evidence."""
     most_match: float = 3.0
     """Maximum log-odds per hop that the voice is, or is not, a known one: lip sync can overrule it."""
