@@ -75,8 +75,8 @@ def degraded_video(crops: npt.NDArray[np.uint8], rng: np.random.Generator) -> np
 
 
 def shown_moments(ticks: int, rng: np.random.Generator) -> npt.NDArray[np.int_]:
-    """The tick [ticks] whose frame each tick of a clip shows. In some clips the video jumps, as where a stream stalls or
-    a scene is edited: until then it shows another moment.
+    """The tick [ticks] whose frame each tick of a clip shows. In some clips the video jumps, as where a stream stalls
+    or a scene is edited: until then it shows another moment.
 
     The jump is independent of the audio: it must not become a sign that a turn begins.
     """

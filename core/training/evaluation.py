@@ -25,7 +25,7 @@ from speakerlight.core.models.compact import (
     MEL_WINDOW,
 )
 from speakerlight.core.models.compact_network import CompactSyncNet, standardised
-from speakerlight.core.timebase import TICK_RATE
+from speakerlight.core.timebase import SAMPLES_PER_TICK, TICK_RATE
 from speakerlight.core.training.augmentation import batch_log_mel, plain_crops
 from speakerlight.core.training.dataset import Example
 
@@ -39,6 +39,12 @@ _FREE_LAGS = 3
 """Range of lags searched for each mouth when its own lag is unknown, in ticks, plus and minus."""
 
 _WINDOWS_PER_CLIP = 60
+
+_SPEECH = 0.5
+"""Voice activity from which a tick counts as speech."""
+
+_TICKS_BEFORE, _TICKS_AHEAD = 12, 4
+"""Ticks of audio before and after a tick that its embedding sees, rounded up."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -174,6 +180,51 @@ def offset_found(clips: Sequence[EmbeddedClip], seconds: float, windows: int = 5
     return found / windows, windows
 
 
+def turns_found(
+    network: CompactSyncNet, examples: Sequence[Example], seconds: float, turns: int = 500, seed: int = 0
+) -> float:
+    """Share of turns whose first ``seconds`` match their speaker's mouth best, among those of three other people.
+
+    All mouths move all the time, and before the turn the audio is silent: what was heard then says nothing about it.
+    Each clip's own lag is corrected. NaN when too few clips have speech that long.
+    """
+    rng = np.random.default_rng(seed)
+    span = round(seconds * TICK_RATE)
+    clips = embed_all(network, examples)
+    lags = [int(np.argmax(lag_curve(clip, _OWN_LAGS))) - _OWN_LAGS for clip in clips]
+    places = [_beginnings(example, lag, span) for example, lag in zip(examples, lags, strict=True)]
+    usable = [i for i, starts in enumerate(places) if len(starts)]
+    if len(usable) < _MOUTHS:
+        return math.nan
+    right = 0
+    for n in range(turns):
+        speaker = usable[n % len(usable)]
+        start = int(rng.choice(places[speaker]))
+        audio = _heard_from(network, examples[speaker].face.samples, start + lags[speaker], span)
+        rivals = []
+        for other in rng.choice([i for i in usable if i != speaker], _MOUTHS - 1, replace=False):
+            place = int(rng.integers(len(clips[other].faces) - span + 1))
+            rivals.append(_fit(clips[other].faces[place : place + span], audio))
+        right += _fit(clips[speaker].faces[start : start + span], audio) > max(rivals)
+    return right / turns
+
+
+def _beginnings(example: Example, lag: int, span: int) -> npt.NDArray[np.int_]:
+    """Ticks from which a clip's face and its audio last for ``span`` ticks, all of them speech."""
+    speech = example.speech[: example.ticks] > _SPEECH
+    starts = np.arange(_OWN_LAGS, example.ticks - span - _TICKS_AHEAD - _OWN_LAGS)
+    return np.array([start for start in starts if speech[start + lag : start + lag + span].all()], int)
+
+
+def _heard_from(
+    network: CompactSyncNet, samples: npt.NDArray[np.float32], tick: int, span: int
+) -> npt.NDArray[np.float32]:
+    """Audio embeddings [span, D] from ``tick`` on, with silence before it."""
+    before = _TICKS_BEFORE * SAMPLES_PER_TICK
+    heard = samples[tick * SAMPLES_PER_TICK : (tick + span + _TICKS_AHEAD) * SAMPLES_PER_TICK]
+    return embed_audio(network, np.pad(heard, (before, 0)), _TICKS_BEFORE + span)[_TICKS_BEFORE:]
+
+
 def frozen_similarity(network: CompactSyncNet, examples: Sequence[Example]) -> tuple[float, float]:
     """Mean cosine of a frozen face with its own running voice, and the face's mean visual voice activity."""
     clips = [embed_clip(network, np.repeat(e.face.crops[:1], e.ticks, 0), e.face.samples) for e in examples]
@@ -208,6 +259,8 @@ def report(network: CompactSyncNet, examples: Sequence[Example]) -> dict[str, fl
         "whose voice of 4, 1 s, up to 2 frames off": whose_voice(clips, 1.0, apart=2)[0],
         "whose voice of 4, 1 s, beside another as loud": whose_voice(mixed, 1.0)[0],
         "whose voice of 4, 2 s, beside another as loud": whose_voice(mixed, 2.0)[0],
+        "whose turn of 4, first 0.25 s, after silence": turns_found(network, examples, 0.25),
+        "whose turn of 4, first 0.5 s, after silence": turns_found(network, examples, 0.5),
         "offset within a frame, 2 s": offset_found(clips, 2.0)[0],
         "true cosine": float(np.mean([(c.faces * c.audio).sum(1).mean() for c in clips])),
         "frozen cosine": frozen,

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ import torch
 
 from speakerlight.core.errors import InputError
 from speakerlight.core.models.compact_network import CompactSyncNet
+from speakerlight.core.timebase import SAMPLES_PER_TICK
 from speakerlight.core.training.evaluation import (
     ClipLabel,
     EmbeddedClip,
@@ -21,6 +23,7 @@ from speakerlight.core.training.evaluation import (
     report,
     report_by_group,
     stacked,
+    turns_found,
     whose_voice,
     with_second_voices,
 )
@@ -116,8 +119,35 @@ def test_a_second_voice_is_the_next_examples_and_as_loud() -> None:
         assert mixed.face.crops is example.face.crops
 
 
+@pytest.mark.parametrize(("lag", "share"), [(0, 1.0), (3, 1.0), (9, 0.25)])
+def test_a_turn_is_found_from_its_first_ticks_at_the_clips_own_lag(
+    monkeypatch: pytest.MonkeyPatch, network: CompactSyncNet, lag: int, share: float
+) -> None:
+    """A perfect model: every tick of every clip has a level and a vector of its own."""
+    table = np.random.default_rng(0).normal(size=(1001, 64)).astype(np.float32)
+    table /= np.linalg.norm(table, axis=1, keepdims=True)
+    examples, clips = [], []
+    for k in range(10):
+        own = 100 * k + 1 + np.arange(100)
+        heard = np.roll(own, lag)
+        made = person(k, ticks=100)
+        samples = np.repeat(heard / 1000, SAMPLES_PER_TICK).astype(np.float32)
+        examples.append(replace(made, face=replace(made.face, samples=samples), speech=np.ones(100, np.float32)))
+        clips.append(EmbeddedClip(table[own], table[heard], np.ones(100, np.float32)))
+
+    def embedded(_: CompactSyncNet, samples: np.ndarray, ticks: int) -> np.ndarray:
+        return table[np.rint(1000 * samples[::SAMPLES_PER_TICK][:ticks]).astype(int)]
+
+    monkeypatch.setattr("speakerlight.core.training.evaluation.embed_all", lambda *_: clips)
+    monkeypatch.setattr("speakerlight.core.training.evaluation.embed_audio", embedded)
+    assert turns_found(network, examples, 0.25, turns=200) == pytest.approx(share, abs=0.12)
+    silent = [replace(example, speech=np.zeros(100, np.float32)) for example in examples]
+    assert math.isnan(turns_found(network, silent, 0.25))
+
+
 def test_a_report_has_every_measure(network: CompactSyncNet) -> None:
-    measures = report(network, people(4, ticks=75))
+    talking = [replace(example, speech=np.ones(75, np.float32)) for example in people(4, ticks=75)]
+    measures = report(network, talking)
     assert "whose voice of 4, 1 s, beside another as loud" in measures
     assert {"whose voice of 4, 1 s", "offset within a frame, 2 s", "true cosine", "frozen cosine"} <= set(measures)
     assert all(math.isfinite(value) for value in measures.values())
