@@ -75,7 +75,7 @@ def test_speech_is_that_of_voice_activity_and_embeddings(model: Compact) -> None
 def test_speech_in_noise_is_found_and_noise_is_not_speech() -> None:
     """A fan at the level of the voice: noise around 400 Hz, which no training noise is like."""
     rng, model = np.random.default_rng(0), load_compact("cpu")
-    found, missed = [], []
+    found, missed, imagined = [], [], []
     for clip in sorted((DEV / "people").glob("*.mp4"))[:24:4]:
         voice = read_samples(clip)[: 4 * SAMPLE_RATE]
         voice *= 0.05 / voice.std()
@@ -89,7 +89,8 @@ def test_speech_in_noise_is_found_and_noise_is_not_speech() -> None:
         ticks = np.flatnonzero(spoken).tolist()
         found += [audio_stream.speech(tick) > 0.5 for tick in ticks]
         missed += [audio_stream.voice_activity(tick) <= 0.5 for tick in ticks]
-        assert np.mean(np.array(received(model, fan, [])[1]) > 0.5) < 0.01
+        imagined += (np.array(received(model, fan, [])[1]) > 0.5).tolist()
+    assert len(imagined) > 500 and np.mean(imagined) < 0.005
     assert np.mean(found) > 0.75 and np.mean(missed) > 1.5 * (1 - np.mean(found)), (np.mean(found), np.mean(missed))
 
 

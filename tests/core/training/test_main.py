@@ -147,7 +147,8 @@ def test_evaluate_reports_the_clips_that_can_be_used_and_their_groups(
     assert run(monkeypatch, "evaluate", "--clips", clips / "people", "--groups", groups, *prepared) == 0
     found = json.loads(capsys.readouterr().out)
     assert found["clips"] == PEOPLE, "all but the one without audio"
-    assert found["offset within a frame, 2 s"] == 1.0 and found["true cosine"] > found["frozen cosine"]
+    assert found["offset within a frame, 2 s"] > 0.5, "chance is 0.14"
+    assert found["true cosine"] > found["frozen cosine"]
     assert found["groups"]["all"]["people"] == found["groups"]["drawn"]["people"] == PEOPLE
 
 
