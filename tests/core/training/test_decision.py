@@ -116,7 +116,7 @@ def test_early_ticks_of_a_turn_count_more_but_the_first_and_pauses_not_at_all() 
 def test_what_was_fitted_on_training_people_trusts_a_match_less_for_new_people() -> None:
     fitted = arrays_of(DecisionModel(), SCALE, CENTRE)
     stored = for_new_people(fitted)
-    x = torch.randn(50, decision.FEATURES).numpy()
+    x = torch.randn(50, FEATURES).numpy()
     before, after = (EmissionWeights.of(arrays).gains(x[None]) for arrays in (fitted, stored))
     assert 0 < np.abs(after).mean() < np.abs(before).mean()
     assert stored["nobody"] > fitted["nobody"] and stored["change"] == fitted["change"]

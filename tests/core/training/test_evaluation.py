@@ -136,7 +136,7 @@ def test_a_turn_is_found_from_its_first_ticks_at_the_clips_own_lag(
         clips.append(EmbeddedClip(table[own], table[heard], np.ones(100, np.float32)))
 
     def embedded(_: CompactSyncNet, samples: np.ndarray, ticks: int) -> np.ndarray:
-        return table[np.rint(1000 * samples[::SAMPLES_PER_TICK][:ticks]).astype(int)]
+        return np.asarray(table[np.rint(1000 * samples[::SAMPLES_PER_TICK][:ticks]).astype(int)])
 
     monkeypatch.setattr("speakerlight.core.training.evaluation.embed_all", lambda *_: clips)
     monkeypatch.setattr("speakerlight.core.training.evaluation.embed_audio", embedded)
