@@ -183,7 +183,7 @@ def offset_found(clips: Sequence[EmbeddedClip], seconds: float, windows: int = 5
 def turns_found(
     network: CompactSyncNet, examples: Sequence[Example], seconds: float, turns: int = 500, seed: int = 0
 ) -> float:
-    """Share of turns whose first ``seconds`` match their speaker's mouth best, among those of three other people.
+    """Share of turns whose first ``seconds`` match their speaker's mouth best, among those of three other clips.
 
     All mouths move all the time, and before the turn the audio is silent: what was heard then says nothing about it.
     Each clip's own lag is corrected. NaN when too few clips have speech that long.
