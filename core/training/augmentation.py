@@ -256,6 +256,7 @@ _QUIET = 0.5
 """… with silence instead of another voice around it in this share of them."""
 
 _LEAST_TURN_TICKS = 5
+"""Minimum length of what is heard."""
 
 _NOISE_HERTZ = (50, 150, 400, 1000, 2500, 5000, 8000)
 
@@ -287,9 +288,8 @@ def as_turn(
     must match its mouth from its first ticks on, when most of what an embedding sees is what was heard before.
     """
     ticks = len(samples) // SAMPLES_PER_TICK
-    latest = ticks - _LEAST_TURN_TICKS
-    first = int(rng.integers(1, latest)) if rng.random() < _BEGINS else 0
-    end = int(rng.integers(first + _LEAST_TURN_TICKS, ticks)) if first < latest and rng.random() < _ENDS else ticks
+    first = int(rng.integers(1, ticks - _LEAST_TURN_TICKS)) if rng.random() < _BEGINS else 0
+    end = int(rng.integers(first + _LEAST_TURN_TICKS, ticks)) if rng.random() < _ENDS else ticks
     part = slice(first * SAMPLES_PER_TICK, end * SAMPLES_PER_TICK)
     heard = np.zeros(ticks, np.bool_)
     heard[first:end] = True

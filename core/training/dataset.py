@@ -108,20 +108,25 @@ def load_examples(folders: list[Path], detector: FaceDetector, cache: Path) -> l
     return [
         Example(face, folder.name, speech_of(face.samples), people[folder].get(path.name, ""))
         for folder in folders
-        for path in sorted(folder.iterdir())
-        if path.name != CLIP_LIST and (face := cached_face(path, detector, cache)) is not None
+        for path in _clip_files(folder)
+        if (face := cached_face(path, detector, cache)) is not None
     ]
 
 
 def voiced_clips(folder: Path) -> Iterator[tuple[Path, Samples]]:
     """The clips of ``folder`` that have a second of audio or more, in the order of their names, with their samples."""
-    for path in sorted(folder.iterdir()):
+    for path in _clip_files(folder):
         try:
-            samples = read_samples(path) if path.name != CLIP_LIST else np.zeros(0, np.float32)
+            samples = read_samples(path)
         except (av.error.FFmpegError, IndexError, ValueError):
             continue  # a clip without audio
         if len(samples) >= _LEAST_SECONDS * SAMPLE_RATE:
             yield path, samples
+
+
+def _clip_files(folder: Path) -> list[Path]:
+    """The files of ``folder`` in the order of their names, without its list of clips."""
+    return sorted(path for path in folder.iterdir() if path.name != CLIP_LIST)
 
 
 def people_of(folder: Path) -> dict[str, str]:

@@ -43,7 +43,7 @@ _WINDOWS_PER_CLIP = 60
 _SPEECH = 0.5
 """Voice activity from which a tick counts as speech."""
 
-_TICKS_BEFORE, _TICKS_AHEAD = 12, 4
+_TICKS_BEFORE, _TICKS_AHEAD = -(-(MEL_WINDOW - MEL_AHEAD) // COLUMNS_PER_TICK), -(-MEL_AHEAD // COLUMNS_PER_TICK)
 """Ticks of audio before and after a tick that its embedding sees, rounded up."""
 
 
@@ -146,12 +146,16 @@ def whose_voice(
         at = start + (int(rng.integers(-apart, apart + 1)) if apart else 0)
         audio = clips[speaker].audio[at - lags : at + span + lags]
         own = _fit(clips[speaker].faces[start : start + span], audio)
-        rivals = []
-        for other in others:
-            place = int(rng.integers(len(clips[other].faces) - span + 1))
-            rivals.append(_fit(clips[other].faces[place : place + span], audio))
-        right += own > max(rivals)
+        right += own > _best_rival([clips[i] for i in others], span, audio, rng)
     return right / windows, windows
+
+
+def _best_rival(
+    others: Sequence[EmbeddedClip], span: int, audio: npt.NDArray[np.float32], rng: np.random.Generator
+) -> float:
+    """The best fit with ``audio`` of a random segment of ``span`` ticks of each of the other clips."""
+    places = [int(rng.integers(len(clip.faces) - span + 1)) for clip in others]
+    return max(_fit(clip.faces[at : at + span], audio) for clip, at in zip(others, places, strict=True))
 
 
 def _fit(faces: npt.NDArray[np.float32], audio: npt.NDArray[np.float32]) -> float:
@@ -181,17 +185,21 @@ def offset_found(clips: Sequence[EmbeddedClip], seconds: float, windows: int = 5
 
 
 def turns_found(
-    network: CompactSyncNet, examples: Sequence[Example], seconds: float, turns: int = 500, seed: int = 0
+    network: CompactSyncNet,
+    examples: Sequence[Example],
+    clips: Sequence[EmbeddedClip],
+    seconds: float,
+    turns: int = 500,
+    seed: int = 0,
 ) -> float:
     """Share of turns whose first ``seconds`` match their speaker's mouth best, among those of three other clips.
 
     All mouths move all the time, and before the turn the audio is silent: what was heard then says nothing about it.
-    Each clip's own lag is corrected. NaN when too few clips have speech that long.
+    ``clips``: the embedded ``examples``; each one's own lag is corrected. NaN when too few have speech that long.
     """
     rng = np.random.default_rng(seed)
     span = round(seconds * TICK_RATE)
-    clips = embed_all(network, examples)
-    lags = [int(np.argmax(lag_curve(clip, _OWN_LAGS))) - _OWN_LAGS for clip in clips]
+    lags = [_own_lag(clip) for clip in clips]
     places = [_beginnings(example, lag, span) for example, lag in zip(examples, lags, strict=True)]
     usable = [i for i, starts in enumerate(places) if len(starts)]
     if len(usable) < _MOUTHS:
@@ -201,11 +209,9 @@ def turns_found(
         speaker = usable[n % len(usable)]
         start = int(rng.choice(places[speaker]))
         audio = _heard_from(network, examples[speaker].face.samples, start + lags[speaker], span)
-        rivals = []
-        for other in rng.choice([i for i in usable if i != speaker], _MOUTHS - 1, replace=False):
-            place = int(rng.integers(len(clips[other].faces) - span + 1))
-            rivals.append(_fit(clips[other].faces[place : place + span], audio))
-        right += _fit(clips[speaker].faces[start : start + span], audio) > max(rivals)
+        others = rng.choice([i for i in usable if i != speaker], _MOUTHS - 1, replace=False)
+        own = _fit(clips[speaker].faces[start : start + span], audio)
+        right += own > _best_rival([clips[i] for i in others], span, audio, rng)
     return right / turns
 
 
@@ -259,8 +265,8 @@ def report(network: CompactSyncNet, examples: Sequence[Example]) -> dict[str, fl
         "whose voice of 4, 1 s, up to 2 frames off": whose_voice(clips, 1.0, apart=2)[0],
         "whose voice of 4, 1 s, beside another as loud": whose_voice(mixed, 1.0)[0],
         "whose voice of 4, 2 s, beside another as loud": whose_voice(mixed, 2.0)[0],
-        "whose turn of 4, first 0.25 s, after silence": turns_found(network, examples, 0.25),
-        "whose turn of 4, first 0.5 s, after silence": turns_found(network, examples, 0.5),
+        "whose turn of 4, first 0.25 s, after silence": turns_found(network, examples, clips, 0.25),
+        "whose turn of 4, first 0.5 s, after silence": turns_found(network, examples, clips, 0.5),
         "offset within a frame, 2 s": offset_found(clips, 2.0)[0],
         "true cosine": float(np.mean([(c.faces * c.audio).sum(1).mean() for c in clips])),
         "frozen cosine": frozen,
@@ -334,8 +340,13 @@ def clip_measures(clips: Sequence[EmbeddedClip], people: Sequence[str]) -> dict[
 
 def _corrected(clip: EmbeddedClip) -> EmbeddedClip:
     """The clip with its audio shifted by its own lag, in whole ticks."""
-    lag = int(np.argmax(lag_curve(clip, _OWN_LAGS))) - _OWN_LAGS
-    return replace(clip, audio=np.roll(clip.audio, -lag, axis=0)).part(slice(_OWN_LAGS, -_OWN_LAGS))
+    shifted = replace(clip, audio=np.roll(clip.audio, -_own_lag(clip), axis=0))
+    return shifted.part(slice(_OWN_LAGS, -_OWN_LAGS))
+
+
+def _own_lag(clip: EmbeddedClip) -> int:
+    """The lag of the clip's audio within ±_OWN_LAGS, in whole ticks."""
+    return int(np.argmax(lag_curve(clip, _OWN_LAGS))) - _OWN_LAGS
 
 
 def _right_shares(
