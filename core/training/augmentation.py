@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 import torch
+from scipy.signal import lfilter
 from torch.nn import functional
 
 from speakerlight.core.audio.logmel import COMPACT_MEL, mel_filters
@@ -37,6 +38,16 @@ _BLOCK = 8
 _JUMPS, _LEAST_AFTER_JUMP = 0.25, 5
 """Share of clips whose video jumps once, and the least number of ticks after that."""
 
+_JITTER = (0.2, 1.0)
+"""Range of the standard deviation of a tracker's error from frame to frame, in pixels of a stored crop: in composed
+test videos it is 0.2 to 0.9."""
+
+_TRACKED_ANEW = 0.5
+"""Share of talking clips with such errors added. All listeners have them, and they must not be a sign of listening."""
+
+_JITTER_KEPT, _TURN_A_PIXEL, _ZOOM_A_PIXEL = 0.6, 0.5, 0.006
+"""Share of the error that is left a frame later; errors of angle, in degrees, and of scale that go with a pixel's."""
+
 _TURNED, _MAX_YAW, _HEAD_RADIUS = 0.35, 0.6, 1.3
 """Share of clips with another yaw, its largest change in radians, and the head's radius in halves of a crop (two thirds
 of a face's width)."""
@@ -58,7 +69,10 @@ def augmented_crops(crops: torch.Tensor, generator: torch.Generator) -> torch.Te
 
 
 def degraded_video(crops: npt.NDArray[np.uint8], rng: np.random.Generator) -> npt.NDArray[np.uint8]:
-    """Degrade [T, 96, 96] like a poor camera or call: repeated or fewer frames, compression. The shape is kept."""
+    """Degrade [T, 96, 96] like a poor camera or call: a restless tracker, repeated or fewer frames, compression. The
+    shape is kept."""
+    if rng.random() < _TRACKED_ANEW:
+        crops = tracked_anew(crops, rng)
     ticks, kind = np.arange(len(crops)), rng.random()
     if kind < _REPEATING:
         crops = crops[np.maximum(0, ticks - (rng.random(len(ticks)) < 0.3))]
@@ -84,6 +98,19 @@ def shown_moments(ticks: int, rng: np.random.Generator) -> npt.NDArray[np.int_]:
     jump = int(rng.integers(1, ticks - _LEAST_AFTER_JUMP)) if rng.random() < _JUMPS else 0
     other = (own + rng.integers(_LEAST_AFTER_JUMP, ticks - _LEAST_AFTER_JUMP)) % ticks
     return np.where(own < jump, other, own)
+
+
+def tracked_anew(crops: npt.NDArray[np.uint8], rng: np.random.Generator) -> npt.NDArray[np.uint8]:
+    """[T, 96, 96] as another run of the tracker would crop them: with errors of place, angle and scale that change from
+    frame to frame. A picture that is shown again is never the same to the pixel."""
+    errors = lfilter([1.0], [1.0, -_JITTER_KEPT], rng.normal(0, rng.uniform(*_JITTER), (len(crops), 4)), axis=0)
+    centre = (STORED_CROP.side_pixels / 2, STORED_CROP.side_pixels / 2)
+    out = []
+    for crop, (across, down, turn, zoom) in zip(crops, errors.tolist(), strict=True):
+        matrix = cv2.getRotationMatrix2D(centre, _TURN_A_PIXEL * turn, 1 + _ZOOM_A_PIXEL * zoom)
+        matrix[:, 2] += across, down
+        out.append(cv2.warpAffine(crop, matrix, crop.shape[::-1], borderMode=cv2.BORDER_REPLICATE))
+    return np.asarray(np.stack(out), np.uint8)
 
 
 def with_skipped_blocks(crops: npt.NDArray[np.uint8], least_change: float) -> npt.NDArray[np.uint8]:

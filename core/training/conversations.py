@@ -24,7 +24,7 @@ from speakerlight.core.training.alignment import aligned
 from speakerlight.core.training.augmentation import plain_crops
 from speakerlight.core.training.dataset import UNCONFIRMED, Example, speech_of
 from speakerlight.core.training.evaluation import embed_audio, padded_features, stacked
-from speakerlight.core.training.idle import chewing
+from speakerlight.core.training.idle import chewing, listening
 
 Floats = npt.NDArray[np.float32]
 
@@ -35,7 +35,6 @@ _MARGIN_TICKS = 12
 """Number of frames before its tick that a face embedding is made from; fewer after it."""
 
 _IDLE_TICKS = 80
-_SWING_TICKS = 12
 _HELD_RATE = 6
 """Frame rate of slow cameras."""
 
@@ -148,11 +147,8 @@ def _embedded(example: Example, network: CompactSyncNet, rng: np.random.Generato
 
     every = TICK_RATE / _HELD_RATE
     held = (np.floor(np.arange(ticks) / every) * every).astype(int)
-    audio = example.face.samples[: ticks * SAMPLES_PER_TICK].reshape(ticks, -1)
-    quiet = int(np.argmin(np.convolve(audio.std(axis=1), np.ones(_SWING_TICKS), "valid")))
-    swing = [*range(quiet, quiet + _SWING_TICKS), *range(quiet + _SWING_TICKS - 2, quiet, -1)]
     frozen = np.repeat(crops[int(rng.integers(ticks))][None], _IDLE_TICKS, 0)
-    idle = (looks(crops[np.resize(swing, _IDLE_TICKS)]), looks(chewing(frozen, rng)), looks(frozen))
+    idle = (looks(listening(example.face, _IDLE_TICKS, rng)), looks(chewing(frozen, rng)), looks(frozen))
     return Clip(looks(crops), looks(crops[held]), idle, example.face.samples[: ticks * SAMPLES_PER_TICK])
 
 

@@ -86,13 +86,14 @@ class Batch:
 
     ``crops`` uint8 [B + S, T, 96, 96]; ``samples`` float32 [B, T × 640]; ``speech`` float32 [B + S, T]: 1 where the
     mouth speaks, 0 where it does not, NaN where that is unknown; ``spoken`` float32 [B, T]: 1 where the audio holds
-    the speech of the clip's own mouth.
+    the speech of the clip's own mouth; ``foreign`` float32 [B, T]: 1 where the audio is not that of the mouth's moment.
     """
 
     crops: torch.Tensor
     samples: torch.Tensor
     speech: torch.Tensor
     spoken: torch.Tensor
+    foreign: torch.Tensor
 
 
 def speech_of(samples: Samples) -> npt.NDArray[np.float32]:
@@ -222,6 +223,7 @@ class Sampler:
             torch.from_numpy(np.stack(audio)),
             torch.from_numpy(known.astype(np.float32)),
             torch.from_numpy((matching & (spoken > _SPEAKING)).astype(np.float32)),
+            torch.from_numpy((~matching).astype(np.float32)),
         )
 
     def _cuts(self, picks: npt.NDArray[np.int64], rng: np.random.Generator) -> list[_Cut]:

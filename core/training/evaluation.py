@@ -28,6 +28,7 @@ from speakerlight.core.models.compact_network import CompactSyncNet, standardise
 from speakerlight.core.timebase import SAMPLES_PER_TICK, TICK_RATE
 from speakerlight.core.training.augmentation import batch_log_mel, plain_crops
 from speakerlight.core.training.dataset import Example
+from speakerlight.core.training.idle import listening
 
 _LAGS = 10
 
@@ -238,6 +239,13 @@ def frozen_similarity(network: CompactSyncNet, examples: Sequence[Example]) -> t
     return float(cosine), float(np.mean([c.visual_vad.mean() for c in clips]))
 
 
+def listening_activity(network: CompactSyncNet, examples: Sequence[Example], ticks: int = 4 * TICK_RATE) -> float:
+    """Mean visual voice activity of the examples' people while they listen."""
+    silence = np.zeros(ticks * SAMPLES_PER_TICK, np.float32)
+    faces = (listening(e.face, ticks, np.random.default_rng(k)) for k, e in enumerate(examples))
+    return float(np.mean([embed_clip(network, crops, silence).visual_vad.mean() for crops in faces]))
+
+
 def with_second_voices(examples: Sequence[Example]) -> list[Example]:
     """Mix the next example's voice into each example, equally loud. None of the compared mouths match that voice."""
     mixed = []
@@ -271,6 +279,7 @@ def report(network: CompactSyncNet, examples: Sequence[Example]) -> dict[str, fl
         "true cosine": float(np.mean([(c.faces * c.audio).sum(1).mean() for c in clips])),
         "frozen cosine": frozen,
         "activity, talking": float(np.mean([c.visual_vad.mean() for c in clips])),
+        "activity, listening": listening_activity(network, examples),
         "activity, frozen": frozen_visual_vad,
     }
 

@@ -7,14 +7,16 @@ import numpy as np
 import numpy.typing as npt
 
 from speakerlight.core.timebase import SAMPLES_PER_TICK, TICK_RATE
+from speakerlight.core.training.augmentation import tracked_anew
 from speakerlight.core.training.clips import TalkingFace
 
 Crops = npt.NDArray[np.uint8]
 
-_FROZEN, _CHEWING = 0.35, 0.25
+_FROZEN, _CHEWING = 0.2, 0.2
 """Shares of idle faces that are frozen, and that chew; the others listen."""
 
-_SWING_TICKS = 12
+_LEAST_SWING, _MOST_SWING = 8, 30
+"""Range of the length in ticks of the quiet part of a clip that a listener is made of."""
 
 _CHEWS_A_SECOND = (0.9, 2.2)
 """Range of chewing rates in Hz: people chew once to twice a second."""
@@ -26,19 +28,23 @@ def idle_crops(face: TalkingFace, ticks: int, rng: np.random.Generator) -> Crops
     """[ticks, 96, 96] of a person who is frozen, listens or chews."""
     kind = rng.random()
     if kind >= _FROZEN + _CHEWING:
-        return _swing(face, ticks, rng)
+        return listening(face, ticks, rng)
     frame = int(rng.integers(len(face.crops)))
     held = np.repeat(face.crops[frame : frame + 1], ticks, 0)
     return held if kind < _FROZEN else chewing(held, rng)
 
 
-def _swing(face: TalkingFace, ticks: int, rng: np.random.Generator) -> Crops:
-    """The quietest half second of a clip, played forwards and backwards."""
-    span = min(_SWING_TICKS, len(face.crops))
+def listening(face: TalkingFace, ticks: int, rng: np.random.Generator) -> Crops:
+    """[ticks, 96, 96] of a listener: a quiet part of a clip, played forwards and backwards, tracked anew each time.
+
+    Without the tracker's errors the way back mirrors the way there to the pixel. The network learnt that sign instead
+    of how a mouth moves, and saw speech in listeners before a camera.
+    """
+    span = min(int(rng.integers(_LEAST_SWING, _MOST_SWING + 1)), len(face.crops))
     audio = face.samples[: len(face.crops) * SAMPLES_PER_TICK].reshape(-1, SAMPLES_PER_TICK)
     quiet = int(np.argmin(np.convolve(audio.std(axis=1), np.ones(span), "valid")))
     swing = np.concatenate([np.arange(span), np.arange(span - 2, 0, -1)]) + quiet
-    return face.crops[np.resize(np.roll(swing, -int(rng.integers(len(swing)))), ticks)]
+    return tracked_anew(face.crops[np.resize(np.roll(swing, -int(rng.integers(len(swing)))), ticks)], rng)
 
 
 def chewing(crops: Crops, rng: np.random.Generator) -> Crops:

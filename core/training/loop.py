@@ -17,7 +17,15 @@ from speakerlight.core.models.expert import fast_float_dtype
 from speakerlight.core.training.augmentation import augmented_crops, augmented_mel
 from speakerlight.core.training.dataset import Batch, Example, Sampler
 from speakerlight.core.training.evaluation import clip_mel, padded_features, report, stacked
-from speakerlight.core.training.losses import LAG_TICKS, MAX_LAG_TICKS, when_loss, whether_loss, whose_loss
+from speakerlight.core.training.losses import (
+    LAG_TICKS,
+    MAX_LAG_TICKS,
+    match_loss,
+    segment_similarities,
+    when_loss,
+    whether_loss,
+    whose_loss,
+)
 
 
 @dataclass(frozen=True)
@@ -59,10 +67,11 @@ class Trainer:
         self._sampler = Sampler(train, settings.talking, settings.idle, settings.ticks, settings.seed)
         self.network = start or CompactSyncNet()
         self.network.frames.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self._scales = torch.nn.Parameter(torch.tensor([2.5, 2.5]))
+        self._scales = torch.nn.Parameter(torch.tensor([2.5, 2.5, 2.6]))
+        self._bias = torch.nn.Parameter(torch.tensor(-5.0))
         groups: list[dict[str, Any]] = [
             {"params": list(self.network.parameters())},
-            {"params": [self._scales], "weight_decay": 0.0},
+            {"params": [self._scales, self._bias], "weight_decay": 0.0},
         ]
         self._optimizer = torch.optim.AdamW(groups, lr=settings.learning_rate, weight_decay=settings.weight_decay)
         self._schedule = torch.optim.lr_scheduler.OneCycleLR(
@@ -109,17 +118,22 @@ class Trainer:
         lags = (
             (LAG_TICKS * torch.randn(talking, generator=generator)).round().long().clamp(-MAX_LAG_TICKS, MAX_LAG_TICKS)
         )
-        whose = whose_loss(faces[:talking], audio, faces[talking:], scale[1], spoken, lags)
+        voices = faces[:talking], audio, faces[talking:]
+        similarities, heard = segment_similarities(*voices, spoken, lags)
+        whose = whose_loss(similarities, heard, scale[1])
+        foreign = segment_similarities(*voices, batch.foreign, lags)
+        match = match_loss(similarities, heard, *foreign, torch.stack([scale[2], self._bias]))
         known = ~batch.speech.isnan()
         whether = whether_loss(logits, batch.speech.nan_to_num(), known.float())
-        loss = when + whose + 0.5 * whether
+        loss = when + whose + 0.5 * match + 0.5 * whether
         self._optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(self.network.parameters(), 5.0)
         self._optimizer.step()
         self._schedule.step()
         self._take_average()
-        return {k: round(float(v.detach()), 4) for k, v in (("when", when), ("whose", whose), ("whether", whether))}
+        losses = {"when": when, "whose": whose, "match": match, "whether": whether}
+        return {name: round(float(loss.detach()), 4) for name, loss in losses.items()}
 
     @torch.no_grad()
     def _take_average(self) -> None:
@@ -137,6 +151,7 @@ class Trainer:
             "network": self.network.state_dict(),
             "average": self.average.state_dict(),
             "scales": self._scales.data,
+            "bias": self._bias.data,
             "optimizer": self._optimizer.state_dict(),
             "schedule": self._schedule.state_dict(),
         }
@@ -155,6 +170,7 @@ class Trainer:
         self.network.load_state_dict(state["network"])
         self.average.load_state_dict(state["average"])
         self._scales.data = torch.as_tensor(state["scales"])
+        self._bias.data = torch.as_tensor(state["bias"])
         self._optimizer.load_state_dict(state["optimizer"])
         self._schedule.load_state_dict(state["schedule"])
 

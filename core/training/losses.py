@@ -1,4 +1,5 @@
-"""Training losses: *when* (which moment of the audio), *whose* (which voice), *whether* (the mouth speaks or not)."""
+"""Training losses: *when* (which moment of the audio), *whose* (which voice), *match* (whether a voice is
+a face's at all), *whether* (the mouth speaks or not)."""
 
 from __future__ import annotations
 
@@ -14,6 +15,10 @@ NEIGHBOUR_SHARE = 0.3
 LAG_TICKS, MAX_LAG_TICKS = 1.0, 3
 """Standard deviation and maximum of the random lag in *whose*: clips are a frame off even after alignment. More than
 this (2.2 and 5 were used before) blurs the peak over lags, which the decision needs."""
+
+
+OTHERS_WEIGHT = 3.0
+"""Weight of all wrong faces together in *match*, relative to the right one."""
 
 
 def when_loss(faces: torch.Tensor, audio: torch.Tensor, scale: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
@@ -33,37 +38,56 @@ def when_loss(faces: torch.Tensor, audio: torch.Tensor, scale: torch.Tensor, wei
     return (both * weight).sum() / weight.sum().clamp(min=1) / 2
 
 
-def whose_loss(
-    faces: torch.Tensor,
-    audio: torch.Tensor,
-    still: torch.Tensor,
-    scale: torch.Tensor,
-    weight: torch.Tensor,
-    lags: torch.Tensor,
-) -> torch.Tensor:
-    """InfoNCE across the batch on means over the ticks with weight of each WINDOW_TICKS.
+def segment_similarities(
+    faces: torch.Tensor, audio: torch.Tensor, still: torch.Tensor, weight: torch.Tensor, lags: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Mean cosines of each voice with each face over the ticks with weight of segments of WINDOW_TICKS.
 
-    ``still`` [S, D, T]: idle faces, which fit no voice.
-    ``lags`` int [B], within ±MAX_LAG_TICKS: shift of each clip's audio against its face.
+    ``faces``, ``audio`` [B, D, T] unit vectors; ``still`` [S, D, T]: idle faces; ``weight`` [B, T] of the audio's
+    ticks; ``lags`` int [B], within ±MAX_LAG_TICKS: shift of each clip's audio against its face. Returns cosines
+    [K, B voices, B + S faces] of K segments, and the share [K, B] of each voice's ticks with weight.
     """
     inner = slice(MAX_LAG_TICKS, faces.shape[2] - MAX_LAG_TICKS)
     ticks = torch.arange(faces.shape[2])[inner] + lags[:, None]
     audio = audio.gather(2, ticks[:, None].expand(-1, audio.shape[1], -1))
-    faces, still, weight = faces[..., inner], still[..., inner], weight.gather(1, ticks)
-    starts = range(0, faces.shape[2] - WINDOW_TICKS + 1, WINDOW_TICKS // 2)
-    total, count = faces.new_zeros(()), faces.new_zeros(())
-    for start in starts:
-        part = slice(start, start + WINDOW_TICKS)
-        spoken = weight[:, part].mean(1)
-        shares = weight[:, part] / weight[:, part].sum(1, keepdim=True).clamp(min=1)
-        of_all = torch.einsum("bdt,cdt,ct->cb", torch.cat([faces, still])[..., part], audio[..., part], shares)
-        similarity = scale * of_all  # [audio, face]
-        right = torch.arange(len(audio))
-        which_face = functional.cross_entropy(similarity, right, reduction="none")
-        which_audio = functional.cross_entropy(similarity[:, : len(faces)].T, right, reduction="none")
-        total = total + ((which_face + which_audio) * spoken).sum() / 2
-        count = count + spoken.sum()
-    return total / count.clamp(min=1)
+    every, weight = torch.cat([faces, still])[..., inner], weight.gather(1, ticks)
+    step = WINDOW_TICKS // 2
+    every, audio = every.unfold(2, WINDOW_TICKS, step), audio.unfold(2, WINDOW_TICKS, step)
+    weight = weight.unfold(1, WINDOW_TICKS, step)
+    shares = weight / weight.sum(2, keepdim=True).clamp(min=1)
+    return torch.einsum("bdkt,cdkt,ckt->kcb", every, audio, shares), weight.mean(2).T
+
+
+def whose_loss(similarities: torch.Tensor, spoken: torch.Tensor, scale: torch.Tensor) -> torch.Tensor:
+    """InfoNCE across the batch, of ``segment_similarities`` over the ticks that are spoken. Idle faces fit no voice."""
+    scaled = scale * similarities
+    right = torch.arange(scaled.shape[1]).expand(len(scaled), -1)
+    which_face = functional.cross_entropy(scaled.transpose(1, 2), right, reduction="none")
+    which_audio = functional.cross_entropy(scaled[..., : scaled.shape[1]], right, reduction="none")
+    return ((which_face + which_audio) * spoken).sum() / 2 / spoken.sum().clamp(min=1)
+
+
+def match_loss(
+    similarities: torch.Tensor,
+    spoken: torch.Tensor,
+    foreign: torch.Tensor,
+    heard_foreign: torch.Tensor,
+    line: torch.Tensor,
+) -> torch.Tensor:
+    """Binary cross-entropy of *match*: whether a voice is a face's, by its cosine alone.
+
+    InfoNCE only asks that the right face fits better than the others. Where the speaker is out of view nobody is
+    right, so a cosine must mean the same for every face. ``foreign``: similarities over the ticks in which each clip's
+    audio is not its own (before and after its turn, ``heard_foreign`` [K, B] of the ticks): its own face does not match
+    then. ``line``: scale and bias [2] of the cosine's log-odds.
+    """
+    odds = line[0] * similarities + line[1]
+    own = torch.eye(odds.shape[1], odds.shape[2], dtype=torch.bool)
+    others = (functional.softplus(odds) * ~own).sum(2) / (odds.shape[2] - 1)
+    matched = functional.softplus(-odds.diagonal(dim1=1, dim2=2)) + OTHERS_WEIGHT * others
+    after = functional.softplus(line[0] * foreign.diagonal(dim1=1, dim2=2) + line[1])
+    total = (matched * spoken).sum() + (after * heard_foreign).sum()
+    return total / (spoken.sum() + heard_foreign.sum()).clamp(min=1)
 
 
 def whether_loss(logits: torch.Tensor, speaking: torch.Tensor, known: torch.Tensor) -> torch.Tensor:

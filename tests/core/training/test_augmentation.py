@@ -18,6 +18,7 @@ from speakerlight.core.training.augmentation import (
     in_low_light,
     plain_crops,
     shown_moments,
+    tracked_anew,
     with_beards,
     with_microphones,
     with_other_skin,
@@ -162,21 +163,33 @@ def test_a_video_jumps_at_most_once_and_then_shows_its_own_moments() -> None:
         assert len(steps) == 0 or (moments[steps[0] :] == own[steps[0] :]).all()
 
 
-def moving(ticks: int = 24) -> np.ndarray:
-    """[ticks, 96, 96] whose every frame differs from the others by its mean."""
-    return np.stack([np.full((96, 96), 20 + 8 * tick, np.uint8) for tick in range(ticks)])
+def moving() -> np.ndarray:
+    """[12, 96, 96] whose frames differ by their mean, by more than a poor JPEG rounds it."""
+    return np.stack([np.full((96, 96), 10 + 20 * tick, np.uint8) for tick in range(12)])
 
 
 def test_degraded_video_repeats_and_compresses_frames_and_never_looks_ahead() -> None:
     shown = [degraded_video(moving(), np.random.default_rng(seed)) for seed in range(60)]
-    ticks = np.arange(24)
+    ticks = np.arange(12)
     repeated = 0
     for crops in shown:
-        assert crops.shape == (24, 96, 96) and crops.dtype == np.uint8
-        frames = np.rint((crops.mean(axis=(1, 2)) - 20) / 8).astype(int)
+        assert crops.shape == (12, 96, 96) and crops.dtype == np.uint8
+        frames = np.rint((crops.mean(axis=(1, 2)) - 10) / 20).astype(int)
         assert (frames <= ticks).all() and (frames >= ticks - 4).all()
         repeated += bool((np.diff(frames) == 0).any())
     assert 5 < repeated < 30
+
+
+def test_a_tracker_errs_by_about_a_pixel_and_not_independently_from_frame_to_frame() -> None:
+    ramp = np.repeat(np.arange(96, dtype=np.uint8)[None] * 2, 96, 0)
+    errors = []
+    for seed in range(20):
+        crops = tracked_anew(np.repeat(ramp[None], 50, 0), np.random.default_rng(seed))
+        assert crops.shape == (50, 96, 96) and crops.dtype == np.uint8
+        errors.append((crops[:, 44:52, 44:52].mean(axis=(1, 2)) - 95) / 2)
+    away = np.array(errors)
+    assert 0.3 < away.std() < 1.5
+    assert np.corrcoef(away[:, 1:].ravel(), away[:, :-1].ravel())[0, 1] > 0.4
 
 
 def test_blocks_that_change_little_are_skipped() -> None:

@@ -35,7 +35,7 @@ def same(first: Batch, second: Batch) -> bool:
 
 
 def fields(batch: Batch) -> tuple[torch.Tensor, ...]:
-    return batch.crops, batch.samples, batch.speech, batch.spoken
+    return batch.crops, batch.samples, batch.speech, batch.spoken, batch.foreign
 
 
 def test_a_batch_depends_on_seed_and_step_alone() -> None:
@@ -51,7 +51,8 @@ def test_a_batch_has_its_documented_shapes_and_values() -> None:
     assert batch.crops.shape == (TALKING + IDLE, TICKS, 96, 96) and batch.crops.dtype == torch.uint8
     assert batch.samples.shape == (TALKING, TICKS * SAMPLES_PER_TICK) and batch.samples.dtype == torch.float32
     assert batch.speech.shape == (TALKING + IDLE, TICKS)
-    assert batch.spoken.shape == (TALKING, TICKS)
+    assert batch.spoken.shape == batch.foreign.shape == (TALKING, TICKS)
+    assert not (batch.spoken * batch.foreign).any() and 0.1 < batch.foreign.mean() < 0.7
     known = batch.speech[~batch.speech.isnan()]
     assert set(known.tolist()) <= {0.0, 1.0} and set(batch.spoken.flatten().tolist()) <= {0.0, 1.0}
     assert torch.isfinite(batch.samples).all()
