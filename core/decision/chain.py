@@ -183,6 +183,8 @@ class Chain:
         stays = np.full(count, 1 - change)
         stays[:in_view] -= join
         self._alone = stays[:, None] * self._alone + change * prior[:, None] * lag_prior + back
+        if speech >= PAUSE_BELOW:
+            self._slip(steps)
         self._pairs *= 1 - change - leave
         if in_view > 1:
             # Faces in view join each other; no face joins one that is alone out of view.
@@ -190,6 +192,11 @@ class Chain:
             drawn = change * pair / (in_view * (in_view - 1) / 2)
             self._pairs[:in_view, :in_view] += (begun[:, None] + begun + drawn) * _off_diagonal(in_view)
         self._nobody = (1 - change) * self._nobody + change * (1 - pair - prior.sum())
+
+    def _slip(self, steps: int) -> None:
+        """The lag of whoever speaks may have become any other since the last tick."""
+        anywhere = self._alone.sum(axis=1, keepdims=True) / len(LAGS)
+        self._alone += self._lag.slip_rate * steps * (anywhere - self._alone)
 
     def _weigh(self, gains: npt.NDArray[np.floating], weight: float, lag_prior: Floats) -> Floats:
         """Weigh the states by the tick's evidence; return that of each face in view at its own lag, in log-odds."""

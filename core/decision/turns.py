@@ -72,7 +72,8 @@ class Turns:
         s, now, faces = self._settings, self._now.primary, posterior.faces
         own = faces.get(now, 0.0) if now is not None else 0.0
         best = max(faces, key=faces.__getitem__, default=None)
-        kept = now if own >= s.lost_below else None
+        is_lost = own < s.lost_below or posterior.nobody >= s.lost_odds * own
+        kept = None if is_lost else now
         if best is None or best == now or faces[best] < s.named_from or faces[best] <= s.takeover_odds * own:
             return kept
         if kept is not None and self._pair(posterior, kept, best) >= s.second_below:

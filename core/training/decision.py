@@ -43,6 +43,7 @@ from speakerlight.core.decision.lag import (
     OWN_TICKS,
     ROOM_SHARE,
     ROOM_TICKS,
+    SLIP_RATE,
     START_COUNT,
     START_TICKS,
 )
@@ -199,6 +200,7 @@ class DecisionModel(nn.Module):
             START_COUNT,
             ROOM_SHARE,
             MEMORY_TICKS,
+            SLIP_RATE,
             PAUSE_BELOW,
             float(STRIDE),
         )
@@ -232,6 +234,7 @@ def _forward(
     start_count: float,
     room_share: float,
     memory_ticks: float,
+    slip_rate: float,
     pause_below: float,
     stride: float,
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
@@ -267,6 +270,8 @@ def _forward(
         stays = 1 - change - join * there
         prior = (change * share[:, None] * there)[..., None] * lag_prior
         alone = stays[..., None] * alone + prior + back
+        anywhere = alone.sum(2, keepdim=True) / lags
+        alone = alone + (slip_rate * stride * heard)[:, None, None] * (anywhere - alone)
         pairs_count = (number * (number - 1) / 2).clamp(min=1)
         both = (1 - change - leave)[..., None] * both + joining
         both = both + (change[:, 0] * pair / pairs_count)[:, None, None] * together

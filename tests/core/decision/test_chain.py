@@ -129,7 +129,9 @@ def test_a_lag_that_slips_is_found_again() -> None:
     at_first, later = np.full((2, len(LAGS)), -0.2), np.full((2, len(LAGS)), -0.2)
     at_first[0, CENTRE], later[0, CENTRE + 8] = 0.4, 0.4
     follow(chain, 300, [1, 2], at_first)
-    assert follow(chain, 50, [1, 2], later).faces[1] > 0.9
+    after = [follow(chain, 1, [1, 2], later).faces[1] for _ in range(25)]
+    assert min(after) > 0.7, "in the middle of the turn, before the name is lost"
+    assert after[-1] > 0.95
 
 
 def test_a_face_that_returns_keeps_its_state_and_its_lag() -> None:

@@ -82,6 +82,15 @@ def test_a_name_stays_for_a_least_time_unless_another_is_certain() -> None:
     assert talk.go_on(TICK, 0.9, posterior(0.97, 0.02))[-1].primary == 1
 
 
+def test_a_name_is_lost_when_nobody_in_view_is_clearly_more_probable() -> None:
+    own = 0.9 / (1 + S.lost_odds)
+    assert own > S.lost_below
+    talk = Talk()
+    talk.go_on(1, 0.9, posterior(0.8))
+    assert talk.go_on(0.4, 0.9, posterior(own, 0.34, 0.34))[-1].primary == 1, "it is as likely as that nobody does"
+    assert talk.go_on(TICK, 0.9, posterior(own))[-1].primary is None
+
+
 def test_noise_around_a_threshold_does_not_flicker() -> None:
     talk, rng, names = Talk(), np.random.default_rng(0), []
     for _ in range(250):
