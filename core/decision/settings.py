@@ -24,8 +24,9 @@ class Settings:
     """Probability from which a face is named: no name costs about half of what a wrong one does."""
     lost_below: float = 0.1
     """Probability below which the primary speaker is no longer named …"""
-    lost_odds: float = 5.0
-    """… or when it is this many times as probable that nobody in view speaks."""
+    lost_odds: float = 3.0
+    """… or when it is this many times as probable that nobody in view speaks: as for a challenger. See the card of the
+    decision weights for what it trades."""
     takeover_odds: float = 3.0
     """A challenger must be this many times as probable as the primary speaker: each change of name costs a little."""
     min_dwell_seconds: float = 0.4

@@ -14,7 +14,7 @@ from speakerlight.core.training.dataset import Sampler
 from speakerlight.core.training.loop import Trainer, TrainingSettings
 from tests.core.training.people import people
 
-SETTINGS = TrainingSettings(steps=4, talking=4, idle=2, ticks=16, report_every=4, save_every=2)
+SETTINGS = TrainingSettings(steps=4, talking=4, idle=2, ticks=18, report_every=4, save_every=2)
 
 
 class StoppedError(Exception):
@@ -58,7 +58,7 @@ def test_a_run_of_another_length_is_neither_resumed_nor_changed(tmp_path: Path, 
 
 
 def test_one_repeated_batch_is_learnt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    batch = Sampler(people(4), 4, 2, 16, 0).batch(0)
+    batch = Sampler(people(4), 4, 2, SETTINGS.ticks, 0).batch(0)
     monkeypatch.setattr(Sampler, "batch", lambda self, step: batch)
     monkeypatch.setattr("speakerlight.core.training.loop.augmented_crops", lambda crops, generator: plain_crops(crops))
     monkeypatch.setattr("speakerlight.core.training.loop.augmented_mel", lambda mel, generator: mel)
