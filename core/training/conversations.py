@@ -12,18 +12,16 @@ from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
-import torch
 
 from speakerlight.core.decision.lag import LAGS
 from speakerlight.core.errors import InputError
 from speakerlight.core.media import Samples
-from speakerlight.core.models.compact_network import CompactSyncNet, standardised
+from speakerlight.core.models.compact_network import CompactSyncNet
 from speakerlight.core.models.speech_head import MEAN_TICKS, SpeechHead
 from speakerlight.core.timebase import SAMPLES_PER_TICK, TICK_RATE
 from speakerlight.core.training.alignment import aligned
-from speakerlight.core.training.augmentation import plain_crops
 from speakerlight.core.training.dataset import UNCONFIRMED, Example, speech_of
-from speakerlight.core.training.evaluation import embed_audio, padded_features, stacked
+from speakerlight.core.training.evaluation import embed_audio, embed_face
 from speakerlight.core.training.idle import chewing, listening
 
 Floats = npt.NDArray[np.float32]
@@ -132,18 +130,15 @@ def embedded_people(examples: Sequence[Example], network: CompactSyncNet, rng: n
         yield Person(name, source, tuple(clips))
 
 
-@torch.inference_mode()
 def _embedded(example: Example, network: CompactSyncNet, rng: np.random.Generator) -> Clip:
     crops, ticks = example.face.crops, example.ticks
 
     def looks(chosen: npt.NDArray[np.uint8]) -> Looks:
         """Embed the clip in a loop, so that no embedding sees its edges."""
         around = np.concatenate([chosen[-_MARGIN_TICKS:], chosen, chosen[:_MARGIN_TICKS]])
-        stacks = stacked(plain_crops(torch.from_numpy(around)[None]))[0]
-        features = torch.cat([network.frames(standardised(part)) for part in torch.split(stacks, 256)])
-        vectors, logits = network.embed_windows(padded_features(features[None]))
+        vectors, logits = embed_face(network, around)
         part = slice(_MARGIN_TICKS, -_MARGIN_TICKS)
-        return Looks(vectors[0].T[part].numpy(), logits[0, part].numpy())
+        return Looks(vectors[part], logits[part].numpy())
 
     every = TICK_RATE / _HELD_RATE
     held = (np.floor(np.arange(ticks) / every) * every).astype(int)

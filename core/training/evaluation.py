@@ -89,12 +89,17 @@ def clip_mel(samples: torch.Tensor, ticks: int) -> torch.Tensor:
 @torch.inference_mode()
 def embed_clip(network: CompactSyncNet, crops: npt.NDArray[np.uint8], samples: npt.NDArray[np.float32]) -> EmbeddedClip:
     """Embed a whole clip at once. crops uint8 [T, 96, 96], samples [T × 640]."""
+    vectors, logits = embed_face(network, crops)
+    return EmbeddedClip(vectors, embed_audio(network, samples, len(crops)), torch.sigmoid(logits).numpy())
+
+
+@torch.inference_mode()
+def embed_face(network: CompactSyncNet, crops: npt.NDArray[np.uint8]) -> tuple[npt.NDArray[np.float32], torch.Tensor]:
+    """Unit vectors [T, D] of a whole clip's face, uint8 [T, 96, 96], and the log-odds of visual speech [T]."""
     stacks = stacked(plain_crops(torch.from_numpy(crops)[None]))[0]
     features = torch.cat([network.frames(standardised(part)) for part in torch.split(stacks, 256)])
     vectors, logits = network.embed_windows(padded_features(features[None]))
-    return EmbeddedClip(
-        vectors[0].T.numpy(), embed_audio(network, samples, len(crops)), torch.sigmoid(logits[0]).numpy()
-    )
+    return vectors[0].T.numpy(), logits[0]
 
 
 @torch.inference_mode()
@@ -241,9 +246,8 @@ def frozen_similarity(network: CompactSyncNet, examples: Sequence[Example]) -> t
 
 def listening_activity(network: CompactSyncNet, examples: Sequence[Example], ticks: int = 4 * TICK_RATE) -> float:
     """Mean visual voice activity of the examples' people while they listen."""
-    silence = np.zeros(ticks * SAMPLES_PER_TICK, np.float32)
     faces = (listening(e.face, ticks, np.random.default_rng(k)) for k, e in enumerate(examples))
-    return float(np.mean([embed_clip(network, crops, silence).visual_vad.mean() for crops in faces]))
+    return float(np.mean([torch.sigmoid(embed_face(network, crops)[1]).mean().item() for crops in faces]))
 
 
 def with_second_voices(examples: Sequence[Example]) -> list[Example]:
