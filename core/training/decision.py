@@ -63,10 +63,9 @@ _EARLY_TICKS, _EARLY_WEIGHT, _FIRST_TICKS = 20, 2.0, 4
 """Ticks of a turn until 0.8 s count twice, because a late name is what a turn is judged by; the first ones, which can
 hardly be decided yet, do not."""
 
-_NOBODY_FACTOR, _TRUST = 2.5, 0.85
-"""Factors of the fitted prior of nobody in view and of the fitted emission. The network was trained on the people of
-the conversations and matches their lips better than those of new people: as fitted, the decision trusts a match too
-much. Chosen on galleries of people who were not trained on (see the model card)."""
+_NOBODY_FACTOR, _TRUST = 2.5, 0.9
+"""Factors of the fitted prior of nobody in view and of the fitted emission: a stranger's speech under another person's
+name costs more than a late name does. Chosen on galleries of people who were not trained on (see the model card)."""
 
 _LEAST_LOG = -6.0
 """Minimum log-probability of one tick in the loss: a few clips are labelled wrongly."""
@@ -414,11 +413,11 @@ def learn(
         # Cosines are brought to a deviation of about a half, whichever network they come from.
         scale, centre = float(0.6 / spread.std()), float(spread.mean())
     model = fit(talks, settings, scale, centre, start)
-    save_weights(for_new_people(arrays_of(model, scale, centre)), output, card)
+    save_weights(made_cautious(arrays_of(model, scale, centre)), output, card)
 
 
-def for_new_people(arrays: Mapping[str, npt.NDArray[np.float32]]) -> dict[str, npt.NDArray[np.float32]]:
-    """Fitted numbers as they hold for people whom the network has not seen in training."""
+def made_cautious(arrays: Mapping[str, npt.NDArray[np.float32]]) -> dict[str, npt.NDArray[np.float32]]:
+    """Fitted numbers that name nobody rather than the wrong person."""
     factors = {"nobody": _NOBODY_FACTOR, "linear": _TRUST, "bias": _TRUST, "output": _TRUST}
     return {name: array * np.float32(factors.get(name, 1.0)) for name, array in arrays.items()}
 

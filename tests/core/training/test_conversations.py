@@ -10,6 +10,7 @@ from speakerlight.core.decision.lag import LAGS
 from speakerlight.core.errors import InputError
 from speakerlight.core.training import conversations
 from speakerlight.core.training.conversations import (
+    DRAWN,
     MOST_PEOPLE,
     NO_SPEECH,
     NOBODY,
@@ -22,6 +23,7 @@ from speakerlight.core.training.conversations import (
     drawn_scene,
     lag_cosines,
     pairs,
+    roughened,
 )
 
 SIZE, CLIP_TICKS = 16, 60
@@ -69,6 +71,37 @@ def test_who_is_labelled_fits_at_some_lag_and_the_others_do_not(talks: list[Conv
             others += np.delete(curves, face).tolist()
     assert len(fits) > 20 and np.median(fits) > 0.6
     assert np.quantile(others, 0.9) < 0.3
+
+
+def test_a_speakers_embeddings_err_by_the_roughness_for_a_syllable_at_a_time() -> None:
+    rng = np.random.default_rng(0)
+    exact = np.repeat(codes(0, 1), 4000, axis=0)
+    rough = [roughened(exact, roughness, rng) for roughness in (0.0, 0.6, 1.2)]
+    assert all(np.allclose(np.linalg.norm(r, axis=1), 1, atol=1e-5) for r in rough)
+    matches = [(r * exact).sum(axis=1) for r in rough]
+    assert np.allclose(matches[0], 1)
+    size = np.abs(rng.normal(size=100_000))
+    for roughness, match in zip((0.6, 1.2), matches[1:], strict=True):
+        assert match.mean() == pytest.approx((1 / np.sqrt(1 + (roughness * size) ** 2)).mean(), abs=0.03)
+    # Neighbouring ticks err alike, those a second apart do not.
+    error = matches[1] - matches[1].mean()
+    assert (error[1:] * error[:-1]).mean() > 0.7 * (error**2).mean() > 3.5 * abs((error[25:] * error[:-25]).mean())
+
+
+def test_listeners_and_drawn_people_keep_their_embeddings(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(conversations, "speech_of", lambda samples: np.ones(len(samples) // RATE, np.float32))
+    drawn = [Person(p.name, DRAWN, p.clips) for p in map(person, range(12))]
+    people = [person(20 + k) for k in range(12)]
+
+    def best(talk: Conversation) -> list[float]:
+        cosines = np.where(talk.known, talk.cosines, 0).astype(np.float32).max(axis=1)
+        return [float(np.median(c[talk.label == 1 + i])) for i, c in enumerate(cosines) if (talk.label == 1 + i).any()]
+
+    monkeypatch.setattr(conversations, "_DRAWN_SHARE", 1.0)
+    exact = [b for k in range(10) for b in best(ConversationMaker(people + drawn, encode, seed=3).conversation(k))]
+    monkeypatch.setattr(conversations, "_DRAWN_SHARE", 0.0)
+    rough = [b for k in range(10) for b in best(ConversationMaker(people + drawn, encode, seed=3).conversation(k))]
+    assert np.median(exact) > 0.99 > np.median(rough) > 0.7
 
 
 def test_every_kind_of_label_comes_up(talks: list[Conversation]) -> None:

@@ -21,9 +21,9 @@ from speakerlight.core.training.decision import (
     batch_of,
     conversation_features,
     expert_like,
-    for_new_people,
     learn,
     loss_of,
+    made_cautious,
     tick_weights,
 )
 
@@ -113,9 +113,9 @@ def test_early_ticks_of_a_turn_count_more_but_the_first_and_pauses_not_at_all() 
     assert (weights[30:40] == 0).all() and weights[0] == weights[22] == 1 < weights[10]
 
 
-def test_what_was_fitted_on_training_people_trusts_a_match_less_for_new_people() -> None:
+def test_what_is_stored_trusts_a_match_less_than_what_was_fitted() -> None:
     fitted = arrays_of(DecisionModel(), SCALE, CENTRE)
-    stored = for_new_people(fitted)
+    stored = made_cautious(fitted)
     x = torch.randn(50, FEATURES).numpy()
     before, after = (EmissionWeights.of(arrays).gains(x[None]) for arrays in (fitted, stored))
     assert 0 < np.abs(after).mean() < np.abs(before).mean()
