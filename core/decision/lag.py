@@ -24,8 +24,8 @@ LAGS = np.arange(-MAX_LAG_TICKS, MAX_LAG_TICKS + 1)
 Floats = npt.NDArray[np.float64]
 
 START_TICKS = 4.5
-"""Standard deviation of the lag's prior before any speech: 180 ms. With 120 ms, audio 280 ms off costs 0.009 to 0.025 of
-identity more; 240 ms cost up to 0.006 in sync (22 galleries)."""
+"""Standard deviation of the lag's prior before any speech: 180 ms. With 120 ms, audio 280 ms off costs 0.009 to 0.025
+of identity more; 240 ms cost up to 0.006 in sync (22 galleries)."""
 
 FLOOR = 0.02
 """Share of the prior that is uniform over all lags, so that a lag that slips is found again."""

@@ -404,7 +404,8 @@ class _Stage:
 
 
 def roughened(vectors: Floats, roughness: float, rng: np.random.Generator) -> Floats:
-    """Unit vectors [T, D] of a speaker, with errors that come and go: as the network embeds people it was not trained on.
+    """Unit vectors [T, D] of a speaker, with errors that come and go: as the network embeds people it was not trained
+    on.
 
     It matches the lips of its training people better. Errors of 0.6 bring their cosines to those of ``dev/people``
     (own voice 0.49 → 0.43 and 0.43 there, its mean over lags 0.24 → 0.21 and 0.21, its deviation over time 0.18 → 0.17
