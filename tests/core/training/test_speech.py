@@ -38,15 +38,16 @@ def test_pauses_are_silence_and_loud_ticks_without_voice_activity_are_unknown() 
 
 
 @needs_clips
-def test_a_clip_is_used_as_it_is_and_in_noises() -> None:
+def test_a_clip_is_used_as_it_is_and_in_noises_and_a_noise_alone() -> None:
     heard = []
 
     def encode(samples: Samples, ticks: int) -> np.ndarray:
         heard.append(samples)
         return np.zeros((ticks, 4), np.float32)
 
-    examples = list(in_noises(voice(), encode, np.random.default_rng(0)))
-    assert len(examples) == len(heard) == 5
+    *examples, alone = in_noises(voice(), encode, np.random.default_rng(0))
+    assert len(examples) == 5 and len(heard) == 6
+    assert len(alone.speech) > max(len(example.speech) for example in examples) and not alone.speech.any()
     for example in examples:
         assert example.inputs.shape == (len(example.speech), 2 + 2 * 4)
         assert 0.2 < example.speech.mean() < 0.9
