@@ -169,7 +169,7 @@ def test_a_speech_head_is_fitted_on_the_clips(monkeypatch: pytest.MonkeyPatch, c
     output = tmp_path / "speech.safetensors"
     assert run(monkeypatch, "speech", "--clips", clips, "--output", output) == 0
     assert np.isfinite(load_speech_head(output).hidden).all()
-    assert load_safetensors(output)[1] == {"recordings": str(5 * PEOPLE)}, "all but the one without audio"
+    assert load_safetensors(output)[1] == {"recordings": str(6 * PEOPLE)}, "all but the one without audio"
 
 
 def test_training_runs_on_the_clips_and_its_weights_can_be_exported(
