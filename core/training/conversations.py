@@ -21,7 +21,7 @@ from speakerlight.core.models.compact_network import CompactSyncNet
 from speakerlight.core.models.speech_head import MEAN_TICKS, SpeechHead
 from speakerlight.core.timebase import SAMPLES_PER_TICK, TICK_RATE
 from speakerlight.core.training.alignment import aligned
-from speakerlight.core.training.dataset import UNCONFIRMED, Example, speech_of
+from speakerlight.core.training.dataset import DRAWN, UNCONFIRMED, Example, speech_of
 from speakerlight.core.training.evaluation import embed_audio, embed_face
 from speakerlight.core.training.idle import chewing, listening
 
@@ -47,11 +47,9 @@ network's training are too short for turns, or of few people."""
 TRUSTED = "people"
 """The source whose clips are used even where they show no lag: a flat curve there is a face that is hard to read."""
 
-DRAWN = "demo"
-"""The source of the demo's drawn people."""
-
 _ROUGHNESS, _ROUGHNESS_SPREAD = 0.6, 0.3
-"""How much a speaker's embeddings err, relative to their length, and by how much people differ in it (log-normal)."""
+"""How much a speaker's embeddings err, relative to their length, and by how much people differ in it (log-normal).
+Drawn people have no errors: in use they match as well as in training."""
 
 _ROUGH_TICKS = 8
 """Time constant of these errors: a syllable or two."""

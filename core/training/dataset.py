@@ -26,6 +26,9 @@ from speakerlight.core.training.idle import idle_crops
 UNCONFIRMED = "unconfirmed"
 """Source of clips whose face may not be the speaker's. Alignment keeps only the clips that it confirms."""
 
+DRAWN = "demo"
+"""Source of the demo's drawn people."""
+
 SOURCE_WEIGHTS = {
     "people": 0.44,
     UNCONFIRMED: 0.06,
@@ -33,7 +36,7 @@ SOURCE_WEIGHTS = {
     "generated": 0.08,
     "arabic": 0.10,
     "grid": 0.01,
-    "demo": 0.05,
+    DRAWN: 0.05,
 }
 """Share of each source in a batch. ``people`` are ordinary people on camera, for whom the product is made; ``single``
 has the next widest variety of people; ``grid`` is one man."""
@@ -147,7 +150,7 @@ def demo_examples(detector: FaceDetector) -> list[Example]:
         images, samples = talking_clip(seed, _DEMO_SECONDS)
         frames = (Frame(tick / TICK_RATE, image) for tick, image in enumerate(images))
         if (face := face_in(f"demo {seed}", frames, samples, detector)) is not None:
-            examples.append(Example(face, "demo", speech_of(samples)))
+            examples.append(Example(face, DRAWN, speech_of(samples)))
     return examples
 
 

@@ -75,15 +75,16 @@ def in_noises(samples: Samples, encode: AudioEncoder, rng: np.random.Generator) 
     pause = np.zeros(int(_PAUSE_SECONDS * SAMPLE_RATE), np.float32)
     clean = np.concatenate([pause, samples * np.float32(_RMS / samples.std()), pause])
     speech, is_known = labels(clean)
+    speech, where = speech[MEAN_TICKS - 1 :], is_known[MEAN_TICKS - 1 :]
+
+    def inputs(samples: Samples) -> Floats:
+        heard = samples * np.float32(10 ** (rng.uniform(*_LEVELS_DB) / 20))
+        return head_inputs(speech_of(heard), encode(heard, len(is_known)))
+
     for number in range(1 + _NOISES):
-        heard = (noisy(clean, rng) if number else clean) * np.float32(10 ** (rng.uniform(*_LEVELS_DB) / 20))
-        inputs = head_inputs(speech_of(heard), encode(heard, len(speech)))
-        where = is_known[MEAN_TICKS - 1 :]
-        yield HeadExample(inputs[where], speech[MEAN_TICKS - 1 :][where])
-    alone = (_RMS * 10 ** (rng.uniform(*_LEVELS_DB) / 20) * drawn_noise(len(clean), rng)).astype(np.float32)
-    yield HeadExample(
-        head_inputs(speech_of(alone), encode(alone, len(speech))), np.zeros_like(speech[MEAN_TICKS - 1 :])
-    )
+        yield HeadExample(inputs(noisy(clean, rng) if number else clean)[where], speech[where])
+    alone = np.asarray(_RMS * drawn_noise(len(clean), rng), np.float32)
+    yield HeadExample(inputs(alone), np.zeros_like(speech))
 
 
 def labels(clean: Samples) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:

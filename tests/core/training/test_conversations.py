@@ -10,7 +10,6 @@ from speakerlight.core.decision.lag import LAGS
 from speakerlight.core.errors import InputError
 from speakerlight.core.training import conversations
 from speakerlight.core.training.conversations import (
-    DRAWN,
     MOST_PEOPLE,
     NO_SPEECH,
     NOBODY,
@@ -25,6 +24,7 @@ from speakerlight.core.training.conversations import (
     pairs,
     roughened,
 )
+from speakerlight.core.training.dataset import DRAWN
 
 SIZE, CLIP_TICKS = 16, 60
 RATE = 640
