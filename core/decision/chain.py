@@ -12,6 +12,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from functools import lru_cache
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +20,8 @@ import numpy.typing as npt
 from speakerlight.core.decision.lag import LAGS, RoomLag
 
 Floats = npt.NDArray[np.float64]
+
+_Speech = TypeVar("_Speech", float, npt.NDArray[np.float32])
 
 PAUSE_BELOW = 0.35
 """Speech probability below which a tick is a pause (silero-vad's own recommendation): the posterior fades then."""
@@ -122,22 +125,23 @@ class Chain:
         voice: VoiceCue = NO_VOICE,
     ) -> Posterior:
         """One forward step over ``steps`` ticks. ``gains`` [F, 31]: log-odds of each face in view at each lag against
-        no active speaker, 0 where nothing is known; ``speech``: probability in [0, 1]."""
+        no active speaker, 0 where nothing is known or heard; ``speech``: probability in [0, 1] at the room's lag."""
         steps = min(steps, MAX_STEPS)
         self._keep(ids, steps)
         in_view, count = len(ids), len(self._ids)
         lag_prior = self._lag.prior(self._counts)
         self._transition(in_view, lag_prior, speech, steps, voice)
-        weight = speech * steps if speech >= PAUSE_BELOW else 0.0
+        weight = speech_weight(speech) * steps
         evidence = np.zeros(in_view)
-        if weight and in_view:
-            evidence = weight * self._weigh(gains, weight, lag_prior)
-        if weight and (voice.gains or voice.nobody_gain):
-            self._weigh_voice(weight, voice)
-        if weight:
+        # Before the room's lag is known, there may be a pause at it while speech is heard at the true one.
+        if weight or gains.any():
+            if in_view:
+                evidence = self._weigh(gains, weight, lag_prior, steps)
+            if weight and (voice.gains or voice.nobody_gain):
+                self._weigh_voice(weight, voice)
             self._normalise()
         singles, both = self._alone.sum(axis=1), self._pairs.sum(axis=1)
-        self._learn_lags(singles, both, lag_prior, speech * (speech >= PAUSE_BELOW), steps)
+        self._learn_lags(singles, both, lag_prior, speech_weight(speech), steps)
         each = singles + both
         unseen = self._nobody + singles[in_view:].sum() + self._pairs[in_view:, in_view:].sum() / 2
         return Posterior(
@@ -198,19 +202,18 @@ class Chain:
         anywhere = self._alone.sum(axis=1, keepdims=True) / len(LAGS)
         self._alone += self._lag.slip_rate * steps * (anywhere - self._alone)
 
-    def _weigh(self, gains: npt.NDArray[np.floating], weight: float, lag_prior: Floats) -> Floats:
+    def _weigh(self, gains: npt.NDArray[np.floating], weight: float, lag_prior: Floats, steps: int) -> Floats:
         """Weigh the states by the tick's evidence; return that of each face in view at its own lag, in log-odds."""
         in_view = len(gains)
         c = self._c
-        factors = np.exp(weight * gains)
         singles = self._alone[:in_view].sum(axis=1)
         own_lag = (self._alone[:in_view] + 1e-6 * lag_prior[:in_view]) / (singles + 1e-6)[:, None]
-        evidence = np.log((own_lag * np.exp(gains)).sum(axis=1))
+        evidence = steps * np.log((own_lag * np.exp(gains)).sum(axis=1))
         if len(self._ids) > 1:
             each = np.zeros(len(self._ids))
             each[:in_view] = c.pair_gain * evidence
-            self._pairs *= np.exp(weight * (each[:, None] + each + c.pair_bias))
-        self._alone[:in_view] *= factors
+            self._pairs *= np.exp(each[:, None] + each + weight * c.pair_bias)
+        self._alone[:in_view] *= np.exp(steps * gains)
         return np.asarray(evidence)
 
     def _weigh_voice(self, weight: float, voice: VoiceCue) -> None:
@@ -259,6 +262,11 @@ class Chain:
     def counts(self) -> Floats:
         """Ticks of speech explained by each face at each lag, faded: what the room lag is estimated from."""
         return self._counts
+
+
+def speech_weight(speech: _Speech) -> _Speech:
+    """Weight of a tick's evidence by its speech probability: 0 in a pause."""
+    return speech * (speech >= PAUSE_BELOW)
 
 
 @lru_cache(maxsize=32)

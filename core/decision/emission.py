@@ -89,29 +89,28 @@ class EmissionFeatures:
         known: npt.NDArray[np.bool_],
         visual_vad: Floats,
         fresh: Floats,
-        speech: float,
+        speech: Floats,
         steps: int = 1,
     ) -> Floats:
         """Features of the faces ``ids`` at the next tick, [F, 31, FEATURES].
 
         ``cosines`` [F, 31]; ``known`` [F, 31] where there is one; ``visual_vad`` [F] log-odds of visual speech, 0 where
-        unknown; ``fresh`` [F]: 1 where the tick has a frame of its own, 0 where the one before is repeated; ``steps``:
-        ticks since the last update.
+        unknown; ``fresh`` [F]: 1 where the tick has a frame of its own, 0 where the one before is repeated; ``speech``
+        [31]: probability of speech in the audio at each lag; ``steps``: ticks since the last update.
         """
         self._keep(ids)
-        spoken = np.float32(max(speech, MIN_SPEECH_WEIGHT))
         lag_decay, face_decay, best_decay = _decays(steps)
-        weight = known * spoken
-        count = known.sum(axis=1, dtype=np.float32)
+        weight = known * np.maximum(speech, np.float32(MIN_SPEECH_WEIGHT))
+        total = weight.sum(axis=1)
         self._lags *= lag_decay
         self._lags[:, 0] += cosines * weight
         self._lags[:, 1] += weight
         values, weights = np.empty((2, 4, len(ids)), np.float32)
-        values[0] = (cosines * known).sum(axis=1) / np.maximum(count, 1)
+        values[0] = (cosines * weight).sum(axis=1) / np.maximum(total, 1e-6)
         values[1:3] = visual_vad.clip(-MAX_VISUAL_VAD, MAX_VISUAL_VAD)
         values[3] = fresh
-        weights[:] = count > 0
-        weights[0] *= spoken
+        weights[:] = total > 0
+        weights[0] = total / len(LAGS)
         self._faces *= face_decay
         self._faces[:, 0] += values * weights
         self._faces[:, 1] += weights
@@ -154,14 +153,14 @@ def features(
     means: Floats,
     similarity_weight: Floats,
     best: Floats,
-    speech: float | Floats,
+    speech: Floats,
     scale: np.float32,
     centre: np.float32,
 ) -> Floats:
     """The network's input, [..., F, 31, FEATURES].
 
     ``cosines``, ``known``, ``fast`` and ``slow`` means [..., F, 31]; ``means`` of similarity (with its weight), visual
-    VAD, usual visual VAD and freshness, [4, ..., F]; ``best`` match so far [..., F]; ``speech`` [...].
+    VAD, usual visual VAD and freshness, [4, ..., F]; ``best`` match so far [..., F]; ``speech`` [..., 31].
     """
     out = np.empty((FEATURES, *cosines.shape), np.float32)  # each in one piece, which is faster
     similarity, mouth, usual_mouth, fresh = means
@@ -173,7 +172,7 @@ def features(
     out[4] = scale * (usual - centre)
     out[5] = mouth[..., None] / 4
     out[6] = np.tanh(similarity_weight / 25)[..., None]
-    out[7] = np.asarray(speech, np.float32)[..., None, None]
+    out[7] = speech[..., None, :]
     out[8] = (mouth - usual_mouth)[..., None] / 4
     out[9] = 1 - fresh[..., None]
     out[10] = scale * best[..., None]

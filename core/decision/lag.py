@@ -23,9 +23,9 @@ LAGS = np.arange(-MAX_LAG_TICKS, MAX_LAG_TICKS + 1)
 
 Floats = npt.NDArray[np.float64]
 
-START_TICKS = 4.5
-"""Standard deviation of the lag's prior before any speech: 180 ms. With 120 ms, audio 280 ms off costs 0.009 to 0.025
-of identity more; 240 ms cost up to 0.006 in sync (22 galleries)."""
+START_TICKS = 7.0
+"""Standard deviation of the lag's prior before any speech: 280 ms. With 180 ms, audio 280 ms off costs 0.002 to 0.008
+of identity more; 320 ms cost 0.001 in sync (the card of the decision weights)."""
 
 FLOOR = 0.02
 """Share of the prior that is uniform over all lags, so that a lag that slips is found again."""

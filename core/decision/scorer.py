@@ -15,7 +15,7 @@ from functools import lru_cache
 import numpy as np
 import numpy.typing as npt
 
-from speakerlight.core.decision.chain import PAUSE_BELOW, Chain, Posterior
+from speakerlight.core.decision.chain import PAUSE_BELOW, Chain, Posterior, speech_weight
 from speakerlight.core.decision.emission import EmissionFeatures
 from speakerlight.core.decision.lag import LAGS, MAX_LAG_TICKS, RoomLag
 from speakerlight.core.decision.lag_search import SEARCH_TICKS, LagSearch
@@ -67,6 +67,7 @@ class Scorer:
         lag_ticks = None if lag_ms is None else lag_ms * TICK_RATE / 1000
         # Lags are compared around this one: 0 unless a greater lag was set by hand.
         self._middle = 0 if lag_ticks is None or abs(lag_ticks) <= MAX_LAG_TICKS else round(lag_ticks)
+        self._lags = self._middle + LAGS
         self._memory = _MEMORY_TICKS + abs(self._middle)
         self._faces = FaceEncoderStream(model, self._memory)
         self._audio = AudioEncoderStream(model, self._memory)
@@ -150,6 +151,9 @@ class Scorer:
         """Number of ticks of audio after a tick that it waits for."""
         return max(0, self._middle + self._lag.ticks)
 
+    def _back(self, stride: int) -> tuple[_Ticks, _Ticks, _Ticks]:
+        return _frames_back(self._middle, self._later, stride)
+
     def _decide(self, stride: int, audio_through: int | None) -> list[Snapshot]:
         self._next_tick = max(self._next_tick, self._faces.through - _CATCH_UP_TICKS - abs(self._middle))
         snapshots = []
@@ -169,8 +173,9 @@ class Scorer:
             self._turns.merge(merge.id, merge.into)
         present = self._faces.at(tick)
         tracks = {identities.persons.get(track, track): track for track in present}
-        speech = self._audio.speech(tick + self._middle + self._lag.ticks)
-        posterior = self._posterior(tick, tracks, speech, stride)
+        heard = self._audio.speech(tick - self._back(stride)[0] + self._lags)
+        speech = heard[self._lag.ticks + MAX_LAG_TICKS].item()
+        posterior = self._posterior(tick, tracks, speech, heard, stride)
         turn = self._turns.update(tick / TICK_RATE, speech, posterior)
         faces = tuple(FaceScore(p, present[i], turn.scores[p], p in turn.speaking) for p, i in tracks.items())
         is_away = turn.state is SpeakingState.OFFSCREEN
@@ -191,22 +196,24 @@ class Scorer:
         lag = self._lag.value()
         return replace(lag, milliseconds=lag.milliseconds + self._middle * 1000 / TICK_RATE) if self._middle else lag
 
-    def _posterior(self, tick: int, tracks: Mapping[int, int], speech: float, stride: int) -> Posterior:
-        """Who speaks at ``tick``; ``tracks``: of each person in view."""
+    def _posterior(
+        self, tick: int, tracks: Mapping[int, int], speech: float, heard: npt.NDArray[np.float32], stride: int
+    ) -> Posterior:
+        """Who speaks at ``tick``; ``tracks``: of each person in view; ``heard`` [31]: speech at each lag."""
         steps = tick - self._last_scored if self._last_scored >= 0 else 1
         self._last_scored = tick
         persons, ids = list(tracks), list(tracks.values())
         voice = self._who.cue(tick + self._middle + self._lag.ticks, persons, self._audio.voice_activity)
         if not ids:
             nothing = np.zeros(0, np.float32)
-            self._features.update([], _NO_FACES, _NO_FACES > 0, nothing, nothing, speech, steps)
+            self._features.update([], _NO_FACES, _NO_FACES > 0, nothing, nothing, heard, steps)
             return self._chain.update([], _NO_FACES, speech, steps, voice)
         cosines, known = self._cosines(tick, ids, stride)
         visual_vad = self._faces.visual_vad(ids, np.array([tick]))[0]
         mouth = visual_vad[:, 0] if visual_vad is not None else np.zeros(len(ids), np.float32)
         fresh = self._faces.fresh(ids, tick)
-        inputs = self._features.update(ids, cosines, known, mouth * known.any(axis=1), fresh, speech, steps)
-        gains = self._weights.emission.gains(inputs) * known
+        inputs = self._features.update(ids, cosines, known, mouth * known.any(axis=1), fresh, heard, steps)
+        gains = self._weights.emission.gains(inputs) * known * speech_weight(heard)
         posterior = self._chain.update(persons, gains, speech, steps, voice)
         if speech >= PAUSE_BELOW:
             self._who.learn(posterior.evidence, max(posterior.pairs.values(), default=0.0))
@@ -221,10 +228,8 @@ class Scorer:
         which the audio is not there yet, an earlier frame meets the newest audio.
         """
         newest = tick + self._later if self._has_audio else -1
-        lags = self._middle + LAGS
-        back, first, where = _frames_back(self._middle, self._later, stride)
-        frames = tick - back
-        audio = self._audio.vectors(frames + lags, newest)
+        back, first, where = self._back(stride)
+        audio = self._audio.vectors(tick - back + self._lags, newest)
         has_audio = ~np.isnan(audio[:, 0])
         there = self._faces.embedded(ids, tick - first, _FIRST_TICKS)
         vectors = self._faces.vectors(ids, tick - first)

@@ -35,7 +35,7 @@ class AudioEncoderStream:
         self._vectors = np.full((memory_ticks, model.dimensions), np.nan, np.float32)
         self._vectors[1 - MEAN_TICKS :] = 0.0  # what comes before tick 0
         self._voice_activity = np.zeros(memory_ticks, np.float32)
-        self._speech = [0.0] * memory_ticks
+        self._speech = np.zeros(memory_ticks, np.float32)
 
     @property
     def through(self) -> int:
@@ -93,14 +93,17 @@ class AudioEncoderStream:
         out[(ticks < first) | (ticks > min(newest, self._embedded))] = np.nan
         return out
 
-    def speech(self, tick: int) -> float:
-        """Speech probability of ``tick``, 0 to 1; 0 outside the ticks that are known. Of the last ticks of a stream,
+    def speech(self, ticks: npt.NDArray[np.int_]) -> npt.NDArray[np.float32]:
+        """Speech probability of ``ticks``, 0 to 1; 0 outside the ticks that are known. Of the last ticks of a stream,
         which are not embedded, it is their voice activity."""
-        return self._speech[tick % self._memory] if self._is_known(tick) else 0.0
+        known = (ticks >= self._oldest) & (ticks <= self._voiced)
+        return np.asarray(self._speech[ticks % self._memory] * known, np.float32)
 
     def voice_activity(self, tick: int) -> float:
-        """The same from voice activity alone, which is known earlier."""
-        return self._voice_activity[tick % self._memory].item() if self._is_known(tick) else 0.0
+        """The same of one tick from voice activity alone, which is known earlier."""
+        is_known = self._oldest <= tick <= self._voiced
+        return self._voice_activity[tick % self._memory].item() if is_known else 0.0
 
-    def _is_known(self, tick: int) -> bool:
-        return max(0, self._voiced - self._memory + 1) <= tick <= self._voiced
+    @property
+    def _oldest(self) -> int:
+        return max(0, self._voiced - self._memory + 1)

@@ -92,13 +92,15 @@ class Conversation:
     """n faces over TICKS ticks.
 
     ``cosines`` [n, 31, T]: at each lag of LAGS the newest pair that is known when a tick is decided; ``known``
-    [n, 31, T]: where there is one. ``visual_vad`` [n, T] log-odds. ``speech`` [T] at the room lag. ``in_view`` [n, T].
+    [n, 31, T]: where there is one. ``visual_vad`` [n, T] log-odds. ``heard`` [31, T]: speech probability of the audio
+    at each lag; ``speech`` [T]: at the room lag. ``in_view`` [n, T].
     ``label`` [T]: NO_SPEECH, NOBODY, 1 + i for face i alone, 1 + n + k for the k-th pair of ``pairs(n)``.
     """
 
     cosines: npt.NDArray[np.float16]
     known: npt.NDArray[np.bool_]
     visual_vad: Floats
+    heard: npt.NDArray[np.float16]
     speech: Floats
     in_view: npt.NDArray[np.bool_]
     label: npt.NDArray[np.int_]
@@ -380,11 +382,15 @@ class _Stage:
         self, audio: Floats, speech: Floats, in_view: npt.NDArray[np.bool_], found: npt.NDArray[np.bool_]
     ) -> Conversation:
         room = int(np.median(self._room))
-        cosines, known = lag_cosines(self._vectors, found, audio, max(0, room))
+        later = max(0, room)
+        cosines, known = lag_cosines(self._vectors, found, audio, later)
+        lags = np.minimum(LAGS, later)[:, None] + np.arange(TICKS)
+        heard = np.where((lags >= 0) & (lags < TICKS), speech[lags.clip(0, TICKS - 1)], 0).astype(np.float16)
         voiced = speech[(np.arange(TICKS) + room).clip(0, TICKS - 1)]
         label = np.array([self._label(tick, in_view[:, tick]) for tick in range(TICKS)])
         fresh = _HELD_RATE / TICK_RATE if self._scene.held else 1.0
-        return Conversation(cosines.astype(np.float16), known, self._visual_vad * found, voiced, in_view, label, fresh)
+        visual_vad = self._visual_vad * found
+        return Conversation(cosines.astype(np.float16), known, visual_vad, heard, voiced, in_view, label, fresh)
 
     def _label(self, tick: int, in_view: npt.NDArray[np.bool_]) -> int:
         n = self._scene.seen

@@ -63,7 +63,7 @@ _EARLY_TICKS, _EARLY_WEIGHT, _FIRST_TICKS = 20, 2.0, 4
 """Ticks of a turn until 0.8 s count twice, because a late name is what a turn is judged by; the first ones, which can
 hardly be decided yet, do not."""
 
-_NOBODY_FACTOR, _TRUST = 2.5, 0.9
+_NOBODY_FACTOR, _TRUST = 2.2, 0.9
 """Factors of the fitted prior of nobody in view and of the fitted emission: a stranger's speech under another person's
 name costs more than a late name does. Chosen on galleries of people who were not trained on (see the model card)."""
 
@@ -83,8 +83,7 @@ class FitSettings:
 
 def conversation_features(talk: Conversation, scale: float, centre: float) -> npt.NDArray[np.float32]:
     """The network's input for a whole conversation, [T, n, 31, FEATURES], equal to that of ``EmissionFeatures``."""
-    cosines = talk.cosines.astype(np.float32)
-    spoken = np.maximum(talk.speech, MIN_SPEECH_WEIGHT)
+    cosines, heard = talk.cosines.astype(np.float32), talk.heard.astype(np.float32)
 
     def weights_of(weights: npt.NDArray[Any], ticks: float) -> Floats:
         return np.asarray(lfilter([1.0], [1.0, -float(np.exp(-1 / ticks))], weights, axis=-1), np.float32)
@@ -94,17 +93,17 @@ def conversation_features(talk: Conversation, scale: float, centre: float) -> np
             weights_of(values * weights, ticks) / np.maximum(weights_of(weights, ticks), 1e-6), np.float32
         )
 
-    weight = talk.known * spoken
-    count = talk.known.sum(axis=1)
-    overall = (cosines * talk.known).sum(axis=1) / np.maximum(count, 1)
-    seen = (count > 0) * spoken
-    similarity_weight = weights_of(seen, SIMILARITY_TICKS)
+    weight = talk.known * np.maximum(heard, MIN_SPEECH_WEIGHT)
+    total = weight.sum(axis=1)
+    seen = total > 0
+    overall = (cosines * weight).sum(axis=1) / np.maximum(total, 1e-6)
+    similarity_weight = weights_of(total / len(LAGS), SIMILARITY_TICKS)
     visual_vad = talk.visual_vad.clip(-MAX_VISUAL_VAD, MAX_VISUAL_VAD)
     means = [
-        mean(overall, seen, SIMILARITY_TICKS),
-        mean(visual_vad, count > 0, VISUAL_VAD_TICKS),
-        mean(visual_vad, count > 0, USUAL_VISUAL_VAD_TICKS),
-        mean(np.full_like(visual_vad, talk.fresh), count > 0, FRESH_TICKS),
+        mean(overall, total / len(LAGS), SIMILARITY_TICKS),
+        mean(visual_vad, seen, VISUAL_VAD_TICKS),
+        mean(visual_vad, seen, USUAL_VISUAL_VAD_TICKS),
+        mean(np.full_like(visual_vad, talk.fresh), seen, FRESH_TICKS),
     ]
     slow = np.moveaxis(mean(cosines, weight, SLOW_TICKS), -1, 0)
     best = match(slow, np.moveaxis(weights_of(weight, SLOW_TICKS), -1, 0))
@@ -118,7 +117,7 @@ def conversation_features(talk: Conversation, scale: float, centre: float) -> np
         np.moveaxis(np.stack(means), -1, 1),
         np.moveaxis(similarity_weight, -1, 0),
         best,
-        talk.speech,
+        heard.T,
         np.float32(scale),
         np.float32(centre),
     )
@@ -183,15 +182,22 @@ class DecisionModel(nn.Module):
         return torch.as_tensor(out[..., 0].clamp(-MAX_GAIN, MAX_GAIN))
 
     def forward(
-        self, x: torch.Tensor, known: torch.Tensor, speech: torch.Tensor, in_view: torch.Tensor
+        self,
+        x: torch.Tensor,
+        known: torch.Tensor,
+        heard: torch.Tensor,
+        speech: torch.Tensor,
+        in_view: torch.Tensor,
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """Posterior of each face alone [T, B, n], of pairs [T, B, n, n] and of no active speaker in view [T, B].
 
-        ``x`` [T, B, n, 31, FEATURES], ``known`` [T, B, n, 31], ``speech`` [T, B], ``in_view`` [T, B, n].
+        ``x`` [T, B, n, 31, FEATURES], ``known`` [T, B, n, 31], ``heard`` [T, B, 31], ``speech`` [T, B], ``in_view``
+        [T, B, n].
         """
         c = self.constants()
+        weight = known * (heard * (heard >= PAUSE_BELOW))[:, :, None]
         return _forward(
-            self.gains(x) * known,
+            self.gains(x) * weight,
             speech,
             in_view.float(),
             torch.stack([c[name] for name in CONSTANTS]),
@@ -278,10 +284,10 @@ def _forward(
         # How well each state explains the tick.
         singles = alone.sum(2)
         own_lag = ((alone + 1e-6 * lag_prior) / (singles + 1e-6)[..., None]).detach()
-        each = pair_gain * torch.log((own_lag * factors[t]).sum(2))
+        each = pair_gain * stride * torch.log((own_lag * factors[t]).sum(2))
         # Masked, or gradients through the empty diagonal grow without limit.
-        both = off_diagonal * both * torch.exp(weight[:, None, None] * (each[:, :, None] + each[:, None] + pair_bias))
-        alone = alone * torch.exp(weight[:, None, None] * gains[t])
+        both = off_diagonal * both * torch.exp(each[:, :, None] + each[:, None] + weight[:, None, None] * pair_bias)
+        alone = alone * torch.exp(stride * gains[t])
         total = nobody + alone.sum(dim=[1, 2]) + both.sum(dim=[1, 2]) / 2
         alone = alone / total[:, None, None]
         both = both / total[:, None, None]
@@ -353,8 +359,8 @@ def fit(
     for step in range(settings.steps):
         n = int(rng.choice(sizes, p=shares / shares.sum()))
         picks = rng.choice(groups[n], settings.batch, replace=False)
-        x, known, speech, in_view, label, weight = batch_of([talks[k] for k in picks], scale, centre)
-        loss = loss_of(model(x, known, speech, in_view), label, weight, in_view)
+        *inputs, in_view, label, weight = batch_of([talks[k] for k in picks], scale, centre)
+        loss = loss_of(model(*inputs, in_view), label, weight, in_view)
         optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(model.parameters(), 1.0)
@@ -368,8 +374,8 @@ def fit(
 
 
 def batch_of(talks: Sequence[Conversation], scale: float, centre: float) -> tuple[torch.Tensor, ...]:
-    """Features [T, B, n, 31, FEATURES], known, speech [T, B], in view [T, B, n], label and weight [T, B], of every
-    STRIDE-th tick."""
+    """Features [T, B, n, 31, FEATURES], known, heard [T, B, 31], speech [T, B], in view [T, B, n], label and weight
+    [T, B], of every STRIDE-th tick."""
     x = torch.from_numpy(np.stack([conversation_features(talk, scale, centre)[::STRIDE] for talk in talks], 1))
 
     def stacked(values: Callable[[Conversation], npt.NDArray[np.generic]]) -> torch.Tensor:
@@ -379,6 +385,7 @@ def batch_of(talks: Sequence[Conversation], scale: float, centre: float) -> tupl
     return (
         x,
         stacked(lambda t: t.known),
+        stacked(lambda t: t.heard).float(),
         stacked(lambda t: t.speech),
         stacked(lambda t: t.in_view).float(),
         stacked(lambda t: t.label),

@@ -9,7 +9,15 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from speakerlight.core.decision.chain import AWAY_TICKS, MAX_PRIOR, Chain, ChainConstants, Posterior, VoiceCue
+from speakerlight.core.decision.chain import (
+    AWAY_TICKS,
+    MAX_PRIOR,
+    Chain,
+    ChainConstants,
+    Posterior,
+    VoiceCue,
+    speech_weight,
+)
 from speakerlight.core.decision.lag import LAGS, RoomLag
 
 ALONE = ChainConstants(nobody=0.7, pair=0.0, change=0.1, fade=0.3, join=0.0, leave=0.0, pair_gain=0.5, pair_bias=-0.2)
@@ -22,6 +30,11 @@ def gains(*faces: float) -> npt.NDArray[np.float64]:
     out = np.zeros((len(faces), len(LAGS)))
     out[:, CENTRE] = faces
     return out
+
+
+def test_a_pause_weighs_nothing() -> None:
+    assert [speech_weight(0.2), speech_weight(0.8)] == [0.0, 0.8]
+    assert speech_weight(np.array([0.2, 0.8], np.float32)).tolist() == pytest.approx([0.0, 0.8])
 
 
 def follow(
@@ -42,10 +55,7 @@ def test_it_equals_the_sum_over_all_paths() -> None:
     lag_prior = lag.prior(np.zeros((2, len(LAGS))))
     share = min(MAX_PRIOR, 1 / (ALONE.nobody + 2))
     prior = np.concatenate([[1 - 2 * share], (share * lag_prior).ravel()])
-    explained = [
-        np.concatenate([[0.0], s * e.ravel()]) if s >= 0.35 else np.zeros(len(prior))
-        for s, e in zip(speech, evidence, strict=True)
-    ]
+    explained = [np.concatenate([[0.0], e.ravel()]) for e in evidence]
     total = np.zeros(len(prior))
     rates = [ALONE.fade if s < 0.35 else ALONE.change for s in speech]
     # Before the first tick no face speaks.
@@ -119,9 +129,11 @@ def test_a_pause_fades_what_is_known_and_does_not_forget_it_at_once() -> None:
     assert long[1] == pytest.approx(long[2], abs=0.02)
 
 
-def test_evidence_of_a_pause_does_not_count() -> None:
-    quiet = follow(Chain(TWO, RoomLag()), 40, [1, 2], gains(2.0, -2.0), speech=0.3).faces
-    assert quiet[1] == pytest.approx(quiet[2])
+def test_speech_at_a_faces_lag_counts_though_the_room_lag_has_a_pause() -> None:
+    heard, nothing = np.zeros((2, len(LAGS))), np.zeros((2, len(LAGS)))
+    heard[0, CENTRE - 7] = 1.0
+    found, silent = (follow(Chain(TWO, RoomLag()), 20, [1, 2], e, speech=0.1).faces for e in (heard, nothing))
+    assert found[1] > 1.5 * silent[1] and found[2] < silent[2]
 
 
 def test_a_lag_that_slips_is_found_again() -> None:

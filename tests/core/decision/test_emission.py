@@ -12,6 +12,7 @@ from speakerlight.core.decision.lag import LAGS
 COUNT = len(LAGS)
 ALL = np.ones((1, COUNT), np.bool_)
 STILL, FRESH = np.zeros(1, np.float32), np.ones(1, np.float32)
+HEARD = np.ones(COUNT, np.float32)
 
 
 def made(scale: float = 1.0, centre: float = 0.0) -> EmissionFeatures:
@@ -27,7 +28,7 @@ def curve(peak: float, base: float = 0.2) -> npt.NDArray[np.float32]:
 def test_the_fast_mean_is_the_exponential_mean() -> None:
     features, values = made(), [0.5, 0.1, 0.9]
     for value in values:
-        seen = features.update([1], curve(value), ALL, STILL, FRESH, 1.0)
+        seen = features.update([1], curve(value), ALL, STILL, FRESH, HEARD)
     weights = np.exp(-np.arange(3)[::-1] / FAST_TICKS)
     fast = weights @ values / weights.sum()
     elsewhere = 0.2
@@ -37,7 +38,7 @@ def test_the_fast_mean_is_the_exponential_mean() -> None:
 def test_a_level_that_all_lags_share_is_no_peak() -> None:
     features = made()
     for _ in range(10):
-        seen = features.update([1], np.full((1, COUNT), 0.6, np.float32), ALL, STILL, FRESH, 1.0)
+        seen = features.update([1], np.full((1, COUNT), 0.6, np.float32), ALL, STILL, FRESH, HEARD)
     assert np.abs(seen[0, :, :4]).max() < 1e-5
     assert seen[0, 0, 4] == pytest.approx(0.6, abs=1e-5)
 
@@ -45,24 +46,33 @@ def test_a_level_that_all_lags_share_is_no_peak() -> None:
 def test_a_tick_that_is_unknown_changes_no_mean() -> None:
     once, twice = made(), made()
     for _ in range(20):
-        once.update([1], curve(0.7), ALL, STILL, FRESH, 1.0)
-        twice.update([1], curve(0.7), ALL, STILL, FRESH, 1.0)
+        once.update([1], curve(0.7), ALL, STILL, FRESH, HEARD)
+        twice.update([1], curve(0.7), ALL, STILL, FRESH, HEARD)
     garbage = np.full((1, COUNT), 9.0, np.float32)
-    twice.update([1], garbage, ~ALL, STILL, FRESH, 1.0)
-    first, second = (f.update([1], curve(0.7), ALL, STILL, FRESH, 1.0) for f in (once, twice))
+    twice.update([1], garbage, ~ALL, STILL, FRESH, HEARD)
+    first, second = (f.update([1], curve(0.7), ALL, STILL, FRESH, HEARD) for f in (once, twice))
     np.testing.assert_allclose(first[..., :6], second[..., :6], atol=0.02)
 
 
 def test_speech_weighs_more_than_a_pause() -> None:
     features = made()
-    features.update([1], curve(0.9), ALL, STILL, FRESH, 1.0)
-    seen = features.update([1], curve(0.1), ALL, STILL, FRESH, 0.0)
+    features.update([1], curve(0.9), ALL, STILL, FRESH, HEARD)
+    seen = features.update([1], curve(0.1), ALL, STILL, FRESH, 0 * HEARD)
     assert seen[0, COUNT // 2, 1] > 0.5 * (0.9 - 0.22), "the pause hardly counts"
+
+
+def test_a_pause_is_one_of_the_audio_at_each_lag() -> None:
+    features, heard = made(), np.zeros(COUNT, np.float32)
+    heard[: COUNT // 2] = 1.0
+    features.update([1], np.full((1, COUNT), 0.9, np.float32), ALL, STILL, FRESH, HEARD)
+    seen = features.update([1], np.full((1, COUNT), 0.1, np.float32), ALL, STILL, FRESH, heard)
+    assert seen[0, 0, 3] < -0.15 < 0.15 < seen[0, -1, 3], "where there is speech, the mean has followed it"
+    assert seen[0, :, 7].tolist() == heard.tolist()
 
 
 def several(features: EmissionFeatures, ids: list[int], cosines: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     nothing, all_fresh = np.zeros(len(ids), np.float32), np.ones(len(ids), np.float32)
-    return features.update(ids, cosines, np.repeat(ALL, len(ids), 0), nothing, all_fresh, 1.0)
+    return features.update(ids, cosines, np.repeat(ALL, len(ids), 0), nothing, all_fresh, HEARD)
 
 
 def test_faces_keep_their_means_in_any_order_and_new_ones_begin_empty() -> None:
@@ -79,7 +89,7 @@ def test_faces_keep_their_means_in_any_order_and_new_ones_begin_empty() -> None:
 def test_frames_that_repeat_are_noticed() -> None:
     features = made()
     for tick in range(200):
-        seen = features.update([1], curve(0.5), ALL, STILL, FRESH * (tick % 4 == 0), 1.0)
+        seen = features.update([1], curve(0.5), ALL, STILL, FRESH * (tick % 4 == 0), HEARD)
     assert seen[0, 0, 9] == pytest.approx(0.75, abs=0.03)
 
 

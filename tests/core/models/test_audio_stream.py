@@ -33,7 +33,7 @@ def received(model: Compact, samples: Samples, pieces: list[int]) -> tuple[np.nd
     for piece in np.split(samples, np.cumsum(pieces)):
         audio_stream.push_audio(piece)
     ticks = np.arange(audio_stream.through + 1)
-    return audio_stream.vectors(ticks, audio_stream.through), [audio_stream.speech(int(tick)) for tick in ticks]
+    return audio_stream.vectors(ticks, audio_stream.through), audio_stream.speech(ticks).tolist()
 
 
 @torch.inference_mode()
@@ -63,12 +63,10 @@ def test_speech_is_that_of_voice_activity_and_embeddings(model: Compact) -> None
     assert head is not None and MEAN_TICKS < through < len(activity) - 1
     vectors = audio_stream.vectors(np.arange(through + 1), through)
     spoken = head.probabilities(np.array(activity[: through + 1], np.float32), vectors)
-    for tick, expected in enumerate(activity):
-        assert audio_stream.voice_activity(tick) == pytest.approx(expected)
-        if tick > through:
-            assert audio_stream.speech(tick) == pytest.approx(expected), "not embedded yet"
-        elif tick >= MEAN_TICKS - 1:
-            assert audio_stream.speech(tick) == pytest.approx(spoken[tick - MEAN_TICKS + 1], abs=1e-5)
+    assert [audio_stream.voice_activity(tick) for tick in range(len(activity))] == pytest.approx(activity)
+    speech = audio_stream.speech(np.arange(len(activity)))
+    assert speech[through + 1 :] == pytest.approx(activity[through + 1 :]), "not embedded yet"
+    assert speech[MEAN_TICKS - 1 : through + 1] == pytest.approx(spoken, abs=1e-5)
 
 
 @needs_clips
@@ -86,9 +84,9 @@ def test_speech_in_noise_is_found_and_noise_is_not_speech() -> None:
         spoken = np.array(received(model, voice, [])[1]) > 0.5
         audio_stream = AudioEncoderStream(model, MEMORY)
         audio_stream.push_audio(voice + fan)
-        ticks = np.flatnonzero(spoken).tolist()
-        found += [audio_stream.speech(tick) > 0.5 for tick in ticks]
-        missed += [audio_stream.voice_activity(tick) <= 0.5 for tick in ticks]
+        ticks = np.flatnonzero(spoken)
+        found += (audio_stream.speech(ticks) > 0.5).tolist()
+        missed += [audio_stream.voice_activity(tick) <= 0.5 for tick in ticks.tolist()]
         imagined += (np.array(received(model, fan, [])[1]) > 0.5).tolist()
     assert len(imagined) > 500 and np.mean(imagined) < 0.005
     assert np.mean(found) > 0.75 and np.mean(missed) > 1.5 * (1 - np.mean(found)), (np.mean(found), np.mean(missed))
@@ -113,7 +111,7 @@ def test_what_is_not_known_is_not_a_number(model: Compact) -> None:
     ticks = np.array([-5, -1, 0, audio_stream.through, audio_stream.through + 3])
     assert np.isnan(audio_stream.vectors(ticks, 1000)).all(axis=1).tolist() == [True, True, False, False, True]
     assert np.isnan(audio_stream.vectors(ticks, 0)).all(axis=1).tolist() == [True, True, False, True, True]
-    assert audio_stream.speech(-1) == 0 and audio_stream.speech(1000) == 0
+    assert audio_stream.speech(np.array([-1, 1000])).tolist() == [0, 0]
 
 
 def test_only_the_last_ticks_are_remembered(model: Compact) -> None:

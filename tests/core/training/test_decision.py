@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from speakerlight.core.decision.chain import Chain, ChainConstants
+from speakerlight.core.decision.chain import Chain, ChainConstants, speech_weight
 from speakerlight.core.decision.emission import FEATURES, MAX_GAIN, EmissionFeatures, EmissionWeights
 from speakerlight.core.decision.lag import LAGS, RoomLag
 from speakerlight.core.decision.weights import load_decision
@@ -42,7 +42,8 @@ def talk(seed: int, faces: int = 3, ticks: int = 200) -> Conversation:
     visual_vad = rng.normal(1, 1, (faces, ticks)).astype(np.float32)
     everywhere = np.ones((faces, len(LAGS), ticks), np.bool_)
     speech = np.full(ticks, 0.9, np.float32)
-    return Conversation(cosines.astype(np.float16), everywhere, visual_vad, speech, everywhere[:, 0], label)
+    heard = rng.uniform(0.2, 1, (len(LAGS), ticks)).astype(np.float16)
+    return Conversation(cosines.astype(np.float16), everywhere, visual_vad, heard, speech, everywhere[:, 0], label)
 
 
 def test_features_of_a_whole_conversation_are_those_of_the_run_time() -> None:
@@ -55,7 +56,7 @@ def test_features_of_a_whole_conversation_are_those_of_the_run_time() -> None:
             made.known[:, :, tick],
             made.visual_vad[:, tick],
             np.ones(3, np.float32),
-            float(made.speech[tick]),
+            made.heard[:, tick].astype(np.float32),
         )
         np.testing.assert_allclose(seen, whole[tick], atol=2e-3)
 
@@ -67,12 +68,12 @@ def test_the_posterior_is_that_of_the_run_time() -> None:
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.add_(0.1 * torch.randn_like(parameter))
-        x, known, speech, in_view, *_ = batch_of([made], SCALE, CENTRE)
-        alone, both, nobody = model(x, known, speech, in_view)
+        x, known, heard, speech, in_view, *_ = batch_of([made], SCALE, CENTRE)
+        alone, both, nobody = model(x, known, heard, speech, in_view)
     arrays = arrays_of(model, SCALE, CENTRE)
     weights, chain = EmissionWeights.of(arrays), Chain(ChainConstants.of(arrays), RoomLag())
     for k in range(40):
-        gains = weights.gains(x[k, 0].numpy())
+        gains = weights.gains(x[k, 0].numpy()) * speech_weight(heard[k, 0].numpy())
         posterior = chain.update([1, 2, 3], gains, float(speech[k, 0]), steps=decision.STRIDE)
         expected = (alone[k, 0] + both[k, 0].sum(1)).tolist()
         assert [posterior.faces[i] for i in (1, 2, 3)] == pytest.approx(expected, abs=0.03)
@@ -88,9 +89,10 @@ def test_fitting_raises_the_probability_of_the_truth(tmp_path: Path) -> None:
     made = talk(99)
     features, chain = EmissionFeatures(emission.scale, emission.centre), Chain(weights.chain, RoomLag())
     for tick in range(200):
-        cosines, ones = made.cosines[:, :, tick].astype(np.float32), np.ones(3, np.float32)
-        seen = features.update([1, 2, 3], cosines, made.known[:, :, tick], made.visual_vad[:, tick], ones, 0.9)
-        posterior = chain.update([1, 2, 3], emission.gains(seen), 0.9)
+        cosines, heard = (a[..., tick].astype(np.float32) for a in (made.cosines, made.heard))
+        ones, known = np.ones(3, np.float32), made.known[:, :, tick]
+        seen = features.update([1, 2, 3], cosines, known, made.visual_vad[:, tick], ones, heard)
+        posterior = chain.update([1, 2, 3], emission.gains(seen) * speech_weight(heard), 0.9)
         who = int(made.label[tick])
         losses.append(-np.log(max(posterior.nobody if who == NOBODY else posterior.faces[who], 1e-3)))
     assert np.mean(losses[50:]) < 1.0, "chance is 1.39"
@@ -101,8 +103,8 @@ def test_gradients_are_finite_also_of_a_single_face_and_of_long_runs() -> None:
         model = DecisionModel()
         with torch.no_grad():
             model.linear.bias.add_(1.5)
-        x, known, speech, in_view, label, weight = batch_of([talk(3, faces, 500)], SCALE, CENTRE)
-        torch.autograd.backward(loss_of(model(x, known, speech, in_view), label, weight, in_view))
+        *inputs, in_view, label, weight = batch_of([talk(3, faces, 500)], SCALE, CENTRE)
+        torch.autograd.backward(loss_of(model(*inputs, in_view), label, weight, in_view))
         assert all(torch.isfinite(p.grad).all() for p in model.parameters() if p.grad is not None)
 
 
