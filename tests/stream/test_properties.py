@@ -74,7 +74,7 @@ noises = st.builds(
 any_audio = st.one_of(damaged, tones, noises)
 
 
-def encoded(before: Samples) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float32]]:
+def encoded(before: Samples) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
     """Speech probabilities and embeddings of all ticks of ``before``, padded to whole ticks, and speech after it."""
     padding = np.zeros(-len(before) % (SAMPLE_RATE // TICK_RATE * 16), np.float32)
     samples = np.concatenate([before, padding, speech()])

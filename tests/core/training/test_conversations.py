@@ -120,6 +120,17 @@ def test_who_is_out_of_view_is_not_labelled(talks: list[Conversation]) -> None:
             assert not (talk.known[face].any(axis=0) & ~talk.in_view[face]).all()
 
 
+def test_speech_is_that_of_the_audio_at_each_lag(talks: list[Conversation]) -> None:
+    inner = slice(20, -20)
+    for made in talks:
+        heard = made.heard
+        assert any(np.allclose(row[inner], made.speech[inner], atol=1e-3) for row in heard), "one is the room's"
+        moved = [np.array_equal(heard[k + 1, inner], heard[k, 21:-19]) for k in range(len(LAGS) - 1)]
+        newest = moved.index(False) if False in moved else len(moved)
+        assert newest >= len(LAGS) // 2, "audio is known up to the tick, at least"
+        assert all(np.array_equal(heard[k, inner], heard[newest, inner]) for k in range(newest, len(LAGS)))
+
+
 def test_a_conversation_depends_on_its_number_alone(talks: list[Conversation]) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(conversations, "speech_of", lambda samples: np.ones(len(samples) // RATE, np.float32))
