@@ -18,13 +18,16 @@ time.sleep(0.2)
 print("went on")
 """
 
+LISTENING = "signal.signal(signal.SIGINT, signal.default_int_handler)"
+"""As from a terminal: a shell's background jobs ignore Ctrl-C, and their children do."""
+
 
 @pytest.mark.parametrize(
     ("before", "after", "status", "printed"),
     [
-        ("", "", 0, ""),
+        (LISTENING, "", 0, ""),
         ("signal.signal(signal.SIGINT, signal.SIG_IGN)", "", 0, "went on\n"),
-        ("", "early_interrupt.remove()", -2, ""),
+        (LISTENING, "early_interrupt.remove()", -2, ""),
     ],
     ids=["while importing", "ignored by the caller", "once the program runs"],
 )
