@@ -131,7 +131,8 @@ class Chain:
         in_view, count = len(ids), len(self._ids)
         lag_prior = self._lag.prior(self._counts)
         self._transition(in_view, lag_prior, speech, steps, voice)
-        weight = speech_weight(speech) * steps
+        spoken = speech_weight(speech)
+        weight = spoken * steps
         evidence = np.zeros(in_view)
         # Before the room's lag is known, there may be a pause at it while speech is heard at the true one.
         if weight or gains.any():
@@ -141,7 +142,7 @@ class Chain:
                 self._weigh_voice(weight, voice)
             self._normalise()
         singles, both = self._alone.sum(axis=1), self._pairs.sum(axis=1)
-        self._learn_lags(singles, both, lag_prior, speech_weight(speech), steps)
+        self._learn_lags(singles, both, lag_prior, spoken, steps)
         each = singles + both
         unseen = self._nobody + singles[in_view:].sum() + self._pairs[in_view:, in_view:].sum() / 2
         return Posterior(
@@ -208,12 +209,13 @@ class Chain:
         c = self._c
         singles = self._alone[:in_view].sum(axis=1)
         own_lag = (self._alone[:in_view] + 1e-6 * lag_prior[:in_view]) / (singles + 1e-6)[:, None]
-        evidence = steps * np.log((own_lag * np.exp(gains)).sum(axis=1))
+        factors = np.exp(gains)
+        evidence = steps * np.log((own_lag * factors).sum(axis=1))
         if len(self._ids) > 1:
             each = np.zeros(len(self._ids))
             each[:in_view] = c.pair_gain * evidence
             self._pairs *= np.exp(each[:, None] + each + weight * c.pair_bias)
-        self._alone[:in_view] *= np.exp(steps * gains)
+        self._alone[:in_view] *= factors**steps
         return np.asarray(evidence)
 
     def _weigh_voice(self, weight: float, voice: VoiceCue) -> None:

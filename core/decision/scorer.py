@@ -67,7 +67,6 @@ class Scorer:
         lag_ticks = None if lag_ms is None else lag_ms * TICK_RATE / 1000
         # Lags are compared around this one: 0 unless a greater lag was set by hand.
         self._middle = 0 if lag_ticks is None or abs(lag_ticks) <= MAX_LAG_TICKS else round(lag_ticks)
-        self._lags = self._middle + LAGS
         self._memory = _MEMORY_TICKS + abs(self._middle)
         self._faces = FaceEncoderStream(model, self._memory)
         self._audio = AudioEncoderStream(model, self._memory)
@@ -151,8 +150,8 @@ class Scorer:
         """Number of ticks of audio after a tick that it waits for."""
         return max(0, self._middle + self._lag.ticks)
 
-    def _back(self, stride: int) -> tuple[_Ticks, _Ticks, _Ticks]:
-        return _frames_back(self._middle, self._later, stride)
+    def _compared(self, stride: int) -> tuple[_Ticks, _Ticks, _Ticks]:
+        return _compared_ticks(self._middle, self._later, stride)
 
     def _decide(self, stride: int, audio_through: int | None) -> list[Snapshot]:
         self._next_tick = max(self._next_tick, self._faces.through - _CATCH_UP_TICKS - abs(self._middle))
@@ -173,7 +172,7 @@ class Scorer:
             self._turns.merge(merge.id, merge.into)
         present = self._faces.at(tick)
         tracks = {identities.persons.get(track, track): track for track in present}
-        heard = self._audio.speech(tick - self._back(stride)[0] + self._lags)
+        heard = self._audio.speech(tick + self._compared(stride)[0])
         speech = heard[self._lag.ticks + MAX_LAG_TICKS].item()
         posterior = self._posterior(tick, tracks, speech, heard, stride)
         turn = self._turns.update(tick / TICK_RATE, speech, posterior)
@@ -228,8 +227,8 @@ class Scorer:
         which the audio is not there yet, an earlier frame meets the newest audio.
         """
         newest = tick + self._later if self._has_audio else -1
-        back, first, where = self._back(stride)
-        audio = self._audio.vectors(tick - back + self._lags, newest)
+        heard, first, where = self._compared(stride)
+        audio = self._audio.vectors(tick + heard, newest)
         has_audio = ~np.isnan(audio[:, 0])
         there = self._faces.embedded(ids, tick - first, _FIRST_TICKS)
         vectors = self._faces.vectors(ids, tick - first)
@@ -245,11 +244,13 @@ _Ticks = npt.NDArray[np.int_]
 
 
 @lru_cache(maxsize=64)
-def _frames_back(middle: int, later: int, stride: int) -> tuple[_Ticks, _Ticks, _Ticks]:
-    """Ticks from each lag's frame to the decided tick; the distinct values of these, and the index of each lag's."""
-    back = -(-np.maximum(0, middle + LAGS - later) // stride) * stride
+def _compared_ticks(middle: int, later: int, stride: int) -> tuple[_Ticks, _Ticks, _Ticks]:
+    """Ticks from the decided tick to each lag's audio, [31]; the distinct numbers of ticks from the lags' frames to the
+    decided tick, and the index of each lag's among them, [31]."""
+    lags = middle + LAGS
+    back = -(-np.maximum(0, lags - later) // stride) * stride
     first, where = np.unique(back, return_inverse=True)
-    return back, first, where
+    return lags - back, first, where
 
 
 def _joined(parts: Sequence[Samples]) -> Samples:

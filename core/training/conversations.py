@@ -384,8 +384,8 @@ class _Stage:
         room = int(np.median(self._room))
         later = max(0, room)
         cosines, known = lag_cosines(self._vectors, found, audio, later)
-        lags = np.minimum(LAGS, later)[:, None] + np.arange(TICKS)
-        heard = np.where((lags >= 0) & (lags < TICKS), speech[lags.clip(0, TICKS - 1)], 0).astype(np.float16)
+        ticks = np.minimum(LAGS, later)[:, None] + np.arange(TICKS)
+        heard = np.where((ticks >= 0) & (ticks < TICKS), speech[ticks.clip(0, TICKS - 1)], 0).astype(np.float16)
         voiced = speech[(np.arange(TICKS) + room).clip(0, TICKS - 1)]
         label = np.array([self._label(tick, in_view[:, tick]) for tick in range(TICKS)])
         fresh = _HELD_RATE / TICK_RATE if self._scene.held else 1.0

@@ -20,7 +20,7 @@ import torch
 from scipy.signal import lfilter
 from torch import nn
 
-from speakerlight.core.decision.chain import MAX_PRIOR, PAUSE_BELOW
+from speakerlight.core.decision.chain import MAX_PRIOR, PAUSE_BELOW, speech_weight
 from speakerlight.core.decision.emission import (
     BEST_TICKS,
     FAST_TICKS,
@@ -95,12 +95,12 @@ def conversation_features(talk: Conversation, scale: float, centre: float) -> np
 
     weight = talk.known * np.maximum(heard, MIN_SPEECH_WEIGHT)
     total = weight.sum(axis=1)
-    seen = total > 0
+    seen, share = total > 0, total / len(LAGS)
     overall = (cosines * weight).sum(axis=1) / np.maximum(total, 1e-6)
-    similarity_weight = weights_of(total / len(LAGS), SIMILARITY_TICKS)
+    similarity_weight = weights_of(share, SIMILARITY_TICKS)
     visual_vad = talk.visual_vad.clip(-MAX_VISUAL_VAD, MAX_VISUAL_VAD)
     means = [
-        mean(overall, total / len(LAGS), SIMILARITY_TICKS),
+        mean(overall, share, SIMILARITY_TICKS),
         mean(visual_vad, seen, VISUAL_VAD_TICKS),
         mean(visual_vad, seen, USUAL_VISUAL_VAD_TICKS),
         mean(np.full_like(visual_vad, talk.fresh), seen, FRESH_TICKS),
@@ -182,22 +182,16 @@ class DecisionModel(nn.Module):
         return torch.as_tensor(out[..., 0].clamp(-MAX_GAIN, MAX_GAIN))
 
     def forward(
-        self,
-        x: torch.Tensor,
-        known: torch.Tensor,
-        heard: torch.Tensor,
-        speech: torch.Tensor,
-        in_view: torch.Tensor,
+        self, x: torch.Tensor, spoken: torch.Tensor, speech: torch.Tensor, in_view: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """Posterior of each face alone [T, B, n], of pairs [T, B, n, n] and of no active speaker in view [T, B].
 
-        ``x`` [T, B, n, 31, FEATURES], ``known`` [T, B, n, 31], ``heard`` [T, B, 31], ``speech`` [T, B], ``in_view``
-        [T, B, n].
+        ``x`` [T, B, n, 31, FEATURES], ``spoken`` [T, B, n, 31]: weight of the speech at each lag, 0 where there is no
+        cosine; ``speech`` [T, B] at the room lag, ``in_view`` [T, B, n].
         """
         c = self.constants()
-        weight = known * (heard * (heard >= PAUSE_BELOW))[:, :, None]
         return _forward(
-            self.gains(x) * weight,
+            self.gains(x) * spoken,
             speech,
             in_view.float(),
             torch.stack([c[name] for name in CONSTANTS]),
@@ -374,8 +368,8 @@ def fit(
 
 
 def batch_of(talks: Sequence[Conversation], scale: float, centre: float) -> tuple[torch.Tensor, ...]:
-    """Features [T, B, n, 31, FEATURES], known, heard [T, B, 31], speech [T, B], in view [T, B, n], label and weight
-    [T, B], of every STRIDE-th tick."""
+    """Features [T, B, n, 31, FEATURES], weight of the speech at each lag [T, B, n, 31], speech [T, B], in view
+    [T, B, n], label and weight [T, B], of every STRIDE-th tick."""
     x = torch.from_numpy(np.stack([conversation_features(talk, scale, centre)[::STRIDE] for talk in talks], 1))
 
     def stacked(values: Callable[[Conversation], npt.NDArray[np.generic]]) -> torch.Tensor:
@@ -384,8 +378,7 @@ def batch_of(talks: Sequence[Conversation], scale: float, centre: float) -> tupl
 
     return (
         x,
-        stacked(lambda t: t.known),
-        stacked(lambda t: t.heard).float(),
+        stacked(lambda t: t.known * speech_weight(t.heard.astype(np.float32))),
         stacked(lambda t: t.speech),
         stacked(lambda t: t.in_view).float(),
         stacked(lambda t: t.label),

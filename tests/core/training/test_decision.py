@@ -68,12 +68,12 @@ def test_the_posterior_is_that_of_the_run_time() -> None:
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.add_(0.1 * torch.randn_like(parameter))
-        x, known, heard, speech, in_view, *_ = batch_of([made], SCALE, CENTRE)
-        alone, both, nobody = model(x, known, heard, speech, in_view)
+        x, spoken, speech, in_view, *_ = batch_of([made], SCALE, CENTRE)
+        alone, both, nobody = model(x, spoken, speech, in_view)
     arrays = arrays_of(model, SCALE, CENTRE)
     weights, chain = EmissionWeights.of(arrays), Chain(ChainConstants.of(arrays), RoomLag())
     for k in range(40):
-        gains = weights.gains(x[k, 0].numpy()) * speech_weight(heard[k, 0].numpy())
+        gains = weights.gains(x[k, 0].numpy()) * speech_weight(made.heard[:, decision.STRIDE * k].astype(np.float32))
         posterior = chain.update([1, 2, 3], gains, float(speech[k, 0]), steps=decision.STRIDE)
         expected = (alone[k, 0] + both[k, 0].sum(1)).tolist()
         assert [posterior.faces[i] for i in (1, 2, 3)] == pytest.approx(expected, abs=0.03)
