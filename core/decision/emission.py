@@ -1,7 +1,8 @@
 """Emission: log-odds that a face at a lag explains the audio of a tick, against a speaker out of view.
 
 A small network, the same for every face and lag. Its input: cosines of face and audio embeddings (the tick's own,
-running means, differences to the other lags and to the face's usual ones) and the visual voice activity.
+running means, differences to the face's other lags, to its usual level and to the other faces) and the visual voice
+activity.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from speakerlight.core.decision.lag import LAGS
 
 Floats = npt.NDArray[np.float32]
 
-FEATURES = 11
+FEATURES = 18
 """Number of features per face and lag: see ``features``."""
 
 FAST_TICKS, SLOW_TICKS, SIMILARITY_TICKS = 3.0, 12.0, 100.0
@@ -35,6 +36,28 @@ MAX_VISUAL_VAD = 6.0
 
 MAX_GAIN = 3.0
 """Limit of the log-odds of one tick."""
+
+MIN_COSINE = -0.2
+"""Least cosine among the other faces: of a face that is not found, and what a face alone is compared with."""
+
+_LEAST = np.array([MIN_COSINE] * (len(LAGS) + 1) + [-MAX_VISUAL_VAD], np.float32)
+"""The same for each lag, the best lag, and the visual VAD."""
+
+_AROUND = (-3, -2, 2, 3)
+"""Ticks from a lag to those that its peak is measured against: the peak of a true lag is about three ticks wide."""
+
+
+def _sharpness() -> Floats:
+    """Matrix [31, 31] from the values of all lags to the difference of each to the mean of those around it; at the ends
+    the last lag stands for those beyond."""
+    lags = np.arange(len(LAGS))
+    out = np.eye(len(LAGS))
+    for offset in _AROUND:
+        out[np.clip(lags + offset, 0, len(LAGS) - 1), lags] -= 1 / len(_AROUND)
+    return out.astype(np.float32)
+
+
+_SHARPNESS = _sharpness()
 
 
 @dataclass(frozen=True, eq=False)
@@ -176,12 +199,31 @@ def features(
     out[8] = (mouth - usual_mouth)[..., None] / 4
     out[9] = 1 - fresh[..., None]
     out[10] = scale * best[..., None]
+    peak = slow.max(axis=-1, keepdims=True)
+    out[11] = scale * (fast - fast.max(axis=-1, keepdims=True))
+    out[12] = scale * (slow - peak)
+    out[13] = scale * (fast @ _SHARPNESS)
+    found = np.asarray(known.any(axis=-1, keepdims=True))
+    rivals = _greatest_other(np.concatenate([slow, peak, mouth[..., None]], axis=-1), found)
+    out[14] = scale * (slow - rivals[..., : len(LAGS)])
+    out[15] = scale * (slow - rivals[..., -2:-1])
+    out[16] = (mouth[..., None] - rivals[..., -1:]) / 4
+    out[17] = np.log(np.maximum(found.sum(axis=-2, keepdims=True), 1)) - 1
     return np.moveaxis(out, 0, -1)
 
 
 def _mean(values: Floats) -> Floats:
     """Over all lags; ``ndarray.mean`` takes three times as long for so few."""
     return np.asarray(values.sum(axis=-1) * np.float32(1 / len(LAGS)))
+
+
+def _greatest_other(values: Floats, found: npt.NDArray[np.bool_]) -> Floats:
+    """For each face the greatest value of the other faces that are found, at least ``_LEAST``: [..., F, 33] of the
+    same, with ``found`` [..., F, 1]."""
+    values = np.where(found, np.maximum(values, _LEAST), _LEAST)
+    ranked = np.sort(values, axis=-2)
+    first, second = ranked[..., -1:, :], ranked[..., -2:-1, :] if values.shape[-2] > 1 else _LEAST
+    return np.asarray(np.where(values == first, second, first))
 
 
 def match(slow: Floats, weight: Floats) -> Floats:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
+
 from speakerlight.core.decision.chain import ChainConstants
-from speakerlight.core.decision.emission import EmissionWeights
+from speakerlight.core.decision.emission import FEATURES, EmissionWeights
 from speakerlight.core.errors import InputError
 from speakerlight.core.models.checkpoint import load_safetensors
 
@@ -27,12 +31,25 @@ class DecisionWeights:
 
 
 def load_decision(path: Path) -> DecisionWeights:
-    """The weights in ``path``. Raises InputError when the file is missing, broken or holds something else."""
+    """The weights in ``path``. Raises InputError as ``decision_arrays``."""
+    return _weights_of(decision_arrays(path))
+
+
+def decision_arrays(path: Path) -> dict[str, npt.NDArray[np.float32]]:
+    """The numbers in ``path`` as they are stored. Raises InputError when the file is missing, broken, holds something
+    else or is of another version."""
     arrays, _ = load_safetensors(path)
     try:
-        return DecisionWeights(EmissionWeights.of(arrays), ChainConstants.of(arrays))
+        _weights_of(arrays)
     except KeyError as error:
         raise InputError(f"{path} holds no decision weights: {error} is missing") from error
+    if (found := len(arrays["linear"])) != FEATURES:
+        raise InputError(f"{path} is of another version: {found} features instead of {FEATURES}; fit it anew")
+    return arrays
+
+
+def _weights_of(arrays: Mapping[str, npt.NDArray[np.float32]]) -> DecisionWeights:
+    return DecisionWeights(EmissionWeights.of(arrays), ChainConstants.of(arrays))
 
 
 @lru_cache(maxsize=8)

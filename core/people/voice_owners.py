@@ -24,7 +24,7 @@ class OwnerSettings:
     """Probability above which a voice is assigned to a person permanently."""
     stranger: float = 4.0
     """Odds that a voice belongs to an unseen person, against one person in view without evidence."""
-    most_match: float = 3.0
+    most_match: float = 2.5
     """Maximum log-odds per hop that the voice is, or is not, a known one: lip sync can overrule it."""
     mistaken: float = 0.2
     """Probability that a person in view without a known voice is one of those out of view who have one."""

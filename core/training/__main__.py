@@ -33,10 +33,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from speakerlight.core.decision.weights import FALLBACK, FOLDER
+from speakerlight.core.decision.weights import FALLBACK, FOLDER, decision_arrays
 from speakerlight.core.errors import InputError
 from speakerlight.core.faces.detection import FaceDetector
-from speakerlight.core.models.checkpoint import load_safetensors
 from speakerlight.core.models.compact import WEIGHTS_FILE
 from speakerlight.core.models.compact_network import CompactSyncNet, load_network
 from speakerlight.core.models.speech_head import speech_head_file, speech_head_for
@@ -151,7 +150,7 @@ def _evaluate(arguments: argparse.Namespace) -> None:
 def _decision(arguments: argparse.Namespace) -> None:
     folders = _folders(arguments.clips, CONVERSATION_SOURCES)
     logging.basicConfig(level=logging.INFO, format="%(message)s")
-    start = load_safetensors(arguments.start)[0] if arguments.start else None
+    start = decision_arrays(arguments.start) if arguments.start else None
     network = load_network(arguments.weights)[0].eval()
     arguments.cache.mkdir(parents=True, exist_ok=True)
     detector = FaceDetector(arguments.detector)

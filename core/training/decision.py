@@ -63,9 +63,9 @@ _EARLY_TICKS, _EARLY_WEIGHT, _FIRST_TICKS = 20, 2.0, 4
 """Ticks of a turn until 0.8 s count twice, because a late name is what a turn is judged by; the first ones, which can
 hardly be decided yet, do not."""
 
-_NOBODY_FACTOR, _TRUST = 2.2, 0.9
-"""Factors of the fitted prior of nobody in view and of the fitted emission: a stranger's speech under another person's
-name costs more than a late name does. Chosen on galleries of people who were not trained on (see the model card)."""
+_NOBODY_FACTOR = 1.3
+"""Factor of the fitted prior of nobody in view: a stranger's speech under another person's name costs more than a late
+name does. Chosen on galleries of people who were not trained on (see the model card)."""
 
 _LEAST_LOG = -6.0
 """Minimum log-probability of one tick in the loss: a few clips are labelled wrongly."""
@@ -417,9 +417,8 @@ def learn(
 
 
 def made_cautious(arrays: Mapping[str, npt.NDArray[np.float32]]) -> dict[str, npt.NDArray[np.float32]]:
-    """Fitted numbers that name nobody rather than the wrong person."""
-    factors = {"nobody": _NOBODY_FACTOR, "linear": _TRUST, "bias": _TRUST, "output": _TRUST}
-    return {name: array * np.float32(factors.get(name, 1.0)) for name, array in arrays.items()}
+    """The fitted numbers, with nobody in view more probable."""
+    return {**arrays, "nobody": arrays["nobody"] * np.float32(_NOBODY_FACTOR)}
 
 
 def arrays_of(model: DecisionModel, scale: float, centre: float) -> dict[str, npt.NDArray[np.float32]]:

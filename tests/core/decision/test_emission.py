@@ -86,6 +86,34 @@ def test_faces_keep_their_means_in_any_order_and_new_ones_begin_empty() -> None:
     assert after[1, 0, 6] < after[0, 0, 6], "of a new face less is known"
 
 
+def test_a_lag_is_compared_with_the_best_of_its_face_and_with_those_around_it() -> None:
+    cosines = curve(0.8)
+    cosines[0, COUNT // 2 - 5] = 0.6
+    seen = made().update([1], cosines, ALL, STILL, FRESH, HEARD)
+    for feature in (11, 12):
+        assert seen[0, [COUNT // 2, COUNT // 2 - 5, 0], feature] == pytest.approx([0.0, -0.2, -0.6])
+    peak, flank = seen[0, [COUNT // 2, COUNT // 2 + 2], 13]
+    assert peak == pytest.approx(0.6) and flank == pytest.approx(-0.15)
+
+
+def test_a_face_is_compared_with_the_best_of_the_others_that_are_found() -> None:
+    features, mouths = made(), np.array([4.0, -2.0, 6.0], np.float32)
+    cosines, known = np.concatenate([curve(0.7), curve(0.5), curve(0.9)]), np.repeat(ALL, 3, 0)
+    known[2] = False
+    for _ in range(2):
+        seen = features.update([1, 2, 3], cosines, known, mouths, np.ones(3, np.float32), HEARD)
+    at_peak, elsewhere = seen[:2, COUNT // 2], seen[:2, 0]
+    assert at_peak[:, 14] == pytest.approx([0.2, -0.2]) and elsewhere[:, 14] == pytest.approx([0.0, 0.0])
+    assert at_peak[:, 15] == pytest.approx([0.2, -0.2]) and elsewhere[:, 15] == pytest.approx([-0.3, -0.5])
+    assert seen[:2, 0, 16] == pytest.approx([6 / 4, -6 / 4])
+    assert seen[:, 0, 17] == pytest.approx(np.log(2) - 1)
+
+
+def test_a_face_alone_is_compared_with_a_poor_match_and_a_still_mouth() -> None:
+    seen = made().update([1], curve(0.7), ALL, STILL + 3, FRESH, HEARD)
+    assert seen[0, COUNT // 2, 14:18] == pytest.approx([0.9, 0.9, 9 / 4, -1.0])
+
+
 def test_frames_that_repeat_are_noticed() -> None:
     features = made()
     for tick in range(200):

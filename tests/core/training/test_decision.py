@@ -115,13 +115,11 @@ def test_early_ticks_of_a_turn_count_more_but_the_first_and_pauses_not_at_all() 
     assert (weights[30:40] == 0).all() and weights[0] == weights[22] == 1 < weights[10]
 
 
-def test_what_is_stored_trusts_a_match_less_than_what_was_fitted() -> None:
+def test_what_is_stored_expects_nobody_in_view_more_than_what_was_fitted() -> None:
     fitted = arrays_of(DecisionModel(), SCALE, CENTRE)
     stored = made_cautious(fitted)
-    x = torch.randn(50, FEATURES).numpy()
-    before, after = (EmissionWeights.of(arrays).gains(x[None]) for arrays in (fitted, stored))
-    assert 0 < np.abs(after).mean() < np.abs(before).mean()
-    assert stored["nobody"] > fitted["nobody"] and stored["change"] == fitted["change"]
+    assert stored["nobody"] > fitted["nobody"]
+    assert all(stored[name] is value for name, value in fitted.items() if name != "nobody")
 
 
 def test_a_fit_may_go_on_from_stored_weights() -> None:
