@@ -41,6 +41,8 @@ class Settings:
     """Probability of the pair at which a second speaker is marked beside the primary one, and no longer marked."""
     offscreen_from: float = 0.5
     offscreen_below: float = 0.4
-    offscreen_seconds: float = 0.2
-    """How long that must last while faces are in view: the first ticks of a turn match no face yet."""
     """Posterior of no active speaker in view at which the state is off-screen, and no longer is."""
+    offscreen_seconds: float = 0.08
+    """How long that must last while faces are in view: the first ticks of a turn match no face yet. With 0.2 s, of
+    strangers' speech 0.04 to 0.05 less is reported, and of the speech of people in view 0.003 to 0.005 less is
+    taken for it (measured on the development galleries)."""

@@ -54,7 +54,7 @@ def test_the_gate_has_two_thresholds_and_holds_over_a_short_pause() -> None:
 def test_speech_of_an_unknown_voice_is_undecided_then_off_screen() -> None:
     talk = Talk()
     assert talk.go_on(0.2, 0.9, posterior(0.28, 0.28))[-1].state is SpeakingState.UNDECIDED
-    assert talk.go_on(0.12, 0.9, posterior(0.1, 0.1))[-1].state is SpeakingState.UNDECIDED, (
+    assert talk.go_on(S.offscreen_seconds, 0.9, posterior(0.1, 0.1))[-1].state is SpeakingState.UNDECIDED, (
         "it may be a turn's beginning"
     )
     assert talk.go_on(0.2, 0.9, posterior(0.1, 0.1))[-1].state is SpeakingState.OFFSCREEN
