@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import lru_cache
 from pathlib import Path
 
@@ -32,24 +31,20 @@ class DecisionWeights:
 
 def load_decision(path: Path) -> DecisionWeights:
     """The weights in ``path``. Raises InputError as ``decision_arrays``."""
-    return _weights_of(decision_arrays(path))
+    arrays = decision_arrays(path)
+    return DecisionWeights(EmissionWeights.of(arrays), ChainConstants.of(arrays))
 
 
 def decision_arrays(path: Path) -> dict[str, npt.NDArray[np.float32]]:
     """The numbers in ``path`` as they are stored. Raises InputError when the file is missing, broken, holds something
     else or is of another version."""
     arrays, _ = load_safetensors(path)
-    try:
-        _weights_of(arrays)
-    except KeyError as error:
-        raise InputError(f"{path} holds no decision weights: {error} is missing") from error
+    for field in (*fields(EmissionWeights), *fields(ChainConstants)):
+        if field.name not in arrays:
+            raise InputError(f"{path} holds no decision weights: {field.name!r} is missing")
     if (found := len(arrays["linear"])) != FEATURES:
         raise InputError(f"{path} is of another version: {found} features instead of {FEATURES}; fit it anew")
     return arrays
-
-
-def _weights_of(arrays: Mapping[str, npt.NDArray[np.float32]]) -> DecisionWeights:
-    return DecisionWeights(EmissionWeights.of(arrays), ChainConstants.of(arrays))
 
 
 @lru_cache(maxsize=8)
