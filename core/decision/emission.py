@@ -88,10 +88,27 @@ class EmissionWeights:
 
     def gains(self, features: Floats) -> Floats:
         """Log-odds of one tick against no active speaker in view, [F, 31] of [F, 31, FEATURES]."""
-        rows = features.reshape(-1, FEATURES)
-        hidden = np.tanh(rows @ self.hidden + self.hidden_bias)
-        gains = rows @ self.linear + hidden @ self.output + np.float32(self.bias)
+        # No copy of what ``features`` returns.
+        columns = features.transpose(-1, *range(features.ndim - 1)).reshape(FEATURES, -1)
+        hidden = np.tanh(self.hidden.T @ columns + self.hidden_bias[:, None])
+        gains = self.linear @ columns + self.output @ hidden + np.float32(self.bias)
         return np.asarray(gains.clip(-MAX_GAIN, MAX_GAIN), np.float32).reshape(features.shape[:-1])
+
+
+@dataclass(frozen=True, eq=False)
+class LagMeans:
+    """Fast and slow running means of the cosines at each lag, ``values`` [2, ..., F, 31]; over the lags, their greatest
+    ``peaks`` and mean ``levels`` [2, ..., F, 1]."""
+
+    values: Floats
+    peaks: Floats
+    levels: Floats
+
+    @classmethod
+    def of(cls, values: Floats) -> LagMeans:
+        # ``ndarray.mean`` takes three times as long for so few.
+        levels = values.sum(axis=-1, keepdims=True) * np.float32(1 / len(LAGS))
+        return cls(values, values.max(axis=-1, keepdims=True), levels)
 
 
 class EmissionFeatures:
@@ -137,11 +154,11 @@ class EmissionFeatures:
         self._faces *= face_decay
         self._faces[:, 0] += values * weights
         self._faces[:, 1] += weights
-        fast, slow = self._lags[:, 0] / np.maximum(self._lags[:, 1], 1e-6)
-        self._best = np.maximum(self._best * best_decay, match(slow, self._lags[1, 1]))
+        lag_means = LagMeans.of(np.asarray(self._lags[:, 0] / np.maximum(self._lags[:, 1], 1e-6), np.float32))
+        self._best = np.maximum(self._best * best_decay, match(lag_means, self._lags[1, 1]))
         means = np.asarray(self._faces[:, 0] / np.maximum(self._faces[:, 1], 1e-6), np.float32)
         return features(
-            cosines, known, fast, slow, means, self._faces[0, 1], self._best, speech, self._scale, self._centre
+            cosines, known, lag_means, means, self._faces[0, 1], self._best, speech, self._scale, self._centre
         )
 
     def _keep(self, ids: Sequence[int]) -> None:
@@ -171,8 +188,7 @@ def _decays(steps: int) -> tuple[Floats, Floats, np.float32]:
 def features(
     cosines: Floats,
     known: npt.NDArray[np.bool_],
-    fast: Floats,
-    slow: Floats,
+    lag_means: LagMeans,
     means: Floats,
     similarity_weight: Floats,
     best: Floats,
@@ -182,39 +198,42 @@ def features(
 ) -> Floats:
     """The network's input, [..., F, 31, FEATURES].
 
-    ``cosines``, ``known``, ``fast`` and ``slow`` means [..., F, 31]; ``means`` of similarity (with its weight), visual
-    VAD, usual visual VAD and freshness, [4, ..., F]; ``best`` match so far [..., F]; ``speech`` [..., 31].
+    ``cosines``, ``known`` [..., F, 31]; ``means`` of similarity (with its weight), visual VAD, usual visual VAD and
+    freshness, [4, ..., F]; ``best`` match so far [..., F]; ``speech`` [..., 31].
     """
     out = np.empty((FEATURES, *cosines.shape), np.float32)  # each in one piece, which is faster
+    fast, slow = lag_means.values
     similarity, mouth, usual_mouth, fresh = means
     usual = similarity[..., None]
-    out[0] = scale * known * (cosines - usual)
-    out[1] = scale * (fast - usual)
-    out[2] = scale * (fast - _mean(fast)[..., None])
-    out[3] = scale * (slow - _mean(slow)[..., None])
-    out[4] = scale * (usual - centre)
-    out[5] = mouth[..., None] / 4
+    out[0] = known * (cosines - usual)
+    out[1] = fast - usual
+    out[2:4] = lag_means.values - lag_means.levels
+    out[4] = usual - centre
+    out[5] = mouth[..., None]
     out[6] = np.tanh(similarity_weight / 25)[..., None]
     out[7] = speech[..., None, :]
-    out[8] = (mouth - usual_mouth)[..., None] / 4
+    out[8] = (mouth - usual_mouth)[..., None]
     out[9] = 1 - fresh[..., None]
-    out[10] = scale * best[..., None]
-    peak = slow.max(axis=-1, keepdims=True)
-    out[11] = scale * (fast - fast.max(axis=-1, keepdims=True))
-    out[12] = scale * (slow - peak)
-    out[13] = scale * (fast @ _SHARPNESS)
+    out[10] = best[..., None]
+    out[11:13] = lag_means.values - lag_means.peaks
+    out[13] = fast @ _SHARPNESS
     found = np.asarray(known.any(axis=-1, keepdims=True))
-    rivals = _greatest_other(np.concatenate([slow, peak, mouth[..., None]], axis=-1), found)
-    out[14] = scale * (slow - rivals[..., : len(LAGS)])
-    out[15] = scale * (slow - rivals[..., -2:-1])
-    out[16] = (mouth[..., None] - rivals[..., -1:]) / 4
+    rivals = _greatest_other(np.concatenate([slow, lag_means.peaks[1], mouth[..., None]], axis=-1), found)
+    out[14] = slow - rivals[..., : len(LAGS)]
+    out[15] = slow - rivals[..., -2:-1]
+    out[16] = mouth[..., None] - rivals[..., -1:]
     out[17] = np.log(np.maximum(found.sum(axis=-2, keepdims=True), 1)) - 1
-    return np.moveaxis(out, 0, -1)
+    out *= _units(scale).reshape(-1, *[1] * cosines.ndim)
+    return out.transpose(*range(1, out.ndim), 0)
 
 
-def _mean(values: Floats) -> Floats:
-    """Over all lags; ``ndarray.mean`` takes three times as long for so few."""
-    return np.asarray(values.sum(axis=-1) * np.float32(1 / len(LAGS)))
+@lru_cache(maxsize=8)
+def _units(scale: np.float32) -> Floats:
+    """Factor of each feature [FEATURES]: ``scale`` for cosines, a quarter for log-odds of visual speech, else 1."""
+    units = np.ones(FEATURES, np.float32)
+    units[[0, 1, 2, 3, 4, 10, 11, 12, 13, 14, 15]] = scale
+    units[[5, 8, 16]] = 0.25
+    return units
 
 
 def _greatest_other(values: Floats, found: npt.NDArray[np.bool_]) -> Floats:
@@ -226,9 +245,9 @@ def _greatest_other(values: Floats, found: npt.NDArray[np.bool_]) -> Floats:
     return np.asarray(np.where(values == first, second, first))
 
 
-def match(slow: Floats, weight: Floats) -> Floats:
-    """Height of the best lag's slow mean above the mean of all lags, [..., F] of [..., F, 31]; 0 where the means have
-    too little weight. People differ in how well they match: for a person who has matched well before, a poor match is
-    evidence against speaking."""
-    rise = slow.max(axis=-1) - _mean(slow)
+def match(lag_means: LagMeans, weight: Floats) -> Floats:
+    """Height of the best lag's slow mean above the mean of all lags, [..., F]; 0 where the slow means have too little
+    ``weight`` [..., F, 31]. People differ in how well they match: for a person who has matched well before, a poor
+    match is evidence against speaking."""
+    _, rise = (lag_means.peaks - lag_means.levels)[..., 0]
     return np.asarray(rise * (weight.min(axis=-1) >= BEST_MIN_WEIGHT), np.float32)

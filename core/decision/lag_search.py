@@ -68,7 +68,7 @@ class LagSearch:
         middle = tick - FARTHEST_TICKS
         found = far_lag(
             faces.vectors(ids, np.arange(middle - _WINDOW_TICKS + 1, middle + 1)),
-            audio.vectors(np.arange(middle - _WINDOW_TICKS + 1 - FARTHEST_TICKS, middle + 1 + FARTHEST_TICKS), tick),
+            audio.vectors(np.arange(middle - _WINDOW_TICKS + 1 - FARTHEST_TICKS, middle + 1 + FARTHEST_TICKS), tick)[0],
         )
         before, self._found = self._found, found
         if found is None or before is None or abs(found - before) > _SAME_TICKS:
@@ -90,10 +90,10 @@ def _message(lag: int) -> str:
 def far_lag(faces: npt.NDArray[np.float32], audio: npt.NDArray[np.float32]) -> int | None:
     """The lag in ticks beyond MAX_LAG_TICKS at which some face fits the audio clearly best; None where there is none.
 
-    ``faces`` [F, N, D], zero where a face has no vector; ``audio`` [N + 2 × FARTHEST_TICKS, D], NaN where unknown.
+    ``faces`` [F, N, D], zero where a face has no vector; ``audio`` [N + 2 × FARTHEST_TICKS, D], zero where unknown.
     """
     count, span = faces.shape[1], 2 * FARTHEST_TICKS + 1
-    products = faces @ np.nan_to_num(audio).T
+    products = faces @ audio.T
     index = np.arange(count)[:, None] + np.arange(span)
     curves = products[:, np.arange(count)[:, None], index].mean(axis=1)
     curves = curves - np.median(curves, axis=1, keepdims=True)

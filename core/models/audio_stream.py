@@ -32,8 +32,7 @@ class AudioEncoderStream:
         self._judged = -1
         self._head = speech_head_for(model.name)
         self._memory = memory_ticks
-        self._vectors = np.full((memory_ticks, model.dimensions), np.nan, np.float32)
-        self._vectors[1 - MEAN_TICKS :] = 0.0  # what comes before tick 0
+        self._vectors = np.zeros((memory_ticks, model.dimensions), np.float32)
         self._voice_activity = np.zeros(memory_ticks, np.float32)
         self._speech = np.zeros(memory_ticks, np.float32)
 
@@ -68,8 +67,8 @@ class AudioEncoderStream:
         self._columns, self._first_column = self._columns[needless:].copy(), self._first_column + needless
 
     def _embed(self, ticks: list[int]) -> None:
-        starts = [self._model.mel_start(tick) - self._first_column for tick in ticks]
-        windows = np.stack([self._columns[start : start + self._model.mel_window] for start in starts])
+        starts = np.array([self._model.mel_start(tick) - self._first_column for tick in ticks])
+        windows = self._columns[starts[:, None] + np.arange(self._model.mel_window)]
         self._vectors[np.array(ticks) % self._memory] = self._model.embed_audio(windows)
         self._embedded = ticks[-1]
 
@@ -84,14 +83,16 @@ class AudioEncoderStream:
             speech = self._head.probabilities(self._voice_activity[places], self._vectors[places])
             self._speech[tick % self._memory] = speech.item()
 
-    def vectors(self, ticks: npt.NDArray[np.int_], newest: int) -> npt.NDArray[np.float32]:
-        """Audio embeddings of ``ticks``, [len(ticks), D]; NaN where a tick is not known yet, or dropped, and before 0
-        and after ``newest``.
+    def vectors(
+        self, ticks: npt.NDArray[np.int_], newest: int
+    ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.bool_]]:
+        """Audio embeddings of ``ticks``, [len(ticks), D], and which there are, [len(ticks)].
+
+        There is none, and zeros instead, where a tick is not known yet, or dropped, and before 0 and after ``newest``.
         """
-        out = self._vectors[ticks % self._memory]
-        first = max(0, self._embedded - self._memory + 1)
-        out[(ticks < first) | (ticks > min(newest, self._embedded))] = np.nan
-        return out
+        first, last = max(0, self._embedded - self._memory + 1), min(newest, self._embedded)
+        known = (ticks >= first) & (ticks <= last)
+        return self._vectors[ticks % self._memory] * known[:, None], known
 
     def speech(self, ticks: npt.NDArray[np.int_]) -> npt.NDArray[np.float32]:
         """Speech probability of ``ticks``, 0 to 1; 0 outside the ticks that are known. Of the last ticks of a stream,

@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from speakerlight.core.errors import InputError
 from speakerlight.core.models.checkpoint import load_safetensors
+from speakerlight.core.overlapping import overlapping
 
 Floats = npt.NDArray[np.float32]
 
@@ -54,11 +55,9 @@ def head_inputs(voice_activity: Floats, vectors: Floats) -> Floats:
     """Inputs of the ticks from the MEAN_TICKSth on, [T − MEAN_TICKS + 1, INPUTS] of [T] and [T, D]."""
     odds = np.log((voice_activity + _LEAST) / (1 + _LEAST - voice_activity)) / _ODDS_SCALE
     count, size = len(odds) - MEAN_TICKS + 1, vectors.shape[1]
-    inputs = np.zeros((count, 2 + 2 * size), np.float32)
-    for k in range(MEAN_TICKS):
-        inputs[:, 1] += odds[k : k + count]
-        inputs[:, 2 + size :] += vectors[k : k + count]
-    inputs *= np.float32(1 / MEAN_TICKS)
+    inputs = np.empty((count, 2 + 2 * size), np.float32)
+    inputs[:, 1] = overlapping(odds, (count, MEAN_TICKS), (1, 1)).mean(axis=1)
+    inputs[:, 2 + size :] = overlapping(vectors, (count, MEAN_TICKS, size), (size, size, 1)).mean(axis=1)
     inputs[:, 0] = odds[MEAN_TICKS - 1 :]
     inputs[:, 2 : 2 + size] = vectors[MEAN_TICKS - 1 :]
     return inputs

@@ -33,6 +33,7 @@ from speakerlight.core.decision.emission import (
     SLOW_TICKS,
     USUAL_VISUAL_VAD_TICKS,
     VISUAL_VAD_TICKS,
+    LagMeans,
     features,
     match,
 )
@@ -105,15 +106,15 @@ def conversation_features(talk: Conversation, scale: float, centre: float) -> np
         mean(visual_vad, seen, USUAL_VISUAL_VAD_TICKS),
         mean(np.full_like(visual_vad, talk.fresh), seen, FRESH_TICKS),
     ]
-    slow = np.moveaxis(mean(cosines, weight, SLOW_TICKS), -1, 0)
-    best = match(slow, np.moveaxis(weights_of(weight, SLOW_TICKS), -1, 0))
+    fast, slow = (np.moveaxis(mean(cosines, weight, ticks), -1, 0) for ticks in (FAST_TICKS, SLOW_TICKS))
+    lag_means = LagMeans.of(np.stack([fast, slow]))
+    best = match(lag_means, np.moveaxis(weights_of(weight, SLOW_TICKS), -1, 0))
     for tick in range(1, len(best)):
         best[tick] = np.maximum(best[tick], best[tick - 1] * np.float32(np.exp(-1 / BEST_TICKS)))
     return features(
         np.moveaxis(cosines, -1, 0),
         np.moveaxis(talk.known, -1, 0),
-        np.moveaxis(mean(cosines, weight, FAST_TICKS), -1, 0),
-        slow,
+        lag_means,
         np.moveaxis(np.stack(means), -1, 1),
         np.moveaxis(similarity_weight, -1, 0),
         best,

@@ -83,7 +83,7 @@ def encoded(before: Samples) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.fl
         for start in range(0, len(samples), 7777):
             stream.push_audio(samples[start : start + 7777])
     ticks = np.arange(stream.through + 1)
-    return stream.speech(ticks), stream.vectors(ticks, stream.through)
+    return stream.speech(ticks), stream.vectors(ticks, stream.through)[0]
 
 
 @HELD

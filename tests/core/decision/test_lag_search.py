@@ -39,7 +39,7 @@ def test_a_lag_that_is_compared_anyway_is_none(lag: int) -> None:
 def test_other_peoples_audio_has_no_lag() -> None:
     audio = vectors(9, COUNT + 2 * FARTHEST_TICKS)
     assert far_lag(np.stack([vectors(k, COUNT) for k in range(1, 9)]), audio) is None
-    assert far_lag(np.zeros((1, COUNT, SIZE), np.float32), np.full_like(audio, np.nan)) is None
+    assert far_lag(np.zeros((1, COUNT, SIZE), np.float32), np.zeros_like(audio)) is None
 
 
 def run(lag: int, no_speaker: float) -> list[str]:
@@ -48,7 +48,8 @@ def run(lag: int, no_speaker: float) -> list[str]:
     search = LagSearch(lines.append)
     for tick in range(SEARCH_TICKS, SEARCH_TICKS + 600):
         shown = Mock(vectors=Mock(return_value=faces))
-        search.update(tick, [1, 2], 0.9, no_speaker, 1, shown, Mock(vectors=Mock(return_value=audio)))
+        heard = Mock(vectors=Mock(return_value=(audio, np.ones(len(audio), np.bool_))))
+        search.update(tick, [1, 2], 0.9, no_speaker, 1, shown, heard)
     return lines
 
 

@@ -33,7 +33,7 @@ def received(model: Compact, samples: Samples, pieces: list[int]) -> tuple[np.nd
     for piece in np.split(samples, np.cumsum(pieces)):
         audio_stream.push_audio(piece)
     ticks = np.arange(audio_stream.through + 1)
-    return audio_stream.vectors(ticks, audio_stream.through), audio_stream.speech(ticks).tolist()
+    return audio_stream.vectors(ticks, audio_stream.through)[0], audio_stream.speech(ticks).tolist()
 
 
 @torch.inference_mode()
@@ -61,7 +61,7 @@ def test_speech_is_that_of_voice_activity_and_embeddings(model: Compact) -> None
     activity, through = VoiceActivity().push(samples), audio_stream.through
     head = speech_head_for(model.name)
     assert head is not None and MEAN_TICKS < through < len(activity) - 1
-    vectors = audio_stream.vectors(np.arange(through + 1), through)
+    vectors, _ = audio_stream.vectors(np.arange(through + 1), through)
     spoken = head.probabilities(np.array(activity[: through + 1], np.float32), vectors)
     assert [audio_stream.voice_activity(tick) for tick in range(len(activity))] == pytest.approx(activity)
     speech = audio_stream.speech(np.arange(len(activity)))
@@ -103,14 +103,16 @@ def test_a_tick_is_known_no_later_than_the_stated_look_ahead(model: Compact) -> 
     assert audio_stream.through >= 20
 
 
-def test_what_is_not_known_is_not_a_number(model: Compact) -> None:
+def test_what_is_not_known_is_zero(model: Compact) -> None:
     audio_stream = AudioEncoderStream(model, MEMORY)
     assert audio_stream.through == -1
-    assert np.isnan(audio_stream.vectors(np.arange(3), 2)).all()
+    vectors, known = audio_stream.vectors(np.arange(3), 2)
+    assert not vectors.any() and not known.any()
     audio_stream.push_audio(noise(1.0))
     ticks = np.array([-5, -1, 0, audio_stream.through, audio_stream.through + 3])
-    assert np.isnan(audio_stream.vectors(ticks, 1000)).all(axis=1).tolist() == [True, True, False, False, True]
-    assert np.isnan(audio_stream.vectors(ticks, 0)).all(axis=1).tolist() == [True, True, False, True, True]
+    for newest, expected in ((1000, [False, False, True, True, False]), (0, [False, False, True, False, False])):
+        vectors, known = audio_stream.vectors(ticks, newest)
+        assert known.tolist() == vectors.any(axis=1).tolist() == expected
     assert audio_stream.speech(np.array([-1, 1000])).tolist() == [0, 0]
 
 
@@ -118,12 +120,12 @@ def test_only_the_last_ticks_are_remembered(model: Compact) -> None:
     audio_stream = AudioEncoderStream(model, 16)
     audio_stream.push_audio(noise(2.0))
     ticks = np.arange(audio_stream.through + 1)
-    known = ~np.isnan(audio_stream.vectors(ticks, audio_stream.through)[:, 0])
+    known = audio_stream.vectors(ticks, audio_stream.through)[1]
     assert known.tolist() == [tick > audio_stream.through - 16 for tick in ticks]
     whole = AudioEncoderStream(model, MEMORY)
     whole.push_audio(noise(2.0))
     last = ticks[-10:]
-    np.testing.assert_allclose(audio_stream.vectors(last, last[-1]), whole.vectors(last, last[-1]), atol=1e-5)
+    np.testing.assert_allclose(audio_stream.vectors(last, last[-1])[0], whole.vectors(last, last[-1])[0], atol=1e-5)
 
 
 def test_no_audio_is_no_progress(model: Compact) -> None:
