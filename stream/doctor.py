@@ -113,11 +113,12 @@ def _kernels() -> Iterator[str]:
 
     from speakerlight.core.models.expert import fast_dtype
     from speakerlight.core.models.lipsync import choose_device
-    from speakerlight.core.models.openvino_graph import fast_precision
+    from speakerlight.core.models.openvino_graph import fast_precision, has_fast_int8
 
     device = choose_device("auto")
     expert = str(fast_dtype(torch.device(device))).removeprefix("torch.")
-    compact = f"OpenVINO {fast_precision()}" if device == "cpu" else "PyTorch"
+    graphs = f"OpenVINO {fast_precision()}" + (" and int8" if has_fast_int8() else "")
+    compact = graphs if device == "cpu" else "PyTorch"
     yield f"device {device}; compact: {compact}; expert: {expert} for faces"
 
 

@@ -7,6 +7,7 @@ a graph is prepared once, with its weights in the processor's own order.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from importlib import import_module
 from pathlib import Path
 from typing import Any, Literal
@@ -37,8 +38,8 @@ up to half as long again a row and keeps buffers and kernels of every size that 
 
 FIRST_CALLS = 25
 """Batches, a second of ticks, that the smallest graph computes alone. A start catches up with frames and audio in
-batches of all sizes, and compiling graphs for them would delay the first overlay by 50 ms each (measured). A row on its
-own takes up to half as long again as one of eight, and its result is the same to the last bit (measured)."""
+batches of all sizes, and compiling graphs for them would delay the first overlay by 30 to 80 ms each (measured). A row
+on its own takes up to half as long again as one of eight, and its result is the same to the last bit (measured)."""
 
 
 def fast_precision() -> Precision:
@@ -49,12 +50,19 @@ def fast_precision() -> Precision:
     if "BF16" not in _CORE.get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
         return "f32"
     is_intel = "Intel" in _CORE.get_property("CPU", "FULL_DEVICE_NAME")
-    return "bf16" if not is_intel or _has_matrix_units() else "f32"
+    return "bf16" if not is_intel or "amx_bf16" in _processor_flags() else "f32"
 
 
-def _has_matrix_units() -> bool:
-    flags = Path("/proc/cpuinfo")  # Linux; elsewhere this needs a library
-    return flags.exists() and "amx_bf16" in flags.read_text()
+def has_fast_int8() -> bool:
+    """Whether this processor multiplies int8 faster than floats and adds the products without overflow (VNNI)."""
+    return not _processor_flags().isdisjoint({"avx512_vnni", "avx_vnni"})
+
+
+@lru_cache(maxsize=1)
+def _processor_flags() -> frozenset[str]:
+    """Names of what the processor can do, on Linux; elsewhere that needs a library, and there are none."""
+    info = Path("/proc/cpuinfo")
+    return frozenset(info.read_text().split()) if info.exists() else frozenset()
 
 
 class Compiled:
@@ -70,8 +78,8 @@ class Compiled:
     ) -> None:
         """``sizes``: numbers of rows computed at once, largest first; a batch is divided into them.
 
-        The smallest is compiled here, the others when a batch after ``FIRST_CALLS`` first needs them: 50 ms each for
-        the compact model.
+        The smallest is compiled here, the others when a batch after ``FIRST_CALLS`` first needs them: 30 to 80 ms each
+        for the compact model.
         """
         self._function, self._shape, self._dtype, self._precision = function, shape, np.dtype(dtype), precision
         self._sizes = tuple(sizes)

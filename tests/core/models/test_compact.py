@@ -11,6 +11,7 @@ from safetensors.torch import save_file
 from speakerlight.core.audio.logmel import COMPACT_MEL, log_mel
 from speakerlight.core.errors import InputError
 from speakerlight.core.geometry import Box
+from speakerlight.core.models.checkpoint import load_safetensors
 from speakerlight.core.models.compact import (
     COLUMNS_PER_TICK,
     CROP,
@@ -23,12 +24,15 @@ from speakerlight.core.models.compact import (
     WIDTH,
     Compact,
 )
+from speakerlight.core.models.compact_graphs import compiled
 from speakerlight.core.models.compact_loading import load_compact
 from speakerlight.core.models.compact_network import CompactSyncNet, model_of, standardised
 from speakerlight.core.models.features import Features, joined
 from speakerlight.core.models.lipsync import audio_lookahead_seconds
+from speakerlight.core.models.openvino_graph import has_fast_int8
 from speakerlight.core.training.evaluation import clip_mel
 from speakerlight.core.training.export import export
+from tests.benchmarks.scene import scene
 
 
 def random_network(seed: int = 0) -> CompactSyncNet:
@@ -135,6 +139,24 @@ def test_in_half_precision_it_gives_nearly_the_same(network: CompactSyncNet, mod
     assert np.abs(one.visual_vad - other.visual_vad).max() < 0.02
     mel = np.random.default_rng(1).uniform(-1, 1, (4, MEL_WINDOW, COMPACT_MEL.mels)).astype(np.float32)
     assert cosines(half.embed_audio(mel), model.embed_audio(mel)).min() > 0.999
+
+
+@pytest.mark.skipif(not has_fast_int8(), reason="this processor has no VNNI: nothing is quantized")
+def test_quantized_the_embedded_weights_give_nearly_the_same() -> None:
+    weights, _ = load_safetensors(WEIGHTS_FILE)
+    quantized, exact = Compact(compiled(weights)), Compact(compiled(weights, "f32"))
+    shown, ticks = scene(8), FRAME_WINDOW + FRAME_STACK - 1
+    crops = np.stack([shown.tracks(tick, exact).crops for tick in range(ticks)])
+    frames = [crops[tick : tick + FRAME_STACK].swapaxes(0, 1) for tick in range(FRAME_WINDOW)]
+    one, other = (
+        model.embed_faces(np.stack([model.encode_frames(stacks) for stacks in frames], axis=1))
+        for model in (quantized, exact)
+    )
+    assert 1e-5 < 1 - cosines(one.vectors, other.vectors).min() < 0.01
+    assert one.visual_vad is not None and other.visual_vad is not None
+    assert np.abs(one.visual_vad - other.visual_vad).max() < 0.05
+    mel = np.random.default_rng(1).uniform(-1, 1, (4, MEL_WINDOW, COMPACT_MEL.mels)).astype(np.float32)
+    assert cosines(quantized.embed_audio(mel), exact.embed_audio(mel)).min() > 0.999
 
 
 def test_pytorch_on_any_device_gives_what_the_graphs_give(network: CompactSyncNet, model: Compact) -> None:
