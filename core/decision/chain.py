@@ -17,6 +17,7 @@ from typing import TypeVar
 import numpy as np
 import numpy.typing as npt
 
+from speakerlight.core.decision.calibration import UNCALIBRATED, Calibration
 from speakerlight.core.decision.lag import LAGS, RoomLag
 
 Floats = npt.NDArray[np.float64]
@@ -105,9 +106,11 @@ class Posterior:
 class Chain:
     """Updates the posterior tick by tick. Faces may come, leave and return."""
 
-    def __init__(self, constants: ChainConstants, lag: RoomLag) -> None:
+    def __init__(self, constants: ChainConstants, lag: RoomLag, calibration: Calibration = UNCALIBRATED) -> None:
+        """``calibration`` of what ``update`` returns; the chain goes on from its own posterior."""
         self._c = constants
         self._lag = lag
+        self._calibration = calibration
         self._ids: list[int] = []
         self._away = np.zeros(0, int)
         self._nobody = 1.0
@@ -128,7 +131,7 @@ class Chain:
         no active speaker, 0 where nothing is known or heard; ``speech``: probability in [0, 1] at the room's lag."""
         steps = min(steps, MAX_STEPS)
         self._keep(ids, steps)
-        in_view, count = len(ids), len(self._ids)
+        in_view = len(ids)
         lag_prior = self._lag.prior(self._counts)
         self._transition(in_view, lag_prior, speech, steps, voice)
         spoken = speech_weight(speech)
@@ -143,12 +146,13 @@ class Chain:
             self._normalise()
         singles, both = self._alone.sum(axis=1), self._pairs.sum(axis=1)
         self._learn_lags(singles, both, lag_prior, spoken, steps)
-        each = singles + both
         unseen = self._nobody + singles[in_view:].sum() + self._pairs[in_view:, in_view:].sum() / 2
+        alone, pairs, nobody = self._calibration(singles[:in_view], self._pairs[:in_view, :in_view], float(unseen))
+        each = alone + pairs.sum(axis=1)
         return Posterior(
-            dict(zip(ids, each[:in_view].tolist(), strict=True)),
-            self._pairs_in_view(ids) if count > 1 else {},
-            float(unseen),
+            dict(zip(ids, each.tolist(), strict=True)),
+            _by_pair(ids, pairs) if in_view > 1 else {},
+            nobody,
             dict(zip(ids, evidence.tolist(), strict=True)),
         )
 
@@ -161,12 +165,6 @@ class Chain:
         """Forget at which lags each face spoke."""
         self._counts = np.zeros_like(self._counts)
         self._remembered.clear()
-
-    def _pairs_in_view(self, ids: Sequence[int]) -> dict[tuple[int, int], float]:
-        n = len(ids)
-        rows, columns = _upper(n)
-        values = self._pairs[rows, columns].tolist()
-        return {(ids[i], ids[j]): p for i, j, p in zip(rows.tolist(), columns.tolist(), values, strict=True)}
 
     def _transition(self, in_view: int, lag_prior: Floats, speech: float, steps: int, voice: VoiceCue) -> None:
         c = self._c
@@ -264,6 +262,12 @@ class Chain:
     def counts(self) -> Floats:
         """Ticks of speech explained by each face at each lag, faded: what the room lag is estimated from."""
         return self._counts
+
+
+def _by_pair(ids: Sequence[int], pairs: Floats) -> dict[tuple[int, int], float]:
+    rows, columns = _upper(len(ids))
+    values = pairs[rows, columns].tolist()
+    return {(ids[i], ids[j]): p for i, j, p in zip(rows.tolist(), columns.tolist(), values, strict=True)}
 
 
 def speech_weight(speech: _Speech) -> _Speech:

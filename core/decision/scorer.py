@@ -72,9 +72,10 @@ class Scorer:
         self._audio = AudioEncoderStream(model, self._memory)
         self._has_audio = has_audio
         self._lag = RoomLag(None if lag_ticks is None else lag_ticks - self._middle)
-        self._chain = Chain(self._weights.chain, self._lag)
+        settings = settings or Settings()
+        self._chain = Chain(self._weights.chain, self._lag, settings.calibration)
         self._features = EmissionFeatures(self._weights.emission.scale, self._weights.emission.centre)
-        self._turns = Turns(settings or Settings())
+        self._turns = Turns(settings)
         self._search = LagSearch(notify) if lag_ms is None else None
         self._pending_tracks: list[FrameTracks] = []
         self._pending_audio: list[Samples] = []
