@@ -6,7 +6,8 @@ DIR holds galleries (``NAME.mp4``) with their truth (``NAME.json``, fixed tiles)
 bounds are what the network alone would allow: whose mean cosine over the turn so far is highest when the beginning of
 each turn and each face's lag are known, and the same over the last 1.5 s. A gap between the bounds and the decision is
 an error of the decision; what the bounds lack, of the network. ``--events`` names folders of event logs
-(``NAME.jsonl``) of other releases on the same galleries: a row each.
+(``NAME.jsonl``) of other releases on the same galleries: a row each. ``--calibrate`` prints the calibration that these
+galleries ask for: the constants of ``core/decision/calibration.py``.
 """
 
 from __future__ import annotations
@@ -21,9 +22,12 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from scipy.optimize import minimize
 
+from speakerlight.core.decision.calibration import UNCALIBRATED, Calibration
 from speakerlight.core.decision.lag import LAGS
 from speakerlight.core.decision.scorer import Scorer
+from speakerlight.core.decision.settings import Settings
 from speakerlight.core.faces.detection import FaceDetector
 from speakerlight.core.faces.vision import Vision
 from speakerlight.core.geometry import Box
@@ -161,10 +165,12 @@ class RecordedModel:
         return vectors
 
 
-def run(gallery: Path, model: LipSyncModel, detector: FaceDetector, truth: Truth) -> tuple[list[Snapshot], Any]:
+def run(
+    gallery: Path, model: LipSyncModel, detector: FaceDetector, truth: Truth, settings: Settings
+) -> tuple[list[Snapshot], Any]:
     """The engine's snapshots, and the cosines of each tile's face with the audio at each lag [tiles, 31, T]."""
     recorded = RecordedModel(model)
-    scorer = Scorer(recorded)
+    scorer = Scorer(recorded, settings=settings)
     adapter = TickAdapter(Vision(detector, lambda image, face: model.crop(image, face.box, face.keypoints)))
     tiles, vectors, snapshots = tiles_of(truth), {}, []
 
@@ -216,6 +222,35 @@ def bounds(cosines: npt.NDArray[np.float32], truth: Truth) -> tuple[float, float
     return share(lambda start, _: start), share(lambda _, t: max(0, t - _RECENT_TICKS))
 
 
+def one_voice(ticks: Iterable[Tick], truth: Truth) -> list[list[tuple[float, bool]]]:
+    """Of each tick with one voice, the score of each face and whether it speaks."""
+    found = []
+    for tick in ticks:
+        speakers = [turn["tile"] for turn in truth["turns"] if turn["start"] <= tick.time < turn["end"]]
+        faces = [(score, tile in speakers) for tile, score, _ in tick.faces if tile is not None]
+        if len(speakers) == 1 and any(score for score, _ in faces):
+            found.append(faces)
+    return found
+
+
+def fitted(ticks: Sequence[Sequence[tuple[float, bool]]]) -> Calibration:
+    """The calibration that makes the truth most probable, from uncalibrated scores of ticks with one voice. Pairs are
+    left out: what the faces lack to 1 is nobody's."""
+    scores, speaks = np.array([face for tick in ticks for face in tick], float).T
+    counts = [len(tick) for tick in ticks]
+    starts = np.cumsum([0, *counts[:-1]])
+    nobody = np.maximum(0.0, 1.0 - np.add.reduceat(scores, starts))
+
+    def loss(logs: npt.NDArray[np.float64]) -> float:
+        sharpness, floor, weight = np.exp(logs)
+        raised = (scores + floor) ** sharpness
+        totals = np.add.reduceat(raised, starts) + weight * (nobody + floor) ** sharpness
+        p = (raised / np.repeat(totals, counts)).clip(1e-4, 1 - 1e-4)
+        return float(-np.log(np.where(speaks > 0, p, 1 - p)).mean())
+
+    return Calibration(*np.exp(minimize(loss, np.log([1.5, 0.02, 0.7]), method="Nelder-Mead").x).round(3).tolist())
+
+
 def row(name: str, tallies: list[Tally]) -> str:
     def share(part: Callable[[Tally], int], whole: Callable[[Tally], int]) -> list[float]:
         return [part(t) / whole(t) for t in tallies if whole(t)]
@@ -264,20 +299,28 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("folder", type=Path, metavar="DIR")
     parser.add_argument("--events", type=Path, nargs="*", default=[], metavar="DIR")
     parser.add_argument("--weights", type=Path, default=WEIGHTS_FILE, help="of the lip-sync network")
+    parser.add_argument("--calibrate", action="store_true", help="fit the calibration and print it")
     given = parser.parse_args(arguments)
     galleries = sorted(p for p in given.folder.glob("*.mp4") if p.with_suffix(".json").is_file())
     if not galleries:
         parser.error(f"no galleries with their truth in {given.folder}")
     truths = {gallery: json.loads(gallery.with_suffix(".json").read_text()) for gallery in galleries}
     model, detector = load_compact("cpu", given.weights), FaceDetector(fetch(BLAZEFACE_SHORT))
+    settings = Settings(calibration=UNCALIBRATED) if given.calibrate else Settings()
+    ticks: list[list[tuple[float, bool]]] = []
     tallies: list[Tally] = []
     from_begin: list[float] = []
     recent: list[float] = []
     for gallery, truth in truths.items():
-        snapshots, cosines = run(gallery, model, detector, truth)
-        tallies.append(judged(from_snapshots(snapshots, tiles_of(truth)), truth))
+        snapshots, cosines = run(gallery, model, detector, truth, settings)
+        seen = list(from_snapshots(snapshots, tiles_of(truth)))
+        ticks += one_voice(seen, truth)
+        tallies.append(judged(seen, truth))
         for bound, found in zip((from_begin, recent), bounds(cosines, truth), strict=True):
             bound.append(found)
+    if given.calibrate:
+        print(fitted(ticks))
+        return 0
     print(HEADER)
     blank = " | – " * 7
     print(f"| bound: turn and lag known | {statistics.mean(from_begin):.3f} | {min(from_begin):.2f}{blank}|")

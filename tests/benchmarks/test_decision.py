@@ -8,15 +8,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from speakerlight.core.decision.calibration import Calibration
 from speakerlight.core.decision.lag import LAGS
 from speakerlight.core.geometry import Box
 from tests.benchmarks.decision import (
     Tick,
     bounds,
     expected_calibration_error,
+    fitted,
     from_events,
     judged,
     main,
+    one_voice,
     row,
 )
 
@@ -58,6 +61,27 @@ def test_calibration_error_is_the_distance_of_stated_and_true() -> None:
     honest = [(0.75, k % 4 != 0) for k in range(400)] + [(0.05, k % 20 == 0) for k in range(400)]
     assert expected_calibration_error(honest) == pytest.approx(0, abs=1e-9)
     assert expected_calibration_error([(0.95, False)] * 10) == pytest.approx(0.95)
+
+
+def test_the_calibration_is_found_again_that_scores_lack() -> None:
+    """Three faces; who speaks is drawn as the calibrated scores say."""
+    rng, asked = np.random.default_rng(0), Calibration(sharpness=2.0, floor=0.05, nobody=0.5)
+    ticks = []
+    for _ in range(4000):
+        *scores, nobody = rng.dirichlet([0.7] * 4)
+        singles, _, _ = asked(np.array(scores), np.zeros((3, 3)), nobody)
+        speaker = int(rng.choice(4, p=[*singles, 1 - singles.sum()]))
+        ticks.append([(score, face == speaker) for face, score in enumerate(scores)])
+    found = fitted(ticks)
+    assert found.sharpness == pytest.approx(asked.sharpness, rel=0.1)
+    assert found.nobody == pytest.approx(asked.nobody, rel=0.15)
+    assert found.floor == pytest.approx(asked.floor, abs=0.02)
+
+
+def test_ticks_with_one_voice_teach_the_calibration() -> None:
+    both = {"tiles": TRUTH["tiles"], "turns": [{"tile": 0, "start": 0, "end": 2}, {"tile": 1, "start": 1, "end": 2}]}
+    shown = [tick(0.5, 0, {0}), tick(1.5, 0, {0}), Tick(0.6, [(0, 0.0, False)], None, "silence")]
+    assert one_voice(shown, both) == [[(0.9, True), (0.1, False)]]
 
 
 def test_events_of_another_release_are_read(tmp_path: Path) -> None:
