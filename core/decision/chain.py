@@ -146,8 +146,7 @@ class Chain:
             self._normalise()
         singles, both = self._alone.sum(axis=1), self._pairs.sum(axis=1)
         self._learn_lags(singles, both, lag_prior, spoken, steps)
-        unseen = self._nobody + singles[in_view:].sum() + self._pairs[in_view:, in_view:].sum() / 2
-        alone, pairs, nobody = self._calibration(singles[:in_view], self._pairs[:in_view, :in_view], float(unseen))
+        alone, pairs, nobody = self._in_view(in_view, singles)
         each = alone + pairs.sum(axis=1)
         return Posterior(
             dict(zip(ids, each.tolist(), strict=True)),
@@ -155,6 +154,14 @@ class Chain:
             nobody,
             dict(zip(ids, evidence.tolist(), strict=True)),
         )
+
+    def _in_view(self, in_view: int, singles: Floats) -> tuple[Floats, Floats, float]:
+        """The calibrated posterior of those in view, who come first: each alone, each pair, nobody. Beside somebody who
+        is away a face counts as alone."""
+        seen, away = slice(in_view), slice(in_view, None)
+        unseen = self._nobody + singles[away].sum() + self._pairs[away, away].sum() / 2
+        alone = singles[seen] + self._pairs[seen, away].sum(axis=1)
+        return self._calibration(alone, self._pairs[seen, seen], float(unseen))
 
     def merge(self, face: int, into: int) -> None:
         """Merge two faces of one person, which are not in view together: ``into`` receives the state of ``face``."""

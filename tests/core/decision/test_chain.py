@@ -230,3 +230,13 @@ def test_lips_that_fit_overrule_a_voice_assigned_to_another_person() -> None:
     for _ in range(25):
         after = chain.update([1, 2], gains(0.6, -0.6), 1.0, voice=VoiceCue(gains={1: -0.2, 2: 0.2}))
     assert after.faces[1] > 0.9
+
+
+def test_beside_somebody_who_left_a_face_counts_as_alone() -> None:
+    chain = Chain(replace(TWO, pair_gain=1.0), RoomLag(fixed_ticks=0.0))
+    follow(chain, 40, [1, 2], gains(1.5, 1.5))
+    together = chain.update([1, 2], gains(1.5, 1.5), 1.0)
+    assert together.pairs[1, 2] > 0.9
+    left = chain.update([1], gains(1.5), 1.0)
+    assert left.faces[1] > 0.95 and left.pairs == {}
+    assert left.faces[1] + left.nobody == pytest.approx(1)
