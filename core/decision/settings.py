@@ -50,3 +50,5 @@ class Settings:
     """How long that must last while faces are in view: the first ticks of a turn match no face yet. With 0.2 s, of
     strangers' speech 0.04 to 0.05 less is reported, and of the speech of people in view 0.003 to 0.005 less is
     taken for it (measured on the development galleries)."""
+    unseen_seconds: float = 0.2
+    """How long no face must have been in view for the same: after a cut, new faces are confirmed first."""

@@ -66,6 +66,15 @@ def test_without_faces_in_view_it_is_off_screen() -> None:
     assert Talk().go_on(0.2, 0.9, posterior())[-1] == Turn(SpeakingState.OFFSCREEN, None, frozenset(), {})
 
 
+def test_after_a_cut_speech_is_undecided_until_new_faces_are_confirmed() -> None:
+    talk = Talk()
+    talk.go_on(1, 0.9, posterior(0.9, 0.05))
+    cut = talk.go_on(S.unseen_seconds - TICK, 0.9, posterior())
+    assert {turn.state for turn in cut} == {SpeakingState.UNDECIDED}
+    assert talk.go_on(TICK, 0.9, Posterior({5: 0.7}, {}, 0.3))[-1].primary == 5
+    assert talk.go_on(S.unseen_seconds + 2 * TICK, 0.9, posterior())[-1].state is SpeakingState.OFFSCREEN
+
+
 def test_a_challenger_must_be_clearly_more_probable() -> None:
     talk = Talk()
     talk.go_on(1, 0.9, posterior(0.8, 0.1))
