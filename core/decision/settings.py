@@ -47,8 +47,9 @@ class Settings:
     """Probability of no active speaker in view at which the state is off-screen unless a face is named, and no longer
     is."""
     offscreen_seconds: float = 0.08
-    """How long that must last while faces are in view: the first ticks of a turn match no face yet. With 0.2 s, of
-    strangers' speech 0.04 to 0.05 less is reported, and of the speech of people in view 0.003 to 0.005 less is
-    taken for it (measured on the development galleries)."""
+    """How long that must last: the first ticks of a turn match no face yet. With 0.2 s, of strangers' speech 0.04 to
+    0.05 less is reported, and of the speech of people in view 0.003 to 0.005 less is taken for it (measured on the
+    development galleries)."""
     unseen_seconds: float = 0.2
-    """How long no face must have been in view for the same: after a cut, new faces are confirmed first."""
+    """The same while no face is compared with the voice: after a cut, new faces are first confirmed, then seen for some
+    frames."""

@@ -37,13 +37,10 @@ class Turns:
         self._speech_at = float("-inf")
         self._named_at = float("-inf")
         self._unmatched_since = float("inf")
-        self._seen_at = float("-inf")
         self._is_open = False
 
     def update(self, time: float, speech: float, posterior: Posterior) -> Turn:
         """Advance to ``time`` (seconds) with the speech probability and the posterior of that tick."""
-        if posterior.faces:
-            self._seen_at = time
         if not self._gate(time, speech):
             self._unmatched_since = float("inf")
             scores = dict.fromkeys(posterior.faces, 0.0)
@@ -100,11 +97,10 @@ class Turns:
         return SpeakingState.OFFSCREEN if enough else SpeakingState.UNDECIDED
 
     def _is_alone(self, time: float, posterior: Posterior) -> bool:
-        """Whether the voice has been alone for long enough: with faces in view, or without any."""
+        """Whether the voice has been nobody's in view for long enough; longer while no face is compared with it yet."""
         s = self._settings
-        if posterior.faces:
-            return time - self._unmatched_since >= s.offscreen_seconds
-        return time - self._seen_at > s.unseen_seconds
+        is_compared = any(posterior.evidence.values())
+        return time - self._unmatched_since >= (s.offscreen_seconds if is_compared else s.unseen_seconds)
 
     def _speaking(self, primary: int | None, posterior: Posterior) -> frozenset[int]:
         """The primary speaker where it is more than the best guess, and who speaks beside it."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from itertools import pairwise
 
 import numpy as np
+import pytest
 
 from speakerlight.core.decision.chain import Posterior
 from speakerlight.core.decision.settings import Settings
@@ -16,9 +17,9 @@ TICK = 0.04
 
 
 def posterior(*faces: float, pairs: dict[tuple[int, int], float] | None = None) -> Posterior:
-    """Faces 1, 2, … with these probabilities; the rest is off-screen."""
-    pairs = pairs or {}
-    return Posterior(dict(enumerate(faces, start=1)), pairs, max(0.0, 1 - sum(faces) + sum(pairs.values())))
+    """Faces 1, 2, … with these probabilities, compared with the voice; the rest is off-screen."""
+    pairs, each = pairs or {}, dict(enumerate(faces, start=1))
+    return Posterior(each, pairs, max(0.0, 1 - sum(faces) + sum(pairs.values())), dict.fromkeys(each, -0.1))
 
 
 class Talk:
@@ -63,7 +64,15 @@ def test_speech_of_an_unknown_voice_is_undecided_then_off_screen() -> None:
 
 
 def test_without_faces_in_view_it_is_off_screen() -> None:
-    assert Talk().go_on(0.2, 0.9, posterior())[-1] == Turn(SpeakingState.OFFSCREEN, None, frozenset(), {})
+    turns = Talk().go_on(0.4, 0.9, posterior())
+    assert turns[-1] == Turn(SpeakingState.OFFSCREEN, None, frozenset(), {})
+    assert sum(turn.state is SpeakingState.UNDECIDED for turn in turns) * TICK == pytest.approx(S.unseen_seconds)
+
+
+def test_while_a_new_face_is_not_compared_yet_the_voice_may_be_its_own() -> None:
+    new = Posterior({1: 0.2}, {}, 0.8, {1: 0.0})
+    states = [turn.state for turn in Talk().go_on(S.unseen_seconds, 0.9, new)]
+    assert set(states) == {SpeakingState.UNDECIDED}
 
 
 def test_after_a_cut_speech_is_undecided_until_new_faces_are_confirmed() -> None:
@@ -72,7 +81,7 @@ def test_after_a_cut_speech_is_undecided_until_new_faces_are_confirmed() -> None
     cut = talk.go_on(S.unseen_seconds - TICK, 0.9, posterior())
     assert {turn.state for turn in cut} == {SpeakingState.UNDECIDED}
     assert talk.go_on(TICK, 0.9, Posterior({5: 0.7}, {}, 0.3))[-1].primary == 5
-    assert talk.go_on(S.unseen_seconds + 2 * TICK, 0.9, posterior())[-1].state is SpeakingState.OFFSCREEN
+    assert talk.go_on(0.4, 0.9, posterior())[-1].state is SpeakingState.OFFSCREEN
 
 
 def test_a_challenger_must_be_clearly_more_probable() -> None:
