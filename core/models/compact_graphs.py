@@ -148,7 +148,7 @@ class _Layers:
         node = ops.constant(kernel.astype(np.float32))
         if x.most is None:
             return node
-        most = np.abs(kernel).max(axis=tuple(range(1, kernel.ndim)), keepdims=True).astype(np.float32)
+        most = np.abs(kernel).max(axis=tuple(range(1, kernel.ndim)), keepdims=True, initial=1e-6).astype(np.float32)
         return ops.fake_quantize(node, -most, most, -most, most, 255)
 
     def _reach(self, norm: str) -> float:
