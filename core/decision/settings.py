@@ -36,9 +36,10 @@ class Settings:
     """Least time between two changes of the primary speaker …"""
     certain_from: float = 0.9
     """… unless the challenger is this probable."""
-    marked_from: float = 0.7
-    marked_below: float = 0.5
-    """Probability at which the primary speaker is marked as speaking, and no longer: the best guess may have less."""
+    marked_from: float = 0.8
+    marked_below: float = 0.6
+    """Probability at which the primary speaker is marked as speaking, and no longer: the best guess may have less. From
+    0.7 (0.5), marks come 0.04 s earlier, and diarization errors rise by a fifth (seven development galleries)."""
     second_from: float = 0.5
     second_below: float = 0.35
     """Probability of the pair at which a second speaker is marked beside the primary one, and no longer marked."""

@@ -121,7 +121,7 @@ def test_noise_around_a_threshold_does_not_flicker() -> None:
 def test_a_second_speaker_is_marked_only_where_the_pair_is_probable() -> None:
     talk = Talk()
     talk.go_on(1, 0.9, posterior(0.9, 0.05))
-    switching = talk.go_on(TICK, 0.9, posterior(0.55, 0.45, pairs={(1, 2): 0.02}))[-1]
+    switching = talk.go_on(TICK, 0.9, posterior(0.65, 0.35, pairs={(1, 2): 0.02}))[-1]
     assert switching.speaking == {1}, "either, not both"
     both = posterior(0.9, 0.8, pairs={(1, 2): 0.7})
     assert talk.go_on(TICK, 0.9, both)[-1].speaking == {1, 2}
@@ -150,6 +150,6 @@ def test_a_best_guess_is_named_but_not_marked_as_speaking() -> None:
     talk = Talk()
     guess = talk.go_on(1, 0.9, posterior(0.6, 0.25))[-1]
     assert guess.primary == 1 and guess.speaking == frozenset()
-    assert talk.go_on(TICK, 0.9, posterior(0.75, 0.2))[-1].speaking == {1}
-    assert talk.go_on(1, 0.9, posterior(0.6, 0.25))[-1].speaking == {1}, "it does not flicker"
-    assert talk.go_on(1, 0.9, posterior(0.45, 0.25))[-1].speaking == frozenset()
+    assert talk.go_on(TICK, 0.9, posterior(0.85, 0.1))[-1].speaking == {1}
+    assert talk.go_on(1, 0.9, posterior(0.65, 0.25))[-1].speaking == {1}, "it does not flicker"
+    assert talk.go_on(1, 0.9, posterior(0.55, 0.25))[-1].speaking == frozenset()
