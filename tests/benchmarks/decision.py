@@ -166,7 +166,7 @@ class RecordedModel:
 
 
 def run(
-    gallery: Path, model: LipSyncModel, detector: FaceDetector, truth: Truth, settings: Settings
+    gallery: Path, model: LipSyncModel, detector: FaceDetector, truth: Truth, settings: Settings | None = None
 ) -> tuple[list[Snapshot], Any]:
     """The engine's snapshots, and the cosines of each tile's face with the audio at each lag [tiles, 31, T]."""
     recorded = RecordedModel(model)
@@ -306,21 +306,22 @@ def main(arguments: list[str]) -> int:
         parser.error(f"no galleries with their truth in {given.folder}")
     truths = {gallery: json.loads(gallery.with_suffix(".json").read_text()) for gallery in galleries}
     model, detector = load_compact("cpu", given.weights), FaceDetector(fetch(BLAZEFACE_SHORT))
-    settings = Settings(calibration=UNCALIBRATED) if given.calibrate else Settings()
-    ticks: list[list[tuple[float, bool]]] = []
+    if given.calibrate:
+        uncalibrated = Settings(calibration=UNCALIBRATED)
+        ticks: list[list[tuple[float, bool]]] = []
+        for gallery, truth in truths.items():
+            snapshots, _ = run(gallery, model, detector, truth, uncalibrated)
+            ticks += one_voice(from_snapshots(snapshots, tiles_of(truth)), truth)
+        print(fitted(ticks))
+        return 0
     tallies: list[Tally] = []
     from_begin: list[float] = []
     recent: list[float] = []
     for gallery, truth in truths.items():
-        snapshots, cosines = run(gallery, model, detector, truth, settings)
-        seen = list(from_snapshots(snapshots, tiles_of(truth)))
-        ticks += one_voice(seen, truth)
-        tallies.append(judged(seen, truth))
+        snapshots, cosines = run(gallery, model, detector, truth)
+        tallies.append(judged(from_snapshots(snapshots, tiles_of(truth)), truth))
         for bound, found in zip((from_begin, recent), bounds(cosines, truth), strict=True):
             bound.append(found)
-    if given.calibrate:
-        print(fitted(ticks))
-        return 0
     print(HEADER)
     blank = " | – " * 7
     print(f"| bound: turn and lag known | {statistics.mean(from_begin):.3f} | {min(from_begin):.2f}{blank}|")
